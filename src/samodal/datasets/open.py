@@ -1,0 +1,26 @@
+"""Opening a data set by what the user writes: KIND:PATH."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from samodal.datasets.asd import AsdDataset, open_asd
+from samodal.errors import InputError
+
+KINDS = {"asd": open_asd, "streetsim": open_asd}
+"""How each kind is opened; StreetSim is written in AmodalSynthDrive's layout."""
+
+
+def open_dataset(text: str) -> AsdDataset:
+    """Open "asd:ROOT/val" or "streetsim:ROOT/test".
+
+    Raises:
+        InputError: if the kind is unknown (the nearest known one is named) or the folder is not of that layout.
+    """
+    kind, colon, path = text.partition(":")
+    if kind in KINDS and path:
+        return KINDS[kind](Path(path))
+    known = ", ".join(f"{name}:PATH" for name in KINDS)
+    if not colon or not path:
+        raise InputError(f"data {text!r}: expected one of {known}")
+    near = get_close_matches(kind, KINDS, n=1, cutoff=0.0)
+    raise InputError(f"data {text!r}: unknown kind {kind!r}; did you mean {near[0]}:{path}? Known: {known}")

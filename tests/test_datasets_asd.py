@@ -1,0 +1,124 @@
+"""AmodalSynthDrive as a folder, on a miniature that is written here."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samodal.datasets.open import open_dataset
+from samodal.errors import InputError
+from samodal.formats.asd import InstanceTruth, write_frame
+from samodal.masks import Rle
+
+SIZE = (8, 12)
+NAME = "20230706091850_WetNoon_Town10HD"
+
+
+def rectangle(x0: int, x1: int) -> Rle:
+    mask = np.zeros(SIZE, bool)
+    mask[2:6, x0:x1] = True
+    return Rle.encode(mask)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three frames: car 5 drives right and is hidden completely in the second one; bus 9 stands from frame 1 on."""
+    images = tmp_path / "val/images/front" / NAME
+    labels = tmp_path / "val/amodal_instance_seg/front" / NAME
+    images.mkdir(parents=True)
+    for t in range(3):
+        Image.fromarray(np.full((*SIZE, 3), 40 * t, np.uint8)).save(images / f"front_full_{t:04d}_rgb.jpg")
+        car = rectangle(2 * t, 2 * t + 3)
+        instances = [InstanceTruth(5, "car", car, None if t == 1 else car)]
+        if t:
+            instances.append(InstanceTruth(9, "bus", rectangle(8, 11), rectangle(8, 11)))
+        write_frame(labels, t, instances, SIZE)
+    return tmp_path
+
+
+def labels(root):
+    return root / "val/amodal_instance_seg/front" / NAME
+
+
+def images(root):
+    return root / "val/images/front" / NAME
+
+
+@pytest.mark.parametrize("kind", ["asd", "streetsim"])
+def test_a_sequence_is_a_video_with_its_truth(root, kind):
+    dataset = open_dataset(f"{kind}:{root}/val")
+    (video,) = dataset
+    assert (video.name, video.size, video.length, video.fps) == (NAME, SIZE, 3, 10.0)
+    frames = list(video)
+    assert [f.t for f in frames] == [0, 1, 2] and frames[2].time == pytest.approx(0.2)
+    assert frames[1].image.shape == (*SIZE, 3) and frames[1].image.dtype == np.uint8
+    car, bus = dataset.truth(NAME).tracks
+    assert (car.id, car.category, bus.id, bus.category) == (5, "car", 9, "bus")
+    assert car.amodal == (rectangle(0, 3), rectangle(2, 5), rectangle(4, 7))
+    assert car.visible == (rectangle(0, 3), None, rectangle(4, 7))
+    assert bus.amodal[0] is None and video.truth.labelled is None
+    assert video.truth is video.truth
+
+
+def test_one_frame_is_read_without_the_others(root):
+    (labels(root) / "front_full_0000_aminseg.json").write_text("{")
+    instances = open_dataset(f"asd:{root}/val").frame_truth(NAME, 1)
+    assert [(one.id, one.visible is None) for one in instances] == [(5, True), (9, False)]
+
+
+def test_frames_without_labels_are_not_labelled(root):
+    (labels(root) / "front_full_0001_aminseg.json").unlink()
+    assert open_dataset(f"asd:{root}/val").truth(NAME).labelled == (0, 2)
+
+
+def test_a_sequence_without_any_label_has_no_truth(root):
+    for path in labels(root).iterdir():
+        path.unlink()
+    dataset = open_dataset(f"asd:{root}/val")
+    assert dataset.video(NAME).truth is None
+    with pytest.raises(InputError, match="no truth"):
+        dataset.truth(NAME)
+
+
+def test_a_label_without_its_image_is_refused(root):
+    (images(root) / "front_full_0001_rgb.jpg").unlink()
+    with pytest.raises(InputError, match="no image front_full_0001_rgb.jpg"):
+        open_dataset(f"asd:{root}/val").truth(NAME)
+
+
+def test_a_cut_off_label_or_image_is_refused(root):
+    label = labels(root) / "front_full_0002_aminseg.json"
+    label.write_text(label.read_text()[:-20])
+    image = images(root) / "front_full_0002_rgb.jpg"
+    image.write_bytes(image.read_bytes()[:200])
+    dataset = open_dataset(f"asd:{root}/val")
+    with pytest.raises(InputError, match="front_full_0002_aminseg.json.*cut off"):
+        dataset.truth(NAME)
+    with pytest.raises(InputError, match="front_full_0002_rgb.jpg: damaged"):
+        list(dataset.video(NAME))
+
+
+def test_an_image_of_another_size_is_refused(root):
+    Image.fromarray(np.zeros((9, 12, 3), np.uint8)).save(images(root) / "front_full_0001_rgb.jpg")
+    with pytest.raises(InputError, match="9x12.*8x12"):
+        list(open_dataset(f"asd:{root}/val").video(NAME))
+
+
+def test_a_track_that_changes_its_class_is_refused(root):
+    write_frame(labels(root), 2, [InstanceTruth(5, "bus", rectangle(0, 3), None)], SIZE)
+    with pytest.raises(InputError, match="track 5 is a bus in front_full_0002 but a car before"):
+        open_dataset(f"asd:{root}/val").truth(NAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("adsd:/data", "did you mean asd:/data"),
+        ("streetsin:/data", "did you mean streetsim:/data"),
+        ("/data/val", "expected one of asd:PATH, streetsim:PATH"),
+        ("asd:", "expected one of"),
+        ("asd:/nowhere", "no folder images/front"),
+    ],
+)
+def test_what_is_no_data_set_is_refused_with_a_way_out(text, message):
+    with pytest.raises(InputError, match=message):
+        open_dataset(text)
