@@ -133,7 +133,14 @@ class Segmenter(Protocol):
 
 
 class PointTracker(Protocol):
-    """Follows any number of points online. Keys name groups of points, one per instance."""
+    """Follows any number of points online. Keys name groups of points, one per instance.
+
+    Each implementation states whether points of different keys influence each other.
+    """
+
+    def reset(self) -> None:
+        """Forget all frames and points."""
+        ...
 
     def observe(self, frame: np.ndarray, t: int) -> None:
         """See the next frame; frames come in order."""

@@ -169,7 +169,11 @@ def occlusion_rate(visible: Rle | None, amodal: Rle | None) -> float | None:
 
 
 def clip_from_results(
-    name: str, size: tuple[int, int], frames: Sequence[str], results: Iterable[FrameResult], info: dict | None = None
+    name: str,
+    size: tuple[int, int],
+    frames: Sequence[str],
+    results: Iterable[FrameResult],
+    info: dict | None = None,
 ) -> Clip:
     """Turn a stream of frame results into columns per track.
 
@@ -182,7 +186,8 @@ def clip_from_results(
         for one in result.instances:
             column = columns.setdefault(
                 one.id,
-                {"category": one.category} | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
+                {"category": one.category}
+                | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
             )
             column["visible"][result.t] = one.visible
             column["amodal"][result.t] = one.amodal

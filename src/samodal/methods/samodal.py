@@ -1,0 +1,35 @@
+"""S-AModal as a method: the pipeline over a whole clip, a thin loop over `step`."""
+
+from collections.abc import Iterable, Iterator
+
+from samodal.parts import Observed, PointTracker, Segmenter
+from samodal.pipeline import Pipeline
+from samodal.registry import SELECTORS, find, split
+from samodal.rules import Rules
+from samodal.tracks import FrameResult
+
+
+class SAmodal:
+    """Breitenstein et al. 2024, under the given rules.
+
+    Args:
+        segmenter: amodal SAM.
+        tracker: point tracker.
+        rules: see `samodal.rules`; names the prompt selector.
+        seed: of random prompts.
+    """
+
+    def __init__(self, segmenter: Segmenter, tracker: PointTracker, rules: Rules, seed: int = 0):
+        self.pipeline = Pipeline(segmenter, tracker, make_selector(rules), rules, seed)
+
+    def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
+        self.pipeline.reset(clip)
+        for one in observed:
+            yield self.pipeline.step(one.frame.image, one.visible, one.frame.time)
+
+
+def make_selector(rules: Rules):
+    """The selector that the rules name, with its K and, for `erosion:N`, its footprint."""
+    name, argument = split(rules.prompt, SELECTORS)
+    selector = find(SELECTORS, name, "prompt selector")
+    return selector(count=rules.points) if argument is None else selector(int(argument), count=rules.points)

@@ -1,0 +1,200 @@
+"""S-AModal on one page (paper, Algorithm 1, Figures 2 and 3), online, one frame at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from samodal.masks import Rle, overlap, shift_mask, union
+from samodal.memory import PointMemory, Remembered
+from samodal.parts import PointTracker, PromptSelector, Segmenter
+from samodal.prompts.prompt import Prompt
+from samodal.rules import Rules
+from samodal.seeds import generator
+from samodal.tracks import FrameResult, Instance, State, VisibleInstance
+
+
+class Pipeline:
+    """Visible instances in, visible and hidden amodal instances out.
+
+    Args:
+        segmenter: the amodal SAM.
+        tracker: follows the points of hidden instances.
+        select: chooses the prompt of each visible instance.
+        rules: see `samodal.rules`.
+        seed: of the random prompts, with the clip, the instance and the frame.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, tracker: PointTracker, select: PromptSelector, rules: Rules, seed: int = 0
+    ):
+        self.segmenter, self.tracker, self.select, self.rules, self.seed = (
+            segmenter,
+            tracker,
+            select,
+            rules,
+            seed,
+        )
+        self.reset()
+
+    def reset(self, clip: str = "") -> None:
+        """Forget everything: the next frame is frame 0 of another video, named `clip`."""
+        self.clip, self.t, self.time = clip, -1, 0.0
+        self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
+        self.tracker.reset()
+
+    def step(
+        self, frame: np.ndarray, visible: Sequence[VisibleInstance], time: float | None = None
+    ) -> FrameResult:
+        """One frame of Figure 2.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            visible: what the front end reports in it.
+            time: seconds from the start of the video; None counts on at 10 frames a second.
+        """
+        self.t, self.time = self.t + 1, (self.t + 1) / 10 if time is None else time
+        self.tracker.observe(frame, self.t)
+
+        shown, slivers = self._split(visible)
+        prompts = self._select(frame, shown)
+        amodal, scores = self._segment(frame, shown, prompts)
+        seen = [self._remember(*one) for one in zip(shown, prompts, amodal, scores, strict=True)]
+
+        # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now.
+        # Slivers first seen now are not remembered yet; they stand with their visible mask.
+        missing = self.memory.missing(one.id for one in seen)
+        displacement = self._follow(missing)
+        by_id = {one.id: one for one in slivers}
+        hidden = [self._move(one, displacement[one.id], by_id.pop(one.id, None)) for one in missing]
+        stray = [self._keep(one) for one in by_id.values()]
+
+        for key in self.memory.forget(self.time, self.rules.remember_s):
+            self.tracker.drop(key)
+        order = {one.id: n for n, one in enumerate(self.memory)}
+        instances = [*seen, *(one for one in hidden if one is not None), *stray]
+        return FrameResult(
+            self.t, self.time, tuple(sorted(instances, key=lambda i: order.get(i.id, len(order))))
+        )
+
+    def _split(
+        self, visible: Sequence[VisibleInstance]
+    ) -> tuple[list[VisibleInstance], list[VisibleInstance]]:
+        """The instances to prompt from, and the slivers (rule `min_visible`)."""
+        least = self.rules.min_visible or 1
+        large = [int(one.mask.sum()) >= least for one in visible]
+        return [v for v, ok in zip(visible, large, strict=True) if ok], [
+            v for v, ok in zip(visible, large, strict=True) if not ok
+        ]
+
+    def _select(self, frame: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
+        """Algorithm 1, first half: K point prompts from each visible mask."""
+        masks = [one.mask for one in shown]
+        return [
+            self.select(
+                frame, one.mask, masks[:n] + masks[n + 1 :], generator(self.seed, self.clip, one.id, self.t)
+            )
+            for n, one in enumerate(shown)
+        ]
+
+    def _segment(self, frame: np.ndarray, shown: Sequence[VisibleInstance], prompts: Sequence[Prompt]):
+        """Algorithm 1, second half: embed once, decode all prompts in one batch. (N, H, W) bool and (N,) scores."""
+        if not shown:
+            return [], []
+        features = self.segmenter.encode([frame])
+        decoded = self.segmenter.decode(features, prompts, [0] * len(prompts))
+        return (decoded.amodal > 0).numpy(force=True), decoded.iou.float().numpy(force=True).tolist()
+
+    def _remember(self, one: VisibleInstance, prompt: Prompt, mask: np.ndarray, iou: float) -> Instance:
+        """Apply the rules to a predicted mask, and store points and mask in the point memory."""
+        rules, visible, state = self.rules, Rle.encode(one.mask), State.VISIBLE
+        cover = float(mask[one.mask].mean())
+        if rules.min_cover is not None and cover < rules.min_cover:
+            mask, state = one.mask, State.KEPT
+        elif rules.unite:
+            mask = mask | one.mask
+        amodal = Rle.encode(mask) if mask.any() else None
+        score = iou * (one.score if rules.frame_score == "iou_x_vis" and one.score is not None else 1.0)
+        if amodal is not None:
+            self.memory.store(one.id, one.category, self.t, self.time, prompt.points, amodal, score)
+            self.tracker.drop(one.id)
+        return Instance(one.id, one.category, score, state, visible, amodal, points=prompt.points)
+
+    def _keep(self, one: VisibleInstance) -> Instance:
+        """A sliver of something never seen better: its visible mask is all that is known."""
+        visible = Rle.encode(one.mask)
+        return Instance(one.id, one.category, one.score, State.KEPT, visible, visible)
+
+    def _follow(self, missing: Sequence[Remembered]) -> dict[Any, tuple[np.ndarray, np.ndarray | None]]:
+        """Point tracking (Figure 3): the displacement of each missing instance since it was last prompted.
+
+        Returns:
+            {id: ((2,) dx, dy in pixels, (N, 2) where its points are now)}
+        """
+        for one in missing:
+            if not one.followed and not one.gone:
+                self.tracker.add(one.id, one.points, one.seen_t)
+                one.followed = True
+        positions = self.tracker.positions()
+        return {one.id: self._displacement(one, positions.get(one.id)) for one in missing}
+
+    def _displacement(self, one: Remembered, position) -> tuple[np.ndarray, np.ndarray | None]:
+        if position is None:
+            return one.shift, None
+        xy, believed, _ = position
+        if self.rules.motion == "points":
+            believed = np.ones(len(xy), bool)
+        # The paper adds the step from frame to frame; the sum of the steps since the last prompt is the same
+        # without a rounding error in each.
+        one.shift = (xy - one.points)[believed].mean(axis=0) if believed.any() else one.shift + one.velocity()
+        if not self.rules.clamp:
+            return one.shift, xy
+        limit = one.mean_step() * (self.t - one.seen_t)
+        return np.clip(one.shift, -limit, limit), xy
+
+    def _move(self, one: Remembered, displacement, sliver: VisibleInstance | None) -> Instance | None:
+        """Move the last amodal mask along; None once the instance has left the image."""
+        shift, followed = displacement
+        moved = shift_mask(one.amodal.decode(), shift) if not one.gone and np.isfinite(shift).all() else None
+        if sliver is None and (moved is None or self._left(one, moved)):
+            one.gone = True
+            self.tracker.drop(one.id)
+            return None
+        visible = Rle.encode(sliver.mask) if sliver is not None else None
+        parts = [Rle.encode(moved)] if moved is not None and moved.any() else []
+        if visible is not None:
+            parts.append(visible)
+        seconds = self.time - one.seen_s
+        return Instance(
+            one.id,
+            one.category,
+            None if one.score is None else one.score * self.rules.decay**seconds,
+            State.HIDDEN,
+            visible,
+            union(parts),
+            points=one.points,
+            followed=followed,
+            frames_since_seen=0 if sliver is not None else self.t - one.seen_t,
+            seconds_since_seen=0.0 if sliver is not None else seconds,
+        )
+
+    def _left(self, one: Remembered, moved: np.ndarray) -> bool:
+        """Border rule: outside the image, or last seen within `border` pixels of its left or right edge."""
+        if not moved.any():
+            return True
+        if self.rules.border is None:
+            return False
+        columns = np.flatnonzero(moved.any(axis=0))
+        margin = self.rules.border
+        return columns[0] <= margin or columns[-1] >= moved.shape[1] - 1 - margin
+
+    def state_dict(self) -> dict:
+        """Everything needed to go on elsewhere with the same parts and rules."""
+        own = {"clip": self.clip, "t": self.t, "time": self.time, "memory": self.memory.state()}
+        return own | {"tracker": self.tracker.state()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from `state_dict()`; the next step is the frame after it."""
+        self.clip, self.t, self.time = state["clip"], state["t"], state["time"]
+        self.memory.load_state(state["memory"])
+        self.tracker.load_state(state["tracker"])

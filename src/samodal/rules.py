@@ -1,0 +1,74 @@
+"""The rules around the method: each has a name, a switch and a source; a preset is one setting of all.
+
+`paper` is what the text says, `released` what the authors' code does beyond it (without its use of amodal
+truth for prompts), `default` what `samodal run` uses without flags.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from samodal.errors import InputError
+from samodal.suggest import nearest
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the pipeline behaves; None switches a rule off."""
+
+    prompt: str = "random"
+    """Prompt selector, NAME or NAME:ARGUMENT (paper: random; Table 4: erosion:3, erosion:7)."""
+    points: int = 1
+    """K, prompt points per instance (paper Table 3: 1 is best)."""
+    unite: bool = False
+    """Amodal := amodal or visible (released code with ground-truth masks, facts 4.4; the paper is silent)."""
+    min_visible: int | None = None
+    """A reported instance with fewer visible pixels is treated as hidden, not prompted from a sliver (ours)."""
+    min_cover: float | None = None
+    """Keep the visible mask alone where the amodal one covers a smaller share of it, in [0, 1] (ours)."""
+    motion: Literal["points", "believed"] = "points"
+    """What moves a hidden mask: mean displacement of all its points (paper), or of those the tracker calls
+    visible and, where there are none, the velocity the instance had while it was visible (ours)."""
+    clamp: bool = False
+    """Limit |dx|, |dy| to the mean step between earlier prompt points x frames elapsed (released, facts 4.5)."""
+    border: int | None = None
+    """An instance last seen within so many pixels of the left or right edge has left, not hidden (released: 20)."""
+    remember_s: float | None = None
+    """Forget an instance not seen for so many seconds; None: never (paper and released code)."""
+    frame_score: Literal["iou", "iou_x_vis"] = "iou"
+    """Score of an instance in a frame: the segmenter's predicted IoU (released), or that times the front end's."""
+    decay: float = 1.0
+    """Factor on the score for each second that an instance is hidden (ours; 1: none, as released)."""
+    memory_tuples: int = 256
+    """Point K-tuples kept per instance; the oldest go first (paper: all; bounded here for endless streams)."""
+    memory_instances: int = 512
+    """Instances remembered at most; those unseen for longest go first (ours, for endless streams)."""
+
+    def __post_init__(self):
+        if self.points < 1:
+            raise InputError(f"rules: points must be at least 1, got {self.points}")
+        if self.min_cover is not None and not 0 <= self.min_cover <= 1:
+            raise InputError(f"rules: min_cover must lie in [0, 1], got {self.min_cover}")
+
+
+PRESETS = {
+    "paper": Rules(),
+    "released": Rules(prompt="erosion:7", unite=True, clamp=True, border=20),
+    "default": Rules(
+        prompt="center",
+        unite=True,
+        min_visible=48,
+        min_cover=0.5,
+        motion="believed",
+        border=2,
+        remember_s=3.0,
+        frame_score="iou_x_vis",
+        decay=0.5,
+    ),
+}
+
+
+def preset(name: str, **changes) -> Rules:
+    """The rules of a preset with some of them changed; unknown names are an InputError with the nearest known one."""
+    if name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}{nearest(name, PRESETS)}")
+    return replace(PRESETS[name], **changes)

@@ -1,0 +1,34 @@
+"""Points that stay where they were: a baseline, and a tracker for tests."""
+
+import numpy as np
+
+
+class Still:
+    """Says of every point that it has not moved and that it is visible."""
+
+    def __init__(self):
+        self.reset()
+
+    def reset(self) -> None:
+        self._points: dict = {}
+
+    def observe(self, frame: np.ndarray, t: int) -> None:
+        pass
+
+    def add(self, key, xy: np.ndarray, t: int) -> None:
+        self._points[key] = np.asarray(xy, np.float32)
+
+    def drop(self, key) -> None:
+        self._points.pop(key, None)
+
+    def positions(self) -> dict:
+        return {
+            key: (xy, np.ones(len(xy), bool), np.ones(len(xy), np.float32))
+            for key, xy in self._points.items()
+        }
+
+    def state(self) -> dict:
+        return {"points": dict(self._points)}
+
+    def load_state(self, state: dict) -> None:
+        self._points = dict(state["points"])
