@@ -21,7 +21,7 @@ def rectangle(x0: int, x1: int) -> Rle:
 
 @pytest.fixture
 def root(tmp_path):
-    """Three frames: car 5 drives right and is hidden completely in the second one; bus 9 stands from frame 1 on."""
+    """Three frames: car 5 drives right, wholly hidden in the second; bus 9 stands from frame 1 on."""
     images = tmp_path / "val/images/front" / NAME
     labels = tmp_path / "val/amodal_instance_seg/front" / NAME
     images.mkdir(parents=True)

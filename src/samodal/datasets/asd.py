@@ -76,8 +76,8 @@ class AsdVideo:
         image = _read_image(self._images[number])
         if image.shape[:2] != self.size:
             raise InputError(
-                f"{self._images[number]}: {image.shape[0]}x{image.shape[1]} (height x width), but the sequence "
-                f"begins with {self.size[0]}x{self.size[1]}"
+                f"{self._images[number]}: {image.shape[0]}x{image.shape[1]} (height x width), "
+                f"but the sequence begins with {self.size[0]}x{self.size[1]}"
             )
         time = (number - self._numbers[0]) / FRAMES_PER_SECOND
         return Frame(t, time, image, self._images[number].name)

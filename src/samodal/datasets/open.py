@@ -14,7 +14,7 @@ def open_dataset(text: str) -> AsdDataset:
     """Open "asd:ROOT/val" or "streetsim:ROOT/test".
 
     Raises:
-        InputError: if the kind is unknown (the nearest known one is named) or the folder is not of that layout.
+        InputError: if the kind is unknown (names the nearest known one) or the folder is not of that layout.
     """
     kind, colon, path = text.partition(":")
     if kind in KINDS and path:

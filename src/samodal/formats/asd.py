@@ -32,7 +32,7 @@ CATEGORIES = {
 CATEGORY_IDS = {name: number for number, name in CATEGORIES.items()}
 
 # Published annotations with ids of static classes: a truck as 21 (20230702032750_SoftRainSunset, frame 22)
-# and a car as 11 (20230706030929_WetCloudyNoon, frame 71). No road user has either id, so both are always mended.
+# and a car as 11 (20230706030929_WetCloudyNoon, frame 71). No road user has either id: both are always mended.
 _WRONG_IDS = {21: 27, 11: 26}
 
 _LARGEST_ID = 65535
