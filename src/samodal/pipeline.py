@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from samodal.masks import Rle, overlap, shift_mask, union
+from samodal.masks import Rle, shift_mask, union
 from samodal.memory import PointMemory, Remembered
 from samodal.parts import PointTracker, PromptSelector, Segmenter
 from samodal.prompts.prompt import Prompt

@@ -1,0 +1,117 @@
+"""The command line: one dataclass of settings per command, flags and YAML made from it."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+
+from samodal import __version__
+from samodal.errors import InputError
+from samodal.suggest import nearest
+
+COMMANDS = {
+    "demo": ("samodal.commands.demo", "DemoSettings", "the whole main job on the shipped clip and weights"),
+    "run": ("samodal.commands.run", "RunSettings", "a video or data set in, amodal tracks and an overlay out"),
+    "synth": ("samodal.commands.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
+    "train": ("samodal.commands.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),
+    "evaluate": ("samodal.commands.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
+}
+
+
+class _Parser(ArgumentParser):
+    """Errors are one line with the nearest known flag, and exit code 2."""
+
+    def error(self, message: str, ex: Exception | None = None):
+        unknown = re.search(r"unrecognized arguments: (--[\w.-]+)|does not accept option '([\w.-]+)'", message)
+        if unknown:
+            name = unknown[1] or unknown[2]
+            known = _flags(self)
+            message = f"unknown setting {name}{nearest(name.lstrip('-'), known)}"
+        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, or 2 with a one-line message for what the user can mend."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"samodal {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        print(f"samodal: unknown command {name!r}{nearest(name, COMMANDS)}", file=sys.stderr)
+        return 2
+    module, settings, description = COMMANDS[name]
+    command = import_module(module)
+    try:
+        command.main(parse(getattr(command, settings), rest, f"samodal {name}", description))
+    except InputError as error:
+        print(f"samodal {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"samodal {name}: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `samodal evaluate … | head`
+        return 0
+    return 0
+
+
+def parse(settings: type, arguments: Sequence[str], prog: str, description: str = ""):
+    """Settings from flags and, with --config, from YAML with the same keys; flags win.
+
+    Fields whose metadata has `positional` are given without a flag. Unknown keys end the program with exit
+    code 2 and the nearest known one.
+    """
+    parser = _Parser(prog=prog, description=description, default_env=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
+    fields = dataclasses.fields(settings)
+    positional = {f.name for f in fields if f.metadata.get("positional")}
+    switches = {f.name for f in fields if f.type in (bool, "bool")}
+    parser.add_class_arguments(settings, nested_key=None, skip=positional | switches)
+    comments = _comments(settings)
+    for field in fields:
+        if field.name in positional:
+            optional = {} if field.default is dataclasses.MISSING else {"nargs": "?", "default": field.default}
+            parser.add_argument(field.name, type=field.metadata["positional"], help=comments[field.name], **optional)
+        elif field.name in switches:
+            flag = f"--{field.name}"
+            parser.add_argument(flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name])
+    parsed = parser.parse_args(list(arguments))
+    return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
+
+
+def _plain(value):
+    return vars(value) if isinstance(value, Namespace) else value
+
+
+def _comments(settings: type) -> dict[str, str]:
+    from docstring_parser import attribute_docstrings
+
+    docstring = attribute_docstrings.parse_from_object(settings)
+    return {param.arg_name: param.description or "" for param in docstring.params}
+
+
+def _flags(parser: ArgumentParser) -> list[str]:
+    return [s.lstrip("-") for a in parser._actions for s in a.option_strings if s.startswith("--") and "+" not in s]
+
+
+def _overview() -> str:
+    lines = [
+        f"samodal {__version__}: amodal video instance segmentation for driving",
+        "",
+        "usage: samodal COMMAND [SETTINGS]        samodal COMMAND --help lists its settings",
+        "",
+    ]
+    lines += [f"  {name:<9} {text}" for name, (_, _, text) in COMMANDS.items()]
+    return "\n".join([*lines, "", "First steps: samodal demo, then samodal run drive/ --vis file:results.json --out runs/drive"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

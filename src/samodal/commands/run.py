@@ -1,0 +1,51 @@
+"""`samodal run`: a video or a data set in, amodal tracks and an overlay out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Amodal masks for every instance and frame, with stable identities, also while hidden."""
+
+    video: str | None = field(default=None, metadata={"positional": str})
+    """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
+    out: Path = Path("runs/latest")
+    """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
+    vis: str | None = None
+    """Front end that gives the visible masks: truth (data sets only), file:PATH (YouTube-VIS JSON as GenVIS and VITA
+    write it, KITTI MOTS txt or png, PointTrack txt, Scalabel JSON), or package.module:Class."""
+    data: str | None = None
+    """Data set instead of a video: asd:ROOT/val or streetsim:ROOT/test; --vis is then truth unless given."""
+    method: str = "samodal"
+    """samodal, or a trivial method to compare with: copy-visible, hull, hold-last, constant-velocity."""
+    preset: str = "default"
+    """Rules of samodal: default, paper (what its text says) or released (what its authors' code does)."""
+    rules: dict[str, Any] = field(default_factory=dict)
+    """Single rules changed, as in --rules.unite=false; samodal/rules.py lists and explains them."""
+    weights: str = "streetsim-small"
+    """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
+    tracker: str = "lucas_kanade"
+    """Point tracker for hidden instances: lucas_kanade, still, or package.module:Class."""
+    frames: str | None = None
+    """Only frames A:B (B excluded), as in 0:100 or 50:."""
+    clips: list[str] | None = None
+    """Only these clips of the data set."""
+    classes: list[str] | None = None
+    """Only instances of these classes, as in [car,person]."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    overlay: bool = True
+    """Write overlay.mp4."""
+    seed: int = 0
+    """Of random prompts; the default preset draws none."""
+    workers: int = 1
+    """Clips of a data set run at a time, each in a process of its own."""
+
+
+def main(settings: RunSettings) -> None:
+    """Run one video or all clips of a data set, with progress and a summary."""
+    from samodal.run import run_all
+
+    run_all(settings)

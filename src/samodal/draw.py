@@ -1,0 +1,135 @@
+"""Pictures of results: the visible part tinted, the hidden part striped, ids, prompt points and trails."""
+
+import colorsys
+import zlib
+from collections import defaultdict, deque
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from samodal.errors import InputError
+from samodal.tracks import FrameResult, Instance, State
+
+TRAIL_FRAMES = 30
+_MILLISECOND = Fraction(1, 1000)
+
+
+def color_of(key: int | str) -> tuple[int, int, int]:
+    """A bright RGB colour that depends on the id alone; ids that follow each other get colours far apart."""
+    number = key if isinstance(key, int) else zlib.crc32(str(key).encode())
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1.0, 0.75, 1.0)
+    return int(red * 255), int(green * 255), int(blue * 255)
+
+
+class Drawer:
+    """Draws frame after frame of one clip; keeps the trails of followed points."""
+
+    def __init__(self):
+        self._trails: dict = defaultdict(lambda: deque(maxlen=TRAIL_FRAMES))
+
+    def draw(self, image: np.ndarray, result: FrameResult) -> np.ndarray:
+        """A copy of the (H, W, 3) uint8 RGB image with the result on it."""
+        canvas = image.copy()
+        # Nearer instances tend to be larger and less occluded; drawn last, they stay readable.
+        for one in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
+            if one.amodal is not None:
+                _paint(canvas, one, color_of(one.id))
+        for one in result.instances:
+            self._mark(canvas, one)
+        return canvas
+
+    def _mark(self, canvas: np.ndarray, one: Instance) -> None:
+        if one.followed is not None:
+            self._trails[one.id].append(one.followed)
+            for n in range(len(one.followed)):
+                trail = np.rint([points[n] for points in self._trails[one.id]]).astype(np.int32)
+                cv2.polylines(canvas, [trail[:, None]], False, color_of(one.id), 2, cv2.LINE_AA)
+                cv2.circle(canvas, tuple(int(v) for v in trail[-1]), 4, color_of(one.id), -1, cv2.LINE_AA)
+        else:
+            self._trails.pop(one.id, None)
+            for x, y in np.rint(one.points if one.points is not None else np.zeros((0, 2))).astype(int).tolist():
+                for color, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+                    cv2.line(canvas, (x - 5, y), (x + 5, y), color, width)
+                    cv2.line(canvas, (x, y - 5), (x, y + 5), color, width)
+        if one.amodal is not None:
+            _label(canvas, one)
+
+
+def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
+    amodal = one.amodal.decode()
+    visible = one.visible.decode() if one.visible is not None else np.zeros_like(amodal)
+    rows, columns = np.ogrid[: amodal.shape[0], : amodal.shape[1]]
+    stripes = (rows + columns) % 10 < 4
+    for part, weight in ((visible & amodal, 0.4), (amodal & ~visible & stripes, 0.75), (amodal & ~visible, 0.15)):
+        tint = canvas[part] * (1 - weight) + np.array(color) * weight
+        canvas[part] = tint.astype(np.uint8)
+    contours, _ = cv2.findContours(amodal.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(canvas, contours, -1, color, 2 if one.state != State.HIDDEN else 1, cv2.LINE_AA)
+
+
+def _label(canvas: np.ndarray, one: Instance) -> None:
+    text = f"{one.id} {one.category}"
+    if one.state == State.HIDDEN:
+        text += f" hidden {one.seconds_since_seen:.1f}s" if one.frames_since_seen else " sliver"
+    elif one.occlusion and one.occlusion >= 0.05:
+        text += f" {one.occlusion:.0%}"
+    x, y = int(one.amodal.box[0]), max(int(one.amodal.box[1]) - 5, 12)
+    x = max(0, min(x, canvas.shape[1] - 8 * len(text)))
+    for color, width in (((0, 0, 0), 3), (color_of(one.id), 1)):
+        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width, cv2.LINE_AA)
+
+
+class VideoWriter:
+    """An H.264 file that browsers play. Odd sizes are padded by one pixel, which H.264's 4:2:0 needs.
+
+    Args:
+        path: of the file, *.mp4.
+        size: (H, W) of the frames.
+        fps: frames per second, used where a frame's own time is not later than the one before.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: float):
+        import av
+
+        self.path, self.size = path, size
+        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        # Frames keep their own times: a video of variable rate stays in step with its source.
+        self._stream = self._container.add_stream("libx264", rate=max(1, round(fps)))
+        self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
+        self._stream.height, self._stream.width = (n + n % 2 for n in size)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.options = {"preset": "veryfast", "crf": "23"}
+        self._last, self._step = -1, max(1, round(1000 / fps))
+
+    def write(self, image: np.ndarray, time: float) -> None:
+        """Append a (H, W, 3) uint8 RGB frame that is shown from `time`, seconds from the start."""
+        import av
+
+        rows, columns = (n % 2 for n in self.size)
+        frame = av.VideoFrame.from_ndarray(np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge"), "rgb24")
+        shown = round(time * 1000)
+        self._last = shown if shown > self._last else self._last + self._step
+        frame.pts, frame.time_base = self._last, _MILLISECOND
+        self._mux(frame)
+
+    def _mux(self, frame) -> None:
+        try:
+            for packet in self._stream.encode(frame):
+                if packet.duration in (None, 0):
+                    packet.duration = self._step
+                self._container.mux(packet)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+    def close(self) -> None:
+        self._mux(None)
+        self._container.close()
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *failure) -> None:
+        self.close()
+
