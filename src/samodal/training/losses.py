@@ -1,0 +1,74 @@
+"""The losses of the paper (section 4), of the released code, and of SAM's IoU head. All take (N, H, W)."""
+
+import torch
+import torch.nn.functional as F
+
+
+def focal_dice(
+    logits: torch.Tensor,
+    targets: torch.Tensor,
+    focal_weight: float = 20.0,
+    dice_weight: float = 1.0,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+) -> torch.Tensor:
+    """Focal plus dice loss per instance, as SAM was trained and as the paper says.
+
+    Args:
+        logits: (N, H, W) float, before the sigmoid.
+        targets: (N, H, W) of the same size, bool or float in [0, 1].
+        focal_weight, dice_weight: SAM's 20 to 1.
+        alpha, gamma: of the focal loss.
+
+    Returns:
+        (N,) one loss per instance; take the mean, or choose among SAM's three masks by it.
+
+    Source: Kirillov et al. 2023, section 3; the sums are taken per instance so that small ones count as much.
+    """
+    logits, targets = logits.float().flatten(1), targets.to(torch.float32).flatten(1)
+    probability = logits.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    miss = probability + targets - 2 * probability * targets
+    share = alpha * targets + (1 - alpha) * (1 - targets)
+    focal = (share * miss**gamma * entropy).mean(1)
+    dice = 1 - (2 * (probability * targets).sum(1) + 1) / (probability.sum(1) + targets.sum(1) + 1)
+    return focal_weight * focal + dice_weight * dice
+
+
+def released_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The loss that the released training computes, a scalar: 20 x focal of the mean cross-entropy, plus dice.
+
+    It differs from `focal_dice` in that the focal factor is that of the mean over the whole batch (alpha .8,
+    gamma 2), and dice pools the batch too (smooth 1).
+
+    Args:
+        logits, targets: (N, H, W) or (N, 1, H, W) float, at the frame's own size.
+
+    Source: facts, datasets_metrics 4.1 (SAM/sam_finetune.py at 7e70a11).
+    """
+    logits, targets = logits.float(), targets.to(torch.float32)
+    entropy = F.binary_cross_entropy_with_logits(logits, targets)
+    focal = 0.8 * (1 - torch.exp(-entropy)) ** 2 * entropy
+    probability = logits.sigmoid()
+    dice = 1 - (2 * (probability * targets).sum() + 1) / (probability.sum() + targets.sum() + 1)
+    return 20 * focal + dice
+
+
+def true_iou(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """IoU of the masks logits > 0 with the targets > .5, (..., H, W) to (...); 1 where both are empty."""
+    predicted, targets = logits > 0, targets > 0.5
+    both = (predicted & targets).sum((-2, -1)).float()
+    either = (predicted | targets).sum((-2, -1)).float()
+    return torch.where(either > 0, both / either.clamp(min=1), 1.0)
+
+
+def iou_loss(predicted: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Squared error of the predicted IoU against the true one, per instance, (N,).
+
+    Args:
+        predicted: (N,), of the IoU head.
+        logits, targets: (N, H, W); no gradient flows into the logits.
+
+    Source: Kirillov et al. 2023, appendix A (mean squared error on the true IoU).
+    """
+    return (predicted.float() - true_iou(logits.detach(), targets)) ** 2
