@@ -25,7 +25,7 @@ class _Parser(ArgumentParser):
     """Errors are one line with the nearest known flag, and exit code 2."""
 
     def error(self, message: str, ex: Exception | None = None):
-        unknown = re.search(r"unrecognized arguments: (--[\w.-]+)|does not accept option '([\w.-]+)'", message)
+        unknown = re.search(r"unrecognized arguments: (--[\w.-]+)|[Oo]ption '([\w.-]+)'", message)
         if unknown:
             name = unknown[1] or unknown[2]
             known = _flags(self)
@@ -92,9 +92,9 @@ def _plain(value):
 
 
 def _comments(settings: type) -> dict[str, str]:
-    from docstring_parser import attribute_docstrings
+    from docstring_parser import parse_from_object
 
-    docstring = attribute_docstrings.parse_from_object(settings)
+    docstring = parse_from_object(settings)
     return {param.arg_name: param.description or "" for param in docstring.params}
 
 

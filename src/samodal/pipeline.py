@@ -142,8 +142,8 @@ class Pipeline:
         if position is None:
             return one.shift, None
         xy, believed, _ = position
-        if self.rules.motion == "points":
-            believed = np.ones(len(xy), bool)
+        if self.rules.motion != "believed":
+            believed = np.full(len(xy), self.rules.motion == "points")
         # The paper adds the step from frame to frame; the sum of the steps since the last prompt is the same
         # without a rounding error in each.
         one.shift = (xy - one.points)[believed].mean(axis=0) if believed.any() else one.shift + one.velocity()

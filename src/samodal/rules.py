@@ -25,9 +25,10 @@ class Rules:
     """A reported instance with fewer visible pixels is treated as hidden, not prompted from a sliver (ours)."""
     min_cover: float | None = None
     """Keep the visible mask alone where the amodal one covers a smaller share of it, in [0, 1] (ours)."""
-    motion: Literal["points", "believed"] = "points"
-    """What moves a hidden mask: mean displacement of all its points (paper), or of those the tracker calls
-    visible and, where there are none, the velocity the instance had while it was visible (ours)."""
+    motion: Literal["points", "believed", "velocity"] = "points"
+    """What moves a hidden mask: the mean displacement of all its points (paper); of those that the tracker calls
+    visible and, where there are none, the velocity the instance had while it was visible (ours); or that
+    velocity alone, since a simple tracker tends to stick to the occluder (ours)."""
     clamp: bool = False
     """Limit |dx|, |dy| to the mean step between earlier prompt points x frames elapsed (released, facts 4.5)."""
     border: int | None = None
@@ -58,7 +59,7 @@ PRESETS = {
         unite=True,
         min_visible=48,
         min_cover=0.5,
-        motion="believed",
+        motion="velocity",
         border=2,
         remember_s=3.0,
         frame_score="iou_x_vis",

@@ -30,10 +30,10 @@ class RunSettings:
     """Point tracker for hidden instances: lucas_kanade, still, or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
-    clips: list[str] | None = None
-    """Only these clips of the data set."""
-    classes: list[str] | None = None
-    """Only instances of these classes, as in [car,person]."""
+    clips: str | None = None
+    """Only these clips of the data set, separated by commas."""
+    classes: str | None = None
+    """Only instances of these classes, as in car,person."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     overlay: bool = True

@@ -1,0 +1,237 @@
+"""The method on the made-up clip: prompts, memory, hidden phase, rules, presets, state."""
+
+import numpy as np
+import pytest
+from made_up import SIZE, Oracle, image_of, passing_square, square
+
+from samodal.methods.samodal import SAmodal, make_selector
+from samodal.pipeline import Pipeline
+from samodal.rules import PRESETS, Rules, preset
+from samodal.trackers.lucas_kanade import LucasKanade
+from samodal.trackers.still import Still
+from samodal.tracks import State, VisibleInstance
+
+
+class FrameOracle(Oracle):
+    """Answers with the true mask of the frame it was given; frames are recognised by their pixels."""
+
+    def __init__(self, truth, observed):
+        super().__init__([])
+        self._by_pixels = {o.frame.image.tobytes(): mask for mask, o in zip(truth, observed, strict=True)}
+
+    def encode(self, frames):
+        self.truth = [[self._by_pixels[frames[0].tobytes()]]]
+        return super().encode(frames)
+
+
+def run(rules, tracker=None, frames=20, **clip):
+    truth, observed = passing_square(frames, **clip)
+    method = SAmodal(FrameOracle(truth, observed), tracker or Still(), rules)
+    return truth, list(method.run("clip", observed)), method
+
+
+def iou(mask, rle):
+    other = rle.decode()
+    return (mask & other).sum() / (mask | other).sum()
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_gives_the_whole_object_while_a_part_is_visible(name):
+    truth, results, _ = run(PRESETS[name])
+    shown = [(t, i) for t, r in enumerate(results) for i in r.instances if i.state == State.VISIBLE]
+    assert len(shown) >= 10
+    assert all(iou(truth[t], one.amodal) == 1 for t, one in shown)
+    assert max(one.occlusion for _, one in shown) >= 0.5
+
+
+class Blind(Still):
+    """Says of every point that it cannot be seen."""
+
+    def positions(self):
+        return {k: (xy, ~v, c * 0) for k, (xy, v, c) in super().positions().items()}
+
+
+@pytest.mark.parametrize(("motion", "tracker"), [("believed", Blind), ("velocity", LucasKanade)])
+def test_a_hidden_instance_keeps_its_id_and_goes_on_at_its_velocity(motion, tracker):
+    truth, results, _ = run(preset("default", motion=motion), tracker())
+    hidden = [(t, i) for t, r in enumerate(results) for i in r.instances if i.state == State.HIDDEN]
+    assert {one.id for _, one in hidden} == {7}
+    assert all(one.visible is None or one.visible.area < 48 for _, one in hidden)
+    assert min(iou(truth[t], one.amodal) for t, one in hidden) > 0.5
+
+
+def test_with_points_that_stay_the_paper_holds_the_last_mask():
+    truth, results, _ = run(PRESETS["paper"])
+    last = max(t for t, r in enumerate(results[:13]) if r.instances[0].state == State.VISIBLE)
+    following = results[last + 1].instances[0]
+    assert following.state == State.HIDDEN
+    assert np.array_equal(following.amodal.decode(), truth[last])
+    assert following.frames_since_seen == 1
+    assert following.seconds_since_seen == pytest.approx(0.1)
+
+
+def test_the_mask_moves_by_the_mean_displacement_of_the_points():
+    class Drifting(Still):
+        def positions(self):
+            shift = np.array([[2, 0], [6, 4]], np.float32)
+            return {k: (xy + shift[: len(xy)], v, c) for k, (xy, v, c) in super().positions().items()}
+
+    truth, results, _ = run(Rules(prompt="center", points=2), Drifting())
+    last = max(t for t, r in enumerate(results[:13]) if r.instances[0].state == State.VISIBLE)
+    x0 = np.flatnonzero(truth[last].any(axis=0))[0]
+    moved = results[last + 1].instances[0].amodal.box
+    assert (moved[0], moved[1]) == (x0 + 4, 22)
+
+
+def test_embedding_happens_once_a_frame_and_not_at_all_when_nothing_is_visible():
+    truth, results, method = run(PRESETS["default"])
+    with_prompts = sum(any(i.state == State.VISIBLE for i in r.instances) for r in results)
+    assert method.pipeline.segmenter.encoded == with_prompts < len(results)
+
+
+def test_an_instance_hidden_throughout_is_never_reported():
+    method = SAmodal(Oracle([]), Still(), PRESETS["default"])
+    _, observed = passing_square(5)
+    for one in observed:
+        one.visible.clear()
+    assert all(result.instances == () for result in method.run("clip", observed))
+
+
+def test_a_default_mask_contains_its_visible_mask_whatever_the_segmenter_says():
+    class Wrong(Oracle):
+        def _under(self, point):
+            return square(100, 40)
+
+    truth, observed = passing_square()
+    for result in SAmodal(Wrong([]), Still(), PRESETS["default"]).run("clip", observed):
+        for one in result.instances:
+            if one.visible is not None:
+                visible = one.visible.decode()
+                assert (one.amodal.decode() & visible).sum() == visible.sum()
+                assert one.state in (State.KEPT, State.HIDDEN)
+
+
+def test_without_the_union_the_paper_gives_the_segmenters_mask_as_it_is():
+    class Small(Oracle):
+        def _under(self, point):
+            return square(12, side=4)
+
+    _, observed = passing_square(1)
+    (result,) = SAmodal(Small([]), Still(), PRESETS["paper"]).run("clip", observed)
+    assert np.array_equal(result.instances[0].amodal.decode(), square(12, side=4))
+
+
+def test_a_sliver_is_moved_along_and_not_prompted_from():
+    _, results, _ = run(PRESETS["default"], start=8)  # 16 x 2 visible pixels on either side of the post
+    slivers = [one for r in results for one in r.instances if one.visible is not None and one.visible.area < 48]
+    assert slivers
+    assert all(one.state == State.HIDDEN and one.frames_since_seen == 0 for one in slivers)
+
+
+def test_a_sliver_never_seen_better_stands_with_its_visible_mask():
+    pipeline = Pipeline(Oracle([]), Still(), make_selector(PRESETS["default"]), PRESETS["default"])
+    mask = square(30, side=3)
+    (one,) = pipeline.step(image_of(0), [VisibleInstance(1, "car", 0.5, mask)], 0.0).instances
+    assert one.state == State.KEPT
+    assert np.array_equal(one.amodal.decode(), mask)
+
+
+def test_the_border_rule_leaves_no_ghost_of_an_instance_that_left():
+    def leaving(rules):
+        truth = [square(96 + 6 * t) for t in range(6)]
+        pipeline = Pipeline(None, Still(), make_selector(rules), rules)
+        counts = []
+        for t, mask in enumerate(truth):
+            pipeline.segmenter = Oracle([[mask]])
+            shown = [VisibleInstance(1, "car", 1.0, mask)] if mask.any() else []
+            counts.append(len(pipeline.step(image_of(t, mask), shown, t / 10).instances))
+        return counts
+
+    assert leaving(PRESETS["default"]) == [1, 1, 1, 1, 0, 0]
+    assert leaving(PRESETS["paper"]) == [1, 1, 1, 1, 1, 1]
+
+
+def test_the_clamp_limits_the_displacement_to_the_mean_step_of_the_prompts():
+    class Jumping(Still):
+        def positions(self):
+            return {k: (xy + 50, v, c) for k, (xy, v, c) in super().positions().items()}
+
+    rules = Rules(prompt="center", clamp=True)
+    pipeline = Pipeline(None, Jumping(), make_selector(rules), rules)
+    for t in range(3):
+        mask = square(20 + 3 * t)
+        pipeline.segmenter = Oracle([[mask]])
+        pipeline.step(image_of(t, mask), [VisibleInstance(1, "car", 1.0, mask)], t / 10)
+    boxes = [pipeline.step(image_of(t), [], t / 10).instances[0].amodal.box for t in (3, 4)]
+    assert [(b[0], b[1]) for b in boxes] == [(29, 20), (32, 20)]
+
+
+def test_an_instance_is_forgotten_after_remember_s():
+    rules = preset("default", remember_s=0.35)
+    _, results, method = run(rules)
+    assert max(i.seconds_since_seen for r in results for i in r.instances) <= 0.36
+
+
+def test_hidden_scores_decay_by_the_stated_factor_a_second():
+    rules = preset("default", decay=0.25)
+    pipeline = Pipeline(Oracle([[square(40)]]), Still(), make_selector(rules), rules)
+    mask = square(40)
+    (seen,) = pipeline.step(image_of(0, mask), [VisibleInstance(1, "car", 0.5, mask)], 0.0).instances
+    (hidden,) = pipeline.step(image_of(1), [], 0.5).instances
+    assert seen.score == pytest.approx(0.8 * 0.5)
+    assert hidden.score == pytest.approx(0.8 * 0.5 * 0.5)
+
+
+def test_memory_stays_bounded_in_tuples_and_instances():
+    rules = Rules(prompt="center", memory_tuples=4, memory_instances=3)
+    pipeline = Pipeline(None, Still(), make_selector(rules), rules)
+    for t in range(12):
+        mask = square(5 * t)
+        pipeline.segmenter = Oracle([[mask]])
+        pipeline.step(image_of(t, mask), [VisibleInstance(t // 2, "car", 1.0, mask)], t / 10)
+    assert [one.id for one in pipeline.memory] == [3, 4, 5]
+    assert max(len(one.tuples) for one in pipeline.memory) <= 4
+
+
+def test_a_second_video_starts_from_nothing():
+    truth, observed = passing_square(8)
+    method = SAmodal(FrameOracle(truth, observed), LucasKanade(), PRESETS["paper"])
+    first = [r.instances[0].points.tolist() for r in method.run("a", observed)]
+    again = [r.instances[0].points.tolist() for r in method.run("a", observed)]
+    other = [r.instances[0].points.tolist() for r in method.run("b", observed)]
+    assert first == again != other
+
+
+@pytest.mark.parametrize("tracker", [Still, LucasKanade])
+def test_a_saved_state_goes_on_exactly_where_it_was(tracker):
+    truth, observed = passing_square()
+    whole = list(SAmodal(FrameOracle(truth, observed), tracker(), PRESETS["default"]).run("clip", observed))
+    rules = PRESETS["default"]
+    first = Pipeline(FrameOracle(truth, observed), tracker(), make_selector(rules), rules)
+    first.reset("clip")
+    for one in observed[:12]:
+        first.step(one.frame.image, one.visible, one.frame.time)
+    second = Pipeline(FrameOracle(truth, observed), tracker(), make_selector(rules), rules)
+    second.load_state_dict(first.state_dict())
+    for one, expected in zip(observed[12:], whole[12:], strict=True):
+        result = second.step(one.frame.image, one.visible, one.frame.time)
+        assert [(i.id, i.amodal, i.score) for i in result.instances] == [
+            (i.id, i.amodal, i.score) for i in expected.instances
+        ]
+
+
+def test_random_prompts_do_not_depend_on_which_other_instances_there_are():
+    rules = PRESETS["paper"]
+    one, two = VisibleInstance(1, "car", 1.0, square(10)), VisibleInstance(2, "car", 1.0, square(70))
+    points = []
+    for visible in ([one], [one, two], [two, one]):
+        pipeline = Pipeline(Oracle([[square(10), square(70)]]), Still(), make_selector(rules), rules)
+        pipeline.reset("clip")
+        result = pipeline.step(image_of(0), visible, 0.0)
+        points.append(next(i.points.tolist() for i in result.instances if i.id == 1))
+    assert points[0] == points[1] == points[2]
+
+
+def test_one_frame_and_no_instances_are_fine():
+    pipeline = Pipeline(Oracle([]), LucasKanade(), make_selector(PRESETS["default"]), PRESETS["default"])
+    assert pipeline.step(np.zeros((*SIZE, 3), np.uint8), []).instances == ()
