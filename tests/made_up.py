@@ -27,7 +27,7 @@ def image_of(t: int, car: np.ndarray | None = None, front: np.ndarray | None = N
     picture = np.stack([(rows * 7 + columns * 3) % 60 + 40] * 3, axis=2).astype(np.uint8)
     if car is not None and car.any():
         x0 = np.flatnonzero(car.any(axis=0))[0]
-        texture = ((rows * 37) ^ ((columns - x0) * 53)) % 120 + 130
+        texture = (190 + 40 * np.sin((columns - x0) * 0.9 + rows * 0.4) + 25 * np.cos(rows * 1.1)).astype(np.uint8)
         picture[car] = np.stack([texture, texture // 2, texture // 3], axis=2)[car]
     if front is not None:
         picture[front] = (20, 160, 20)
