@@ -17,12 +17,16 @@ class Adapter(nn.Module):
         patch: side of a patch in pixels.
         reduction: hidden / reduction is the width inside.
         rate: share of the spectrum's area that the high-pass removes.
+        order: "patches" or "released", see `AmodalSamConfig.adapter_order`.
     """
 
-    def __init__(self, hidden: int, layers: int, patch: int, reduction: int, rate: float):
+    def __init__(
+        self, hidden: int, layers: int, patch: int, reduction: int, rate: float, order: str = "patches"
+    ):
         super().__init__()
         width = hidden // reduction
         self.rate = rate
+        self.order = order
         self.shared_mlp = nn.Linear(width, hidden)
         self.embedding_generator = nn.Linear(hidden, width)
         for i in range(layers):
@@ -40,6 +44,10 @@ class Adapter(nn.Module):
             (B, h, w, hidden / reduction).
         """
         edges = self.prompt_generator["proj"](high_pass(pixel_values, self.rate))
+        if self.order == "released":
+            batch, _, _, hidden = patches.shape
+            # As in the released code: the memory of (h, w, C) read as (C, hw). Its weights were trained on this.
+            patches = patches.reshape(batch, hidden, -1).transpose(1, 2).reshape(patches.shape)
         return edges.permute(0, 2, 3, 1) + self.embedding_generator(patches)
 
     def forward(self, features: torch.Tensor, layer: int) -> torch.Tensor:

@@ -149,7 +149,7 @@ def _read_pth(path: Path) -> tuple[AmodalSamConfig, dict[str, torch.Tensor]]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise InputError(
-            f"{path}: refused, it holds more than weights and could run code; save the state_dict alone"
+            f"{path}: refused: it is no torch file, or it holds code beside weights; save the state_dict alone"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable torch file ({str(error).splitlines()[0]})") from None

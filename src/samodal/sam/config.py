@@ -34,6 +34,9 @@ class AmodalSamConfig:
         adapters: whether the encoder has adapters; False is a plain SAM.
         adapter_reduction: hidden / adapter_reduction is the width of the adapters (32 as released).
         adapter_rate: share of the spectrum's area that the adapters' high-pass removes (.25 as released).
+        adapter_order: which patch an adapter's patch feature speaks of: "patches", its own; "released", a fixed
+            mixture of places and channels, as the released code reshapes (B, h, w, C) into (B, C, hw) without a
+            transpose. Released weights with adapters need the second.
     """
 
     size: tuple[int, int] = (1024, 1024)
@@ -55,6 +58,7 @@ class AmodalSamConfig:
     adapters: bool = True
     adapter_reduction: int = 32
     adapter_rate: float = 0.25
+    adapter_order: Literal["patches", "released"] = "patches"
 
     def __post_init__(self):
         for name in ("size", "mean", "std", "global_layers"):

@@ -78,7 +78,8 @@ class AmodalVisionEncoder(nn.Module):
 
 def new_adapter(config: AmodalSamConfig) -> Adapter:
     """Adapters of the shape that a config asks for."""
-    return Adapter(config.hidden, config.layers, config.patch, config.adapter_reduction, config.adapter_rate)
+    values = (config.adapter_reduction, config.adapter_rate, config.adapter_order)
+    return Adapter(config.hidden, config.layers, config.patch, *values)
 
 
 def _vision_config(config: AmodalSamConfig) -> SamVisionConfig:

@@ -76,7 +76,7 @@ def config_from_shapes(state: dict[str, torch.Tensor], where: str) -> AmodalSamC
     changes = {}
     generator = state.get("vision_encoder.adapter.embedding_generator.weight")
     if generator is not None:
-        changes["adapter_reduction"] = hidden // generator.shape[0]
+        changes = {"adapter_reduction": hidden // generator.shape[0], "adapter_order": "released"}
     return AmodalSamConfig(
         size=(grid[0] * patch, grid[1] * patch),
         patch=patch,
