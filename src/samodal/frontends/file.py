@@ -1,16 +1,22 @@
 """`file:PATH`: results that any VIS method wrote before."""
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.formats.visible import open_visible
+from samodal.formats.open import open_visible
 from samodal.frontends.replay import Replay
 from samodal.parts import Video
+from samodal.tracks import Clip
 
 
 class ResultsFile:
     """Replays results from YouTube-VIS JSON (as GenVIS and VITA write it), KITTI MOTS txt or png (PointTrack's too)
-    or Scalabel JSON. In a folder, the file or folder with the clip's name is taken.
+    or Scalabel JSON.
+
+    KITTI MOTS and PointTrack name only the frames that hold something, so their results may end before the video
+    or, for an excerpt of a sequence, go on behind it (which is told). The others must have the video's length.
 
     Args:
         path: file or folder.
@@ -24,4 +30,26 @@ class ResultsFile:
     def open(self, video: Video) -> Replay:
         if video.length is None:
             raise InputError(f"{video.source}: results from a file need a video of known length, not a live stream")
-        return Replay(open_visible(self.path, video.name, video.size, video.length), str(self.path))
+        open_ended = self.path.is_dir() or self.path.suffix.lower() == ".txt"
+        clip = open_visible(self.path, video.name, video.size, None if open_ended else video.length)
+        if len(clip) > video.length:
+            print(
+                f"{self.path}: goes on to frame {len(clip) - 1}, the video has {video.length} frames; "
+                "if it is not an excerpt of that sequence, the results are of another video",
+                file=sys.stderr,
+            )
+        return Replay(_fitted(clip, video.length), str(self.path))
+
+
+def _fitted(clip: Clip, length: int) -> Clip:
+    """The clip cut or filled up with absent masks to a number of frames."""
+
+    def column(values: tuple) -> tuple:
+        return values[:length] + (None,) * (length - len(values))
+
+    tracks = (
+        replace(t, **{name: column(getattr(t, name)) for name in ("visible", "amodal", "states", "scores")})
+        for t in clip.tracks
+    )
+    frames = clip.frames[:length] + tuple(f"{t:06d}" for t in range(len(clip), length))
+    return replace(clip, frames=frames, tracks=tuple(t for t in tracks if any(t.visible)))
