@@ -41,6 +41,11 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
     """
     if not value:
         return None
+    if isinstance(value, dict) and "size" in value and list(value["size"]) != list(size):
+        raise InputError(
+            f"{where}: the mask is {_by(value['size'])} but the frame is {_by(size)} (height x width); "
+            "were the results made on another video?"
+        )
     try:
         mask = Rle.from_coco(value, size)
         return mask if mask.area else None
@@ -50,6 +55,10 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
         raise InputError(
             f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}"
         ) from None
+
+
+def _by(size: Any) -> str:
+    return "x".join(str(n) for n in size)
 
 
 def read_map(path: Path) -> np.ndarray:

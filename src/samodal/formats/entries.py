@@ -1,0 +1,53 @@
+"""What evaluation reads out of COCO-like files: one entry per instance of an image, or per track of a video."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from samodal.masks import Rle
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One instance in one image (columns of length 1), or one track through a video; truth or result.
+
+    Attributes:
+        group: the image or video it belongs to.
+        id: identity within the group, None where the file has none.
+        masks: what is evaluated, one per frame, None where absent.
+        visible: the visible masks, None where they are not known at all.
+        areas: pixels of each mask as the file says or as counted; None or 0 where absent.
+        occlusion: share of each amodal mask that is not visible, in [0, 1]; None where absent; the whole is
+            None where it is not known.
+        score: confidence, None where there is none.
+        crowd: a region that may be matched many times and never counts as missed.
+    """
+
+    group: Hashable
+    id: int | str | None
+    masks: tuple[Rle | None, ...]
+    visible: tuple[Rle | None, ...] | None = None
+    areas: tuple[float | None, ...] = ()
+    occlusion: tuple[float | None, ...] | None = None
+    score: float | None = None
+    crowd: bool = False
+
+    def __post_init__(self):
+        if not self.areas:
+            object.__setattr__(self, "areas", tuple(m.area if m else None for m in self.masks))
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """The truth of a set of images or videos.
+
+    Attributes:
+        sizes: (H, W) of each group.
+        lengths: number of frames of each group, 1 for images.
+        entries: in the file's order.
+        clips: which clip each group is part of, for resampling; a group on its own where this is empty.
+    """
+
+    sizes: dict[Hashable, tuple[int, int]]
+    lengths: dict[Hashable, int]
+    entries: list[Entry]
+    clips: dict[Hashable, str]
