@@ -1,0 +1,305 @@
+"""A data set prepared for training: small frames as bytes, masks as bits, all in memory.
+
+20,000 frames of 288x512 with nine instances each take 9 GB of frames and 7 GB of masks, which fits a GPU;
+reading, decoding and resizing then happen once, in parallel, and a step needs no CPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+
+from samodal.errors import InputError
+from samodal.masks import Rle
+
+if TYPE_CHECKING:
+    from samodal.datasets.asd import AsdDataset
+    from samodal.formats.asd import InstanceTruth
+    from samodal.sam.transform import FrameTransform
+
+LAYOUT = 1
+"""Changes when the fields below do."""
+
+
+@dataclass
+class Cache:
+    """F frames and N instances; (H, W) is the model's largest input.
+
+    Attributes:
+        frames: (F, 3, H, W) uint8 RGB, resized; below and right of the content zero.
+        visible, amodal: (N, H, W / 8) uint8, eight pixels to a byte, highest bit first.
+        frame: (N,) int64, the frame of each instance, ascending.
+        occlusion: (N,) float32, share of the amodal mask that is hidden, at the original resolution.
+        category: (N,) int16, AmodalSynthDrive's class number.
+        centre: (N, 2) float32, x and y of the visible pixel farthest from the border, in input pixels;
+            nan unless asked for.
+        frame_size: (F, 2) int32, original (H, W).
+        content: (F, 2) int32, (H, W) of the resized frame without padding.
+        input_size: (F, 2) int32, (H, W) that the model gets for this frame.
+        counts: {"frames", "instances", "hidden", "too_small"}; the last two are left out.
+    """
+
+    frames: torch.Tensor
+    visible: torch.Tensor
+    amodal: torch.Tensor
+    frame: torch.Tensor
+    occlusion: torch.Tensor
+    category: torch.Tensor
+    centre: torch.Tensor
+    frame_size: torch.Tensor
+    content: torch.Tensor
+    input_size: torch.Tensor
+    counts: dict[str, int]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def to(self, device: torch.device) -> Cache:
+        """The same on a device; frames and masks stay where they are if they would fill most of a GPU."""
+        large = ("frames", "visible", "amodal")
+        stay = device.type == "cuda" and self.nbytes() > 0.6 * torch.cuda.mem_get_info(device)[0]
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        moved = {
+            k: v.to(device) if isinstance(v, torch.Tensor) and not (stay and k in large) else v
+            for k, v in values.items()
+        }
+        return Cache(**moved)
+
+    def nbytes(self) -> int:
+        """Memory of all tensors in bytes."""
+        values = (getattr(self, f.name) for f in fields(self))
+        return sum(v.nbytes for v in values if isinstance(v, torch.Tensor))
+
+
+def pack(masks: np.ndarray) -> np.ndarray:
+    """(…, W) bool to (…, W / 8) uint8, highest bit first; W is a multiple of eight."""
+    return np.packbits(masks, axis=-1)
+
+
+def unpack(bits: torch.Tensor) -> torch.Tensor:
+    """(…, W / 8) uint8 to (…, W) bool, the inverse of `pack` on any device."""
+    shifts = torch.arange(7, -1, -1, device=bits.device, dtype=torch.uint8)
+    return ((bits.unsqueeze(-1) >> shifts) & 1).flatten(-2).bool()
+
+
+def open_cache(
+    data: str,
+    transform: FrameTransform,
+    *,
+    path: Path | None = None,
+    min_visible: int = 12,
+    centres: bool = False,
+    workers: int = 0,
+    report: Callable[[str], None] = print,
+) -> Cache:
+    """Load the prepared data from `path`, or prepare it and write it there.
+
+    Args:
+        data: what `open_dataset` takes.
+        transform: the model's preparation of frames.
+        path: a file; None prepares in memory.
+        min_visible: instances with fewer visible pixels at input size are counted and left out.
+        centres: also find each instance's centre point, which costs about a millisecond each.
+        workers: processes; 0 takes one per core.
+        report: gets lines of progress.
+
+    Raises:
+        InputError: if the file was made from other data or settings, or the data has no instance.
+    """
+    made_from = {
+        "layout": LAYOUT, "data": data, "size": list(transform.size), "pad": transform.pad,
+        "min_visible": min_visible, "centres": centres,
+    }  # fmt: skip
+    if path is not None and Path(path).exists():
+        return _load(Path(path), made_from)
+    cache = build(data, transform, min_visible=min_visible, centres=centres, workers=workers, report=report)
+    if path is not None:
+        _save(cache, made_from, Path(path))
+    return cache
+
+
+def _load(path: Path, made_from: dict) -> Cache:
+    held = torch.load(path, weights_only=True, mmap=True)
+    if held["made_from"] != made_from:
+        differing = [k for k in made_from if held["made_from"].get(k) != made_from[k]]
+        found = {k: held["made_from"].get(k) for k in differing}
+        expected = {k: made_from[k] for k in differing}
+        raise InputError(
+            f"{path}: prepared with {found}, expected {expected}; delete it or name another file"
+        )
+    return Cache(**held["cache"])
+
+
+def _save(cache: Cache, made_from: dict, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".part")
+    held = {f.name: getattr(cache, f.name) for f in fields(cache)}
+    torch.save({"made_from": made_from, "cache": held}, unfinished)
+    unfinished.replace(path)
+
+
+def build(
+    data: str,
+    transform: FrameTransform,
+    *,
+    min_visible: int = 12,
+    centres: bool = False,
+    workers: int = 0,
+    report: Callable[[str], None] = print,
+) -> Cache:
+    """Prepare a data set, one sequence per task; equal for any number of workers."""
+    tasks = [(data, name, transform, min_visible, centres) for name in _dataset(data).sequences]
+    parts: list[dict] = []
+    for done, part in enumerate(_prepared(tasks, workers or os.cpu_count() or 1), start=1):
+        parts.append(part)
+        if done % max(1, len(tasks) // 10) == 0 or done == len(tasks):
+            report(f"prepared {done} of {len(tasks)} sequences of {data}")
+    return _joined(parts, data)
+
+
+def _prepared(tasks: list[tuple], workers: int) -> Iterator[dict]:
+    if workers == 1 or len(tasks) == 1:
+        yield from map(_sequence, tasks)
+        return
+    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_sequence, tasks, chunksize=max(1, min(16, len(tasks) // (4 * workers))))
+
+
+def _sequence(task: tuple) -> dict:
+    """The arrays of one sequence; `frame` counts from its first frame."""
+    data, name, transform, min_visible, centres = task
+    video = _dataset(data).video(name)
+    part: dict[str, list] = {"frames": [], "sizes": [], "instances": [], "hidden": 0, "too_small": 0}
+    for t in range(video.length):
+        image = video.frame(t).image
+        part["frames"].append(_small_frame(image, transform))
+        part["sizes"].append(
+            (image.shape[:2], transform.resized(image.shape[:2]), transform.input_size(image.shape[:2]))
+        )
+        for one in video.frame_truth(t):
+            if one.visible is None:
+                part["hidden"] += 1
+                continue
+            prepared = _instance(one, t, transform, min_visible, centres)
+            part["too_small"] += prepared is None
+            if prepared is not None:
+                part["instances"].append(prepared)
+    return _packed(part, transform.size)
+
+
+@lru_cache(1)
+def _dataset(data: str) -> AsdDataset:
+    """Once per process: opening lists every sequence."""
+    from samodal.datasets.open import open_dataset
+
+    return open_dataset(data)
+
+
+def _packed(part: dict, size: tuple[int, int]) -> dict:
+    """One array per column instead of a list, which travels between processes fast."""
+    rows = part["instances"]
+    bits = (0, size[0], size[1] // 8)
+    return {
+        "frames": np.stack(part["frames"]),
+        "sizes": np.array(part["sizes"], np.int32),
+        "visible": np.stack([r["visible"] for r in rows]) if rows else np.zeros(bits, np.uint8),
+        "amodal": np.stack([r["amodal"] for r in rows]) if rows else np.zeros(bits, np.uint8),
+        "frame": np.array([r["frame"] for r in rows], np.int64),
+        "occlusion": np.array([r["occlusion"] for r in rows], np.float32),
+        "category": np.array([r["category"] for r in rows], np.int16),
+        "centre": np.array([r["centre"] for r in rows], np.float32).reshape(-1, 2),
+        "hidden": part["hidden"],
+        "too_small": part["too_small"],
+    }
+
+
+def _small_frame(image: np.ndarray, transform: FrameTransform) -> np.ndarray:
+    """(3, H, W) uint8: the frame as the transform resizes it, before it is normalised."""
+    height, width = transform.resized(image.shape[:2])
+    small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    padded = np.zeros((3, *transform.size), np.uint8)
+    padded[:, :height, :width] = small.transpose(2, 0, 1)
+    return padded
+
+
+def _instance(
+    one: InstanceTruth, t: int, transform: FrameTransform, min_visible: int, centres: bool
+) -> dict | None:
+    """One instance with its masks at input size; None where too little of it is visible."""
+    from samodal.formats.asd import CATEGORY_IDS
+
+    visible = _small_mask(one.visible, transform)
+    if int(visible.sum()) < min_visible:
+        return None
+    whole = one.visible.area == one.amodal.area
+    amodal = visible if whole else _small_mask(one.amodal, transform) | visible
+    centre = centre_point(one.visible.decode()) if centres else np.full(2, np.nan, np.float32)
+    scale = np.array(transform.resized(one.amodal.size))[::-1] / np.array(one.amodal.size)[::-1]
+    return {
+        "visible": pack(visible),
+        "amodal": pack(amodal),
+        "frame": t,
+        "occlusion": 1.0 - one.visible.area / one.amodal.area,
+        "category": CATEGORY_IDS[one.category],
+        "centre": centre * scale,
+    }
+
+
+def _small_mask(mask: Rle, transform: FrameTransform) -> np.ndarray:
+    """(H, W) bool: a pixel is inside where at least half of what it stands for is."""
+    height, width = transform.resized(mask.size)
+    small = Image.fromarray(mask.decode().astype(np.uint8) * 255).resize(
+        (width, height), Image.Resampling.BILINEAR
+    )
+    padded = np.zeros(transform.size, bool)
+    padded[:height, :width] = np.asarray(small) >= 128
+    return padded
+
+
+def centre_point(mask: np.ndarray) -> np.ndarray:
+    """(2,) float32, x and y of the pixel farthest from the mask's border, the image's border included."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    y0, x0 = rows[0], columns[0]
+    crop = np.pad(mask[y0 : rows[-1] + 1, x0 : columns[-1] + 1], 1)
+    y, x = np.unravel_index(int(distance_transform_edt(crop).argmax()), crop.shape)
+    return np.array([x - 1 + x0, y - 1 + y0], np.float32)
+
+
+def _joined(parts: list[dict], data: str) -> Cache:
+    """All sequences behind one another. Parts are let go one column at a time: both copies would not fit."""
+    offsets = np.cumsum([0] + [len(p["frames"]) for p in parts])
+    for part, offset in zip(parts, offsets[:-1], strict=True):
+        part["frame"] = part["frame"] + offset
+    counts = {
+        "frames": int(offsets[-1]),
+        "instances": sum(len(p["frame"]) for p in parts),
+        "hidden": sum(p["hidden"] for p in parts),
+        "too_small": sum(p["too_small"] for p in parts),
+    }
+    if not counts["instances"]:
+        raise InputError(f"{data}: no instance with enough visible pixels in {counts['frames']} frames")
+
+    def column(name: str) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate([p.pop(name) for p in parts]))
+
+    sizes = column("sizes")
+    names = ("frames", "visible", "amodal", "frame", "occlusion", "category", "centre")
+    return Cache(
+        **{name: column(name) for name in names},
+        frame_size=sizes[:, 0].contiguous(),
+        content=sizes[:, 1].contiguous(),
+        input_size=sizes[:, 2].contiguous(),
+        counts=counts,
+    )

@@ -1,0 +1,38 @@
+"""Learning rates over a training, as factors of the highest one."""
+
+import math
+
+RELEASED_WARMUP = 200
+"""Iterations of linear warm-up in the released training (facts 4.1)."""
+
+
+def cosine(step: int, progress: float, warmup: int) -> float:
+    """Linear warm-up, then half a cosine to zero.
+
+    Args:
+        step: from 0.
+        progress: share of the training that is done, in [0, 1], by steps or by the clock.
+        warmup: steps; 0 for none.
+    """
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    return rise * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def every_ten_epochs(epoch: float) -> float:
+    """A tenth after every ten epochs (torch's StepLR with its default factor; facts 4.1)."""
+    return 0.1 ** int(epoch // 10)
+
+
+def released(step: int, total_steps: int) -> float:
+    """What the released command really follows: 200 steps of warm-up, then decay with power .9.
+
+    The published scripts ask for no warm-up and get it, as `bool("False")` is true, and this overwrites their
+    StepLR. The rate is set after each step for the next one, so the very first step has the full rate, and
+    the decay counts the steps after the warm-up against all steps, so it does not reach zero.
+    """
+    if step == 0:
+        return 1.0
+    iteration = step - 1
+    if iteration < RELEASED_WARMUP:
+        return (iteration + 1) / RELEASED_WARMUP
+    return max(0.0, 1.0 - (iteration - RELEASED_WARMUP) / total_steps) ** 0.9
