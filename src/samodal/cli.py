@@ -82,7 +82,9 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
             parser.add_argument(field.name, type=field.metadata["positional"], help=comments[field.name], **optional)
         elif field.name in switches:
             flag = f"--{field.name}"
-            parser.add_argument(flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name])
+            parser.add_argument(
+                flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
+            )
     parsed = parser.parse_args(list(arguments))
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
 
@@ -110,7 +112,9 @@ def _overview() -> str:
         "",
     ]
     lines += [f"  {name:<9} {text}" for name, (_, _, text) in COMMANDS.items()]
-    return "\n".join([*lines, "", "First steps: samodal demo, then samodal run drive/ --vis file:results.json --out runs/drive"])
+    return "\n".join(
+        [*lines, "", "First steps: samodal demo, then samodal run drive/ --vis file:results.json --out runs/drive"]
+    )
 
 
 if __name__ == "__main__":

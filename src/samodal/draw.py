@@ -66,19 +66,23 @@ def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> No
         tint = canvas[part] * (1 - weight) + np.array(color) * weight
         canvas[part] = tint.astype(np.uint8)
     contours, _ = cv2.findContours(amodal.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(canvas, contours, -1, color, 2 if one.state != State.HIDDEN else 1, cv2.LINE_AA)
+    thin = one.state == State.HIDDEN or one.amodal.area < 1500
+    cv2.drawContours(canvas, contours, -1, color, 1 if thin else 2, cv2.LINE_AA)
 
 
 def _label(canvas: np.ndarray, one: Instance) -> None:
-    text = f"{one.id} {one.category}"
+    text = str(one.id)
+    if one.amodal.area >= 600:
+        text += f" {one.category}"
     if one.state == State.HIDDEN:
         text += f" hidden {one.seconds_since_seen:.1f}s" if one.frames_since_seen else " sliver"
     elif one.occlusion and one.occlusion >= 0.05:
         text += f" {one.occlusion:.0%}"
-    x, y = int(one.amodal.box[0]), max(int(one.amodal.box[1]) - 5, 12)
-    x = max(0, min(x, canvas.shape[1] - 8 * len(text)))
-    for color, width in (((0, 0, 0), 3), (color_of(one.id), 1)):
-        cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, color, width, cv2.LINE_AA)
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+    x = int(np.clip(one.amodal.box[0], 0, max(0, canvas.shape[1] - width - 4)))
+    y = max(int(one.amodal.box[1]) - 4, height + 3)
+    cv2.rectangle(canvas, (x, y - height - 3), (x + width + 3, y + base - 1), (16, 16, 16), -1)
+    cv2.putText(canvas, text, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color_of(one.id), 1, cv2.LINE_AA)
 
 
 class VideoWriter:
@@ -132,4 +136,3 @@ class VideoWriter:
 
     def __exit__(self, *failure) -> None:
         self.close()
-

@@ -11,6 +11,4 @@ class InputError(ValueError):
 
 def missing_extra(what: str, extra: str) -> InputError:
     """The error for an optional dependency that is not installed; `extra` is its name in pyproject.toml."""
-    return InputError(
-        f"{what} needs an optional part of samodal; install it with: pip install 'samodal[{extra}]'"
-    )
+    return InputError(f"{what} needs an optional part of samodal; install it with: pip install 'samodal[{extra}]'")

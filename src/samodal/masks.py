@@ -49,17 +49,13 @@ class Rle:
             return cls(size, coded["counts"].decode("ascii"))
         found = tuple(int(n) for n in value["size"])
         if found != tuple(size):
-            raise InputError(
-                f"mask of size {found[0]}x{found[1]} on a frame of {size[0]}x{size[1]} (height x width)"
-            )
+            raise InputError(f"mask of size {found[0]}x{found[1]} on a frame of {size[0]}x{size[1]} (height x width)")
         counts = value["counts"]
         if isinstance(counts, list):
             counts = coco.frPyObjects({"size": list(size), "counts": counts}, *size)["counts"]
         rle = cls(found, counts.decode("ascii") if isinstance(counts, bytes) else counts)
         if sum(_runs(rle.counts)) != size[0] * size[1]:
-            raise InputError(
-                f"run lengths that do not add up to {size[0]}x{size[1]} pixels: a truncated file?"
-            )
+            raise InputError(f"run lengths that do not add up to {size[0]}x{size[1]} pixels: a truncated file?")
         return rle
 
     def decode(self) -> np.ndarray:

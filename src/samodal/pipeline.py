@@ -43,9 +43,7 @@ class Pipeline:
         self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
         self.tracker.reset()
 
-    def step(
-        self, frame: np.ndarray, visible: Sequence[VisibleInstance], time: float | None = None
-    ) -> FrameResult:
+    def step(self, frame: np.ndarray, visible: Sequence[VisibleInstance], time: float | None = None) -> FrameResult:
         """One frame of Figure 2.
 
         Args:
@@ -73,13 +71,9 @@ class Pipeline:
             self.tracker.drop(key)
         order = {one.id: n for n, one in enumerate(self.memory)}
         instances = [*seen, *(one for one in hidden if one is not None), *stray]
-        return FrameResult(
-            self.t, self.time, tuple(sorted(instances, key=lambda i: order.get(i.id, len(order))))
-        )
+        return FrameResult(self.t, self.time, tuple(sorted(instances, key=lambda i: order.get(i.id, len(order)))))
 
-    def _split(
-        self, visible: Sequence[VisibleInstance]
-    ) -> tuple[list[VisibleInstance], list[VisibleInstance]]:
+    def _split(self, visible: Sequence[VisibleInstance]) -> tuple[list[VisibleInstance], list[VisibleInstance]]:
         """The instances to prompt from, and the slivers (rule `min_visible`)."""
         least = self.rules.min_visible or 1
         large = [int(one.mask.sum()) >= least for one in visible]
@@ -91,9 +85,7 @@ class Pipeline:
         """Algorithm 1, first half: K point prompts from each visible mask."""
         masks = [one.mask for one in shown]
         return [
-            self.select(
-                frame, one.mask, masks[:n] + masks[n + 1 :], generator(self.seed, self.clip, one.id, self.t)
-            )
+            self.select(frame, one.mask, masks[:n] + masks[n + 1 :], generator(self.seed, self.clip, one.id, self.t))
             for n, one in enumerate(shown)
         ]
 

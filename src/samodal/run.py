@@ -58,9 +58,7 @@ class Summary:
         )
 
 
-def run_video(
-    settings: RunSettings, video: Video, out: Path, progress: Callable[[int], None] | None = None
-) -> Summary:
+def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable[[int], None] | None = None) -> Summary:
     """Run one video from its first frame to its last and write frames.jsonl, tracks.json and overlay.mp4.
 
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.

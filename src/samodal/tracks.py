@@ -186,8 +186,7 @@ def clip_from_results(
         for one in result.instances:
             column = columns.setdefault(
                 one.id,
-                {"category": one.category}
-                | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
+                {"category": one.category} | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
             )
             column["visible"][result.t] = one.visible
             column["amodal"][result.t] = one.amodal

@@ -217,9 +217,11 @@ def _decoded(container, stream, source: str) -> Iterator:
             yield frame
             count += 1
     except av.error.FFmpegError as error:
-        raise InputError(f"{source}: damaged after frame {count - 1} ({error}); what was done so far is kept") from error
+        raise InputError(
+            f"{source}: damaged after frame {count - 1} ({error}); what was done so far is kept"
+        ) from error
 
 
 def _upright(frame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned by the file's rotation flag (degrees counterclockwise)."""
+    """(H, W, 3) uint8 RGB, turned by the file's rotation flag, which PyAV gives in degrees counterclockwise."""
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))

@@ -24,9 +24,7 @@ class CopyVisible:
 
     def _shown(self, one: VisibleInstance) -> Instance:
         visible = Rle.encode(one.mask)
-        return Instance(
-            one.id, one.category, one.score, State.VISIBLE, visible, self._amodal(one.mask, visible)
-        )
+        return Instance(one.id, one.category, one.score, State.VISIBLE, visible, self._amodal(one.mask, visible))
 
     def _amodal(self, mask: np.ndarray, visible: Rle) -> Rle:
         return visible
@@ -72,9 +70,7 @@ class HoldLast(CopyVisible):
             for visible in one.visible:
                 self._see(known, visible, frame.t, frame.time)
             reported = {v.id for v in one.visible}
-            held = [
-                self._held(last, frame.t, frame.time) for key, last in known.items() if key not in reported
-            ]
+            held = [self._held(last, frame.t, frame.time) for key, last in known.items() if key not in reported]
             shown = [known[v.id].instance for v in one.visible]
             yield FrameResult(frame.t, frame.time, (*shown, *(h for h in held if h is not None)))
 

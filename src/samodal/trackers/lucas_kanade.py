@@ -111,9 +111,7 @@ class LucasKanade:
         error = np.linalg.norm(back - points, axis=2)[:, 0]
         forward = forward[:, 0]
         height, width = image.shape
-        outside = (
-            (forward < -0.5).any(axis=1) | (forward[:, 0] > width - 0.5) | (forward[:, 1] > height - 0.5)
-        )
+        outside = (forward < -0.5).any(axis=1) | (forward[:, 0] > width - 0.5) | (forward[:, 1] > height - 0.5)
         lost = (found[:, 0] == 0) | (found_back[:, 0] == 0) | (difference[:, 0] > self.residual)
         lost |= outside | ~np.isfinite(error)
         return forward.astype(np.float32), np.where(lost, np.inf, error).astype(np.float32)

@@ -22,10 +22,7 @@ class Still:
         self._points.pop(key, None)
 
     def positions(self) -> dict:
-        return {
-            key: (xy, np.ones(len(xy), bool), np.ones(len(xy), np.float32))
-            for key, xy in self._points.items()
-        }
+        return {key: (xy, np.ones(len(xy), bool), np.ones(len(xy), np.float32)) for key, xy in self._points.items()}
 
     def state(self) -> dict:
         return {"points": dict(self._points)}
