@@ -79,7 +79,7 @@ class Rle:
 
 
 def _runs(counts: str) -> list[int]:
-    """COCO's compressed counts as plain run lengths: 6 bits a character, each run a difference to the one two before."""
+    """COCO's compressed counts as plain run lengths: 6 bits a character, a run as difference to the one two before."""
     runs, position = [], 0
     text = counts.encode("ascii")
     while position < len(text):

@@ -72,8 +72,8 @@ def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable
         InputError: for anything a user can mend. The frames finished before are in frames.jsonl, and from them
             tracks.json is written all the same.
     """
-    method = make_method(settings)
     session = make_front_end(settings, video).open(video)
+    method = make_method(settings)
     frames = excerpt(video, settings.frames)
     wanted = set(settings.classes.split(",")) if settings.classes else None
     out.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def run_all(settings: RunSettings) -> list[Summary]:
     if settings.method == "samodal" and not (settings.data or "").startswith("streetsim:") and _embedded(settings):
         print(DEMONSTRATION)
     total = None if any(v.length is None for v, _ in jobs) else sum(excerpt(v, settings.frames).length for v, _ in jobs)
-    with frames_bar(f"{settings.method}", total) as advance:
+    with frames_bar("frames", total) as advance:
         if settings.workers > 1 and len(jobs) > 1:
             summaries = list(_parallel(settings, jobs, advance))
         else:

@@ -1,0 +1,226 @@
+"""`samodal run` from files to files: what is written, that it is repeatable, and every kind of bad input."""
+
+import json
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made_up import passing_square
+from PIL import Image
+
+from samodal.cli import main
+from samodal.commands.run import RunSettings
+from samodal.errors import InputError
+from samodal.formats.frames import read_frames
+from samodal.formats.youtube_vis import read_clips
+from samodal.masks import Rle
+from samodal.run import run_video
+from samodal.sam import AmodalSam
+from samodal.sam.config import AmodalSamConfig
+from samodal.tracks import State
+from samodal.video import open_video
+
+FRAMES = 12
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory):
+    """A folder of frames, and the visible masks of its car as KITTI MOTS text and as YouTube-VIS results."""
+    root = tmp_path_factory.mktemp("drive")
+    _, observed = passing_square(FRAMES)
+    (root / "frames").mkdir()
+    lines, masks = [], []
+    for one in observed:
+        Image.fromarray(one.frame.image).save(root / "frames" / f"{one.frame.t:06d}.png")
+        rles = [Rle.encode(v.mask) for v in one.visible]
+        lines += [f"{one.frame.t} 1007 1 60 120 {rle.counts}" for rle in rles]
+        masks.append(rles[0].to_coco() if rles else None)
+    (root / "mots.txt").write_text("\n".join(lines) + "\n")
+    results = [{"video_id": 1, "category_id": 26, "score": 0.9, "segmentations": masks}]
+    (root / "results.json").write_text(json.dumps(results))
+    return root
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """An untrained amodal SAM of the smallest size."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    AmodalSam.initialise(AmodalSamConfig.named("tiny"), seed=0).save(path)
+    return str(path)
+
+
+def settings(drive, **changes):
+    base = RunSettings(video=str(drive / "frames"), vis=f"file:{drive / 'mots.txt'}", overlay=False, device="cpu")
+    return replace(base, **changes)
+
+
+def run(settings, out):
+    return run_video(settings, open_video(settings.video), out)
+
+
+def test_a_run_writes_frames_tracks_and_an_overlay(drive, weights, tmp_path):
+    summary = run(settings(drive, weights=weights, overlay=True), tmp_path)
+    content = read_frames(tmp_path / "frames.jsonl")
+    (clip,) = read_clips(tmp_path / "tracks.json").values()
+    (track,) = clip.tracks
+    assert (summary.frames, summary.tracks) == (FRAMES, 1)
+    assert [r.t for r in content.results] == list(range(FRAMES))
+    assert content.names[3] == "000003.png"
+    assert (track.id, track.category) == (1007, "car")
+    assert all(a is not None for v, a in zip(track.visible, track.amodal, strict=True) if v is not None)
+    assert content.settings["rules"]["prompt"] == "center"
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / "overlay.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        assert sum(1 for _ in container.decode(stream)) == FRAMES
+
+
+def test_every_default_mask_contains_its_visible_mask_and_two_runs_are_equal_to_the_byte(drive, weights, tmp_path):
+    for name in ("a", "b"):
+        run(settings(drive, weights=weights), tmp_path / name)
+    first, second = ((tmp_path / n / "frames.jsonl").read_bytes() for n in ("a", "b"))
+    assert first == second
+    for result in read_frames(tmp_path / "a" / "frames.jsonl").results:
+        for one in result.instances:
+            if one.visible is not None:
+                assert not (one.visible.decode() & ~one.amodal.decode()).any()
+
+
+@pytest.mark.parametrize("method", ["copy-visible", "hull", "hold-last", "constant-velocity"])
+def test_trivial_methods_give_the_same_files(drive, method, tmp_path):
+    run(settings(drive, method=method), tmp_path)
+    (clip,) = read_clips(tmp_path / "tracks.json").values()
+    hidden = [s for s in clip.tracks[0].states if s == State.HIDDEN]
+    assert bool(hidden) == (method in ("hold-last", "constant-velocity"))
+
+
+def test_constant_velocity_goes_on_where_hold_last_stays(drive, tmp_path):
+    run(settings(drive, method="hold-last"), tmp_path / "held")
+    run(settings(drive, method="constant-velocity"), tmp_path / "moved")
+
+    def left_edges(name):
+        return [r.instances[0].amodal.box[0] for r in read_frames(tmp_path / name / "frames.jsonl").results[-3:]]
+
+    assert left_edges("held") == [46, 46, 46]
+    assert left_edges("moved") == [46, 48, 50]  # the centre of what was left to see moved by 2 pixels a frame
+
+
+def test_youtube_vis_results_are_read_and_classes_are_chosen(drive, weights, tmp_path):
+    vis = f"file:{drive / 'results.json'}"
+    run(settings(drive, vis=vis, method="copy-visible", classes="car"), tmp_path / "car")
+    run(settings(drive, vis=vis, method="copy-visible", classes="person"), tmp_path / "person")
+    (car,), (person,) = (read_clips(tmp_path / n / "tracks.json").values() for n in ("car", "person"))
+    assert (len(car.tracks), len(person.tracks)) == (1, 0)
+
+
+def test_an_excerpt_reads_the_results_of_its_own_frames(drive, tmp_path):
+    run(settings(drive, method="copy-visible", frames="4:7"), tmp_path)
+    content = read_frames(tmp_path / "frames.jsonl")
+    _, observed = passing_square(FRAMES)
+    assert content.names == ("000004.png", "000005.png", "000006.png")
+    assert np.array_equal(content.results[0].instances[0].visible.decode(), observed[4].visible[0].mask)
+
+
+def test_settings_and_summary_can_be_sent_to_another_process(drive, tmp_path):
+    chosen = settings(drive, method="hull")
+    assert pickle.loads(pickle.dumps(chosen)) == chosen
+    assert pickle.loads(pickle.dumps(run(chosen, tmp_path))).frames == FRAMES
+
+
+def test_what_was_computed_before_a_damaged_frame_is_kept(drive, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for path in sorted((drive / "frames").iterdir()):
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "000005.png").write_bytes(b"broken")
+    with pytest.raises(InputError, match="000005.png"):
+        run(settings(drive, video=str(folder), method="copy-visible"), tmp_path / "out")
+    assert len(read_frames(tmp_path / "out" / "frames.jsonl").results) == 5
+    (clip,) = read_clips(tmp_path / "out" / "tracks.json").values()
+    assert len(clip) == 5
+
+
+BAD = {
+    "a missing video": (["nowhere.mp4", "--vis", "file:{mots}"], "nowhere.mp4: no such file"),
+    "no front end": (["{frames}"], "a plain video needs a front end"),
+    "truth of a plain video": (["{frames}", "--vis", "truth"], "needs a data set"),
+    "a missing results file": (["{frames}", "--vis", "file:{root}/none.json"], "none.json"),
+    "results without a path": (["{frames}", "--vis", "file"], "--vis file needs a path"),
+    "an unknown front end": (["{frames}", "--vis", "trut"], "did you mean 'truth'"),
+    "an unknown method": (["{frames}", "--vis", "file:{mots}", "--method", "hul"], "did you mean 'hull'"),
+    "an unknown tracker": (["{frames}", "--vis", "file:{mots}", "--tracker", "cotracker"], "unknown point tracker"),
+    "an unknown preset": (["{frames}", "--vis", "file:{mots}", "--preset", "papr"], "did you mean 'paper'"),
+    "an unknown rule": (["{frames}", "--vis", "file:{mots}", "--rules.unit=true"], "did you mean 'unite'"),
+    "an unknown flag": (["{frames}", "--vss", "file:{mots}"], "did you mean 'vis'"),
+    "missing weights": (["{frames}", "--vis", "file:{mots}", "--weights", "none.pth"], "none.pth"),
+    "a video and a data set": (["{frames}", "--data", "asd:{root}"], "either a video or --data"),
+    "an unknown data set": (["--data", "asdd:{root}"], "did you mean asd"),
+    "a module that is not there": (["{frames}", "--vis", "no.such:Thing"], "cannot be imported"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(case, drive, tmp_path, capsys):
+    arguments, expected = BAD[case]
+    names = {"frames": drive / "frames", "mots": drive / "mots.txt", "root": tmp_path}
+    given = [a.format(**names) for a in arguments]
+    try:
+        code = main(["run", *given, "--out", str(tmp_path / "out"), "--no-overlay"])
+    except SystemExit as stop:
+        code = stop.code
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("samodal run:")]
+    assert code == 2
+    assert len(error) == 1
+    assert expected in error[0]
+
+
+def test_results_of_another_video_name_both_sizes_or_lengths(drive, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text(f"0 1 1 375 1242 {Rle.encode(np.ones((375, 1242))).counts}\n")
+    with pytest.raises(InputError, match=r"375x1242.*60x120"):
+        run(settings(drive, vis=f"file:{other}", method="copy-visible"), tmp_path)
+    content = json.loads((drive / "results.json").read_text())
+    content[0]["segmentations"].append(None)
+    (tmp_path / "longer.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"13 masks but the video has 12 frames"):
+        run(settings(drive, vis=f"file:{tmp_path / 'longer.json'}", method="copy-visible"), tmp_path)
+
+
+def test_an_id_twice_in_a_frame_names_it(drive, tmp_path):
+    twice = tmp_path / "twice.txt"
+    line = (drive / "mots.txt").read_text().splitlines()[0]
+    twice.write_text(f"{line}\n{line}\n")
+    with pytest.raises(InputError, match=r"1007, frame 0.*twice"):
+        run(settings(drive, vis=f"file:{twice}", method="copy-visible"), tmp_path)
+
+
+def test_a_full_disk_is_one_line_and_keeps_what_fits(drive, tmp_path, monkeypatch):
+    full = OSError(28, "No space left on device")
+
+    class Full:
+        def __init__(self, file):
+            self.file, self.left = file, 5
+
+        def write(self, text):
+            self.left -= 1
+            if self.left < 0:
+                raise full
+            return self.file.write(text)
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    from samodal.formats import frames
+
+    plain = frames.FramesWriter.__init__
+
+    def limited(self, *arguments):
+        plain(self, *arguments)
+        self._file = Full(self._file)
+
+    monkeypatch.setattr(frames.FramesWriter, "__init__", limited)
+    with pytest.raises(InputError, match="No space left on device"):
+        run(settings(drive, method="copy-visible"), tmp_path)
+    assert len(read_frames(tmp_path / "frames.jsonl").results) == 5
