@@ -1,0 +1,54 @@
+"""Settings from flags and YAML, and the overview."""
+
+import pytest
+
+from samodal.cli import COMMANDS, main, parse
+from samodal.commands.run import RunSettings
+
+
+def test_the_overview_names_every_command(capsys):
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_setting_of_every_command_is_explained(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    from dataclasses import fields
+    from importlib import import_module
+
+    module, name, _ = COMMANDS[command]
+    kind = getattr(import_module(module), name)
+    from docstring_parser import parse_from_object
+
+    described = {p.arg_name for p in parse_from_object(kind).params if p.description}
+    assert {f.name for f in fields(kind)} == described
+    assert all(f.name in text or f.metadata.get("positional") for f in fields(kind))
+
+
+def test_flags_win_over_yaml_and_yaml_over_defaults(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("method: hull\nseed: 3\nrules: {unite: false}\n")
+    settings = parse(RunSettings, ["v.mp4", "--config", str(config), "--seed", "4", "--rules.border=7"], "samodal run")
+    assert (settings.video, settings.method, settings.seed) == ("v.mp4", "hull", 4)
+    assert settings.rules == {"unite": False, "border": 7}
+    assert settings.overlay is True
+    assert parse(RunSettings, ["v.mp4", "--no-overlay"], "samodal run").overlay is False
+
+
+def test_an_unknown_key_in_yaml_is_refused_with_the_nearest_one(tmp_path, capsys):
+    config = tmp_path / "run.yaml"
+    config.write_text("methd: hull\n")
+    with pytest.raises(SystemExit) as stop:
+        parse(RunSettings, ["v.mp4", "--config", str(config)], "samodal run")
+    assert stop.value.code == 2
+    assert "did you mean 'method'" in capsys.readouterr().err
+
+
+def test_an_unknown_command_is_refused_with_the_nearest_one(capsys):
+    assert main(["evalute"]) == 2
+    assert "did you mean 'evaluate'" in capsys.readouterr().err

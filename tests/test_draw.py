@@ -1,0 +1,71 @@
+"""Overlays: hidden and visible parts differ, odd sizes play, times are kept."""
+
+import numpy as np
+import pytest
+from made_up import square
+
+from samodal.draw import Drawer, VideoWriter, color_of
+from samodal.masks import Rle
+from samodal.tracks import FrameResult, Instance, State
+
+SIZE = (101, 121)
+GREY = np.full((*SIZE, 3), 128, np.uint8)
+
+
+def result(state=State.VISIBLE, followed=None, t=0):
+    whole = square(30, 30, side=40, size=SIZE)
+    visible = whole.copy()
+    visible[:, 50:] = False
+    one = Instance(
+        3, "car", 0.5, state, Rle.encode(visible) if state == State.VISIBLE else None, Rle.encode(whole),
+        points=np.array([[40, 50]], np.float32), followed=followed,
+    )  # fmt: skip
+    return FrameResult(t, t / 10, (one,)), visible, whole & ~visible
+
+
+def test_the_hidden_part_is_striped_and_the_visible_part_evenly_tinted():
+    frame, visible, hidden = result()
+    drawn = Drawer().draw(GREY, frame)
+    inside = np.zeros(SIZE, bool)
+    inside[60:66, 34:46] = True  # away from outline, cross and label
+    assert len(np.unique(drawn[inside & visible], axis=0)) == 1
+    inside = np.zeros(SIZE, bool)
+    inside[40:66, 54:66] = True
+    assert len(np.unique(drawn[inside & hidden], axis=0)) == 2
+    assert (drawn[:20, 80:] == 128).all()
+
+
+def test_drawing_leaves_the_callers_image_alone():
+    image = GREY.copy()
+    Drawer().draw(image, result()[0])
+    assert np.array_equal(image, GREY)
+
+
+def test_followed_points_leave_a_trail_that_ends_when_the_instance_returns():
+    drawer = Drawer()
+    for t in range(3):
+        drawn = drawer.draw(GREY, result(State.HIDDEN, np.array([[20 + 20 * t, 90]], np.float32), t)[0])
+    assert tuple(drawn[90, 30]) == color_of(3) == tuple(drawn[90, 50])
+    again = drawer.draw(GREY, result(State.VISIBLE, None, 3)[0])
+    assert (again[90, 20:60] == 128).all()
+
+
+def test_ids_that_follow_each_other_have_different_colours():
+    colors = np.array([color_of(n) for n in range(6)], int)
+    assert min(np.abs(a - b).sum() for n, a in enumerate(colors) for b in colors[n + 1 :]) > 60
+    assert color_of("406") == color_of("406")
+
+
+def test_odd_sizes_and_uneven_times_are_written_as_h264_that_plays(tmp_path):
+    av = pytest.importorskip("av")
+    times = [0, 0.1, 0.35, 0.4]
+    with VideoWriter(tmp_path / "a.mp4", SIZE, 10.0) as writer:
+        for t, time in enumerate(times):
+            writer.write(np.full((*SIZE, 3), 60 * t, np.uint8), time)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        stream = container.streams.video[0]
+        frames = list(container.decode(stream))
+    assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
+    assert (stream.height, stream.width) == (102, 122)
+    assert [f.time for f in frames] == pytest.approx(times, abs=2e-3)
+    assert [round(f.to_ndarray(format="rgb24").mean() / 60) for f in frames] == [0, 1, 2, 3]
