@@ -15,6 +15,7 @@ import numpy as np
 
 from samodal.errors import InputError
 from samodal.formats.reading import field, read_json, read_map, read_mask
+from samodal.formats.runs import without
 from samodal.masks import Rle
 
 CATEGORIES = {
@@ -140,7 +141,7 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object keyed by instance id, found a {type(content).__name__}")
-    ids = read_map(path.with_suffix(".png"))
+    ids = np.asfortranarray(read_map(path.with_suffix(".png")))  # run lengths go down the columns
     if size is not None and ids.shape != tuple(size):
         raise InputError(
             f"{path.with_suffix('.png')}: expected {size[0]}x{size[1]} (height x width) as the image, "
@@ -168,20 +169,13 @@ def _instance(entry: dict, key: str, ids: np.ndarray, path: Path) -> InstanceTru
     if entry.get("occluded"):
         amodal = read_mask(field(entry, "amodal_mask", where), ids.shape, where)
         hidden = read_mask(entry.get("occlusion_mask"), ids.shape, where)
-        visible = _without(amodal, hidden) if amodal is not None else None
+        # And-not: the released subtraction in uint8 wraps where the occlusion mask leaves the amodal one.
+        visible = without(amodal, hidden) if amodal is not None else None
     else:
         amodal = visible = _pixels(ids, int(key))
     if amodal is None:
         return None
     return InstanceTruth(track_id, CATEGORIES[number], amodal, visible, entry.get("depth_order"))
-
-
-def _without(amodal: Rle, hidden: Rle | None) -> Rle | None:
-    """And-not; the released subtraction in uint8 wraps where the occlusion mask leaves the amodal one."""
-    if hidden is None:
-        return amodal
-    left = amodal.decode() & ~hidden.decode()
-    return Rle.encode(left) if left.any() else None
 
 
 def _pixels(ids: np.ndarray, key: int) -> Rle | None:

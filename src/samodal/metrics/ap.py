@@ -1,0 +1,155 @@
+"""Average precision of images and videos, class-agnostic, over the engine of faster-coco-eval.
+
+The engine knows areas but not occlusion; an instance outside a bin's occlusion range is ignored by marking it so
+after the engine has prepared its data. A video is one wide image of all its frames (`samodal.formats.runs.join`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+
+from samodal.formats.entries import Annotated, Entry
+from samodal.formats.runs import join
+from samodal.metrics.profiles import Bin, Number, Profile
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+DETECTIONS = (1, 10, 100)
+
+# The matcher stores the number of the truth that it matched, and 0 means none: nothing may be numbered 0.
+_FIRST = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """What the engine says about one bin.
+
+    Attributes:
+        precision: (10 thresholds, 101 recalls) at 100 detections; -1 where the bin is empty.
+        recall: (10 thresholds, 3 numbers of detections); -1 where the bin is empty.
+    """
+
+    precision: np.ndarray
+    recall: np.ndarray
+
+    def value(self, number: Number) -> float | None:
+        """The mean over what `number` asks for, None where its bin is empty."""
+        values = self.precision
+        if number.kind == "recall":
+            values = self.recall[:, DETECTIONS.index(number.detections), None]
+        if number.iou is not None:
+            values = values[np.isclose(THRESHOLDS, number.iou)]
+        values = values[values > -1]
+        return float(values.mean()) if values.size else None
+
+
+class _Engine(COCOeval_faster):
+    """The engine with an occlusion rate for each truth; IoUs are computed once for all bins."""
+
+    def __init__(self, truth: COCO, results: COCO):
+        super().__init__(truth, results, iouType="segm", rle_iou_max_workers=1, print_function=_silent)
+        self.params.useCats = 0
+        self.params.maxDets = list(DETECTIONS)
+        self.counted: Bin | None = None
+        self._known: dict[tuple[int, int], np.ndarray | list] = {}
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        for entry in self.cocoGt.anns.values():
+            outside = not self.counted.occlusion.holds(entry["occlusion"])
+            entry["ignore"] = int(outside or entry["iscrowd"])
+
+    def computeIoU(self, imgId: int, catId: int) -> np.ndarray | list:
+        if (imgId, catId) not in self._known:
+            self._known[imgId, catId] = super().computeIoU(imgId, catId)
+        return self._known[imgId, catId]
+
+    def curves(self, bin_: Bin) -> Curves:
+        self.counted = bin_
+        self.params.areaRng = [list(bin_.area)]
+        self.params.areaRngLbl = ["all"]
+        self.evaluate()
+        self.accumulate()
+        shape = (len(THRESHOLDS), -1)
+        precision = np.asarray(self.eval["precision"])[..., -1].reshape(shape)
+        return Curves(precision, np.asarray(self.eval["recall"]).reshape(shape))
+
+
+class Problem:
+    """Truth and results of one level, ready to be asked for any bin.
+
+    Args:
+        truth: images or videos.
+        results: entries of the same groups, each with a score; ties keep their order.
+        profile: says how the rates of a track's frames become one.
+    """
+
+    def __init__(self, truth: Annotated, results: Sequence[Entry], profile: Profile):
+        self.truth, self.results, self.profile = truth, list(results), profile
+        self.numbers = {group: n for n, group in enumerate(truth.sizes, start=_FIRST)}
+        self._curves: dict[Bin, Curves] = {}
+
+    def value(self, number: Number) -> float | None:
+        """One number of the profile, None where its bin is empty."""
+        bin_ = self.profile.bins[number.bin]
+        if bin_ not in self._curves:
+            self._curves[bin_] = self._engine.curves(bin_)
+        return self._curves[bin_].value(number)
+
+    @cached_property
+    def coded_truth(self) -> list[dict]:
+        """Truth in the engine's form; `occlusion` is that of the whole entry."""
+        return [
+            self._coded(entry, n)
+            | {"iscrowd": int(entry.crowd), "occlusion": self.profile.occlusion(entry.occlusion)}
+            for n, entry in enumerate(self.truth.entries, start=_FIRST)
+        ]
+
+    @cached_property
+    def coded_results(self) -> list[dict]:
+        """Results in the engine's form."""
+        return [
+            self._coded(entry, n) | {"score": float(entry.score)}
+            for n, entry in enumerate(self.results, start=_FIRST)
+        ]
+
+    def ious(self) -> dict[int, np.ndarray]:
+        """By number of the group: (detections by falling score, truth in order) IoUs, where there are both."""
+        self._engine.curves(Bin(self.profile.bins["all"].occlusion))
+        return {
+            group: np.asarray(values)
+            for (group, _), values in self._engine.ious.items()
+            if len(values) and len(values[0])
+        }
+
+    @cached_property
+    def _engine(self) -> _Engine:
+        images = [
+            {"id": n, "height": size[0], "width": size[1] * self.truth.lengths[group]}
+            for (group, size), n in zip(self.truth.sizes.items(), self.numbers.values(), strict=True)
+        ]
+        return _Engine(_indexed(images, self.coded_truth), _indexed(images, self.coded_results))
+
+    def _coded(self, entry: Entry, number: int) -> dict:
+        size = self.truth.sizes[entry.group]
+        areas = [area for area in entry.areas if area]
+        return {
+            "id": number,
+            "image_id": self.numbers[entry.group],
+            "category_id": 1,
+            "segmentation": join(entry.masks, size).to_coco(),
+            "area": float(np.mean(areas)) if areas else 0.0,
+        }
+
+
+def _indexed(images: list[dict], annotations: list[dict]) -> COCO:
+    coco = COCO(print_function=_silent)
+    coco.dataset = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "any"}]}
+    coco.createIndex()
+    return coco
+
+
+def _silent(*_: object) -> None:
+    """The engine prints its progress; ours is one table at the end."""

@@ -1,0 +1,148 @@
+"""Intervals by resampling clips: the frames of one clip are not independent, so whole clips are drawn.
+
+Matches are found once; a resample only weighs them by how often their clip was drawn. For the same clips and
+seed every method sees the same draws, so that samples of two methods can be subtracted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from samodal.metrics.ap import DETECTIONS, THRESHOLDS, Problem
+from samodal.metrics.profiles import Bin, Number
+from samodal.metrics.regions import Regions
+
+_RECALLS = np.linspace(0, 1, 101)
+
+
+def draws(clips: Sequence[str], count: int, seed: int) -> np.ndarray:
+    """(count, len(clips)) int, how often each clip was drawn; clips are taken in sorted order."""
+    rng = np.random.default_rng(seed)
+    picked = rng.integers(0, len(clips), (count, len(clips)))
+    return np.stack([np.bincount(row, minlength=len(clips)) for row in picked])
+
+
+def interval(samples: np.ndarray) -> list[float] | None:
+    """The central 95 %, None where no sample has a value."""
+    samples = samples[np.isfinite(samples)]
+    return [float(v) for v in np.percentile(samples, [2.5, 97.5])] if samples.size else None
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """The detections of one bin that count, by falling score.
+
+    Attributes:
+        clips: (N,) int, index of each detection's clip.
+        true: (T, N) int8 at each threshold: 1 matched, 0 not, -1 ignored.
+        total: (clips,) int, instances that should be found.
+    """
+
+    clips: np.ndarray
+    true: np.ndarray
+    total: np.ndarray
+
+    def precision(self, weights: np.ndarray) -> float:
+        """AP, the mean over thresholds, when clip c counts weights[c] times; nan where nothing is to be found."""
+        total = float(self.total @ weights)
+        if not total:
+            return float("nan")
+        weight = weights[self.clips].astype(float)
+        return float(np.mean([_area(row, weight, total) for row in self.true]))
+
+
+def _area(true: np.ndarray, weight: np.ndarray, total: float) -> float:
+    """COCO's precision, made falling and read at 101 recalls."""
+    if not len(true):
+        return 0.0
+    hits, misses = np.cumsum(weight * (true == 1)), np.cumsum(weight * (true == 0))
+    precision = hits / np.maximum(hits + misses, np.spacing(1))
+    precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
+    return float(precision[np.searchsorted(hits / total, _RECALLS, side="left")].mean())
+
+
+def ap_samples(problem: Problem, number: Number, clips: Sequence[str], weights: np.ndarray) -> np.ndarray:
+    """A "precision" number under each of the (R, clips) weights; nan where its bin is empty."""
+    thresholds = THRESHOLDS if number.iou is None else [number.iou]
+    found = find_matches(problem, problem.profile.bins[number.bin], thresholds, clips)
+    return np.array([found.precision(row) for row in weights])
+
+
+def region_samples(
+    regions: Regions, name: str, only_visible: bool, clips: Sequence[str], weights: np.ndarray
+) -> np.ndarray:
+    """A mean IoU under each of the (R, clips) weights; nan where nothing counts."""
+    above, below = regions.rows(name, only_visible)
+    position = {clip: i for i, clip in enumerate(clips)}
+    index = np.array([position[clip] for clip in regions.clips], int)
+    sums = [weights @ np.bincount(index, column, len(clips)) for column in (above, below)]
+    return np.divide(*sums, out=np.full(len(weights), np.nan), where=sums[1] > 0)
+
+
+def find_matches(problem: Problem, bin_: Bin, thresholds: Sequence[float], clips: Sequence[str]) -> Matches:
+    """Greedy matching by COCO's rules, as the engine does it, kept open for weighing."""
+    truth, results = _by_image(problem.coded_truth), _by_image(problem.coded_results)
+    ious = problem.ious()
+    position = {clip: i for i, clip in enumerate(clips)}
+    total = np.zeros(len(clips), int)
+    scores, owners, columns = [], [], []
+    for group, number in problem.numbers.items():
+        clip = position[str(problem.truth.clips.get(group, group))]
+        true = truth.get(number, [])
+        ignored = [_ignored(entry, bin_) for entry in true]
+        total[clip] += ignored.count(False)
+        found = sorted(results.get(number, []), key=lambda d: -d["score"])[: DETECTIONS[-1]]
+        if not found:
+            continue
+        outside = [not bin_.area[0] <= d["area"] <= bin_.area[1] for d in found]
+        crowd = [bool(entry["iscrowd"]) for entry in true]
+        table = ious.get(number, np.zeros((len(found), 0)))
+        columns.append(np.array([_match(table, ignored, crowd, outside, t) for t in thresholds], np.int8))
+        scores.extend(d["score"] for d in found)
+        owners.extend([clip] * len(found))
+    if not columns:
+        return Matches(np.zeros(0, int), np.zeros((len(thresholds), 0), np.int8), total)
+    order = np.argsort(-np.array(scores), kind="stable")
+    matched = np.concatenate(columns, axis=1)[:, order]
+    counted = (matched >= 0).any(axis=0)
+    return Matches(np.array(owners)[order][counted], matched[:, counted], total)
+
+
+def _by_image(entries: list[dict]) -> dict[int, list[dict]]:
+    grouped: dict[int, list[dict]] = {}
+    for entry in entries:
+        grouped.setdefault(entry["image_id"], []).append(entry)
+    return grouped
+
+
+def _ignored(entry: dict, bin_: Bin) -> bool:
+    inside = bin_.area[0] <= entry["area"] <= bin_.area[1] and bin_.occlusion.holds(entry["occlusion"])
+    return bool(entry["iscrowd"]) or not inside
+
+
+def _match(
+    ious: np.ndarray, ignored: list[bool], crowd: list[bool], outside: list[bool], threshold: float
+) -> list[int]:
+    """1 matched, 0 not, -1 ignored, for detections by falling score.
+
+    An instance that counts is preferred to an ignored one; of equal IoUs the later instance wins.
+    """
+    order = sorted(range(len(ignored)), key=lambda g: ignored[g])
+    taken: set[int] = set()
+    states = []
+    for d, row in enumerate(ious):
+        best, chosen = min(threshold, 1 - 1e-10), None
+        for g in order:
+            if g in taken and not crowd[g]:
+                continue
+            if chosen is not None and not ignored[chosen] and ignored[g]:
+                break
+            if row[g] >= best:
+                best, chosen = row[g], g
+        if chosen is None:
+            states.append(-1 if outside[d] else 0)
+        else:
+            taken.add(chosen)
+            states.append(-1 if ignored[chosen] else 1)
+    return states

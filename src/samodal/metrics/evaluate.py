@@ -1,0 +1,228 @@
+"""From files or clips to scores: what `samodal evaluate` does, for use from Python."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samodal.datasets.open import KINDS, open_dataset
+from samodal.errors import InputError
+from samodal.formats import coco, frames, youtube_vis
+from samodal.formats.entries import Annotated, Entry
+from samodal.formats.reading import read_json
+from samodal.formats.youtube_vis_entries import read_video_results, read_video_truth
+from samodal.metrics import bootstrap, levels
+from samodal.metrics.ap import Problem
+from samodal.metrics.profiles import Profile, profile_named
+from samodal.metrics.regions import PAIRING_RULES, Regions, measure
+from samodal.tracks import Clip
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How to evaluate.
+
+    Attributes:
+        profile: "official" or "strict".
+        masks: "amodal" or "visible".
+        scores: "given", or "ones" for 1 everywhere.
+        level: "auto", "image" or "video"; "auto" takes what a file holds, and both for clips.
+        resamples: number of bootstrap samples over clips, 0 for no intervals.
+        seed: of the bootstrap.
+    """
+
+    profile: str = "official"
+    masks: str = "amodal"
+    scores: str = "given"
+    level: str = "auto"
+    resamples: int = 0
+    seed: int = 0
+
+    def __post_init__(self):
+        profile_named(self.profile)
+        for name, known in {
+            "masks": ("amodal", "visible"),
+            "scores": ("given", "ones"),
+            "level": ("auto", "image", "video"),
+        }.items():
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(known)}"
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The scores of one level.
+
+    Attributes:
+        metrics: by name, None where nothing counts (-1 in profile official, as released).
+        counts: clips, frames, instances (true masks), tracks or images, detections.
+        intervals: [low, high] by name, where they were asked for.
+        samples: (resamples,) by name; equal rules give equal draws, so two methods' samples can be subtracted.
+        pairing: how a prediction was found for a true instance in the mean IoUs.
+    """
+
+    metrics: dict[str, float | None]
+    counts: dict[str, int]
+    intervals: dict[str, list[float] | None]
+    samples: dict[str, np.ndarray]
+    pairing: str
+
+
+def evaluate(results: str | Path, truth: str | Path, rules: Rules) -> dict[str, Any]:
+    """Score results against truth; the content of scores.json.
+
+    Args:
+        results: a results file in YouTube-VIS or COCO form, a tracks.json, or a folder of runs that holds
+            CLIP/tracks.json.
+        truth: a file in YouTube-VIS or COCO form, or a data set such as asd:ROOT/val.
+
+    Raises:
+        InputError: if something is missing, damaged, or of other videos.
+    """
+    results = Path(results)
+    if not results.exists():
+        raise InputError(f"{results}: no such file or folder")
+    is_dataset = str(truth).partition(":")[0] in KINDS or not Path(truth).exists() and ":" in str(truth)
+    if is_dataset:
+        dataset = open_dataset(str(truth))
+        scores = score_clips(
+            read_runs(results), {name: dataset.truth(name) for name in dataset.sequences}, rules
+        )
+    elif results.is_dir():
+        scores = score_clips(read_runs(results), youtube_vis.read_clips(Path(truth)), rules)
+    else:
+        scores = _score_files(results, Path(truth), rules)
+    return report(scores, rules, {"results": str(results), "truth": str(truth)})
+
+
+def read_runs(path: Path) -> dict[str, Clip]:
+    """Results by clip name: of a tracks.json, or of a folder that holds CLIP/tracks.json.
+
+    A run that was interrupted left no tracks.json; its frames.jsonl is read instead.
+
+    Raises:
+        InputError: if there is none, or two are of one clip.
+    """
+    if path.is_file():
+        return youtube_vis.read_clips(path)
+    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
+    clips: dict[str, Clip] = {}
+    for folder in folders:
+        found = {}
+        if (folder / "tracks.json").exists():
+            found = youtube_vis.read_clips(folder / "tracks.json")
+        elif (folder / "frames.jsonl").exists():
+            clip = frames.read_frames(folder / "frames.jsonl").tracks()
+            found = {clip.name: clip}
+        for name in found.keys() & clips.keys():
+            raise InputError(f"{folder}: a second run of clip {name!r} in {path}")
+        clips |= found
+    if not clips:
+        raise InputError(f"{path}: no CLIP/tracks.json in it")
+    return clips
+
+
+def score_clips(results: Mapping[str, Clip], truth: Mapping[str, Clip], rules: Rules) -> dict[str, Scores]:
+    """Score clips by level ("image", "video"); a clip or frame without results has nothing found."""
+    videos = levels.truth_by_video(truth, rules.masks)
+    tracks = levels.results_by_video(results, truth, rules.masks, rules.scores)
+    regions = measure(videos, tracks)
+    scores = {}
+    if rules.level in ("auto", "image"):
+        images = levels.truth_by_image(videos)
+        singles = levels.results_by_image(results, truth, rules.masks, rules.scores)
+        scores["image"] = _score(images, singles, regions, rules)
+    if rules.level in ("auto", "video"):
+        scores["video"] = _score(videos, tracks, regions, rules)
+    return scores
+
+
+def _score_files(results: Path, truth: Path, rules: Rules) -> dict[str, Scores]:
+    content = read_json(truth)
+    if youtube_vis.is_youtube_vis(content):
+        level, true = "video", read_video_truth(truth, rules.masks)
+        found = read_video_results(results, true, rules.masks)
+    elif coco.is_image_truth(content):
+        level, true = "image", coco.read_image_truth(truth, rules.masks)
+        found = coco.read_image_results(results, true, rules.masks)
+    else:
+        raise InputError(f"{truth}: expected truth in YouTube-VIS form (videos) or COCO form (images)")
+    if rules.level not in ("auto", level):
+        raise InputError(f"{truth}: its form is for level {level}, not {rules.level}")
+    ones = rules.scores == "ones"
+    found = [replace(one, score=1.0 if ones or one.score is None else one.score) for one in found]
+    return {level: _score(true, found, measure(true, found), rules)}
+
+
+def _score(truth: Annotated, results: Sequence[Entry], regions: Regions, rules: Rules) -> Scores:
+    profile = profile_named(rules.profile)
+    problem = Problem(truth, results, profile)
+    metrics = {name: problem.value(number) for name, number in profile.numbers.items()}
+    if profile.name == "official":
+        metrics = {name: -1.0 if value is None else value for name, value in metrics.items()}
+    metrics |= {name: regions.value(name, profile.only_visible) for name in profile.regions}
+    samples = _samples(problem, regions, profile, rules) if rules.resamples else {}
+    return Scores(
+        metrics,
+        _counts(truth, results),
+        {name: bootstrap.interval(values) for name, values in samples.items()},
+        samples,
+        regions.rule,
+    )
+
+
+def _samples(problem: Problem, regions: Regions, profile: Profile, rules: Rules) -> dict[str, np.ndarray]:
+    truth = problem.truth
+    clips = sorted({str(truth.clips.get(group, group)) for group in truth.sizes})
+    if len(clips) < 2:
+        raise InputError(
+            f"a bootstrap over clips needs at least 2 clips, there is {len(clips)}; leave it out"
+        )
+    weights = bootstrap.draws(clips, rules.resamples, rules.seed)
+    samples = {}
+    for name in profile.intervals:
+        if name in profile.numbers:
+            samples[name] = bootstrap.ap_samples(problem, profile.numbers[name], clips, weights)
+        else:
+            samples[name] = bootstrap.region_samples(regions, name, profile.only_visible, clips, weights)
+    return samples
+
+
+def _counts(truth: Annotated, results: Sequence[Entry]) -> dict[str, int]:
+    clips = {str(truth.clips.get(group, group)) for group in truth.sizes}
+    return {
+        "clips": len(clips),
+        "clips_with_results": len({str(truth.clips.get(one.group, one.group)) for one in results}),
+        "frames": sum(truth.lengths.values()),
+        "instances": len(truth.entries),
+        "detections": len(results),
+        "true_masks": sum(mask is not None for entry in truth.entries for mask in entry.masks),
+        "predicted_masks": sum(mask is not None for entry in results for mask in entry.masks),
+    }
+
+
+def report(scores: Mapping[str, Scores], rules: Rules, inputs: dict[str, str]) -> dict[str, Any]:
+    """The content of scores.json; with two levels, `metrics` and the rest are by level."""
+    parts = {
+        name: {level: getattr(one, name) for level, one in scores.items()}
+        for name in ("metrics", "counts", "intervals")
+    }
+    level = "both"
+    if len(scores) == 1:
+        (level,) = scores
+        parts = {name: part[level] for name, part in parts.items()}
+    pairing = next(iter(scores.values())).pairing
+    settings = {
+        **inputs,
+        "masks": rules.masks,
+        "scores": rules.scores,
+        "score_rule": "1 everywhere" if rules.scores == "ones" else levels.SCORE_RULE,
+        "pairing": pairing,
+        "pairing_rule": PAIRING_RULES[pairing],
+        "bootstrap": {"resamples": rules.resamples, "seed": rules.seed} if rules.resamples else None,
+    }
+    return {"level": level, "profile": rules.profile, **parts, "settings": settings}

@@ -1,0 +1,148 @@
+"""Clips of truth and of results as the entries that evaluation counts, by image and by video."""
+
+from collections.abc import Mapping
+
+from samodal.errors import InputError
+from samodal.formats.entries import Annotated, Entry
+from samodal.masks import Rle
+from samodal.tracks import Clip, Track
+
+SCORE_RULE = (
+    "frame: its own score, else the track's, else 1; times 0.5 where the frame has no visible mask and no score "
+    "of its own. track: its own score, else the mean over its frames with a visible mask. Ties keep the file's order."
+)
+"""What stands in for a score that a method does not give."""
+
+
+def truth_by_video(clips: Mapping[str, Clip], masks: str) -> Annotated:
+    """One entry per track with any mask, its columns cut to the labelled frames; groups are clip names."""
+    entries = []
+    for name, clip in clips.items():
+        for track in clip.tracks:
+            column = _column(track, masks, labelled(clip))
+            if any(column):
+                visible = _column(track, "visible", labelled(clip))
+                rates = tuple(track.occlusion(t) for t in labelled(clip))
+                entries.append(Entry(name, track.id, column, visible, occlusion=rates))
+    return Annotated(
+        {name: clip.size for name, clip in clips.items()},
+        {name: len(labelled(clip)) for name, clip in clips.items()},
+        entries,
+        {name: name for name in clips},
+    )
+
+
+def truth_by_image(videos: Annotated) -> Annotated:
+    """The same by frame: groups are (clip name, position among the labelled frames)."""
+    groups = [(name, i) for name, length in videos.lengths.items() for i in range(length)]
+    return Annotated(
+        {group: videos.sizes[group[0]] for group in groups},
+        dict.fromkeys(groups, 1),
+        [one for entry in videos.entries for one in _frames(entry)],
+        {group: group[0] for group in groups},
+    )
+
+
+def _frames(entry: Entry) -> list[Entry]:
+    return [
+        Entry(
+            (entry.group, i),
+            entry.id,
+            (mask,),
+            (entry.visible[i],) if entry.visible is not None else None,
+            occlusion=(entry.occlusion[i],) if entry.occlusion is not None else None,
+        )
+        for i, mask in enumerate(entry.masks)
+        if mask is not None
+    ]
+
+
+def results_by_video(
+    results: Mapping[str, Clip], truth: Mapping[str, Clip], masks: str, scores: str = "given"
+) -> list[Entry]:
+    """One entry per track with any mask, on the labelled frames of the truth; see `SCORE_RULE`.
+
+    Args:
+        results: by clip name; a clip without results has none of its instances found.
+        truth: by clip name.
+        masks: "amodal" or "visible".
+        scores: "given", or "ones" for 1 everywhere.
+
+    Raises:
+        InputError: if there are results of a clip that the truth does not have, or of other frames.
+    """
+    entries = []
+    for name, clip in results.items():
+        for track, frames in _joined(clip, truth, name):
+            column = _column(track, masks, frames)
+            if any(column):
+                score = 1.0 if scores == "ones" else _track_score(track)
+                entries.append(Entry(name, track.id, column, _column(track, "visible", frames), score=score))
+    return entries
+
+
+def results_by_image(
+    results: Mapping[str, Clip], truth: Mapping[str, Clip], masks: str, scores: str = "given"
+) -> list[Entry]:
+    """The same by frame, each with the score of its frame."""
+    entries = []
+    for name, clip in results.items():
+        for track, frames in _joined(clip, truth, name):
+            column, visible = _column(track, masks, frames), _column(track, "visible", frames)
+            for i, t in enumerate(frames):
+                if column[i] is not None:
+                    score = 1.0 if scores == "ones" else _frame_score(track, t)
+                    entries.append(Entry((name, i), track.id, (column[i],), (visible[i],), score=score))
+    return entries
+
+
+def labelled(clip: Clip) -> tuple[int, ...]:
+    """Indices of the frames that have truth."""
+    return tuple(range(len(clip))) if clip.labelled is None else clip.labelled
+
+
+def _joined(clip: Clip, truth: Mapping[str, Clip], name: str) -> list[tuple[Track, list[int | None]]]:
+    """Every track with the result frame of each labelled truth frame, None where it was not run on."""
+    if name not in truth:
+        some = ", ".join(list(truth)[:3])
+        raise InputError(f"results of clip {name!r}, which the truth does not have (it has {some}, …)")
+    frames = _frame_map(clip, truth[name])
+    return [(track, frames) for track in clip.tracks]
+
+
+def _frame_map(clip: Clip, truth: Clip) -> list[int | None]:
+    """By file name where the results' frames are all known by name, else by position in equally long clips."""
+    if clip.size != truth.size:
+        raise InputError(
+            f"clip {clip.name}: results of {clip.size[0]}x{clip.size[1]} (height x width) but the truth has "
+            f"{truth.size[0]}x{truth.size[1]}; were they made on another video?"
+        )
+    position = {name: t for t, name in enumerate(clip.frames)}
+    if set(position) <= set(truth.frames):
+        return [position.get(truth.frames[t]) for t in labelled(truth)]
+    if len(clip) != len(truth):
+        raise InputError(
+            f"clip {clip.name}: results of {len(clip)} frames, the first named {clip.frames[0]}, but the truth has "
+            f"{len(truth)}, the first named {truth.frames[0]}; were they made on another video?"
+        )
+    return list(labelled(truth))
+
+
+def _column(track: Track, masks: str, frames: tuple[int, ...] | list[int | None]) -> tuple[Rle | None, ...]:
+    column = track.amodal if masks == "amodal" else track.visible
+    return tuple(column[t] if t is not None else None for t in frames)
+
+
+def _frame_score(track: Track, t: int) -> float:
+    if track.scores[t] is not None:
+        return track.scores[t]
+    whole = 1.0 if track.score is None else track.score
+    return whole if track.visible[t] is not None else 0.5 * whole
+
+
+def _track_score(track: Track) -> float:
+    if track.score is not None:
+        return track.score
+    seen = [t for t, mask in enumerate(track.visible) if mask is not None]
+    frames = seen or [t for t, mask in enumerate(track.amodal) if mask is not None]
+    return sum(_frame_score(track, t) for t in frames) / len(frames)
