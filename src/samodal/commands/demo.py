@@ -34,9 +34,17 @@ def main(settings: DemoSettings) -> None:
 
 
 def _table(out: Path, methods: list[str], truth: Path) -> None:
-    from samodal.metrics.demo import demo_scores
+    from samodal.metrics.evaluate import Rules, evaluate
 
-    print(f"\n{'method':<20}{'AP50':>8}{'AP50 heavy':>12}{'IoU hidden part':>17}{'IoU fully hidden':>18}")
+    columns = {
+        "AP50": ("image", "AP50"),
+        "vAP50": ("video", "AP50"),
+        "IoU": ("image", "miou"),
+        "IoU of hidden part": ("image", "miou_hidden"),
+        "IoU fully hidden": ("image", "miou_fully_hidden_after_seen"),
+    }
+    print("\n" + f"{'scores on this clip':<26}" + "".join(f"{name:>20}" for name in columns))
     for method in methods:
-        row = demo_scores(out / method, truth)
-        print(f"{method:<20}{row[0]:>8.3f}{row[1]:>12.3f}{row[2]:>17.3f}{row[3]:>18.3f}")
+        metrics = evaluate(out / method, f"streetsim:{truth}", Rules(profile="strict"))["metrics"]
+        values = [metrics[level][name] for level, name in columns.values()]
+        print(f"{method:<26}" + "".join(f"{value:>20.3f}" for value in values))
