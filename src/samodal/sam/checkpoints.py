@@ -134,7 +134,10 @@ def _read_safetensors(path: Path) -> tuple[AmodalSamConfig, dict[str, torch.Tens
     state = {name: value.float() for name, value in state.items()}
     if "base" not in facts:
         return config, state
-    base_config, base = _read(facts["base"])
+    try:
+        base_config, base = _read(facts["base"])
+    except InputError as error:
+        raise InputError(f"{path}: cannot read the base it is added to: {error}") from None
     base = {name: value.float() for name, value in base.items()}
     if base_config.size != config.size:
         base = _resize_positions(base, base_config, config)
@@ -187,8 +190,11 @@ def _download(name: str) -> Path:
 
 def _our_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """A state of segment-anything or of transformers under our names."""
-    renamed = {names.ours(name.removeprefix("module.")): value for name, value in state.items()}
-    renamed.pop(None, None)
+    renamed = {name.removeprefix("module."): value for name, value in state.items()}
+    # Only then: `layers.0` of a small network inside is another layer in each of the two.
+    if any(name.startswith("image_encoder.") for name in renamed):
+        renamed = {names.ours(name): value for name, value in renamed.items()}
+        renamed.pop(None, None)
     shared = renamed.pop("shared_image_embedding.positional_embedding", None)
     if shared is not None:
         renamed.setdefault(FREQUENCIES, shared)

@@ -1,0 +1,217 @@
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from samodal.errors import InputError
+from samodal.sam import AmodalSam, AmodalSamConfig, checkpoints
+
+TINY = AmodalSamConfig.named("tiny")
+
+
+def make(seed: int = 0, **changes) -> AmodalSam:
+    return AmodalSam.initialise(TINY.replace(**changes), seed)
+
+
+def same(one: AmodalSam, other: AmodalSam) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_saving_and_loading_is_exact(tmp_path):
+    model = make(adapter_rate=0.1, pad="full")
+    model.save(tmp_path / "a.safetensors")
+    loaded = AmodalSam.from_checkpoint(tmp_path / "a.safetensors")
+    assert loaded.config == model.config
+    assert same(loaded, model)
+    assert not loaded.prompt_encoder.shared_embedding.positional_embedding.requires_grad
+
+
+def test_sixteen_bits_take_half_the_space_and_come_back_rounded(tmp_path):
+    model = make()
+    model.save(tmp_path / "a.safetensors")
+    model.save(tmp_path / "h.safetensors", half=True)
+    sizes = [(tmp_path / name).stat().st_size for name in ("a.safetensors", "h.safetensors")]
+    assert sizes[1] < 0.6 * sizes[0]
+    for name, value in AmodalSam.from_checkpoint(tmp_path / "h.safetensors").state_dict().items():
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-3, atol=1e-6)
+
+
+def test_a_delta_holds_adapters_and_decoder_and_finds_its_base(tmp_path):
+    base = make(adapters=False)
+    base.save(tmp_path / "base.safetensors")
+    model = AmodalSam.from_checkpoint(tmp_path / "base.safetensors")
+    model.add_adapters(seed=1)
+    with torch.no_grad():
+        model.mask_decoder.iou_token.weight.add_(1)
+    model.save(tmp_path / "delta.safetensors", only="delta")
+    stored = load_file(tmp_path / "delta.safetensors")
+    assert all(name.startswith(("vision_encoder.adapter.", "mask_decoder.")) for name in stored)
+    assert same(AmodalSam.from_checkpoint(tmp_path / "delta.safetensors"), model)
+
+
+def test_a_delta_on_another_base_is_refused(tmp_path):
+    make().save(tmp_path / "base.safetensors")
+    AmodalSam.from_checkpoint(tmp_path / "base.safetensors").save(
+        tmp_path / "delta.safetensors", only="delta"
+    )
+    make(seed=9).save(tmp_path / "base.safetensors")
+    with pytest.raises(InputError, match=r"delta\.safetensors.*base\.safetensors is another model"):
+        AmodalSam.from_checkpoint(tmp_path / "delta.safetensors")
+
+
+def test_a_delta_whose_base_is_gone_names_both(tmp_path):
+    make().save(tmp_path / "delta.safetensors", only="delta", base=str(tmp_path / "gone.pth"))
+    with pytest.raises(InputError, match=r"delta\.safetensors.*gone\.pth: no such checkpoint"):
+        AmodalSam.from_checkpoint(tmp_path / "delta.safetensors")
+
+
+def test_a_delta_of_a_model_from_nowhere_is_refused(tmp_path):
+    with pytest.raises(InputError, match="base"):
+        make().save(tmp_path / "delta.safetensors", only="delta")
+
+
+def test_low_rank_updates_are_merged_when_saved(tmp_path):
+    pytest.importorskip("peft")
+    model = make()
+    model.tune("lora")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.1)
+    model.save(tmp_path / "a.safetensors")
+    image = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        merged = AmodalSam.from_checkpoint(tmp_path / "a.safetensors").embed(image)
+        torch.testing.assert_close(merged, model.embed(image), rtol=0, atol=1e-4)
+
+
+def test_a_folder_of_transformers_sam_model_is_the_same_network(tmp_path):
+    from transformers import (
+        SamConfig,
+        SamMaskDecoderConfig,
+        SamModel,
+        SamPromptEncoderConfig,
+        SamVisionConfig,
+    )
+
+    vision = SamVisionConfig(
+        hidden_size=32, num_hidden_layers=3, num_attention_heads=2, image_size=128, output_channels=32, window_size=3,
+        global_attn_indexes=[1], num_pos_feats=16, initializer_range=0.1,
+    )  # fmt: skip
+    theirs = SamModel(
+        SamConfig(
+            vision_config=vision,
+            prompt_encoder_config=SamPromptEncoderConfig(hidden_size=32, image_size=128),
+            mask_decoder_config=SamMaskDecoderConfig(hidden_size=32, mlp_dim=64, iou_head_hidden_dim=32),
+        )
+    ).eval()
+    torch.nn.init.normal_(theirs.shared_image_embedding.positional_embedding)
+    for layer in theirs.vision_encoder.layers:
+        torch.nn.init.normal_(layer.attn.rel_pos_h, std=0.3)
+        torch.nn.init.normal_(layer.attn.rel_pos_w, std=0.3)
+    theirs.save_pretrained(tmp_path / "sam")
+    ours = AmodalSam.from_checkpoint(tmp_path / "sam")
+    assert ours.config.global_layers == (1,)
+    image, points = torch.randn(1, 3, 128, 128), torch.tensor([[[30.0, 50.0], [9.0, 4.0]]])
+    with torch.inference_mode():
+        wanted = theirs(image, input_points=points[None], multimask_output=True)
+        logits, iou = ours.decode(ours.embed(image), points=points, multimask=True)
+    torch.testing.assert_close(logits, wanted.pred_masks[0], rtol=0, atol=2e-4)
+    torch.testing.assert_close(iou, wanted.iou_scores[0], rtol=0, atol=2e-4)
+
+
+def test_weights_shipped_with_the_package_have_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "EMBEDDED", tmp_path)
+    make().save(tmp_path / "streetsim-test.safetensors", half=True)
+    assert AmodalSam.from_checkpoint("streetsim-test").config == TINY
+    with pytest.raises(InputError, match=r"streetsim-tset.*streetsim-test"):
+        AmodalSam.from_checkpoint("streetsim-tset")
+
+
+def test_another_input_size_interpolates_the_positions(tmp_path):
+    model = make()
+    model.save(tmp_path / "a.safetensors")
+    larger = AmodalSam.from_checkpoint(tmp_path / "a.safetensors", size=(256, 448))
+    assert larger.config.grid == (16, 28)
+    with torch.inference_mode():
+        assert larger.embed(torch.zeros(1, 3, 256, 448)).shape == (1, 64, 16, 28)
+    again = AmodalSam.from_checkpoint(tmp_path / "a.safetensors", size=TINY.size)
+    assert same(again, model)
+
+
+class Bomb:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('code of a checkpoint was run')",)
+
+
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))]
+)
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, write):
+    path = tmp_path / "net_best.pth"
+    write({"image_encoder.pos_embed": Bomb()}, path)
+    with pytest.raises(InputError, match=r"net_best\.pth: refused"):
+        AmodalSam.from_checkpoint(path)
+
+
+def test_a_checkpoint_of_another_model_is_named(tmp_path):
+    torch.save({"backbone.conv1.weight": torch.zeros(3)}, tmp_path / "resnet.pth")
+    with pytest.raises(
+        InputError, match=r"resnet\.pth: not a SAM checkpoint.*pos_embed|resnet\.pth.*backbone\.conv1"
+    ):
+        AmodalSam.from_checkpoint(tmp_path / "resnet.pth")
+
+
+def test_missing_and_foreign_parameters_are_named(tmp_path):
+    state = make().state_dict()
+    state["tracker.weight"] = torch.zeros(2)
+    del state["mask_decoder.iou_token.weight"]
+    torch.save(state, tmp_path / "half.pth")
+    with pytest.raises(
+        InputError, match=r"1 parameters are missing, as mask_decoder\.iou_token.*tracker\.weight"
+    ):
+        AmodalSam.from_checkpoint(tmp_path / "half.pth")
+
+
+def test_parameters_of_another_shape_are_named(tmp_path):
+    model = make()
+    model.save(tmp_path / "a.safetensors")
+    from safetensors import safe_open
+
+    with safe_open(tmp_path / "a.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    state = load_file(tmp_path / "a.safetensors")
+    state["vision_encoder.neck.conv1.weight"] = torch.zeros(32, 64, 1, 1)
+    save_file(state, tmp_path / "b.safetensors", metadata=metadata)
+    with pytest.raises(
+        InputError, match=r"b\.safetensors.*should be \(64, 64, 1, 1\) and is \(32, 64, 1, 1\)"
+    ):
+        AmodalSam.from_checkpoint(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
+def test_a_file_cut_short_is_refused(tmp_path, name):
+    path = tmp_path / name
+    if name.endswith("pth"):
+        torch.save(make().state_dict(), path)
+    else:
+        make().save(path)
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InputError, match=name):
+        AmodalSam.from_checkpoint(path)
+
+
+def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no such checkpoint"):
+        AmodalSam.from_checkpoint(tmp_path / "nothing.pth")
+    with pytest.raises(InputError, match="model.safetensors"):
+        AmodalSam.from_checkpoint(tmp_path)
+
+
+def test_other_tensors_are_no_state_dict(tmp_path):
+    torch.save(torch.zeros(3), tmp_path / "t.pth")
+    with pytest.raises(InputError, match="state_dict"):
+        AmodalSam.from_checkpoint(tmp_path / "t.pth")
