@@ -1,8 +1,11 @@
 """Average precision against a slow judge that follows COCO's rules line by line."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from samodal.errors import InputError
 from samodal.formats.entries import Annotated, Entry
 from samodal.formats.runs import from_runs, join, run_lengths, without
 from samodal.masks import Rle
@@ -98,8 +101,6 @@ def score(rng, ties: bool) -> float:
 
 def small(profile):
     """The profile with area bins that cut among the tiny masks of these tests."""
-    from dataclasses import replace
-
     areas = {"small": (0, 40), "medium": (40, 80), "large": (80, 1e10)}
     bins = {name: replace(b, area=areas.get(name, b.area)) for name, b in profile.bins.items()}
     return replace(profile, bins=bins)
@@ -195,15 +196,10 @@ def test_weighing_a_clip_twice_is_the_same_as_having_it_twice():
     doubled = Annotated(
         {**truth.sizes, 9: SIZE},
         {**truth.lengths, 9: 1},
-        truth.entries
-        + [
-            Entry(9, e.id, e.masks, occlusion=e.occlusion, crowd=e.crowd)
-            for e in truth.entries
-            if e.group == 1
-        ],
+        truth.entries + [replace(e, group=9) for e in truth.entries if e.group == 1],
         {},
     )
-    twice = results + [Entry(9, None, r.masks, score=r.score) for r in results if r.group == 1]
+    twice = results + [replace(r, group=9) for r in results if r.group == 1]
     number = profile.numbers["AP50"]
     weights = np.array([[1, 2, 1, 1]])
     (value,) = bootstrap.ap_samples(Problem(truth, results, profile), number, ["0", "1", "2", "3"], weights)
@@ -231,7 +227,5 @@ def test_run_lengths_do_what_dense_masks_do(seed):
 
 
 def test_a_video_too_long_to_count_its_pixels_is_refused():
-    from samodal.errors import InputError
-
     with pytest.raises(InputError, match="2072 frames of 1080x1920"):
         join([None] * 2072, (1080, 1920))

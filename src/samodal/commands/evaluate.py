@@ -1,15 +1,15 @@
 """`samodal evaluate`: score results against truth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 
-@dataclass
+@dataclass(frozen=True)
 class EvaluateSettings:
     """Score results against truth: AP of images and videos, and mean IoUs of whole and hidden regions."""
 
-    results: str
+    results: str = field(metadata={"positional": str})
     """Results file in YouTube-VIS or COCO form, a tracks.json, or a folder of runs with CLIP/tracks.json."""
     truth: str
     """Truth in the same form, or a data set: asd:ROOT/val, streetsim:ROOT/test."""
@@ -23,13 +23,15 @@ class EvaluateSettings:
     """ones: every detection has score 1, so that AP does not depend on how well a method ranks."""
     level: Literal["auto", "image", "video"] = "auto"
     """auto: what the file holds; for a data set both."""
+    clips: str | None = None
+    """Only these clips of the truth, separated by commas; else all, and one without results has none found."""
     bootstrap: int = 0
     """Resamples over clips for 95 % intervals of the main numbers, such as 1000; 0 for none."""
     seed: int = 0
     """Of the bootstrap."""
 
 
-def main(settings: EvaluateSettings) -> int:
+def main(settings: EvaluateSettings) -> None:
     """Print a table of scores and write scores.json where asked for.
 
     Raises:
@@ -43,6 +45,7 @@ def main(settings: EvaluateSettings) -> int:
         masks=settings.masks,
         scores=settings.scores,
         level=settings.level,
+        clips=tuple(settings.clips.split(",")) if settings.clips else None,
         resamples=settings.bootstrap,
         seed=settings.seed,
     )
@@ -51,7 +54,6 @@ def main(settings: EvaluateSettings) -> int:
     if settings.json:
         write_json(Path(settings.json), scores, indent=2)
         print(f"scores written to {settings.json}")
-    return 0
 
 
 def print_scores(scores: dict[str, Any]) -> None:

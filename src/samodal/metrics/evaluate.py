@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from samodal.datasets.open import KINDS, open_dataset
+from samodal.datasets.open import open_dataset
 from samodal.errors import InputError
 from samodal.formats import coco, frames, youtube_vis
 from samodal.formats.entries import Annotated, Entry
@@ -29,6 +29,7 @@ class Rules:
         masks: "amodal" or "visible".
         scores: "given", or "ones" for 1 everywhere.
         level: "auto", "image" or "video"; "auto" takes what a file holds, and both for clips.
+        clips: names of the clips of the truth that count, None for all.
         resamples: number of bootstrap samples over clips, 0 for no intervals.
         seed: of the bootstrap.
     """
@@ -37,6 +38,7 @@ class Rules:
     masks: str = "amodal"
     scores: str = "given"
     level: str = "auto"
+    clips: tuple[str, ...] | None = None
     resamples: int = 0
     seed: int = 0
 
@@ -86,17 +88,36 @@ def evaluate(results: str | Path, truth: str | Path, rules: Rules) -> dict[str, 
     results = Path(results)
     if not results.exists():
         raise InputError(f"{results}: no such file or folder")
-    is_dataset = str(truth).partition(":")[0] in KINDS or not Path(truth).exists() and ":" in str(truth)
-    if is_dataset:
-        dataset = open_dataset(str(truth))
-        scores = score_clips(
-            read_runs(results), {name: dataset.truth(name) for name in dataset.sequences}, rules
-        )
-    elif results.is_dir():
-        scores = score_clips(read_runs(results), youtube_vis.read_clips(Path(truth)), rules)
+    if results.is_dir() or (":" in str(truth) and not Path(truth).exists()):
+        true = read_truth(truth, rules.clips)
+        found = read_runs(results)
+        if rules.clips is not None:
+            found = {name: clip for name, clip in found.items() if name in rules.clips}
+        scores = score_clips(found, true, rules)
     else:
         scores = _score_files(results, Path(truth), rules)
     return report(scores, rules, {"results": str(results), "truth": str(truth)})
+
+
+def read_truth(truth: str | Path, clips: Sequence[str] | None = None) -> dict[str, Clip]:
+    """Truth by clip name: of a data set such as asd:ROOT/val, or of a file in YouTube-VIS form.
+
+    Args:
+        clips: names of those wanted, None for all.
+
+    Raises:
+        InputError: if it is missing or damaged, or has no clip of a wanted name.
+    """
+    if Path(truth).exists():
+        known = youtube_vis.read_clips(Path(truth))
+        read, names = known.__getitem__, tuple(known)
+    else:
+        dataset = open_dataset(str(truth))
+        read, names = dataset.truth, dataset.sequences
+    for name in clips or ():
+        if name not in names:
+            raise InputError(f"{truth}: no clip {name!r}; there is {', '.join(names[:3])}, …")
+    return {name: read(name) for name in clips or names}
 
 
 def read_runs(path: Path) -> dict[str, Clip]:
