@@ -24,6 +24,8 @@ class TrainSettings:
     """Training data: streetsim:ROOT/train or asd:ROOT/train."""
     val: str = ""
     """Validation data, used whole to choose the best checkpoint; empty keeps the last one."""
+    test: str = ""
+    """Data on which the kept checkpoint is measured once at the end, for its card."""
     out: str = "runs/train"
     """Folder for the checkpoint, its model card, the log and what a resumed run needs."""
     name: str = "amodal-sam"
@@ -92,6 +94,8 @@ class TrainSettings:
     """File of the prepared training data, made where it is missing; empty keeps it in memory only."""
     val_cache: str = ""
     """The same for the validation data."""
+    test_cache: str = ""
+    """The same for the test data."""
     compile: bool = False
     """Compile the encoder; pays after some minutes on a GPU."""
     half: bool = False

@@ -31,7 +31,7 @@ def recipe_path(name: str) -> Path:
     raise InputError(f"unknown recipe {name!r}{nearest(name, names())}")
 
 
-def load_recipe(name: str, **changes) -> TrainSettings:
+def load_recipe(name: str, /, **changes) -> TrainSettings:
     """The settings of a recipe, some of them changed.
 
     Args:

@@ -277,6 +277,20 @@ def centre_point(mask: np.ndarray) -> np.ndarray:
     return np.array([x - 1 + x0, y - 1 + y0], np.float32)
 
 
+def first_frames(cache: Cache, count: int) -> Cache:
+    """The first frames of a cache on the CPU, with centre points found at input size."""
+    rows = slice(0, int(torch.searchsorted(cache.frame, count)))
+    visible = cache.visible[rows].cpu().clone()
+    centre = [centre_point(mask.numpy()) for mask in map(unpack, visible)]
+    held = {name: getattr(cache, name)[rows].cpu() for name in ("amodal", "frame", "occlusion", "category")}
+    sizes = {
+        name: getattr(cache, name)[:count].cpu() for name in ("frames", "frame_size", "content", "input_size")
+    }
+    return Cache(
+        visible=visible, centre=torch.from_numpy(np.stack(centre)), counts=cache.counts, **held, **sizes
+    )
+
+
 def _joined(parts: list[dict], data: str) -> Cache:
     """All sequences behind one another. Parts are let go one column at a time: both copies would not fit."""
     offsets = np.cumsum([0] + [len(p["frames"]) for p in parts])

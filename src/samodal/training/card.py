@@ -29,7 +29,8 @@ class Made:
         minutes: of training, validation included.
         counts: of the training data, as `Cache.counts`.
         parameters: of the whole model, and `trained` of it.
-        metrics: of the kept checkpoint on the validation set; empty without one.
+        peak_memory_gb: on the GPU, 0 on a CPU.
+        metrics: of the kept checkpoint by "train", "val" and "test"; empty without validation or test data.
         history: of all validations.
         optimised: what `check_optimised` said.
     """
@@ -39,7 +40,8 @@ class Made:
     counts: dict[str, int]
     parameters: int
     trained: int
-    metrics: dict[str, float]
+    peak_memory_gb: float
+    metrics: dict[str, dict[str, float | None]]
     history: list[dict]
     optimised: str
 
@@ -83,10 +85,12 @@ def _markdown(facts: dict, lines: list[str]) -> str:
         f"An amodal SAM, stage `{settings['stage']}`, tuned `{settings['tune']}`: {facts['parameters']:,} parameters, "
         f"{facts['trained']:,} of them trained.",
         "",
-        f"* recipe: {facts['recipe'] or 'none'}; starts from: {settings['init'] or 'random weights'}; seed {facts['seed']}",
+        f"* recipe: {facts['recipe'] or 'none'}; starts from: {settings['init'] or 'random weights'}; "
+        f"seed {facts['seed']}",
         f"* data: {settings['data']}: {counts['frames']:,} frames, {counts['instances']:,} instances "
         f"({counts['hidden']:,} fully hidden and {counts['too_small']:,} too small ones left out)",
-        f"* cost: {facts['steps']:,} steps in {facts['minutes']:.1f} minutes on {facts['hardware']}",
+        f"* cost: {facts['steps']:,} steps in {facts['minutes']:.1f} minutes on {facts['hardware']}, "
+        f"{facts['peak_memory_gb']:.1f} GB of GPU memory",
         f"* made by `{facts['command']}` at commit {facts['commit']}",
     ]
     blocks = ["\n".join(about), _metrics(settings, facts["metrics"])]
@@ -97,13 +101,23 @@ def _markdown(facts: dict, lines: list[str]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _metrics(settings: dict, metrics: dict[str, float]) -> str:
+def _metrics(settings: dict, metrics: dict[str, dict[str, float | None]]) -> str:
     if not metrics:
-        return "## Validation\n\nNot validated."
-    rows = "\n".join(
-        f"| {k} | {v:,} |" if isinstance(v, int) else f"| {k} | {v:.4f} |" for k, v in metrics.items()
-    )
+        return "## Metrics\n\nNot measured."
+    names = [k for k in ("train", "val", "test") if k in metrics]
+    rows = [
+        f"| {key} | " + " | ".join(_number(metrics[k][key]) for k in names) + " |"
+        for key in metrics[names[0]]
+    ]
+    head = f"| | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}\n"
     return (
-        f"## Validation\n\nOn the whole of {settings['val']}, one centre point each; mean IoU per instance at the "
-        f"model's input size, without the union with the visible mask.\n\n| metric | value |\n|---|---|\n{rows}"
+        "## Metrics\n\nOne centre point each; mean IoU per instance at the model's input size, without the union with "
+        f"the visible mask. train: its first frames; val: all of {settings['val'] or 'nothing'}, which chose the "
+        f"checkpoint; test: all of {settings['test'] or 'nothing'}.\n\n" + head + "\n".join(rows)
     )
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

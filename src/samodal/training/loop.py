@@ -276,7 +276,7 @@ class Loop:
 
     def _write(self, line: dict) -> None:
         step = line["step"]
-        self.accelerator.log({k: v for k, v in line.items() if k != "step"}, step=step)
+        self.accelerator.log({k: v for k, v in line.items() if k != "step" and v is not None}, step=step)
         if self.accelerator.is_main_process:
             with open(self.log_file, "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")

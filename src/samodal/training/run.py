@@ -13,7 +13,7 @@ from samodal.commands.train import TrainSettings
 from samodal.errors import InputError, missing_extra
 from samodal.sam import AmodalSam
 from samodal.sam.config import AmodalSamConfig
-from samodal.training.cache import Cache, open_cache
+from samodal.training.cache import Cache, first_frames, open_cache
 from samodal.training.card import Made, write_card
 from samodal.training.loop import Loop, Predict, check_optimised
 from samodal.training.validate import validate
@@ -22,18 +22,22 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+TRAIN_FRAMES = 500
+"""Frames of the training data on which the kept model is measured, to see how much it overfits."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a training made.
 
     Attributes:
         checkpoint: the kept model; its card lies beside it as .md and .json.
-        metrics: of the kept model on the validation data.
+        metrics: of the kept model, by "train", "val" and "test".
         steps, minutes: of the whole training.
     """
 
     checkpoint: Path
-    metrics: dict[str, float]
+    metrics: dict[str, dict[str, float]]
     steps: int
     minutes: float
 
@@ -53,28 +57,49 @@ def train(settings: TrainSettings) -> Outcome:
         model.vision_encoder.compile()
     cache, val = _data(settings, model, accelerator)
     checkpoint = out / f"{settings.name}.safetensors"
-    kept: dict[str, float] = {}
 
     def keep(metrics: dict[str, float]) -> None:
-        kept.clear()
-        kept.update(metrics)
         if accelerator.is_main_process:
             model.save(checkpoint, half=settings.half)
 
     def validation(predict: Predict) -> dict[str, float]:
-        return validate(predict, val, accelerator.device, frames=max(1, min(32, settings.frames)))
+        return validate(predict, val, accelerator.device, frames=_frames_at_once(settings))
 
     loop = Loop(settings, model, cache, accelerator, validation if val else None, keep, out)
     progress = loop.run()
+    metrics: dict[str, dict[str, float]] = {}
     if accelerator.is_main_process:
+        metrics = measured(
+            checkpoint,
+            settings,
+            {"train": cache, "val": val, "test": _test_data(settings, model)},
+            accelerator.device,
+        )
         made = Made(
             progress.step, progress.seconds / 60, cache.counts, sum(p.numel() for p in model.parameters()),
-            sum(p.numel() for p in model.trainable().values()), kept, progress.history,
-            check_optimised(model, loop.optimizer, settings.tune == "adapters"),
+            sum(p.numel() for p in model.trainable().values()), peak_memory(accelerator.device), metrics,
+            progress.history, check_optimised(model, loop.optimizer, settings.tune == "adapters"),
         )  # fmt: skip
         write_card(checkpoint.with_suffix(".md"), settings, made, accelerator.device, loop.log_file)
     accelerator.end_training()
-    return Outcome(checkpoint, kept, progress.step, progress.seconds / 60)
+    return Outcome(checkpoint, metrics, progress.step, progress.seconds / 60)
+
+
+def measured(
+    checkpoint: Path, settings: TrainSettings, caches: dict[str, Cache | None], device: torch.device
+) -> dict[str, dict[str, float]]:
+    """The metrics of a checkpoint as it lies on disk, by name of the data; of the training data a part."""
+    if not settings.val and not settings.test:
+        return {}
+    predict = Predict(AmodalSam.from_checkpoint(checkpoint).to(device))
+    parts = {
+        k: first_frames(c, TRAIN_FRAMES) if k == "train" else c for k, c in caches.items() if c is not None
+    }
+    return {k: validate(predict, c, device, frames=_frames_at_once(settings)) for k, c in parts.items()}
+
+
+def _frames_at_once(settings: TrainSettings) -> int:
+    return max(1, min(32, settings.frames))
 
 
 def check_settings(settings: TrainSettings) -> None:
@@ -134,21 +159,26 @@ def _accelerator(settings: TrainSettings, out: Path) -> Accelerator:
 
 
 def _data(settings: TrainSettings, model: AmodalSam, accelerator: Accelerator) -> tuple[Cache, Cache | None]:
-    def opened(data: str, path: str, centres: bool) -> Cache:
-        return open_cache(
-            data, model.transform, path=Path(path) if path else None, min_visible=settings.min_visible,
-            centres=centres, workers=settings.workers, report=accelerator.print,
-        )  # fmt: skip
-
     with accelerator.main_process_first():
-        cache = opened(settings.data, settings.cache, False)
-        val = opened(settings.val, settings.val_cache, True) if settings.val else None
+        cache = _open(settings, model, settings.data, settings.cache, centres=False)
+        val = _open(settings, model, settings.val, settings.val_cache) if settings.val else None
     memory = cache.nbytes() / 1e9
     accelerator.print(
         f"{cache.counts['frames']:,} frames, {cache.counts['instances']:,} instances, {memory:.2f} GB",
         flush=True,
     )
     return cache, val
+
+
+def _test_data(settings: TrainSettings, model: AmodalSam) -> Cache | None:
+    return _open(settings, model, settings.test, settings.test_cache) if settings.test else None
+
+
+def _open(settings: TrainSettings, model: AmodalSam, data: str, path: str, centres: bool = True) -> Cache:
+    return open_cache(
+        data, model.transform, path=Path(path) if path else None, min_visible=settings.min_visible,
+        centres=centres, workers=settings.workers,
+    )  # fmt: skip
 
 
 def peak_memory(device: torch.device) -> float:

@@ -21,7 +21,9 @@ OCCLUSION_BINS = {
 
 
 @torch.no_grad()
-def validate(predict: Predict, cache: Cache, device: torch.device, frames: int = 16) -> dict[str, float]:
+def validate(
+    predict: Predict, cache: Cache, device: torch.device, frames: int = 16
+) -> dict[str, float | None]:
     """Predict every instance of a validation set once.
 
     Args:
@@ -33,7 +35,7 @@ def validate(predict: Predict, cache: Cache, device: torch.device, frames: int =
     Returns:
         "instances"; "amodal_miou" and "visible_miou", the mean per instance; "amodal_miou_<bin>" by occlusion;
         "hidden_miou", of the hidden part where there is one; "iou_rank_correlation" (Spearman) of predicted
-        and true amodal IoU, and "visible_iou_rank_correlation". nan where there is no instance.
+        and true amodal IoU, and "visible_iou_rank_correlation". None where there is no instance.
     """
     columns = [_frames(predict, cache, part, device) for part in _batches(cache, frames)]
     joined = {k: np.concatenate([c[k] for c in columns]) for k in columns[0]}
@@ -86,7 +88,7 @@ def _iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (a & b).flatten(1).sum(1) / union.clamp_min(1)
 
 
-def _metrics(values: dict[str, np.ndarray], occlusion: np.ndarray) -> dict[str, float]:
+def _metrics(values: dict[str, np.ndarray], occlusion: np.ndarray) -> dict[str, float | None]:
     metrics = {
         "instances": len(occlusion),
         "amodal_miou": _mean(values["amodal"]),
@@ -101,11 +103,11 @@ def _metrics(values: dict[str, np.ndarray], occlusion: np.ndarray) -> dict[str, 
     return metrics
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
+        return None
     return float(spearmanr(a, b).statistic)

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# The whole job behind the embedded weights, on one GPU: render StreetSim, prepare it, train the visible and the
+# amodal stage, compare adapters trained / not trained / none over three seeds, run ViT-B for a minute by the paper's
+# and the released recipe, and collect what is worth keeping in $RUN/fetch.
+#
+#   scripts/train_on_gpu.sh                  everything
+#   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal paper ablation vit_b collect
+#   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
+#
+# A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
+# after an interruption. Needs Python with torch, transformers, accelerate, and panda3d for rendering.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+PYTHON=${PYTHON:-python3}
+RUN=${RUN:-runs/gpu}
+export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+RECIPES=src/samodal/recipes
+
+if [ -n "${TOY:-}" ]; then
+  TRAIN=${TRAIN:-6} VAL=${VAL:-1} TEST=${TEST:-1} FEW=${FEW:-2} WORKERS=${WORKERS:-2} JOBS=${JOBS:-1}
+  VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2}
+  MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
+  VIT="--size tiny --device cpu"
+  export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+else
+  TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
+  VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000}
+  MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
+fi
+DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
+  --cache $RUN/cache/train.pt --val_cache $RUN/cache/val.pt --test_cache $RUN/cache/test.pt --workers $WORKERS"
+
+samodal() { "$PYTHON" -m samodal.cli "$@"; }
+
+# train RECIPE NAME FLAGS…: skipped where the card of an earlier run lies, which is written last.
+train() {
+  local recipe=$1 name=$2
+  shift 2
+  if [ -e "$RUN/train/$name.md" ]; then return; fi
+  samodal train --config "$RECIPES/$recipe.yaml" --name "$name" --out "$RUN/train" "$@" >>"$RUN/logs/$name.log" 2>&1
+}
+
+render() {
+  local part
+  for part in "train $TRAIN" "val $VAL" "test $TEST"; do
+    set -- $part
+    if [ -e "$RUN/data/$1.done" ]; then continue; fi
+    samodal synth --out "$RUN/data" --split "$1" --count "$2" --workers "$WORKERS" >>"$RUN/logs/render.log" 2>&1
+    touch "$RUN/data/$1.done"
+  done
+}
+
+cache() {
+  # Not from standard input: the processes that prepare the data must be able to import the main module.
+  "$PYTHON" -c "
+import sys
+from pathlib import Path
+from samodal.sam.config import AmodalSamConfig
+from samodal.training.cache import open_cache
+run, size, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+for part in ('train', 'val', 'test'):
+    made = open_cache(f'streetsim:{run}/data/{part}', AmodalSamConfig.named(size).transform,
+                      path=run / 'cache' / f'{part}.pt', centres=part != 'train', workers=workers)
+    print(part, made.counts, f'{made.nbytes() / 1e9:.2f} GB', flush=True)
+" "$RUN" "${MODEL#--size }" "$WORKERS" >>"$RUN/logs/cache.log" 2>&1
+}
+
+visible() { train streetsim-visible streetsim-visible $DATA $MODEL $TUNING --minutes "$VISIBLE"; }
+
+start="--init $RUN/train/streetsim-visible.safetensors"
+
+amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
+
+paper() { train streetsim-amodal-paper streetsim-small-paper $DATA $TUNING $start --minutes "$AMODAL"; }
+
+# As many steps for each as the main run would make in a minute: equal work, not equal time, as runs share the GPU.
+ablation_steps() {
+  if [ -n "$ABLATION_STEPS" ]; then
+    echo "$ABLATION_STEPS"
+    return
+  fi
+  "$PYTHON" -c "import json; m = json.load(open('$RUN/train/streetsim-small.json')); print(max(100, int(m['steps'] / m['minutes'])))"
+}
+
+ablation() {
+  local steps seed recipe pid pids=()
+  steps=$(ablation_steps)
+  for seed in 0 1 2; do
+    for recipe in streetsim-amodal streetsim-untrained-adapters streetsim-decoder; do
+      while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do sleep 0.5; done
+      train "$recipe" "ablation-${recipe#streetsim-}-$seed" $DATA $TUNING $start --minutes 0 --steps "$steps" \
+        --seed "$seed" --validations 1 &
+      pids+=($!)
+    done
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
+}
+
+# Frames of 1024x1024 are large, and a minute sees few of them: the first sequences are enough.
+few() {
+  local kind name
+  for kind in images amodal_instance_seg; do
+    mkdir -p "$RUN/data/few/$kind/front"
+    for name in $(ls "$RUN/data/train/$kind/front" | head -n "$FEW"); do
+      ln -sfn "$(realpath "$RUN/data/train/$kind/front/$name")" "$RUN/data/few/$kind/front/$name"
+    done
+  done
+}
+
+vit_b() {
+  local recipe
+  few
+  for recipe in asd-paper asd-released; do
+    train "$recipe" "vit-b-$recipe" $VIT --data "streetsim:$RUN/data/few" --val "" --init "" --adapters keep \
+      --cache "$RUN/cache/few.pt" --workers "$WORKERS" --epochs 0 --steps "$VIT_STEPS" --log_every 1 --seed 0
+  done
+}
+
+collect() {
+  mkdir -p "$RUN/fetch"
+  "$PYTHON" scripts/summarise_training.py "$RUN/train" | tee "$RUN/fetch/summary.md"
+  cp "$RUN"/train/streetsim-*.safetensors "$RUN/times.txt" "$RUN/fetch/"
+  tar -czf "$RUN/fetch/results.tgz" -C "$RUN" --exclude="*.safetensors" --exclude="*.pt" train logs times.txt
+}
+
+failed() {
+  [ $? -eq 0 ] && return
+  echo "$phase failed; the end of the newest log:" >&2
+  tail -n 20 "$(ls -t "$RUN"/logs/*.log | head -n 1)" >&2
+}
+
+mkdir -p "$RUN/logs" "$RUN/data" "$RUN/cache" "$RUN/train"
+[ $# -gt 0 ] || set -- render cache visible amodal paper ablation vit_b collect
+trap failed EXIT
+for phase in "$@"; do
+  began=$(date +%s)
+  echo "$phase …"
+  "$phase"
+  echo "$phase $(($(date +%s) - began)) s" | tee -a "$RUN/times.txt"
+done
