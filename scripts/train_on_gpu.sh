@@ -19,13 +19,13 @@ RECIPES=src/samodal/recipes
 
 if [ -n "${TOY:-}" ]; then
   TRAIN=${TRAIN:-6} VAL=${VAL:-1} TEST=${TEST:-1} FEW=${FEW:-2} WORKERS=${WORKERS:-2} JOBS=${JOBS:-1}
-  VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2}
+  VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0}
   MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
-  VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000}
+  VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
   MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
 fi
 DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
@@ -86,7 +86,7 @@ ablation_steps() {
 ablation() {
   local steps seed recipe pid pids=()
   steps=$(ablation_steps)
-  for seed in 0 1 2; do
+  for seed in $SEEDS; do
     for recipe in streetsim-amodal streetsim-untrained-adapters streetsim-decoder; do
       while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do sleep 0.5; done
       train "$recipe" "ablation-${recipe#streetsim-}-$seed" $DATA $TUNING $start --minutes 0 --steps "$steps" \

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import binary_erosion
-from toy_data import COLOURS, write_toy
 
 from samodal.datasets.open import open_dataset
 from samodal.errors import InputError
@@ -22,6 +21,7 @@ from samodal.training.prompts import (
     surroundings,
 )
 from samodal.training.stages import MIXES, PromptKind, StepPlan, plan_step
+from toy_data import COLOURS, write_toy
 
 TRANSFORM = FrameTransform((64, 112), 16, "patch")
 

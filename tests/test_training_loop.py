@@ -6,7 +6,6 @@ import math
 
 import pytest
 import torch
-from toy_data import write_toy
 
 from samodal.commands.train import TrainSettings
 from samodal.errors import InputError
@@ -20,6 +19,7 @@ from samodal.training.loop import Loop, Predict, check_optimised, new_optimizer
 from samodal.training.objective import Objective
 from samodal.training.run import train
 from samodal.training.validate import validate
+from toy_data import write_toy
 
 pytest.importorskip("accelerate")
 
