@@ -7,8 +7,8 @@ import pytest
 
 from samodal.errors import InputError
 from samodal.formats.entries import Annotated, Entry
-from samodal.formats.runs import from_runs, join, run_lengths, without
-from samodal.masks import Rle
+from samodal.formats.runs import from_runs, join, without
+from samodal.masks import Rle, run_lengths
 from samodal.metrics import bootstrap
 from samodal.metrics.ap import Problem
 from samodal.metrics.profiles import PROFILES

@@ -54,7 +54,7 @@ class Rle:
         if isinstance(counts, list):
             counts = coco.frPyObjects({"size": list(size), "counts": counts}, *size)["counts"]
         rle = cls(found, counts.decode("ascii") if isinstance(counts, bytes) else counts)
-        if sum(_runs(rle.counts)) != size[0] * size[1]:
+        if run_lengths(rle.counts).sum() != size[0] * size[1]:
             raise InputError(f"run lengths that do not add up to {size[0]}x{size[1]} pixels: a truncated file?")
         return rle
 
@@ -78,24 +78,24 @@ class Rle:
         return x, y, x + w, y + h
 
 
-def _runs(counts: str) -> list[int]:
-    """COCO's compressed counts as plain run lengths: 6 bits a character, a run as difference to the one two before."""
-    runs, position = [], 0
-    text = counts.encode("ascii")
-    while position < len(text):
-        value, shift, more = 0, 0, True
-        while more:
-            if position >= len(text):
-                return []
-            code = text[position] - 48
-            value |= (code & 0x1F) << (5 * shift)
-            more = bool(code & 0x20)
-            position += 1
-            shift += 1
-            if not more and code & 0x10:
-                value |= -1 << (5 * shift)
-        runs.append(value + runs[-2] if len(runs) > 2 else value)
-    return runs
+def run_lengths(counts: str) -> np.ndarray:
+    """COCO's compressed counts as plain run lengths, outside first.
+
+    Each character holds 5 bits of a number, the lowest first, and a bit that says whether more follow; from the
+    fourth run on the number is the difference to the run two before. Empty where the text is cut off or damaged.
+    """
+    codes = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 0x20:
+        return np.zeros(0, np.int64)
+    ends = np.flatnonzero((codes & 0x20) == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    shift = 5 * (np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes)))))
+    values = np.add.reduceat((codes & 0x1F) << shift, starts)
+    negative = (codes[ends] & 0x10) != 0
+    values -= negative.astype(np.int64) << (shift[ends] + 5)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
 
 
 def union(masks: Iterable[Rle]) -> Rle:

@@ -6,30 +6,9 @@ import numpy as np
 from pycocotools import mask as coco
 
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.masks import Rle, run_lengths
 
 _LARGEST = 2**32 - 1
-
-
-def run_lengths(counts: str) -> np.ndarray:
-    """COCO's compressed counts as plain run lengths, outside first.
-
-    Each character holds 5 bits of a number, the lowest first, and a bit that says whether more follow; from the
-    fourth run on the number is the difference to the run two before.
-    """
-    codes = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
-    if not len(codes):
-        return np.zeros(0, np.int64)
-    last = (codes & 0x20) == 0
-    ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    shift = 5 * (np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes)))))
-    values = np.add.reduceat((codes & 0x1F) << shift, starts)
-    negative = (codes[ends] & 0x10) != 0
-    values -= negative.astype(np.int64) << (shift[ends] + 5)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
 
 
 def from_runs(runs: Sequence[int] | np.ndarray, size: tuple[int, int]) -> Rle:
@@ -58,6 +37,8 @@ def join(masks: Sequence[Rle | None], size: tuple[int, int]) -> Rle:
     Raises:
         InputError: if the video has more pixels than COCO's run lengths can count (2071 frames at 1080x1920).
     """
+    if len(masks) == 1 and masks[0] is not None:
+        return masks[0]
     height, width = size
     if height * width * len(masks) > _LARGEST:
         raise InputError(
@@ -68,18 +49,10 @@ def join(masks: Sequence[Rle | None], size: tuple[int, int]) -> Rle:
         own = run_lengths(mask.counts).tolist() if mask else [height * width]
         if len(runs) % 2:  # the last run is outside, as the next frame's first one is
             runs[-1] += own[0]
-        else:
-            runs.append(own[0])
-        runs.extend(own[1:])
-    return from_runs(_merged(runs), (height, width * len(masks)))
-
-
-def _merged(runs: list[int]) -> list[int]:
-    """Run lengths without empty runs in the middle, which would hide that their neighbours are one run."""
-    merged = [runs[0]]
-    for position, run in enumerate(runs[1:], start=1):
-        if (position - len(merged)) % 2 == 0 and run:
-            merged.append(run)
-        elif run:
-            merged[-1] += run
-    return merged
+            runs.extend(own[1:])
+        elif own[0]:
+            runs.extend(own)
+        else:  # a mask that leaves one frame at the right border and begins the next at the left one
+            runs[-1] += own[1]
+            runs.extend(own[2:])
+    return from_runs(runs, (height, width * len(masks)))

@@ -53,13 +53,19 @@ class _Engine(COCOeval_faster):
         self.params.useCats = 0
         self.params.maxDets = list(DETECTIONS)
         self.counted: Bin | None = None
+        self._prepared = False
         self._known: dict[tuple[int, int], np.ndarray | list] = {}
 
     def _prepare(self) -> None:
-        super()._prepare()
+        """Only what is ignored differs from bin to bin; the engine would prepare every mask again."""
+        if not self._prepared:
+            super()._prepare()
+            self._prepared = True
+        self.gt_dataset.clean()
         for entry in self.cocoGt.anns.values():
             outside = not self.counted.occlusion.holds(entry["occlusion"])
             entry["ignore"] = int(outside or entry["iscrowd"])
+            self.gt_dataset.append_ref(entry["image_id"], entry["category_id"], entry)
 
     def computeIoU(self, imgId: int, catId: int) -> np.ndarray | list:
         if (imgId, catId) not in self._known:

@@ -34,13 +34,13 @@ class Matches:
     """The detections of one bin that count, by falling score.
 
     Attributes:
-        clips: (N,) int, index of each detection's clip.
-        true: (T, N) int8 at each threshold: 1 matched, 0 not, -1 ignored.
+        clips: for each threshold (N,) int, index of each detection's clip; N differs, as ignored ones are left out.
+        hits: for each threshold (N,) bool, whether it found an instance.
         total: (clips,) int, instances that should be found.
     """
 
-    clips: np.ndarray
-    true: np.ndarray
+    clips: list[np.ndarray]
+    hits: list[np.ndarray]
     total: np.ndarray
 
     def precision(self, weights: np.ndarray) -> float:
@@ -48,18 +48,19 @@ class Matches:
         total = float(self.total @ weights)
         if not total:
             return float("nan")
-        weight = weights[self.clips].astype(float)
-        return float(np.mean([_area(row, weight, total) for row in self.true]))
+        areas = [
+            _area(weights[clips].astype(float), hits, total)
+            for clips, hits in zip(self.clips, self.hits, strict=True)
+        ]
+        return float(np.mean(areas))
 
 
-def _area(true: np.ndarray, weight: np.ndarray, total: float) -> float:
-    """COCO's precision, made falling and read at 101 recalls."""
-    if not len(true):
-        return 0.0
-    hits, misses = np.cumsum(weight * (true == 1)), np.cumsum(weight * (true == 0))
-    precision = hits / np.maximum(hits + misses, np.spacing(1))
+def _area(weight: np.ndarray, hits: np.ndarray, total: float) -> float:
+    """COCO's precision, made falling and read at 101 recalls; it can only rise where there is a hit."""
+    found = np.cumsum(weight[hits])
+    precision = found / np.maximum(np.cumsum(weight)[hits], np.spacing(1))
     precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return float(precision[np.searchsorted(hits / total, _RECALLS, side="left")].mean())
+    return float(precision[np.searchsorted(found / total, _RECALLS, side="left")].mean())
 
 
 def ap_samples(problem: Problem, number: Number, clips: Sequence[str], weights: np.ndarray) -> np.ndarray:
@@ -101,12 +102,11 @@ def find_matches(problem: Problem, bin_: Bin, thresholds: Sequence[float], clips
         columns.append(np.array([_match(table, ignored, crowd, outside, t) for t in thresholds], np.int8))
         scores.extend(d["score"] for d in found)
         owners.extend([clip] * len(found))
-    if not columns:
-        return Matches(np.zeros(0, int), np.zeros((len(thresholds), 0), np.int8), total)
+    matched = np.concatenate(columns, axis=1) if columns else np.zeros((len(thresholds), 0), np.int8)
     order = np.argsort(-np.array(scores), kind="stable")
-    matched = np.concatenate(columns, axis=1)[:, order]
-    counted = (matched >= 0).any(axis=0)
-    return Matches(np.array(owners)[order][counted], matched[:, counted], total)
+    owner = np.array(owners, int)[order]
+    counted = [(row[order], row[order] >= 0) for row in matched]
+    return Matches([owner[kept] for _, kept in counted], [row[kept] == 1 for row, kept in counted], total)
 
 
 def _by_image(entries: list[dict]) -> dict[int, list[dict]]:
