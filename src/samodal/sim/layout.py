@@ -17,7 +17,7 @@ from samodal.sim.scene import Actor, Camera, Scene
 from samodal.sim.splits import SPLITS, split_of
 from samodal.sim.street import TYPES, Street
 
-_TRAFFIC = (("car", 11), ("truck", 4), ("bus", 3), ("motorcycle", 3))
+_TRAFFIC = (("car", 11), ("truck", 4), ("bus", 3), ("motorcycle", 2.5))
 _PARKED = (("car", 14), ("truck", 2), ("bus", 0.7), ("motorcycle", 1.5), ("bicycle", 1.5))
 
 
@@ -42,7 +42,7 @@ class _Stage:
         self.mode = rng.choices(("cruise", "slow", "stop", "stand", "start"), (8, 4, 4, 4, 2))[0]
         self.junction = self._choose_junction()
         self.ego_lane = rng.randrange(self.kind.lanes)
-        self.ego_u = self.lane_u(self.ego_lane)
+        self.ego_u = self.lane_u(self.ego_lane) - 0.25
         self.ego_s = np.array([self._ego_position(t) for t in times])
         self.street = Street(self.kind, self.curve, pool, rng, self.junction)
         self.actors: list[Actor] = []
@@ -173,7 +173,7 @@ class _Stage:
     def _staged(self) -> None:
         """Situations in which a pedestrian vanishes behind something at a chosen time and returns."""
         rng = self.rng
-        for _ in range(rng.choice((2, 3, 3, 4))):
+        for _ in range(rng.choice((2, 2, 3, 3))):
             at = self.duration * rng.uniform(0.25, 0.75)
             side = rng.choice((-1, 1, 1))
             kerb, end = self.kind.kerb(side), self.kind.kerb(side) + self.kind.pavement
@@ -182,7 +182,7 @@ class _Stage:
             ego = self.ego_at(at)
             if self.street.near_junction(ego + ahead, 3):
                 continue
-            what = rng.choice(("vehicle", "vehicle", "wall", "shelter", "column"))
+            what = rng.choice(("vehicle", "vehicle", "wall", "wall", "shelter", "column"))
             across = side * (kerb - 1.15 if what == "vehicle" else kerb + 0.3 + 0.2 * self.kind.pavement)
             s = ego + ahead * (across - self.ego_u) / (u - self.ego_u)
             if self._occluder(what, s, across, side):
@@ -203,7 +203,9 @@ class _Stage:
         if self.street.near_junction(s, 3.0):
             return False
         if what == "wall":
-            length, height = rng.uniform(2.5, 6.0), rng.uniform(1.9, 2.4)
+            low = rng.random() < 0.5
+            length = rng.uniform(2.5, 6.0) + 2.5 * low
+            height = rng.uniform(0.95, 1.25) if low else rng.uniform(1.9, 2.4)
             if self.free(s, u, length, 0.6):
                 self.street.place(street.hoarding(rng, length, height), s, u)
                 return True
@@ -276,7 +278,7 @@ class _Stage:
                 continue
             speed = 0.0 if own else rng.uniform(-2.5, 2.5)
             place = rng.uniform(8, 20) if own else rng.uniform(-8, 12)
-            for _ in range(rng.choice((0, 1, 2, 2) if own else (0, 1, 2))):
+            for _ in range(rng.choice((0, 1, 1, 2) if own else (0, 1, 2))):
                 body = self.pick(_TRAFFIC)
                 place += body.length / 2
                 sway = 0.15 * np.sin(0.7 * times + rng.uniform(0, 6))
@@ -290,7 +292,7 @@ class _Stage:
         for lane in range(self.kind.lanes):
             speed = 0.0 if waiting else rng.uniform(5, 10)
             place = self.junction + 7.0 if waiting else rng.uniform(10, 30)
-            for _ in range(rng.choice((0, 1, 2, 2, 3))):
+            for _ in range(rng.choice((0, 1, 1, 2, 2))):
                 body = self.pick(_TRAFFIC)
                 place += body.length / 2
                 sway = 0.1 * np.sin(0.6 * times + rng.uniform(0, 6)) * (not waiting)
@@ -304,12 +306,14 @@ class _Stage:
         for side in (1, -1):
             if not self.kind.parking[0 if side > 0 else 1]:
                 continue
-            s, left = rng.uniform(3, 12), rng.choice((1, 3, 4, 5))
+            s, left = rng.uniform(3, 12), rng.choice((1, 2, 3, 4))
             while left and s < self.ego_at(self.duration) + 38:
                 body = self.pick(_PARKED)
                 s += body.length / 2
                 if rng.random() < 0.72:
-                    u = side * (self.kind.kerb(side) - 1.15 + rng.uniform(-0.12, 0.12))
+                    u = side * (
+                        self.kind.kerb(side) - max(1.05, body.width / 2 + 0.1) + rng.uniform(-0.06, 0.06)
+                    )
                     left -= self._park(body, s, u, side)
                 s += body.length / 2 + rng.uniform(0.7, 2.5)
 
@@ -323,7 +327,7 @@ class _Stage:
             at = self.duration * rng.random()
             speed = rng.choice((-1, 1, 1)) * rng.uniform(0.7, 1.9) * (rng.random() < 0.85)
             self.walk(self.ego_at(at) + rng.uniform(8, 34), u, speed, at)
-        if self.mode in ("cruise", "slow") and rng.random() < 0.4:
+        if self.mode in ("cruise", "slow") and rng.random() < 0.55:
             times = np.array(self.times)
             at, speed, direction = (
                 self.duration * rng.uniform(0.2, 0.8),
@@ -339,17 +343,17 @@ class _Stage:
     def _cyclists(self) -> None:
         rng, times = self.rng, np.array(self.times)
         for oncoming in (False, True):
-            for _ in range(rng.choices((0, 1, 2), (5, 5, 2))[0]):
+            for _ in range(rng.choices((0, 1, 2), (6, 4, 1))[0]):
                 body = self.body("bicycle")
                 speed = rng.uniform(2.5, 5.5)
                 if self.mode in ("stop", "stand") and not oncoming:
                     continue
-                u = (self.kind.road - 0.25) * (-1 if oncoming else 1)
+                u = (self.kind.road - 0.6) * (-1 if oncoming else 1)
                 start = rng.uniform(6, 18) + (12 if oncoming else max(0.0, (self.speed - speed) * 1.5))
                 self.drive(
                     body,
                     start + (-speed if oncoming else speed) * times,
-                    u + 0.12 * np.sin(times * 1.1),
+                    u + 0.08 * np.sin(times * 1.1),
                     oncoming,
                 )
 

@@ -121,7 +121,7 @@ def _arm(b, h, girth, side, angle, shoulder):
 
 
 def _head(b, h, y, neck, cover, long_hair=False):
-    top = neck + 0.095 * h
+    top = neck + 0.078 * h
     b.ball((0, y + 0.008 * h, top), (0.047 * h, 0.056 * h, 0.068 * h), "skin", 8, 6)
     b.ball((0, y - 0.012 * h, top + 0.02 * h), (0.052 * h, 0.055 * h, 0.06 * h), cover, 8, 5)
     b.box((0, y + 0.064 * h, top - 0.004 * h), (0.014 * h, 0.018 * h, 0.022 * h), "skin")

@@ -249,7 +249,7 @@ class Stage:
         self._sky = self._root.attachNewNode(core.GeomNode("sky"))
         self._sky.node().addGeom(_dome(core))
         self._sky.setTexture(_texture(core, self.scene.sky))
-        self._sky.setBin("background", 0)
+        self._sky.setBin("fixed", 0)  # last: most of it is behind houses
         self._sky.setDepthWrite(False)
         self._sky.hide(self._screen.alone_bit | self._screen.id_bit)
         self._sky.setTag("fog", "240")
@@ -371,7 +371,7 @@ def _texture(core, name: str):
         made = core.Texture(name)
         made.setup2dTexture(pixels.shape[1], pixels.shape[0], core.Texture.TUnsignedByte, core.Texture.FRgb)
         made.setRamImage(np.ascontiguousarray(pixels[::-1, :, ::-1]).tobytes())
-        made.setMinfilter(core.SamplerState.FTLinearMipmapLinear)
+        made.setMinfilter(core.SamplerState.FTLinearMipmapNearest)
         made.setMagfilter(core.SamplerState.FTLinear)
         _TEXTURES[name] = made
     return _TEXTURES[name]
@@ -392,6 +392,7 @@ class _Screen:
     def __init__(self, size: tuple[int, int]):
         self._core = core = _panda()
         core.loadPrcFileData("", "load-display p3tinydisplay\nwindow-type offscreen\nnotify-level error\n")
+        core.CullBinManager.getGlobalPtr().setBinType("opaque", core.CullBinManager.BTFrontToBack)
         self._engine = core.GraphicsEngine.getGlobalPtr()
         self._pipe = core.GraphicsPipeSelection.getGlobalPtr().makePipe("TinyOffscreenGraphicsPipe")
         if self._pipe is None:
@@ -469,11 +470,12 @@ class _Screen:
             copy.getYSize(), copy.getXSize(), 4
         )
 
-    def image(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
+    def image(self) -> Image.Image:
+        """The clear image, averaged down to (H, W) RGB."""
         pixels = self._draw(0)
         large = Image.frombuffer("RGBX", (pixels.shape[1], pixels.shape[0]), pixels, "raw", "RGBX", 0, 1)
-        return np.asarray(large.reduce(_OVERSAMPLE))[::-1, :, 2::-1]
+        blue, green, red, _ = large.reduce(_OVERSAMPLE).split()
+        return Image.merge("RGB", (red, green, blue)).transpose(Image.Transpose.FLIP_TOP_BOTTOM)
 
     def ids(self) -> np.ndarray:
         """(W, H) uint8."""

@@ -133,7 +133,7 @@ def _sky(rng):
     clouds = _noise(rng, 512, (4, 8, 16, 32, 64))[::4]
     cover = ((clouds + 0.35 * rng.random() - 0.1) * 2).clip(0, 1)[..., None] * (0.45 + 0.55 * rng.random())
     image = image * (1 - cover) + (216 + 20 * clouds[..., None]) * cover
-    return image.clip(0, 232)
+    return image.clip(0, 224)
 
 
 _KINDS = {
