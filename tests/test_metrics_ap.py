@@ -7,7 +7,7 @@ import pytest
 
 from samodal.errors import InputError
 from samodal.formats.entries import Annotated, Entry
-from samodal.formats.runs import from_runs, join, without
+from samodal.formats.runs import from_runs, join, split, without
 from samodal.masks import Rle, run_lengths
 from samodal.metrics import bootstrap
 from samodal.metrics.ap import Problem
@@ -222,6 +222,8 @@ def test_run_lengths_do_what_dense_masks_do(seed):
     assert join(coded, size) == Rle.encode(np.concatenate(dense, axis=1))
     mask, other = Rle.encode(rng.random(size) < 0.5), Rle.encode(dense[0])
     assert from_runs(run_lengths(mask.counts), size) == mask
+    ids = rng.integers(0, 4, size)
+    assert split(ids) == {key: Rle.encode(ids == key) for key in np.unique(ids).tolist() if key}
     left = mask.decode() & ~dense[0]
     assert without(mask, other) == (Rle.encode(left) if left.any() else None)
 

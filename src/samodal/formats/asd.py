@@ -15,7 +15,7 @@ import numpy as np
 
 from samodal.errors import InputError
 from samodal.formats.reading import field, read_json, read_map, read_mask
-from samodal.formats.runs import without
+from samodal.formats.runs import split, without
 from samodal.masks import Rle
 
 CATEGORIES = {
@@ -141,13 +141,14 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object keyed by instance id, found a {type(content).__name__}")
-    ids = np.asfortranarray(read_map(path.with_suffix(".png")))  # run lengths go down the columns
+    ids = read_map(path.with_suffix(".png"))
     if size is not None and ids.shape != tuple(size):
         raise InputError(
             f"{path.with_suffix('.png')}: expected {size[0]}x{size[1]} (height x width) as the image, "
             f"found {ids.shape[0]}x{ids.shape[1]}"
         )
-    instances = [_instance(entry, key, ids, path) for key, entry in content.items()]
+    drawn = split(ids)
+    instances = [_instance(entry, key, drawn, ids.shape, path) for key, entry in content.items()]
     instances = [one for one in instances if one is not None]
     seen = set()
     for one in instances:
@@ -157,7 +158,9 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
     return instances
 
 
-def _instance(entry: dict, key: str, ids: np.ndarray, path: Path) -> InstanceTruth | None:
+def _instance(
+    entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int], path: Path
+) -> InstanceTruth | None:
     where = f"{path}: instance {key}"
     track_id = int(field(entry, "track_id", where))
     number = int(field(entry, "category_id", where))
@@ -167,17 +170,12 @@ def _instance(entry: dict, key: str, ids: np.ndarray, path: Path) -> InstanceTru
     if entry.get("iscrowd"):
         return None
     if entry.get("occluded"):
-        amodal = read_mask(field(entry, "amodal_mask", where), ids.shape, where)
-        hidden = read_mask(entry.get("occlusion_mask"), ids.shape, where)
+        amodal = read_mask(field(entry, "amodal_mask", where), size, where)
+        hidden = read_mask(entry.get("occlusion_mask"), size, where)
         # And-not: the released subtraction in uint8 wraps where the occlusion mask leaves the amodal one.
         visible = without(amodal, hidden) if amodal is not None else None
     else:
-        amodal = visible = _pixels(ids, int(key))
+        amodal = visible = drawn.get(int(key))
     if amodal is None:
         return None
     return InstanceTruth(track_id, CATEGORIES[number], amodal, visible, entry.get("depth_order"))
-
-
-def _pixels(ids: np.ndarray, key: int) -> Rle | None:
-    mask = ids == key
-    return Rle.encode(mask) if mask.any() else None

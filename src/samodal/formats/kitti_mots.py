@@ -8,12 +8,10 @@ the video may be the beginning: frames after its last one are left out.
 
 from pathlib import Path
 
-import numpy as np
-
 from samodal.errors import InputError
 from samodal.formats.columns import VisibleColumns
 from samodal.formats.reading import read_map
-from samodal.masks import Rle
+from samodal.formats.runs import split
 from samodal.tracks import Clip
 
 CATEGORIES = {1: "car", 2: "pedestrian"}
@@ -65,10 +63,10 @@ def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: 
                 f"{path}: {pixels.shape[0]}x{pixels.shape[1]} (height x width) but the video is "
                 f"{columns.size[0]}x{columns.size[1]}; were the results made on another video?"
             )
-        for key in np.unique(pixels).tolist():
+        for key, mask in split(pixels).items():
             kind = key // 1000
-            if key and kind != _IGNORE:
-                columns.add(key, _category(kind, str(path)), int(path.stem), Rle.encode(pixels == key))
+            if kind != _IGNORE:
+                columns.add(key, _category(kind, str(path)), int(path.stem), mask)
     return columns.clip()
 
 

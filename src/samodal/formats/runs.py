@@ -17,6 +17,21 @@ def from_runs(runs: Sequence[int] | np.ndarray, size: tuple[int, int]) -> Rle:
     return Rle((int(size[0]), int(size[1])), coded["counts"].decode("ascii"))
 
 
+def split(ids: np.ndarray) -> dict[int, Rle]:
+    """The mask of every id in a (H, W) map of ids, 0 left out; the map is read once, however many there are."""
+    flat = np.ravel(ids, order="F")
+    starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    ends = np.append(starts[1:], len(flat))
+    values = flat[starts]
+    masks = {}
+    for key in np.unique(values).tolist():
+        if key:
+            edges = np.stack([starts[values == key], ends[values == key]], axis=1).ravel()
+            runs = np.diff(edges, prepend=0, append=len(flat))
+            masks[key] = from_runs(runs if runs[-1] else runs[:-1], ids.shape)
+    return masks
+
+
 def without(mask: Rle, removed: Rle | None) -> Rle | None:
     """The pixels of a mask that are not in another of equal size; None where none is left."""
     if removed is None:
