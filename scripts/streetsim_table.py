@@ -1,0 +1,217 @@
+"""The table of docs/results.md: every method on StreetSim's test splits, front end `truth`, three prompt seeds.
+
+    python scripts/streetsim_table.py --data runs/gpu/data --weights streetsim-small --out runs/table
+
+Runs every method on every clip (finished ones are skipped), scores them by both profiles, with the methods' own
+scores and with all scores 1, with 95 % bootstrap intervals over clips, and writes OUT/scores.json and
+OUT/table.md with settings, seeds, commit, hardware and cost.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import pickle
+import platform
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from samodal.commands.run import RunSettings
+from samodal.progress import frames_bar
+
+SPLITS = {"test": "unseen assets", "test_seen": "seen assets"}
+ROWS = {
+    "copy-visible": RunSettings(method="copy-visible"),
+    "hull": RunSettings(method="hull"),
+    "hold-last": RunSettings(method="hold-last"),
+    "constant-velocity": RunSettings(method="constant-velocity"),
+    "S-AModal paper": RunSettings(preset="paper"),
+    "S-AModal released": RunSettings(preset="released"),
+    "S-AModal default": RunSettings(preset="default"),
+}
+SEEDS = {"S-AModal paper": 3, "S-AModal released": 3, "S-AModal default": 3}
+COLUMNS = {
+    "AP": ("official", "image", "AP"),
+    "AP50": ("official", "image", "AP50"),
+    "AP50 heavy": ("official", "image", "AP50_heavy"),
+    "vAP": ("official", "video", "AP"),
+    "vAP50": ("official", "video", "AP50"),
+    "strict AP50": ("strict", "image", "AP50"),
+    "strict vAP50": ("strict", "video", "AP50"),
+    "mIoU": ("strict", "image", "miou"),
+    "mIoU hidden part": ("strict", "image", "miou_hidden"),
+    "IoU fully hidden": ("strict", "image", "miou_fully_hidden_after_seen"),
+}
+
+
+def main() -> None:
+    given = _arguments()
+    given.out.mkdir(parents=True, exist_ok=True)
+    jobs = list(_jobs(given))
+    start = time.perf_counter()
+    _run(jobs, given.workers)
+    seconds = time.perf_counter() - start
+    scores = _score(given)
+    record = {
+        "scores": scores,
+        "settings": vars(given),
+        "cost_s": round(seconds),
+        "machine": _machine(given.device),
+    }
+    record |= {"commit": _commit(), "rows": {n: {"seeds": SEEDS.get(n, 1)} for n in _rows(given)}}
+    (given.out / "scores.json").write_text(json.dumps(record, indent=1, default=str))
+    (given.out / "table.md").write_text(_markdown(record, given))
+    print(_markdown(record, given))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the splits that `samodal synth` wrote")
+    parser.add_argument("--weights", default="streetsim-small")
+    parser.add_argument("--out", type=Path, default=Path("runs/table"))
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each with its own copy of the model")
+    parser.add_argument("--rows", default=",".join(ROWS), help="which methods, separated by commas")
+    parser.add_argument("--clips", type=int, default=None, help="only the first so many clips of each split")
+    parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap over clips")
+    return parser.parse_args()
+
+
+def _jobs(given: argparse.Namespace) -> Iterator[tuple[RunSettings, str, Path]]:
+    """(settings, clip, folder) of every run; slow ones first, so that the processes end together."""
+    for name, row in sorted(_rows(given).items(), key=lambda item: item[1].method != "samodal"):
+        for seed in range(SEEDS.get(name, 1)):
+            for split in SPLITS:
+                settings = replace(
+                    row, data=f"streetsim:{given.data / split}", weights=given.weights, device=given.device,
+                    overlay=False, seed=seed,
+                )  # fmt: skip
+                for clip in _clips(given, split):
+                    yield settings, clip, _folder(given, split, name, seed) / clip
+
+
+def _rows(given: argparse.Namespace) -> dict[str, RunSettings]:
+    return {name: ROWS[name] for name in given.rows.split(",")}
+
+
+def _clips(given: argparse.Namespace, split: str) -> tuple[str, ...]:
+    from samodal.datasets.open import open_dataset
+
+    return open_dataset(f"streetsim:{given.data / split}").sequences[: given.clips]
+
+
+def _folder(given: argparse.Namespace, split: str, name: str, seed: int) -> Path:
+    return given.out / "runs" / split / f"{name.replace(' ', '-')}-{seed}"
+
+
+def _run(jobs: list, workers: int) -> None:
+    waiting = [job for job in jobs if not (job[2] / "tracks.json").exists()]
+    context = multiprocessing.get_context("spawn")
+    with frames_bar("clips", len(waiting), "clips") as advance:
+        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+            for done in as_completed([pool.submit(_one, *job) for job in waiting]):
+                done.result()
+                advance(1)
+
+
+def _one(settings: RunSettings, clip: str, out: Path) -> None:
+    from samodal.datasets.open import open_dataset
+    from samodal.run import run_video
+
+    run_video(settings, open_dataset(settings.data).video(clip), out)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _score(given: argparse.Namespace) -> dict:
+    """{split: {row: [per seed {profile: {scores rule: content of scores.json}}]}}"""
+    for split in SPLITS:
+        _save_truth(given, split)
+    keys = [(split, name, seed) for split in SPLITS for name in _rows(given) for seed in range(SEEDS.get(name, 1))]
+    scores = {split: {name: [] for name in _rows(given)} for split in SPLITS}
+    with frames_bar("scores", len(keys), "runs") as advance:
+        with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn")) as pool:
+            for (split, name, _), scored in zip(keys, pool.map(_score_run, [given] * len(keys), keys), strict=True):
+                scores[split][name].append(scored)
+                advance(1)
+    return scores
+
+
+def _save_truth(given: argparse.Namespace, split: str) -> None:
+    """Reading the truth of a split takes longer than scoring a run, so it is read once for all runs."""
+    from samodal.datasets.open import open_dataset
+
+    dataset = open_dataset(f"streetsim:{given.data / split}")
+    truth = {clip: dataset.truth(clip) for clip in _clips(given, split)}
+    (given.out / f"truth-{split}.pickle").write_bytes(pickle.dumps(truth))
+
+
+def _score_run(given: argparse.Namespace, key: tuple[str, str, int]) -> dict:
+    from samodal.metrics.evaluate import Rules, read_runs, report, score_clips
+
+    split, name, seed = key
+    truth = pickle.loads((given.out / f"truth-{split}.pickle").read_bytes())
+    results = read_runs(_folder(given, split, name, seed))
+
+    def scored(profile: str, rule: str) -> dict:
+        resamples = given.resamples if rule == "given" and seed == 0 else 0
+        rules = Rules(profile=profile, scores=rule, resamples=resamples)
+        return report(score_clips(results, truth, rules), rules, {"results": name, "truth": split})
+
+    return {profile: {rule: scored(profile, rule) for rule in ("given", "ones")} for profile in ("official", "strict")}
+
+
+def _markdown(record: dict, given: argparse.Namespace) -> str:
+    lines, head = [], ["method", *COLUMNS, "AP50, all scores 1"]
+    for split, label in SPLITS.items():
+        lines += [f"### {split}: {label}, {len(_clips(given, split))} clips", ""]
+        lines += [_row(head), "|---" * len(head) + "|"]
+        for name, seeds in record["scores"][split].items():
+            cells = [_cell(seeds, "given", *column) for column in COLUMNS.values()]
+            lines.append(_row([name, *cells, _cell(seeds, "ones", "official", "image", "AP50")]))
+        lines.append("")
+    seeds = "mean ± standard deviation over prompt seeds 0, 1, 2; [95 % interval] of seed 0, bootstrap over clips"
+    lines += [
+        f"In percent; {seeds}. {record['machine']}, {record['cost_s']} s for all runs, commit {record['commit']}."
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _cell(seeds: list[dict], rule: str, profile: str, level: str, metric: str) -> str:
+    """In percent: mean ± standard deviation over seeds, and the bootstrap interval of the first."""
+    values = [100 * (one[profile][rule]["metrics"][level][metric] or 0) for one in seeds]
+    text = f"{np.mean(values):.1f}" + (f" ± {np.std(values):.1f}" if len(set(values)) > 1 else "")
+    interval = seeds[0][profile][rule]["intervals"][level].get(metric)
+    return text + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
+
+
+def _machine(device: str) -> str:
+    import torch
+
+    card = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else "no GPU"
+    return f"{card}, {os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def _commit() -> str:
+    given = os.environ.get("SAMODAL_COMMIT")
+    if given:
+        return given
+    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    main()
