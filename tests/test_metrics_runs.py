@@ -129,6 +129,19 @@ def test_official_ignores_what_is_hidden_by_more_than_three_quarters(root):
     assert found["metrics"]["image"]["AP50_large"] == -1.0
 
 
+def test_official_images_hold_no_prediction_of_a_hidden_instance_but_videos_do(root):
+    elsewhere = (
+        *PERFECT[:2],
+        rectangle(0, 3),
+        PERFECT[3],
+    )  # frame 2: predicted at a wrong place while hidden
+    runs = save(root, *(clip(name, elsewhere) for name in NAMES))
+    official = scores(root, runs, profile="official")
+    assert official["metrics"]["image"]["AP"] == 1.0 and official["counts"]["image"]["detections"] == 6
+    assert official["counts"]["video"]["predicted_masks"] == 8
+    assert scores(root, runs)["counts"]["image"]["detections"] == 8
+
+
 def test_a_level_can_be_chosen(root):
     found = scores(root, save(root, *(clip(name, PERFECT) for name in NAMES)), level="image")
     assert found["level"] == "image" and found["metrics"]["AP"] == 1.0
@@ -200,6 +213,19 @@ def test_truth_may_be_a_file_and_results_a_single_one(root):
     assert (found["level"], found["metrics"]["AP"], found["metrics"]["miou_hidden"]) == ("video", 1.0, 1.0)
     found = scores(root, save(root, clip("night", PERFECT)), truth=str(root / "truth.json"))
     assert found["level"] == "both"
+
+
+def test_images_of_one_folder_are_one_clip(root):
+    images = [{"id": i, "height": 40, "width": 60, "file_name": f"v{i % 3}/{i}.jpg"} for i in range(6)]
+    true = [
+        {"id": i, "image_id": i, "segmentation": rectangle(0, 9).to_coco(), "area": 180, "occlude_rate": 0.0}
+        for i in range(6)
+    ]
+    (root / "coco.json").write_text(json.dumps({"images": images, "annotations": true, "categories": []}))
+    (root / "r.json").write_text(json.dumps([t | {"score": 0.5} for t in true[:3]]))
+    found = scores(root, str(root / "r.json"), truth=str(root / "coco.json"), bootstrap=20)
+    assert (found["level"], found["counts"]["clips"], found["counts"]["frames"]) == ("image", 3, 6)
+    assert found["metrics"]["AR100"] == 0.5 and found["intervals"]["miou"] == [0.5, 0.5]
 
 
 def test_results_on_a_video_or_image_that_the_truth_lacks_are_refused(root):

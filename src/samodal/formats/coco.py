@@ -17,7 +17,7 @@ def is_image_truth(content: object) -> bool:
 
 
 def read_image_truth(path: Path, masks: str = "amodal") -> Annotated:
-    """Truth of single images.
+    """Truth of single images; those in one folder count as one clip when clips are resampled.
 
     Args:
         masks: "amodal" takes `segmentation`; "visible" takes `visible_segmentation` where a file has it.
@@ -28,18 +28,19 @@ def read_image_truth(path: Path, masks: str = "amodal") -> Annotated:
     content = read_json(path)
     if not is_image_truth(content):
         raise InputError(f"{path}: expected COCO 'images' and 'annotations'")
-    sizes = {}
+    sizes, clips = {}, {}
     for image in content["images"]:
         where = f"{path}: image {image.get('id')}"
         sizes[field(image, "id", where)] = (
             int(field(image, "height", where)),
             int(field(image, "width", where)),
         )
+        clips[image["id"]] = str(image.get("file_name", "")).rpartition("/")[0] or str(image["id"])
     entries = [
         _entry(annotation, sizes, masks, f"{path}: annotation {annotation.get('id')}")
         for annotation in content["annotations"]
     ]
-    return Annotated(sizes, dict.fromkeys(sizes, 1), entries, {})
+    return Annotated(sizes, dict.fromkeys(sizes, 1), entries, clips)
 
 
 def read_image_results(path: Path, truth: Annotated, masks: str = "amodal") -> list[Entry]:

@@ -155,7 +155,8 @@ def score_clips(results: Mapping[str, Clip], truth: Mapping[str, Clip], rules: R
     scores = {}
     if rules.level in ("auto", "image"):
         images = levels.truth_by_image(videos)
-        singles = levels.results_by_image(results, truth, rules.masks, rules.scores)
+        only_visible = profile_named(rules.profile).only_visible
+        singles = levels.results_by_image(results, truth, rules.masks, rules.scores, only_visible)
         scores["image"] = _score(images, singles, regions, rules)
     if rules.level in ("auto", "video"):
         scores["video"] = _score(videos, tracks, regions, rules)

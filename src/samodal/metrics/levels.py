@@ -82,15 +82,23 @@ def results_by_video(
 
 
 def results_by_image(
-    results: Mapping[str, Clip], truth: Mapping[str, Clip], masks: str, scores: str = "given"
+    results: Mapping[str, Clip],
+    truth: Mapping[str, Clip],
+    masks: str,
+    scores: str = "given",
+    only_visible: bool = False,
 ) -> list[Entry]:
-    """The same by frame, each with the score of its frame."""
+    """The same by frame, each with the score of its frame.
+
+    Args:
+        only_visible: leave out frames in which the front end did not report the instance.
+    """
     entries = []
     for name, clip in results.items():
         for track, frames in _joined(clip, truth, name):
             column, visible = _column(track, masks, frames), _column(track, "visible", frames)
             for i, t in enumerate(frames):
-                if column[i] is not None:
+                if column[i] is not None and not (only_visible and visible[i] is None):
                     score = 1.0 if scores == "ones" else _frame_score(track, t)
                     entries.append(Entry((name, i), track.id, (column[i],), (visible[i],), score=score))
     return entries

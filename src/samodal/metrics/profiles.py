@@ -83,7 +83,9 @@ class Profile:
         numbers: by the name in scores.json, in its order.
         upper_half: whether a track's occlusion is the mean of the upper half of its frames' rates.
         regions: which mean IoUs are reported, names of `samodal.metrics.regions`.
-        only_visible: whether those are about frames only in which the instance is visible.
+        only_visible: whether those, and the predictions for single images, are about frames only in which the
+            instance is visible. The released image results hold no others: what point tracking fills in goes to
+            the video level alone (facts 1.6, 1.7).
         intervals: numbers with a bootstrap interval.
     """
 
