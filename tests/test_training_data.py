@@ -3,14 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import binary_erosion
 
 from samodal.datasets.open import open_dataset
 from samodal.errors import InputError
+from samodal.masks import Rle
 from samodal.sam.transform import FrameTransform
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, inside, warp_frames, warp_masks
 from samodal.training.batch import InstanceTable, Order, draw_batch
-from samodal.training.cache import build, centre_point, first_frames, open_cache, pack, unpack
+from samodal.training.cache import build, centre_point, first_frames, open_cache, pack, small_mask, unpack
 from samodal.training.prompts import (
     deepest,
     draw_prompts,
@@ -70,6 +72,22 @@ def test_cached_masks_lie_on_the_cached_pictures(cache):
     for frame, mask, (x, y) in zip(frames, visible, cache.centre.round().long().tolist(), strict=True):
         assert mask[y, x]
         assert min((frame[mask].mean(0) - torch.tensor(c)).abs().max() for c in COLOURS) < 40
+
+
+@pytest.mark.parametrize("size", [(128, 224), (97, 211), (540, 960), (40, 50)])
+def test_a_mask_is_resized_in_its_box_as_the_whole_picture_would_be(size):
+    rng = np.random.default_rng(sum(size))
+    for _ in range(6):
+        mask = np.zeros(size, bool)
+        y, x = rng.integers(0, size[0] - 9), rng.integers(0, size[1] - 9)
+        mask[y : y + rng.integers(1, size[0] // 2), x : x + rng.integers(1, size[1] // 2)] = True
+        mask &= rng.random(size) < 0.95
+        height, width = TRANSFORM.resized(size)
+        whole = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
+        found = small_mask(Rle.encode(mask), TRANSFORM)
+        assert found.shape == (64, 112) and not found[height:].any() and not found[:, width:].any()
+        # A value of exactly one half may fall to either side.
+        assert (found[:height, :width] != (np.asarray(whole) >= 128)).mean() <= 0.001
 
 
 def test_too_small_instances_are_left_out_and_counted(data, cache):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-TRAIN_FRAMES = 500
+TRAIN_FRAMES = 300
 """Frames of the training data on which the kept model is measured, to see how much it overfits."""
 
 
