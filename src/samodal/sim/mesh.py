@@ -70,7 +70,9 @@ class Builder:
         keep = length > 1e-9
         materials = np.repeat([index[part[5]] for part in self._parts], counts)
         corners = np.round(corners[rows, order][keep] / _STEP) * _STEP
-        return Mesh(corners, normals[rows, order][keep], uv[rows, order][keep], materials[keep], names)
+        return Mesh(
+            corners, normals[rows, order][keep], np.round(uv[rows, order][keep], 5), materials[keep], names
+        )
 
     def join(self, other: "Builder", offset, heading: float = 0.0) -> None:
         """Add everything of another builder, turned by `heading` (radians, to the left) and moved by `offset`."""

@@ -131,8 +131,11 @@ class Stage:
 
     def view(self, t: int) -> np.ndarray:
         """(4, 4) float64: world to camera (x right, y ahead, z up), acting on columns."""
+        return np.linalg.inv(self._camera_matrix(t))
+
+    def _camera_matrix(self, t: int) -> np.ndarray:
         x, y, z, heading = self.scene.camera.track[t]
-        return np.linalg.inv(_pose_matrix(x, y, z, heading, self.scene.camera.pitch))
+        return _pose_matrix(x, y, z, heading, self.scene.camera.pitch)
 
     def actor_matrix(self, actor: Actor, t: int) -> np.ndarray:
         """(4, 4) float64: body to world, acting on columns."""
@@ -190,7 +193,7 @@ class Stage:
         if t == self._t:
             return
         self._t = t
-        self._screen.camera.setMat(_to_panda(self._core, np.linalg.inv(self.view(t))))
+        self._screen.camera.setMat(_to_panda(self._core, self._camera_matrix(t)))
         x, y = self.scene.camera.track[t, :2]
         self._sky.setPos(float(x), float(y), 0.0)
         for actor, (node, shadow) in zip(self.scene.actors, self._actors, strict=True):

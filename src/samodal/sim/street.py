@@ -128,7 +128,7 @@ class Street:
                     self._at(s0).panel(edge, "#a8a49c", out=np.subtract(middle, a))
                 self.strip(s0, s1, side * end, side * (end + 9), 0.05, "#ffffff", "grass", 7.0)
                 self.strip(s0, s1, side * (end + 9), side * 90, 0.05, "#e8e8e0", "grass", 23.0)
-            if kind.median:
+            if kind.median and not self.near_junction((s0 + s1) / 2, 6.5):
                 self.strip(s0, s1, -kind.median / 2, kind.median / 2, 0.1, "#ffffff", "grass", 4.0)
         self._markings()
         if self.junction is not None:
@@ -165,7 +165,7 @@ class Street:
             self._at(s, texture and self.textures[texture]).panel(points, colour, (0, 0, 1), uv)
 
         for side in (-1, 1):
-            kerb, end = kind.kerb(side), kind.kerb(side) + kind.pavement
+            kerb = kind.kerb(side)
             for k in range(8):
                 u0, u1 = side * (kerb + k * 10 - 0.5 * (k == 0)), side * (kerb + (k + 1) * 10)
                 quad(u0, u1, -half - 1.1, half + 1.1, 0.055, "#f4f4f4", "asphalt")

@@ -25,7 +25,7 @@ def apply(image: Image.Image, kind: str, sequence: str, t: int, haze: np.ndarray
         (H, W, 3) uint8 RGB.
     """
     rng = random.Random(f"{sequence} exposure")
-    gain, noise = rng.randint(226, 286), rng.randint(2, 7)
+    gain, noise = rng.randint(226, 286), rng.randint(1, 5)
     if kind == "fog":
         image = Image.composite(Image.new("RGB", image.size, (196, 200, 204)), image, Image.fromarray(haze))
     if kind == "rain":

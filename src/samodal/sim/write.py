@@ -12,7 +12,7 @@ from PIL import Image
 from samodal.formats.asd import InstanceTruth, frame_stem, write_frame
 from samodal.sim.splits import SPLITS, sequences
 
-QUALITY = 88
+QUALITY = 70
 """Of the JPEG images."""
 
 
