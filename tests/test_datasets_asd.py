@@ -48,6 +48,7 @@ def test_a_sequence_is_a_video_with_its_truth(root, kind):
     dataset = open_dataset(f"{kind}:{root}/val")
     (video,) = dataset
     assert (video.name, video.size, video.length, video.fps) == (NAME, SIZE, 3, 10.0)
+    assert video.number == 1
     frames = list(video)
     assert [f.t for f in frames] == [0, 1, 2] and frames[2].time == pytest.approx(0.2)
     assert frames[1].image.shape == (*SIZE, 3) and frames[1].image.dtype == np.uint8

@@ -28,12 +28,14 @@ class AsdVideo:
     """One sequence as a `samodal.parts.Video`; images and truth are read when they are asked for.
 
     Frame t is the t-th image by number; its time is its number since the first one at 10 frames a second.
+    `number` is the sequence's place in the sorted data set, from 1: its video_id in results of GenVIS.
     """
 
     fps = FRAMES_PER_SECOND
 
-    def __init__(self, root: Path, name: str):
+    def __init__(self, root: Path, name: str, number: int = 1):
         self.name = name
+        self.number = number
         self.source = str(root / "images" / "front" / name)
         self._labels = root / "amodal_instance_seg" / "front" / name
         self._images = _numbered(Path(self.source), _IMAGE)
@@ -165,7 +167,7 @@ class AsdDataset:
                 f"{self.root}: no sequence {sequence!r}; it begins with {', '.join(self.sequences[:3])}"
             )
         if sequence not in self._videos:
-            self._videos[sequence] = AsdVideo(self.root, sequence)
+            self._videos[sequence] = AsdVideo(self.root, sequence, 1 + self.sequences.index(sequence))
         return self._videos[sequence]
 
     def truth(self, sequence: str) -> Clip:
