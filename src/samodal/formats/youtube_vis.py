@@ -62,7 +62,7 @@ def read_results(
     present = sorted({field(entry, "video_id", f"{path}: result {i}") for i, entry in enumerate(content)})
     if video_id is None and len(present) > 1:
         raise InputError(
-            f"{path}: results of {len(present)} videos ({present[0]} to {present[-1]}); choose one by its video_id for {name}"
+            f"{path}: results of {len(present)} videos ({present[0]} to {present[-1]}); choose by video_id for {name}"
         )
     if video_id is not None and video_id not in present:
         raise InputError(f"{path}: no results of video {video_id}; there are {present[:5]}")
