@@ -215,3 +215,15 @@ def test_other_tensors_are_no_state_dict(tmp_path):
     torch.save(torch.zeros(3), tmp_path / "t.pth")
     with pytest.raises(InputError, match="state_dict"):
         AmodalSam.from_checkpoint(tmp_path / "t.pth")
+
+
+def test_a_sam_without_some_of_its_layers_is_refused(tmp_path):
+    state = {name: value for name, value in make().state_dict().items() if "layers.1.attn" not in name}
+    torch.save(state, tmp_path / "pruned.pth")
+    with pytest.raises(InputError, match=r"pruned\.pth.*layers\.1\.attn\.rel_pos_h"):
+        AmodalSam.from_checkpoint(tmp_path / "pruned.pth")
+
+
+def test_weights_are_written_as_safetensors_only(tmp_path):
+    with pytest.raises(InputError, match="safetensors"):
+        make().save(tmp_path / "a.pth")

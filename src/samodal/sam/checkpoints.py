@@ -59,11 +59,15 @@ def save(
         base: what a delta is added to, anything that `load` accepts; where absent, what the model was loaded from.
 
     Raises:
-        InputError: for a delta of a model that came from nowhere.
+        InputError: for another ending, or a delta of a model that came from nowhere.
     """
     from samodal.sam.lora import merged_state
 
     state = merged_state(model)
+    if Path(path).suffix != ".safetensors":
+        raise InputError(
+            f"{path}: weights are written as .safetensors, which can hold no code; choose that ending"
+        )
     facts = {"config": model.config.to_dict()}
     if only == "delta":
         base = base or model.source

@@ -67,6 +67,13 @@ def config_from_shapes(state: dict[str, torch.Tensor], where: str) -> AmodalSamC
         raise InputError(
             f"{where}: not a SAM checkpoint: expected {missing[0]} (image_encoder… in original files), found {found}"
         )
+    try:
+        return _config(state)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{where}: looks like a SAM but lacks {error}; was it cut or pruned?") from None
+
+
+def _config(state: dict[str, torch.Tensor]) -> AmodalSamConfig:
     projection = state["vision_encoder.patch_embed.projection.weight"]
     hidden, patch = projection.shape[0], projection.shape[-1]
     grid = tuple(state["vision_encoder.pos_embed"].shape[1:3])
