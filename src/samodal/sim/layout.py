@@ -107,13 +107,18 @@ class _Stage:
     def body(self, category: str) -> Body:
         return self.rng.choice(bodies(self.pool)[category])
 
-    def add(self, body: Body, track: np.ndarray, distance: np.ndarray, ridden: bool = True) -> None:
+    def add(
+        self, body: Body, track: np.ndarray, distance: np.ndarray, ridden: bool = True, ground=0.0
+    ) -> None:
         """Add an instance, and its rider where it has one.
 
         Args:
             track: (T, 3), x, y, heading.
             distance: (T,) metres walked or ridden, which moves the limbs.
+            ridden: False for a two-wheeler that stands there without a rider.
+            ground: height of the ground under it, metres, scalar or (T,).
         """
+        track = np.column_stack([track, np.broadcast_to(ground, len(track))])
         self._append(body, track, distance, self.rng.uniform(0.96, 1.05))
         if body.seat and ridden:
             scale = self.actors[-1].scale
@@ -146,7 +151,8 @@ class _Stage:
         track = self.along(s, u + 0.0 * s, oncoming=speed < 0)
         if speed == 0:
             track[:, 2] += self.rng.uniform(-math.pi, math.pi)
-        self.add(self.body("person"), track, np.abs(speed) * np.array(self.times))
+        ground = np.array([self.street.pavement_height(a) for a in s])
+        self.add(self.body("person"), track, np.abs(speed) * np.array(self.times), ground=ground)
 
     # The whole scene
 
@@ -192,7 +198,9 @@ class _Stage:
             ego = self.ego_at(at)
             if self.street.near_junction(ego + ahead, 3):
                 continue
-            what = rng.choice(("vehicle", "vehicle", "wall", "wall", "shelter", "column"))
+            what = rng.choice(
+                ("vehicle", "vehicle", "wall", "wall", "shelter", "column", "cabinet", "cabinet")
+            )
             across = side * (kerb - 1.15 if what == "vehicle" else kerb + 0.3 + 0.2 * self.kind.pavement)
             s = ego + ahead * (across - self.ego_u) / (u - self.ego_u)
             if self._occluder(what, s, across, side):
@@ -213,7 +221,7 @@ class _Stage:
         if self.street.near_junction(s, 3.0):
             return False
         if what == "wall":
-            low = rng.random() < 0.5
+            low = rng.random() < 0.65
             length = rng.uniform(2.5, 6.0) + 2.5 * low
             height = rng.uniform(0.95, 1.25) if low else rng.uniform(1.9, 2.4)
             if self.free(s, u, length, 0.6):
@@ -224,8 +232,8 @@ class _Stage:
             if self.free(s, u, length, 1.7):
                 self.street.place(street.shelter(rng, length), s, u, 0.0 if side > 0 else math.pi)
                 return True
-        elif self.free(s, u, 1.5, 1.5):
-            self.street.place(street.column(rng), s, u)
+        elif self.free(s, u, 1.9, 1.5):
+            self.street.place((street.column if what == "column" else street.cabinet)(rng), s, u)
             return True
         return False
 

@@ -22,6 +22,7 @@ from samodal.sim.textures import texture
 
 _NEAR, _FAR = 0.4, 420.0
 _OVERSAMPLE = 2
+_LIFT = 0.015  # metres above the ground, which would hide the lowest pixels of soles and tyres otherwise
 _BRIGHTEST = 226  # what is brighter shines by itself, see weather.night
 
 
@@ -139,7 +140,7 @@ class Stage:
 
     def actor_matrix(self, actor: Actor, t: int) -> np.ndarray:
         """(4, 4) float64: body to world, acting on columns."""
-        matrix = _pose_matrix(*actor.track[t, :2], 0.0, actor.track[t, 2], 0.0)
+        matrix = _pose_matrix(*actor.track[t, :2], actor.track[t, 3] + _LIFT, actor.track[t, 2], 0.0)
         matrix[:3, :3] *= actor.scale
         return matrix
 

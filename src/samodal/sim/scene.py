@@ -17,7 +17,7 @@ class Actor:
         body: its shape and category.
         palette: colour of each material, (r, g, b) in 0..255.
         scale: factor on the body's size.
-        track: (T, 3) float64, x, y in metres and heading in radians, in every frame.
+        track: (T, 4) float64, x, y in metres, heading in radians, height of the ground in metres, in every frame.
         phases: (T,) int, pose of the limbs.
     """
 

@@ -12,6 +12,7 @@ from samodal.sim.road import Curve
 AHEAD = 170.0
 """The street is drawn up to here, metres along the curve."""
 _CHUNK = 25.0
+_STRETCH = 5.0
 _KERB = 0.12
 
 
@@ -110,24 +111,27 @@ class Street:
         """Is a place closer to the crossing street's middle than its half width and a margin?"""
         return self.junction is not None and abs(s - self.junction) < 4.2 + margin
 
+    def pavement_height(self, s: float) -> float:
+        """Height of the pavement at s, metres; 0 where the crossing street interrupts it."""
+        return 0.0 if self.near_junction((s // _STRETCH + 0.5) * _STRETCH, 1.0) else _KERB
+
     def ground(self) -> None:
         """Grass, road, pavements and markings."""
         kind = self.kind
-        step = 5.0
-        for k in range(int(-15 / step), int(AHEAD / step)):
-            s0, s1 = k * step, (k + 1) * step
+        for k in range(int(-15 / _STRETCH), int(AHEAD / _STRETCH)):
+            s0, s1 = k * _STRETCH, (k + 1) * _STRETCH
             left, right = (kind.kerb(side) + kind.pavement for side in (-1, 1))
             self.strip(s0, s1, -left, right, 0.0, "#ffffff", "asphalt", 5.0)
             for side in (-1, 1):
                 kerb, end = kind.kerb(side), kind.kerb(side) + kind.pavement
-                if not self.near_junction((s0 + s1) / 2, 1.0):
+                if self.pavement_height(s0):
                     self.strip(s0, s1, side * kerb, side * end, _KERB, "#ffffff", "pavement", 4.0)
                     a, b = self.point(s0, side * kerb), self.point(s1, side * kerb)
                     edge = [a, b, (b[0], b[1], _KERB), (a[0], a[1], _KERB)]
                     middle = self.point(s0, 0)
                     self._at(s0).panel(edge, "#a8a49c", out=np.subtract(middle, a))
-                self.strip(s0, s1, side * end, side * (end + 9), 0.05, "#ffffff", "grass", 7.0)
-                self.strip(s0, s1, side * (end + 9), side * 90, 0.05, "#e8e8e0", "grass", 23.0)
+                self.strip(s0, s1, side * end, side * (end + 9), 0.0, "#ffffff", "grass", 7.0)
+                self.strip(s0, s1, side * (end + 9), side * 90, 0.0, "#e8e8e0", "grass", 23.0)
             if kind.median and not self.near_junction((s0 + s1) / 2, 6.5):
                 self.strip(s0, s1, -kind.median / 2, kind.median / 2, 0.1, "#ffffff", "grass", 4.0)
         self._markings()
@@ -168,11 +172,11 @@ class Street:
             kerb = kind.kerb(side)
             for k in range(8):
                 u0, u1 = side * (kerb + k * 10 - 0.5 * (k == 0)), side * (kerb + (k + 1) * 10)
-                quad(u0, u1, -half - 1.1, half + 1.1, 0.055, "#f4f4f4", "asphalt")
-                quad((u0 + u1) / 2 - 1.5, (u0 + u1) / 2 + 1.5, -0.07, 0.07, 0.07, "#d6d6d0")
+                quad(u0, u1, -half - 1.1, half + 1.1, 0.006, "#f4f4f4", "asphalt")
+                quad((u0 + u1) / 2 - 1.5, (u0 + u1) / 2 + 1.5, -0.07, 0.07, 0.014, "#d6d6d0")
                 if k:
                     for v in (-1, 1):
-                        quad(u0, u1, v * (half + 1.1), v * (half + 3.3), 0.13, "#ffffff", "pavement", 4.0)
+                        quad(u0, u1, v * (half + 1.1), v * (half + 3.3), _KERB, "#ffffff", "pavement", 4.0)
             for k in range(int(2 * kind.road / 1.0)):
                 u = -kind.road + 0.5 + k * 1.0
                 quad(u, u + 0.5, side * (half + 1.6), side * (half + 4.2), 0.014, "#d6d6d0")
@@ -366,6 +370,17 @@ def column(rng: random.Random) -> Builder:
     b.tube((0, 0, 0), (0, 0, 2.9), 0.62, 0.62, rng.choice(("#c8b078", "#889cac", "#b07868")), 12)
     b.tube((0, 0, 0.7), (0, 0, 2.3), 0.64, 0.64, rng.choice(("#d8d0b8", "#a8483c", "#d0a840")), 12)
     b.tube((0, 0, 2.9), (0, 0, 3.3), 0.75, 0.2, "#3c5c4c", 12)
+    return b
+
+
+def cabinet(rng: random.Random) -> Builder:
+    """A switch cabinet beside a low planter, which hide legs and hips."""
+    b = Builder()
+    height = rng.uniform(0.95, 1.3)
+    b.box((0, -0.45, height / 2), (0.45, 0.85, height), rng.choice(("#7c8684", "#8c8c80", "#5c6c60")))
+    b.box((0, -0.45, height + 0.03), (0.5, 0.9, 0.06), "#6c7270")
+    b.box((0, 0.5, 0.35), (0.7, 0.9, 0.7), "#a49884", top=(1.1, 1.05))
+    b.ball((0, 0.5, 0.8), (0.4, 0.5, 0.4), "#5c7a40")
     return b
 
 
