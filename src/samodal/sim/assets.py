@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 
-from samodal.sim import people, vehicles
+from samodal.sim import cars, heavy, people, two_wheelers
 from samodal.sim.mesh import Mesh
 from samodal.sim.people import PHASES
 
@@ -213,7 +213,9 @@ CLOTHES = {
         (40, 44, 60), (150, 40, 44), (60, 90, 140), (190, 186, 176), (70, 100, 70), (110, 80, 56), (30, 30, 32),
         (196, 160, 60), (130, 60, 110), (90, 94, 100),
     ),
-    "test": ((58, 60, 80), (170, 70, 40), (40, 110, 130), (206, 200, 190), (100, 110, 60), (44, 40, 40), (180, 90, 130)),
+    "test": (
+        (58, 60, 80), (170, 70, 40), (40, 110, 130), (206, 200, 190), (100, 110, 60), (44, 40, 40), (180, 90, 130),
+    ),
 }  # fmt: skip
 
 
@@ -247,15 +249,15 @@ def bodies(pool: str) -> dict[str, tuple[Body, ...]]:
     for name, spec in _PEOPLE[pool].items():
         put(name, "person", partial(people.pedestrian, **spec), PHASES, 0.6, 0.6)
     for category, table, build in (
-        ("car", _CARS, vehicles.car),
-        ("truck", _TRUCKS, vehicles.truck),
-        ("bus", _BUSES, vehicles.bus),
+        ("car", _CARS, cars.car),
+        ("truck", _TRUCKS, heavy.truck),
+        ("bus", _BUSES, heavy.bus),
     ):
         for name, spec in table[pool].items():
             put(name, category, _rigid(build, spec), 1, spec["length"], spec["width"])
     for category, table, build in (
-        ("motorcycle", _MOTORCYCLES, vehicles.motorcycle),
-        ("bicycle", _BICYCLES, vehicles.bicycle),
+        ("motorcycle", _MOTORCYCLES, two_wheelers.motorcycle),
+        ("bicycle", _BICYCLES, two_wheelers.bicycle),
     ):
         for name, spec in table[pool].items():
             put(name, category, _rigid(build, spec), 1, spec["length"], 0.7, _rider_seat(category, spec))

@@ -5,17 +5,14 @@ another are staged: an occluder is put on the line of sight to a chosen instance
 """
 
 import math
-import random
 
 import numpy as np
 
-from samodal.sim import palettes, street
-from samodal.sim.assets import Body, bodies, rider_on, riders
-from samodal.sim.people import PHASES
-from samodal.sim.road import Curve
-from samodal.sim.scene import Actor, Camera, Scene
+from samodal.sim import props
+from samodal.sim.assets import Body, bodies
+from samodal.sim.plan import Plan
+from samodal.sim.scene import Camera, Scene
 from samodal.sim.splits import SPLITS, split_of
-from samodal.sim.street import TYPES, Street
 
 _TRAFFIC = (("car", 11), ("truck", 4), ("bus", 3), ("motorcycle", 2.5))
 _PARKED = (("car", 14), ("truck", 2), ("bus", 0.7), ("motorcycle", 1.5), ("bicycle", 1.5))
@@ -30,7 +27,7 @@ def scene(sequence: str) -> Scene:
     split = split_of(sequence)
     name, index, weather = sequence.rsplit("_", 2)
     times = tuple(round(t * split.interval_s, 3) for t in range(split.frames))
-    return _Stage(
+    return _Layout(
         f"streetsim {name} {int(index)} {_VARIANT.get(sequence, 0)}",
         sequence,
         weather,
@@ -39,122 +36,8 @@ def scene(sequence: str) -> Scene:
     ).build()
 
 
-class _Stage:
-    """The state while a scene is laid out; (s, u) are metres along the street and to its right."""
-
-    def __init__(self, seed: str, sequence: str, weather: str, times: tuple[float, ...], pool: str):
-        self.rng = rng = random.Random(seed)
-        self.sequence, self.weather, self.times, self.pool = sequence, weather, times, pool
-        self.kind = TYPES[pool][rng.choice(sorted(TYPES[pool]))]
-        turn = rng.choice((0.0, 0.0, 1 / 70, 1 / 110, 1 / 180)) * rng.choice((-1, 1))
-        self.curve = Curve.bend([(60 + rng.uniform(5, 40), 0.0), (rng.uniform(15, 45), turn), (300, 0.0)])
-        self.duration = times[-1]
-        self.mode = rng.choices(("cruise", "slow", "stop", "stand", "start"), (8, 4, 4, 4, 2))[0]
-        self.junction = self._choose_junction()
-        self.ego_lane = rng.randrange(self.kind.lanes)
-        self.ego_u = self.lane_u(self.ego_lane) - 0.25
-        self.ego_s = np.array([self._ego_position(t) for t in times])
-        self.street = Street(self.kind, self.curve, pool, rng, self.junction)
-        self.actors: list[Actor] = []
-        self.used: list[tuple[float, float, float, float]] = []
-        self.names: set[str] = set()
-
-    # Places and times
-
-    def lane_u(self, lane: int, oncoming: bool = False) -> float:
-        u = self.kind.median / 2 + (lane + 0.5) * self.kind.lane
-        return -u if oncoming else u
-
-    def ego_at(self, t: float) -> float:
-        return float(np.interp(t, self.times, self.ego_s))
-
-    def _choose_junction(self) -> float | None:
-        rng = self.rng
-        if self.mode in ("stop", "stand", "start"):
-            self.speed = {"stop": rng.uniform(5, 8), "stand": 0.0, "start": rng.uniform(4, 7)}[self.mode]
-            travel = {"stop": self.speed * min(self.duration, 6.0) * 0.42, "stand": 0.0, "start": 0.0}[
-                self.mode
-            ]
-            return travel + rng.uniform(11.5, 14.0)
-        self.speed = rng.uniform(6, 11) if self.mode == "cruise" else rng.uniform(2, 5)
-        return rng.uniform(35, 90) if rng.random() < 0.4 else None
-
-    def _ego_position(self, t: float) -> float:
-        v = self.speed
-        if self.mode == "stop":
-            halt = 2 * (self.junction - 12.0) / max(v, 0.1)
-            share = min(t / halt, 1.0)
-            return (self.junction - 12.0) * (2 * share - share * share)
-        if self.mode == "start":
-            late = max(0.0, t - self.duration * 0.35)
-            return min(0.5 * 1.6 * late * late, v * late)
-        return v * t + (0.3 * math.sin(t) if self.mode == "cruise" else 0.0)
-
-    def free(self, s: float, u: float, length: float, width: float) -> bool:
-        """Take a place on the ground if nothing static is there yet."""
-        box = (s - length / 2, s + length / 2, u - width / 2, u + width / 2)
-        if any(box[0] < o[1] and o[0] < box[1] and box[2] < o[3] and o[2] < box[3] for o in self.used):
-            return False
-        self.used.append(box)
-        return True
-
-    # Instances
-
-    def pick(self, weights) -> Body:
-        category = self.rng.choices([w[0] for w in weights], [w[1] for w in weights])[0]
-        return self.rng.choice(bodies(self.pool)[category])
-
-    def body(self, category: str) -> Body:
-        return self.rng.choice(bodies(self.pool)[category])
-
-    def add(
-        self, body: Body, track: np.ndarray, distance: np.ndarray, ridden: bool = True, ground=0.0
-    ) -> None:
-        """Add an instance, and its rider where it has one.
-
-        Args:
-            track: (T, 3), x, y, heading.
-            distance: (T,) metres walked or ridden, which moves the limbs.
-            ridden: False for a two-wheeler that stands there without a rider.
-            ground: height of the ground under it, metres, scalar or (T,).
-        """
-        track = np.column_stack([track, np.broadcast_to(ground, len(track))])
-        self._append(body, track, distance, self.rng.uniform(0.96, 1.05))
-        if body.seat and ridden:
-            scale = self.actors[-1].scale
-            self._append(rider_on(self.rng.choice(riders(self.pool)), body), track, distance, scale)
-
-    def _append(self, body: Body, track, distance, scale: float) -> None:
-        person = body.category in ("person", "rider")
-        palette, asset = (palettes.person if person else palettes.vehicle)(self.pool, self.rng)
-        cycle = 1.45 if body.category == "person" else 4.5
-        start = self.rng.random()
-        phases = np.floor((np.asarray(distance) / cycle + start) * PHASES).astype(int) % body.phases
-        self.names |= {asset} | set(body.name.split(" on "))
-        self.actors.append(
-            Actor(len(self.actors) + 1, body, palette, round(scale, 3), np.round(track, 4), phases)
-        )
-
-    def along(self, s, u, oncoming: bool = False) -> np.ndarray:
-        """(T, 3) track of places (s, u) per frame on the curved street."""
-        points = [self.curve.at(a, b) for a, b in np.broadcast(np.asarray(s, float), np.asarray(u, float))]
-        return np.array([(x, y, heading + (math.pi if oncoming else 0.0)) for x, y, heading in points])
-
-    def drive(self, body: Body, s, u, oncoming: bool = False) -> None:
-        s = np.broadcast_to(np.asarray(s, float), len(self.times))
-        u = np.broadcast_to(np.asarray(u, float), len(self.times))
-        self.add(body, self.along(s, u, oncoming), np.abs(s))
-
-    def walk(self, s0: float, u: float, speed: float, at: float) -> None:
-        """A pedestrian on a pavement who is at s0 at time `at`; a negative speed walks towards the ego car."""
-        s = s0 + speed * (np.array(self.times) - at)
-        track = self.along(s, u + 0.0 * s, oncoming=speed < 0)
-        if speed == 0:
-            track[:, 2] += self.rng.uniform(-math.pi, math.pi)
-        ground = np.array([self.street.pavement_height(a) for a in s])
-        self.add(self.body("person"), track, np.abs(speed) * np.array(self.times), ground=ground)
-
-    # The whole scene
+class _Layout(Plan):
+    """What happens on the street; the order of the stages is part of the data set."""
 
     def build(self) -> Scene:
         for stage in (
@@ -225,15 +108,15 @@ class _Stage:
             length = rng.uniform(2.5, 6.0) + 2.5 * low
             height = rng.uniform(0.95, 1.25) if low else rng.uniform(1.9, 2.4)
             if self.free(s, u, length, 0.6):
-                self.street.place(street.hoarding(rng, length, height), s, u)
+                self.street.place(props.hoarding(rng, length, height), s, u)
                 return True
         elif what == "shelter":
             length = rng.uniform(2.8, 4.2)
             if self.free(s, u, length, 1.7):
-                self.street.place(street.shelter(rng, length), s, u, 0.0 if side > 0 else math.pi)
+                self.street.place(props.shelter(rng, length), s, u, 0.0 if side > 0 else math.pi)
                 return True
         elif self.free(s, u, 1.9, 1.5):
-            self.street.place((street.column if what == "column" else street.cabinet)(rng), s, u)
+            self.street.place((props.column if what == "column" else props.cabinet)(rng), s, u)
             return True
         return False
 
@@ -383,7 +266,7 @@ class _Stage:
             s = rng.uniform(0, 10)
             while kind.trees and s < 110:
                 if not self.street.near_junction(s, 4) and self.free(s, side * (kerb + 0.7), 0.6, 0.6):
-                    trunk, crown = street.tree(rng)
+                    trunk, crown = props.tree(rng)
                     x, y, heading = self.curve.at(s, side * (kerb + 0.7))
                     self.street.place(trunk, s, side * (kerb + 0.7))
                     self.street._at(s, self.street.textures["foliage"]).join(crown, (x, y, 0), heading)
@@ -391,14 +274,12 @@ class _Stage:
             s = rng.uniform(4, 20)
             while s < 130:
                 if not self.street.near_junction(s, 3) and self.free(s, side * (kerb + 0.4), 0.4, 0.4):
-                    self.street.place(
-                        street.lamp_post(), s, side * (kerb + 0.4), 0.0 if side > 0 else math.pi
-                    )
+                    self.street.place(props.lamp_post(), s, side * (kerb + 0.4), 0.0 if side > 0 else math.pi)
                 s += rng.uniform(20, 28)
             if rng.random() < 0.6:
                 s = rng.uniform(8, 40)
                 if not self.street.near_junction(s, 2) and self.free(s, side * (kerb + 0.35), 0.4, 0.4):
-                    self.street.place(street.sign_post(rng), s, side * (kerb + 0.35))
+                    self.street.place(props.sign_post(rng), s, side * (kerb + 0.35))
             if kind.setback > 2:
                 self._hedges(side, kerb + kind.pavement + 0.5)
         if self.junction is not None:
@@ -407,7 +288,7 @@ class _Stage:
                 (kind.kerb(1) + 0.5, self.junction - 5.4),
                 (-kind.kerb(-1) - 0.5, self.junction + 5.6),
             ):
-                self.street.place(street.traffic_light(red), s, u)
+                self.street.place(props.traffic_light(red), s, u)
 
     def _hedges(self, side: int, u: float) -> None:
         rng, s = self.rng, 0.0
@@ -415,6 +296,6 @@ class _Stage:
             length = rng.uniform(3, 8)
             if rng.random() < 0.6 and not self.street.near_junction(s + length / 2, 5 + length / 2):
                 x, y, heading = self.curve.at(s + length / 2, side * u)
-                prop = street.hedge(rng, length, rng.uniform(0.8, 1.5))
+                prop = props.hedge(rng, length, rng.uniform(0.8, 1.5))
                 self.street._at(s, self.street.textures["foliage"]).join(prop, (x, y, 0), heading)
             s += length + rng.uniform(1, 4)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from samodal.masks import Rle
 from samodal.sim.assets import Body
 from samodal.sim.mesh import Mesh
 
@@ -69,3 +70,46 @@ class Scene:
     camera: Camera
     sun: tuple[float, float, float]
     assets: frozenset[str]
+
+
+@dataclass(frozen=True, eq=False)
+class SimInstance:
+    """One instance in one frame.
+
+    Attributes:
+        id, category: as everywhere.
+        amodal: the whole object's pixels inside the image.
+        visible: its pixels that nothing hides, None where there is none.
+        depth_order: 0 is the nearest instance of the frame.
+        distance: from the camera, metres.
+    """
+
+    id: int
+    category: str
+    amodal: Rle
+    visible: Rle | None
+    depth_order: int
+    distance: float
+
+    @property
+    def occlusion(self) -> float:
+        """Share of the amodal mask that is hidden."""
+        return 1.0 - (self.visible.area if self.visible else 0) / self.amodal.area
+
+
+@dataclass(frozen=True, eq=False)
+class SimFrame:
+    """One frame with its truth.
+
+    Attributes:
+        t, time: index, and seconds from the start.
+        image: (H, W, 3) uint8 RGB.
+        instances: the annotated ones; what is never visible in the sequence is not annotated.
+        camera: focal length in pixels, position in metres, heading and pitch in radians.
+    """
+
+    t: int
+    time: float
+    image: np.ndarray
+    instances: tuple[SimInstance, ...]
+    camera: dict

@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from samodal.errors import InputError
 
@@ -35,7 +35,7 @@ SPLITS = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def sequences(split: str) -> tuple[str, ...]:
     """The names of a split's sequences, e.g. "test_0000_day"; the name decides every pixel.
 

@@ -1,11 +1,18 @@
 """Exact truth: what each instance covers alone, what of it is seen, and which instances are annotated."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from pycocotools import mask as coco
 
 from samodal.masks import Rle
 from samodal.sim.assets import pose
-from samodal.sim.render import SimInstance, Stage
+from samodal.sim.scene import SimInstance
+
+if TYPE_CHECKING:
+    from samodal.sim.render import Stage
 
 MINIMUM_AREA = 40
 """Pixels at 960x540 that an instance must cover, hidden or not, to be annotated in a frame."""
