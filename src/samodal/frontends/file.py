@@ -31,7 +31,9 @@ class ResultsFile:
         if video.length is None:
             raise InputError(f"{video.source}: results from a file need a video of known length, not a live stream")
         open_ended = self.path.is_dir() or self.path.suffix.lower() == ".txt"
-        clip = open_visible(self.path, video.name, video.size, None if open_ended else video.length)
+        length = None if open_ended else video.length
+        # A data set's sequences have numbers, by which one results file of GenVIS tells them apart.
+        clip = open_visible(self.path, video.name, video.size, length, getattr(video, "number", None))
         if len(clip) > video.length:
             print(
                 f"{self.path}: goes on to frame {len(clip) - 1}, the video has {video.length} frames; "

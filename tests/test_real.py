@@ -1,0 +1,76 @@
+"""Real frames with real masks, where they lie beside the project; what the shipped weights make of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samodal.commands.run import RunSettings
+from samodal.formats.frames import read_frames
+from samodal.run import run_video
+from samodal.video import open_video
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
+KITTI = REAL / "kitti_tracking_0005"
+BDD = REAL / "bdd100k_mots"
+
+pytestmark = pytest.mark.skipif(not REAL.exists(), reason="needs the real frames beside the project (../shared/real)")
+
+
+@pytest.fixture(scope="module")
+def kitti(tmp_path_factory):
+    out = tmp_path_factory.mktemp("kitti")
+    settings = RunSettings(
+        video=str(KITTI / "image_02" / "0005"), vis=f"file:{KITTI / 'instances_txt' / '0005.txt'}", overlay=False
+    )
+    run_video(settings, open_video(settings.video), out)
+    return read_frames(out / "frames.jsonl").results
+
+
+def boxes_by_frame() -> dict[tuple[int, int], np.ndarray]:
+    """KITTI's own full-body boxes by (frame, id of KITTI MOTS)."""
+    boxes = {}
+    for line in (KITTI / "label_02" / "0005.txt").read_text().splitlines():
+        t, key, kind, *rest = line.split()
+        if kind in ("Car", "Van"):
+            boxes[int(t), 1000 + int(key)] = np.array(rest[3:7], float)
+    return boxes
+
+
+def box_iou(a, b) -> float:
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a, b
+    inter = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
+    return inter / ((ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - inter)
+
+
+def test_kitti_gives_four_tracks_and_an_amodal_mask_for_each_visible_one(kitti):
+    instances = [one for result in kitti for one in result.instances]
+    assert {one.id for one in instances} == {1000, 1001, 1002, 1031}
+    assert sum(one.visible is not None for one in instances) == 52
+    assert all(one.amodal is not None for one in instances if one.visible is not None)
+
+
+def test_kittis_car_1000_leaves_no_ghost_when_it_has_left_the_image(kitti):
+    assert [one.id for result in kitti[14:] for one in result.instances if one.id == 1000] == []
+
+
+def test_boxes_of_kittis_visible_masks_agree_with_its_labels_as_published(kitti):
+    truth = boxes_by_frame()
+    pairs = [(one, truth[r.t, one.id]) for r in kitti for one in r.instances if one.visible is not None]
+    visible = np.mean([box_iou(one.visible.box, box) for one, box in pairs])
+    amodal = np.mean([box_iou(one.amodal.box, box) for one, box in pairs])
+    print(f"mean box IoU with label_02 over {len(pairs)} masks: visible {visible:.3f}, amodal {amodal:.3f}")
+    assert visible == pytest.approx(0.898, abs=0.002)
+    assert amodal > 0.7
+
+
+def test_bdd_runs_with_its_own_ids(tmp_path):
+    settings = RunSettings(
+        video=str(BDD / "images" / "00091078-875c1f73"),
+        vis=f"file:{BDD / 'labels' / '00091078-875c1f73.json'}",
+        overlay=False,
+    )
+    summary = run_video(settings, open_video(settings.video), tmp_path)
+    assert (summary.frames, summary.visible) == (6, 87)
+    ids = {one.id for r in read_frames(tmp_path / "frames.jsonl").results for one in r.instances}
+    assert "609" in ids
