@@ -45,13 +45,13 @@ def find(table: dict[str, str], name: str, what: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise InputError(f"{what} {name!r} cannot be imported: {error}") from error
+        raise InputError(f"{what} {name!r} cannot be imported ({error}){nearest(module, table)}") from error
 
 
 def split(text: str, table: dict[str, str]) -> tuple[str, str | None]:
     """NAME[:ARGUMENT] in its two halves; `package.module:Class[:ARGUMENT]` counts as a name."""
     name, _, argument = text.partition(":")
-    if name not in table and "." in name and argument:
+    if name not in table and argument:
         attribute, _, argument = argument.partition(":")
         name = f"{name}:{attribute}"
     return name, argument or None

@@ -1,0 +1,40 @@
+"""What the documentation shows, runs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from made_up import passing_square
+from PIL import Image
+
+from samodal.cli import main
+from samodal.formats.frames import read_frames
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_front_end_of_the_documentation_runs_as_it_is_printed(tmp_path, monkeypatch):
+    (code,) = [b for b in blocks("extend.md", "python") if b.startswith("# my_vis.py")]
+    (tmp_path / "my_vis.py").write_text(code)
+    (tmp_path / "drive").mkdir()
+    image = np.zeros((60, 120, 3), np.uint8)
+    image[20:40, 30:70] = 255
+    Image.fromarray(image).save(tmp_path / "drive" / "000000.png")
+    monkeypatch.syspath_prepend(tmp_path)
+    out = tmp_path / "out"
+    command = ["run", str(tmp_path / "drive"), "--vis", "my_vis:BrightThings", "--out", str(out)]
+    assert main([*command, "--method", "copy-visible", "--no-overlay"]) == 0
+    (result,) = read_frames(out / "frames.jsonl").results
+    assert [(one.id, one.amodal.area) for one in result.instances] == [(1, 800)]
+
+
+def test_the_pipeline_of_the_documentation_runs_as_it_is_printed(capsys):
+    (code,) = [b for b in blocks("extend.md", "python") if "my_stream" in b]
+    _, observed = passing_square(3)
+    stream = [(one.frame.time, one.frame.image, one.visible) for one in observed]
+    exec(code, {"my_stream": lambda: stream})
+    assert len(capsys.readouterr().out.splitlines()) == 3
