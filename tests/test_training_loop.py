@@ -3,6 +3,9 @@
 import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -159,6 +162,43 @@ def test_what_is_frozen_stays_bit_equal_and_the_rest_learns(root, tmp_path, visi
     changed = {name for name, value in start.state_dict().items() if not torch.equal(value, end[name])}
     assert changed and all(any(part in name for part in learns) for name in changed)
     assert all(any(part in name for name in changed) for part in learns)
+
+
+@pytest.mark.parametrize("stage", ["visible", "amodal"])
+def test_each_stage_learns_its_own_masks_and_prompts_come_from_visible_ones_alone(
+    root, tmp_path, monkeypatch, stage
+):
+    prompted, judged = [], []
+    draw, judge = loop_module.draw_prompts, Objective.__call__
+
+    def drawn(visible, plan, generator):
+        prompted.append(visible)
+        return draw(visible, plan, generator)
+
+    def called(self, logits, iou, target, batch, transform):
+        judged.append((target, batch))
+        return judge(self, logits, iou, target, batch, transform)
+
+    monkeypatch.setattr(loop_module, "draw_prompts", drawn)
+    monkeypatch.setattr(Objective, "__call__", called)
+    train(settings_for(root, tmp_path, steps=2, stage=stage))
+    for visible, (target, batch) in zip(prompted, judged, strict=True):
+        assert torch.equal(visible, batch.visible) and not torch.equal(visible, batch.amodal)
+        assert torch.equal(target, batch.visible if stage == "visible" else batch.amodal)
+
+
+@pytest.mark.heavy
+def test_two_processes_train_one_model(root, tmp_path):
+    script = tmp_path / "two.py"
+    fields = dataclasses.asdict(settings_for(root, tmp_path / "out", val=f"streetsim:{root}/val"))
+    script.write_text(
+        f"from samodal.commands.train import TrainSettings, main\nmain(TrainSettings(**{fields!r}))\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    subprocess.run([*launch, str(script)], check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    lines = [json.loads(line) for line in (tmp_path / "out" / "toy.log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4]
+    assert AmodalSam.from_checkpoint(tmp_path / "out" / "toy.safetensors").config.size == (128, 224)
 
 
 def new_model(tune: str) -> AmodalSam:
