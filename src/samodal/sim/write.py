@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from samodal.errors import InputError
 from samodal.formats.asd import InstanceTruth, frame_stem, write_frame
 from samodal.sim.splits import SPLITS, sequences
 
@@ -43,16 +44,26 @@ def write_split(
         The names of the sequences that are there now.
 
     Raises:
-        InputError: if there is no such split or Panda3D is not installed.
+        InputError: if there is no such split or sequence, Panda3D is not installed, or the disk is full.
     """
+    if first >= len(sequences(split)):
+        raise InputError(
+            f"StreetSim's split {split} has {len(sequences(split))} sequences, so none from {first} on"
+        )
     names = list(sequences(split)[first : None if count is None else first + count])
-    folder, length, finished = Path(root) / split, SPLITS[split].frames, 0
+    folder, length = Path(root) / split, SPLITS[split].frames
     missing = [name for name in names if not _marker(folder, name).exists()]
     finished = length * (len(names) - len(missing))
-    for _ in _each(folder, missing, workers, (size, flow, points)):
-        finished += length
-        if progress is not None:
-            progress(finished, length * len(names))
+    report = progress or (lambda done, total: None)
+    report(finished, length * len(names))
+    try:
+        for _ in _each(folder, missing, workers, (size, flow, points)):
+            finished += length
+            report(finished, length * len(names))
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot write: {error.strerror or error}; finished sequences are kept"
+        ) from error
     return names
 
 

@@ -1,0 +1,82 @@
+"""StreetSim on disk: AmodalSynthDrive's layout, resumable, equal for any number of processes."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from samodal.commands.synth import SynthSettings, main
+from samodal.errors import InputError
+from samodal.formats.asd import read_frame
+from samodal.sim import write
+from samodal.sim.write import write_split
+
+SIZE = (108, 192)
+
+
+def _files(root):
+    return {path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    root = tmp_path_factory.mktemp("streetsim")
+    assert write_split(root, "train", count=2, size=SIZE) == ["train_0000_day", "train_0001_dusk"]
+    return root
+
+
+def test_the_layout_is_amodal_synth_drives(written):
+    folder = written / "train"
+    for t in range(4):
+        image = folder / "images" / "front" / "train_0000_day" / f"front_full_{t:04d}_rgb.jpg"
+        masks = folder / "amodal_instance_seg" / "front" / "train_0000_day"
+        assert Image.open(image).size == (SIZE[1], SIZE[0])
+        assert (masks / f"front_full_{t:04d}_aminseg.png").exists()
+        assert (masks / f"front_full_{t:04d}_aminseg.json").exists()
+
+
+def test_what_is_read_back_is_what_was_rendered(written):
+    from samodal.sim.render import frames
+
+    masks = written / "train" / "amodal_instance_seg" / "front" / "train_0001_dusk"
+    for frame in frames("train_0001_dusk", SIZE):
+        found = {one.id: one for one in read_frame(masks, frame.t)}
+        assert set(found) == {one.id for one in frame.instances}
+        for one in frame.instances:
+            assert found[one.id].category == one.category
+            assert np.array_equal(found[one.id].amodal.decode(), one.amodal.decode())
+            assert (found[one.id].visible is None) == (one.visible is None)
+
+
+def test_processes_write_the_same_bytes_and_a_second_call_keeps_what_is_there(written, tmp_path):
+    write_split(tmp_path, "train", count=2, size=SIZE, workers=2)
+    assert _files(tmp_path) == _files(written)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")}
+    calls = []
+    write_split(tmp_path, "train", count=2, size=SIZE, progress=lambda *now: calls.append(now))
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.jpg")}
+    assert calls == [(8, 8)]
+
+
+def test_a_sequence_that_was_cut_off_is_written_again(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(write, "write_frame", stop)
+        write_split(tmp_path, "train", count=1, size=SIZE)
+    write_split(tmp_path, "train", count=1, size=SIZE)
+    assert len(list(tmp_path.rglob("*_rgb.jpg"))) == 4
+
+
+def test_the_command_says_what_it_wrote(tmp_path, capsys):
+    main(SynthSettings(out=tmp_path, split="train", count=1, workers=1, height=SIZE[0], width=SIZE[1]))
+    assert "1 sequences" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [dict(split="trian"), dict(first=-1), dict(count=0), dict(workers=0), dict(height=8), dict(first=9999)],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path, wrong):
+    with pytest.raises(InputError):
+        main(SynthSettings(**(dict(out=tmp_path, split="train", count=1, workers=1) | wrong)))
