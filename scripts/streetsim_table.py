@@ -1,6 +1,9 @@
-"""The table of docs/results.md: every method on StreetSim's test splits, front end `truth`, three prompt seeds.
+r"""The table of docs/results.md: every method on StreetSim's test splits, front end `truth`, three prompt seeds.
 
     python scripts/streetsim_table.py --data runs/gpu/data --weights streetsim-small --out runs/table
+
+    python scripts/streetsim_table.py --data runs/gpu/data --splits val --out runs/sweep \
+        --rows "S-AModal default;S-AModal default:min_visible=96;S-AModal default:motion=believed"
 
 Runs every method on every clip (finished ones are skipped), scores them by both profiles, with the methods' own
 scores and with all scores 1, with 95 % bootstrap intervals over clips, and writes OUT/scores.json and
@@ -13,6 +16,7 @@ import multiprocessing
 import os
 import pickle
 import platform
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,11 +25,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from samodal.commands.run import RunSettings
 from samodal.progress import frames_bar
 
-SPLITS = {"test": "unseen assets", "test_seen": "seen assets"}
+SPLITS = {"test": "unseen assets", "test_seen": "seen assets", "val": "validation, seen assets"}
 ROWS = {
     "copy-visible": RunSettings(method="copy-visible"),
     "hull": RunSettings(method="hull"),
@@ -35,7 +40,6 @@ ROWS = {
     "S-AModal released": RunSettings(preset="released"),
     "S-AModal default": RunSettings(preset="default"),
 }
-SEEDS = {"S-AModal paper": 3, "S-AModal released": 3, "S-AModal default": 3}
 COLUMNS = {
     "AP": ("official", "image", "AP"),
     "AP50": ("official", "image", "AP50"),
@@ -64,7 +68,7 @@ def main() -> None:
         "cost_s": round(seconds),
         "machine": _machine(given.device),
     }
-    record |= {"commit": _commit(), "rows": {n: {"seeds": SEEDS.get(n, 1)} for n in _rows(given)}}
+    record |= {"commit": _commit()}
     (given.out / "scores.json").write_text(json.dumps(record, indent=1, default=str))
     (given.out / "table.md").write_text(_markdown(record, given))
     print(_markdown(record, given))
@@ -77,7 +81,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/table"))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=2, help="processes, each with its own copy of the model")
-    parser.add_argument("--rows", default=",".join(ROWS), help="which methods, separated by commas")
+    parser.add_argument("--rows", default=";".join(ROWS), help="NAME[:RULE=VALUE,RULE=VALUE];NAME…")
+    parser.add_argument("--splits", default="test,test_seen")
+    parser.add_argument("--seeds", type=int, default=3, help="prompt seeds of the methods that draw prompts")
     parser.add_argument("--clips", type=int, default=None, help="only the first so many clips of each split")
     parser.add_argument("--resamples", type=int, default=1000, help="of the bootstrap over clips")
     return parser.parse_args()
@@ -86,8 +92,8 @@ def _arguments() -> argparse.Namespace:
 def _jobs(given: argparse.Namespace) -> Iterator[tuple[RunSettings, str, Path]]:
     """(settings, clip, folder) of every run; slow ones first, so that the processes end together."""
     for name, row in sorted(_rows(given).items(), key=lambda item: item[1].method != "samodal"):
-        for seed in range(SEEDS.get(name, 1)):
-            for split in SPLITS:
+        for seed in _seeds(given, name):
+            for split in given.splits.split(","):
                 settings = replace(
                     row, data=f"streetsim:{given.data / split}", weights=given.weights, device=given.device,
                     overlay=False, seed=seed,
@@ -97,7 +103,17 @@ def _jobs(given: argparse.Namespace) -> Iterator[tuple[RunSettings, str, Path]]:
 
 
 def _rows(given: argparse.Namespace) -> dict[str, RunSettings]:
-    return {name: ROWS[name] for name in given.rows.split(",")}
+    """The chosen rows by name; NAME:RULE=VALUE changes rules of a row."""
+    rows = {}
+    for text in given.rows.split(";"):
+        name, _, changes = text.partition(":")
+        rules = dict(pair.split("=") for pair in changes.split(",")) if changes else {}
+        rows[text] = replace(ROWS[name], rules={rule: yaml.safe_load(value) for rule, value in rules.items()})
+    return rows
+
+
+def _seeds(given: argparse.Namespace, row: str) -> range:
+    return range(given.seeds if ROWS[row.partition(":")[0]].method == "samodal" else 1)
 
 
 def _clips(given: argparse.Namespace, split: str) -> tuple[str, ...]:
@@ -107,7 +123,7 @@ def _clips(given: argparse.Namespace, split: str) -> tuple[str, ...]:
 
 
 def _folder(given: argparse.Namespace, split: str, name: str, seed: int) -> Path:
-    return given.out / "runs" / split / f"{name.replace(' ', '-')}-{seed}"
+    return given.out / "runs" / split / f"{re.sub('[^A-Za-z0-9=_.-]+', '-', name)}-{seed}"
 
 
 def _run(jobs: list, workers: int) -> None:
@@ -135,10 +151,15 @@ def _one_thread() -> None:
 
 def _score(given: argparse.Namespace) -> dict:
     """{split: {row: [per seed {profile: {scores rule: content of scores.json}}]}}"""
-    for split in SPLITS:
+    for split in given.splits.split(","):
         _save_truth(given, split)
-    keys = [(split, name, seed) for split in SPLITS for name in _rows(given) for seed in range(SEEDS.get(name, 1))]
-    scores = {split: {name: [] for name in _rows(given)} for split in SPLITS}
+    keys = [
+        (split, name, seed)
+        for split in given.splits.split(",")
+        for name in _rows(given)
+        for seed in _seeds(given, name)
+    ]
+    scores = {split: {name: [] for name in _rows(given)} for split in given.splits.split(",")}
     with frames_bar("scores", len(keys), "runs") as advance:
         with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn")) as pool:
             for (split, name, _), scored in zip(keys, pool.map(_score_run, [given] * len(keys), keys), strict=True):
@@ -173,14 +194,14 @@ def _score_run(given: argparse.Namespace, key: tuple[str, str, int]) -> dict:
 
 def _markdown(record: dict, given: argparse.Namespace) -> str:
     lines, head = [], ["method", *COLUMNS, "AP50, all scores 1"]
-    for split, label in SPLITS.items():
-        lines += [f"### {split}: {label}, {len(_clips(given, split))} clips", ""]
+    for split in record["scores"]:
+        lines += [f"### {split}: {SPLITS[split]}, {len(_clips(given, split))} clips", ""]
         lines += [_row(head), "|---" * len(head) + "|"]
         for name, seeds in record["scores"][split].items():
             cells = [_cell(seeds, "given", *column) for column in COLUMNS.values()]
             lines.append(_row([name, *cells, _cell(seeds, "ones", "official", "image", "AP50")]))
         lines.append("")
-    seeds = "mean ± standard deviation over prompt seeds 0, 1, 2; [95 % interval] of seed 0, bootstrap over clips"
+    seeds = "mean ± standard deviation over prompt seeds; [95 % interval] of seed 0, bootstrap over clips"
     lines += [
         f"In percent; {seeds}. {record['machine']}, {record['cost_s']} s for all runs, commit {record['commit']}."
     ]
