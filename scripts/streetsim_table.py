@@ -17,7 +17,6 @@ import os
 import pickle
 import platform
 import re
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -29,6 +28,7 @@ import yaml
 
 from samodal.commands.run import RunSettings
 from samodal.progress import frames_bar
+from samodal.training.card import commit
 
 SPLITS = {"test": "unseen assets", "test_seen": "seen assets", "val": "validation, seen assets"}
 ROWS = {
@@ -68,7 +68,7 @@ def main() -> None:
         "cost_s": round(seconds),
         "machine": _machine(given.device),
     }
-    record |= {"commit": _commit()}
+    record |= {"commit": commit()}
     (given.out / "scores.json").write_text(json.dumps(record, indent=1, default=str))
     (given.out / "table.md").write_text(_markdown(record, given))
     print(_markdown(record, given))
@@ -225,13 +225,6 @@ def _machine(device: str) -> str:
 
     card = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else "no GPU"
     return f"{card}, {os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
-
-
-def _commit() -> str:
-    given = os.environ.get("SAMODAL_COMMIT")
-    if given:
-        return given
-    return subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

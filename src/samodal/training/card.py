@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -54,7 +55,9 @@ def hardware(device: torch.device) -> str:
 
 
 def commit() -> str:
-    """The commit of the code, "unknown" outside a repository."""
+    """The commit of the code: $SAMODAL_COMMIT where the tree was copied without its history, "unknown" elsewhere."""
+    if os.environ.get("SAMODAL_COMMIT"):
+        return os.environ["SAMODAL_COMMIT"]
     here = Path(__file__).parent
     try:
         found = subprocess.run(
