@@ -83,7 +83,9 @@ def test_a_mask_is_resized_in_its_box_as_the_whole_picture_would_be(size):
         mask[y : y + rng.integers(1, size[0] // 2), x : x + rng.integers(1, size[1] // 2)] = True
         mask &= rng.random(size) < 0.95
         height, width = TRANSFORM.resized(size)
-        whole = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
+        whole = Image.fromarray(mask.astype(np.uint8) * 255).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
         found = small_mask(Rle.encode(mask), TRANSFORM)
         assert found.shape == (64, 112) and not found[height:].any() and not found[:, width:].any()
         # A value of exactly one half may fall to either side.
@@ -182,6 +184,33 @@ def test_an_unmoved_batch_is_what_running_would_see(data, cache):
     dataset = open_dataset(data)
     expected = TRANSFORM.pixels(dataset.video(dataset.sequences[0]).frame(2).image)
     torch.testing.assert_close(batch.pixels[2], expected)
+
+
+def test_padding_is_zero_after_normalising_as_in_running(tmp_path):
+    data = write_toy(tmp_path / "wide", sequences=1, frames=1, seed=2, size=(80, 224))
+    square = FrameTransform((64, 112), 16, "full")
+    cache = build(data, square, min_visible=1, workers=1, report=quiet)
+    frames, chosen = torch.tensor([0]), torch.tensor([[0, 1]])
+    batch = draw_batch(
+        cache,
+        frames,
+        chosen,
+        square,
+        random_generator(),
+        augment=None,
+        out=(64, 112),
+        cut=False,
+        min_visible=1,
+    )
+    torch.testing.assert_close(
+        batch.pixels[0], square.pixels(open_dataset(data).video("toy_0000").frame(0).image)
+    )
+    assert (batch.pixels[0, :, 40:] == 0).all()
+    moved = draw_batch(
+        cache, frames, chosen, square, random_generator(), augment=AugmentSettings(zoom=(0.5, 0.5), zoomed=1.0),
+        out=(64, 112), cut=False, min_visible=1,
+    )  # fmt: skip
+    assert (moved.pixels[0] == 0).all(0).sum() > 64 * 112 / 2
 
 
 @pytest.mark.parametrize(("out", "cut"), [((64, 112), False), ((32, 112), True)])
