@@ -23,6 +23,7 @@ from samodal.sim.geometry import (
 from samodal.sim.layout import scene as lay_out
 from samodal.sim.scene import Actor, Scene, SimFrame
 from samodal.sim.screen import panda, screen
+from samodal.sim.surfaces import Surfaces
 from samodal.sim.truth import annotate
 
 _LIFT = 0.015  # metres above the ground, which would hide the lowest pixels of soles and tyres otherwise
@@ -59,18 +60,17 @@ class Stage:
         self.scene, self.size = scene, size
         self._core = core = panda()
         self._screen = screen(size)
+        self._surfaces = None
         self._root = core.NodePath("root")
         self._shades = Shades(scene.sun)
         self._poses: dict[tuple[int, int], object] = {}
         self._static()
         self._actors = [self._actor(actor) for actor in scene.actors]
-        self._screen.focus(scene.camera.focal)
-        self._screen.camera.reparentTo(self._root)
         self._t = None
 
     def close(self) -> None:
         """Free the scene; the window is kept for the next one."""
-        self._screen.camera.detachNode()
+        self._screen.leave(self._root)
         self._root.removeNode()
 
     def camera(self, t: int) -> dict:
@@ -138,9 +138,31 @@ class Stage:
             self._actors[number - 1][0].hide(self._screen.alone_bit)
         return found
 
+    def triangles(self, t: int) -> np.ndarray:
+        """(H, W) int32: which triangle is seen in every pixel, counted as in `corners`; -1 for the sky."""
+        if self._surfaces is None:
+            self._surfaces = Surfaces(self._core, self.scene, self._root)
+        self.set_time(t)
+        self._surfaces.set_time(t, [self.actor_matrix(actor, t) for actor in self.scene.actors])
+        return self._screen.triangles(self._surfaces.root)
+
+    def corners(self, t: int) -> np.ndarray:
+        """(N, 3, 3) float64: every triangle of the scene in the world at frame t, in metres."""
+        parts = [mesh.corners for _, mesh in self.scene.street]
+        for actor in self.scene.actors:
+            matrix = self.actor_matrix(actor, t)
+            parts.append(pose(actor.body, int(actor.phases[t])).corners @ matrix[:3, :3].T + matrix[:3, 3])
+        return np.concatenate(parts)
+
+    def owners(self) -> np.ndarray:
+        """(N,) int: the id of the instance that each triangle belongs to, 0 for the street."""
+        counts = [len(mesh.corners) for _, mesh in self.scene.street]
+        counts += [len(pose(actor.body, 0).corners) for actor in self.scene.actors]
+        return np.repeat([0] * len(self.scene.street) + [actor.id for actor in self.scene.actors], counts)
+
     def set_time(self, t: int) -> None:
         """Move everything to frame t."""
-        if t == self._t:
+        if self._screen.enter(self._root, self.scene.camera.focal) and t == self._t:
             return
         self._t = t
         self._screen.camera.setMat(to_panda(self._core, self._camera_matrix(t)))
@@ -185,9 +207,7 @@ class Stage:
         static.hide(self._screen.alone_bit)
         for name, mesh in self.scene.street:
             node = core.GeomNode(name or "plain")
-            colours = [
-                tuple(int(m[-6 + i : len(m) - 4 + i] or m[-2:], 16) for i in (0, 2, 4)) for m in mesh.names
-            ]
+            colours = [tuple(bytes.fromhex(m[-6:])) for m in mesh.names]
             glow = [m.startswith("*") for m in mesh.names]
             node.addGeom(geom(core, mesh, colour(mesh, colours, self._shades(mesh, 0.0), glow)))
             path = static.attachNewNode(node)

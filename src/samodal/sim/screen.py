@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from samodal.errors import missing_extra
+from samodal.sim.surfaces import decode
 
 _NEAR, _FAR = 0.4, 420.0
 _OVERSAMPLE = 2
@@ -47,11 +48,13 @@ class Screen:
         flat = self._camera(self.id_bit, flat=True)
         lone = self._camera(self.alone_bit, flat=True)
         fog = self._camera(self.fog_bit, flat=True, tag="fog")
+        surface = self._camera(core.BitMask32.bit(4))
         self._views = [
             self._view(self._large, plain),
             self._view(self._small, flat),
             self._view(self._small, lone),
             self._view(self._small, fog),
+            self._view(self._small, surface),
         ]
 
     def _window(self, height: int, width: int):
@@ -99,6 +102,19 @@ class Screen:
         # OpenGL's clip space from x right, y ahead, z up; rows, as Panda3D multiplies them.
         self._lens.setUserMat(self._core.LMatrix4f(x, 0, 0, 0, 0, 0, a, 1, 0, y, 0, 0, 0, 0, b, 0))
 
+    def enter(self, root, focal: float) -> bool:
+        """Bring the camera into a scene; False if it was in another one."""
+        if not self.camera.isEmpty() and self.camera.getParent() == root:
+            return True
+        self.camera.reparentTo(root)
+        self.focus(focal)
+        return False
+
+    def leave(self, root) -> None:
+        """Take the camera out of a scene if it is there."""
+        if self.camera.getParent() == root:
+            self.camera.detachNode()
+
     def _draw(self, which: int) -> np.ndarray:
         (window, copy), view = self._views[which]
         window.setActive(True)
@@ -128,3 +144,8 @@ class Screen:
     def fog(self) -> np.ndarray:
         """(H, W) uint8."""
         return self._draw(3)[::-1, :, 0]
+
+    def triangles(self, surfaces) -> np.ndarray:
+        """(H, W) int32; draws only what is below `surfaces`, see `samodal.sim.surfaces`."""
+        self._views[4][1].getCamera().node().setScene(surfaces)
+        return decode(self._draw(4)[::-1])

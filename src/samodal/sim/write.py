@@ -1,5 +1,6 @@
 """Writes StreetSim in AmodalSynthDrive's own layout, so that one reader reads both."""
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -7,11 +8,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from samodal.errors import InputError
 from samodal.formats.asd import InstanceTruth, frame_stem, write_frame
-from samodal.sim.splits import SPLITS, sequences
+from samodal.sim.splits import SPLITS, sequences, split_of
 
 QUALITY = 70
 """Of the JPEG images."""
@@ -52,7 +54,7 @@ def write_split(
         )
     names = list(sequences(split)[first : None if count is None else first + count])
     folder, length = Path(root) / split, SPLITS[split].frames
-    missing = [name for name in names if not _marker(folder, name).exists()]
+    missing = [name for name in names if not _finished(folder, name, flow, points)]
     finished = length * (len(names) - len(missing))
     report = progress or (lambda done, total: None)
     report(finished, length * len(names))
@@ -90,27 +92,73 @@ def _marker(folder: Path, name: str) -> Path:
     return folder / "camera" / "front" / f"{name}.json"
 
 
+def _finished(folder: Path, name: str, flow: bool, points: bool) -> bool:
+    sides = [_flow_file(folder, name, split_of(name).frames - 2)] * flow + [
+        _points_file(folder, name)
+    ] * points
+    return _marker(folder, name).exists() and all(path.exists() for path in sides)
+
+
+def _flow_file(folder: Path, name: str, t: int) -> Path:
+    return folder / "flow" / "front" / name / f"{frame_stem(t)}_flow.png"
+
+
+def _points_file(folder: Path, name: str) -> Path:
+    return folder / "points" / "front" / f"{name}.npz"
+
+
 def write_sequence(
     folder: Path, name: str, size: tuple[int, int], flow: bool = False, points: bool = False
 ) -> None:
     """Render one sequence into the folder of its split.
 
     Writes `images/front/<name>/front_full_%04d_rgb.jpg`, `amodal_instance_seg/front/<name>/…_aminseg.json` and
-    `.png`, and `camera/front/<name>.json` with size, seconds and camera per frame.
+    `.png`; with `flow` also `flow/front/<name>/front_full_%04d_flow.png` of every frame but the last, see
+    `samodal.formats.flow`; with `points` also `points/front/<name>.npz` with the arrays of
+    `samodal.sim.motion.PointTracks`; and last `camera/front/<name>.json` with size, seconds and camera per frame.
     """
-    from samodal.sim.render import frames
+    from samodal.sim.layout import scene as lay_out
+    from samodal.sim.render import Stage, frames
 
     images = folder / "images" / "front" / name
     masks = folder / "amodal_instance_seg" / "front" / name
     images.mkdir(parents=True, exist_ok=True)
-    cameras = []
+    cameras, truth = [], []
     for frame in frames(name, size):
         Image.fromarray(frame.image).save(images / f"{frame_stem(frame.t)}_rgb.jpg", quality=QUALITY)
-        truth = [InstanceTruth(o.id, o.category, o.amodal, o.visible, o.depth_order) for o in frame.instances]
-        write_frame(masks, frame.t, truth, size)
+        rows = [InstanceTruth(o.id, o.category, o.amodal, o.visible, o.depth_order) for o in frame.instances]
+        write_frame(masks, frame.t, rows, size)
         cameras.append({"t": frame.t, "time": frame.time, **frame.camera})
-    marker = _marker(folder, name)
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    draft = marker.with_suffix(".part")
-    draft.write_text(json.dumps({"size": list(size), "frames": cameras}), encoding="utf-8")
-    os.replace(draft, marker)
+        truth.append(frame.instances)
+    if flow or points:
+        stage = Stage(lay_out(name), size)
+        try:
+            _write_sides(stage, folder, name, truth, flow, points)
+        finally:
+            stage.close()
+    _write_whole(_marker(folder, name), json.dumps({"size": list(size), "frames": cameras}).encode())
+
+
+def _write_sides(stage, folder: Path, name: str, truth: list, flow: bool, points: bool) -> None:
+    from samodal.formats.flow import write_flow
+    from samodal.sim.motion import forward_flow, point_tracks
+
+    if points:
+        tracks = point_tracks(stage, truth)
+        packed = io.BytesIO()
+        np.savez_compressed(
+            packed, xy=tracks.xy, visible=tracks.visible, ids=tracks.ids, anchors=tracks.anchors
+        )
+        _write_whole(_points_file(folder, name), packed.getvalue())
+    for t in range(len(truth) - 1 if flow else 0):
+        path = _flow_file(folder, name, t)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_flow(path, *forward_flow(stage, t))
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file that is there completely or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".part")
+    draft.write_bytes(data)
+    os.replace(draft, path)
