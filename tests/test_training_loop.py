@@ -201,6 +201,18 @@ def test_two_processes_train_one_model(root, tmp_path):
     assert AmodalSam.from_checkpoint(tmp_path / "out" / "toy.safetensors").config.size == (128, 224)
 
 
+def test_low_rank_updates_are_trained_and_saved_merged(root, tmp_path, visible):
+    pytest.importorskip("peft")
+    settings = settings_for(
+        root, tmp_path, init=str(visible.checkpoint), stage="amodal", tune="lora", steps=2
+    )
+    end = AmodalSam.from_checkpoint(train(settings).checkpoint).state_dict()
+    start = AmodalSam.from_checkpoint(visible.checkpoint).state_dict()
+    changed = {name for name in start if not torch.equal(start[name], end[name])}
+    assert any(".attn.qkv." in name for name in changed) and any("mask_decoder" in name for name in changed)
+    assert not any("prompt_encoder" in name for name in changed)
+
+
 def new_model(tune: str) -> AmodalSam:
     model = AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)
     model.tune(tune)
@@ -397,5 +409,7 @@ def test_settings_that_cannot_be_meant_are_refused(root, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             train(dataclasses.replace(good, **changes))
+    with pytest.raises(InputError, match="tune adapters needs a model"):
+        train(settings_for(root, tmp_path, tune="adapters"))
     with pytest.raises(InputError, match="tune: 'adapter'; did you mean 'adapters'"):
         settings_for(root, tmp_path, tune="adapter")

@@ -6,12 +6,13 @@ from samodal.errors import InputError
 
 CHOICES = {
     "stage": ("visible", "amodal"),
-    "tune": ("full", "adapters", "decoder"),
+    "tune": ("full", "adapters", "decoder", "lora"),
     "adapters": ("none", "keep", "fresh"),
     "schedule": ("cosine", "step", "released"),
     "loss": ("focal_dice", "released"),
     "loss_size": ("double", "input", "frame"),
     "precision": ("float32", "bf16"),
+    "device": ("", "cpu", "cuda"),
 }
 """What the settings of a few names may be."""
 
@@ -41,7 +42,7 @@ class TrainSettings:
     stage: str = "visible"
     """What is learned: visible or amodal masks."""
     tune: str = "full"
-    """What is trained: full, adapters (with the mask decoder, as the paper) or decoder alone."""
+    """What is trained: full, adapters (with the mask decoder, as the paper), decoder alone, or lora (with it)."""
     prompts: str = "visible"
     """Name of the mix of prompts: visible, amodal, random_point or eroded_point."""
     multimask: float = 0.5

@@ -117,6 +117,8 @@ def check_settings(settings: TrainSettings) -> None:
         )
     if settings.schedule == "released" and settings.minutes:
         raise InputError("train: the released schedule counts steps; give steps or epochs instead of minutes")
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("train: device cuda, but torch finds no GPU here; give device: cpu or leave it out")
     if settings.loss_size == "frame" and (settings.augment or settings.band_share or settings.frames > 1):
         raise InputError(
             "train: loss_size frame needs frames: 1, augment: false and band_share: 0, as released; "
@@ -125,14 +127,22 @@ def check_settings(settings: TrainSettings) -> None:
 
 
 def new_model(settings: TrainSettings) -> AmodalSam:
-    """The model to start from, with what is to be trained marked so."""
+    """The model to start from, with what is to be trained marked so.
+
+    Raises:
+        InputError: if adapters are asked for twice, or to be trained where there are none.
+    """
     if settings.init:
         model = AmodalSam.from_checkpoint(settings.init)
         if settings.adapters == "fresh":
+            if model.config.adapters:
+                raise InputError(f"train: {settings.init} has adapters already; give adapters: keep")
             model.add_adapters(settings.seed)
     else:
         config = AmodalSamConfig.named(settings.size).replace(adapters=settings.adapters != "none")
         model = AmodalSam.initialise(config, settings.seed)
+    if settings.tune == "adapters" and not model.config.adapters:
+        raise InputError("train: tune adapters needs a model that has some; give adapters: fresh or keep")
     model.tune(settings.tune)
     return model
 
