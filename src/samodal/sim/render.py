@@ -95,7 +95,8 @@ class Stage:
 
     def project(self, points: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
         """World points (N, 3) to pixels (N, 2), integers at pixel centres, and their depths (N,) in metres."""
-        seen = points @ self.view(t)[:3, :3].T + self.view(t)[:3, 3]
+        view = self.view(t)
+        seen = points @ view[:3, :3].T + view[:3, 3]
         focal = self.scene.camera.focal * self.size[1]
         depth = np.maximum(seen[:, 1], 1e-6)
         x = (self.size[1] - 1) / 2 + focal * seen[:, 0] / depth
