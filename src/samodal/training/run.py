@@ -109,19 +109,19 @@ def check_settings(settings: TrainSettings) -> None:
         InputError: with the way out.
     """
     if not settings.data:
-        raise InputError("train: no data; give --data streetsim:ROOT/train or asd:ROOT/train")
+        raise InputError("no data; give --data streetsim:ROOT/train or asd:ROOT/train")
     lengths = {k: getattr(settings, k) for k in ("minutes", "steps", "epochs") if getattr(settings, k)}
     if len(lengths) != 1:
         raise InputError(
-            f"train: give exactly one of minutes, steps and epochs as the length, got {lengths or 'none'}"
+            f"give exactly one of minutes, steps and epochs as the length, got {lengths or 'none'}"
         )
     if settings.schedule == "released" and settings.minutes:
-        raise InputError("train: the released schedule counts steps; give steps or epochs instead of minutes")
+        raise InputError("the released schedule counts steps; give steps or epochs instead of minutes")
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("train: device cuda, but torch finds no GPU here; give device: cpu or leave it out")
+        raise InputError("device cuda, but torch finds no GPU here; give device: cpu or leave it out")
     if settings.loss_size == "frame" and (settings.augment or settings.band_share or settings.frames > 1):
         raise InputError(
-            "train: loss_size frame needs frames: 1, augment: false and band_share: 0, as released; "
+            "loss_size frame needs frames: 1, augment: false and band_share: 0, as released; "
             f"got {settings.frames}, {settings.augment}, {settings.band_share}"
         )
 
@@ -136,13 +136,13 @@ def new_model(settings: TrainSettings) -> AmodalSam:
         model = AmodalSam.from_checkpoint(settings.init)
         if settings.adapters == "fresh":
             if model.config.adapters:
-                raise InputError(f"train: {settings.init} has adapters already; give adapters: keep")
+                raise InputError(f"{settings.init} has adapters already; give adapters: keep")
             model.add_adapters(settings.seed)
     else:
         config = AmodalSamConfig.named(settings.size).replace(adapters=settings.adapters != "none")
         model = AmodalSam.initialise(config, settings.seed)
     if settings.tune == "adapters" and not model.config.adapters:
-        raise InputError("train: tune adapters needs a model that has some; give adapters: fresh or keep")
+        raise InputError("tune adapters needs a model that has some; give adapters: fresh or keep")
     model.tune(settings.tune)
     return model
 
