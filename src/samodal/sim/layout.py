@@ -17,7 +17,6 @@ from samodal.sim.splits import SPLITS, split_of
 _TRAFFIC = (("car", 11), ("truck", 4), ("bus", 3), ("motorcycle", 2.5))
 _PARKED = (("car", 14), ("truck", 2), ("bus", 0.7), ("motorcycle", 1.5), ("bicycle", 1.5))
 
-
 _VARIANT = {"test_0000_day": 28}
 """The shipped example was chosen among a few layouts, for several instances that vanish and return."""
 
@@ -269,7 +268,7 @@ class _Layout(Plan):
                     trunk, crown = props.tree(rng)
                     x, y, heading = self.curve.at(s, side * (kerb + 0.7))
                     self.street.place(trunk, s, side * (kerb + 0.7))
-                    self.street._at(s, self.street.textures["foliage"]).join(crown, (x, y, 0), heading)
+                    self.street.part(s, self.street.textures["foliage"]).join(crown, (x, y, 0), heading)
                 s += kind.trees * rng.uniform(0.8, 1.3)
             s = rng.uniform(4, 20)
             while s < 130:
@@ -297,5 +296,5 @@ class _Layout(Plan):
             if rng.random() < 0.6 and not self.street.near_junction(s + length / 2, 5 + length / 2):
                 x, y, heading = self.curve.at(s + length / 2, side * u)
                 prop = props.hedge(rng, length, rng.uniform(0.8, 1.5))
-                self.street._at(s, self.street.textures["foliage"]).join(prop, (x, y, 0), heading)
+                self.street.part(s, self.street.textures["foliage"]).join(prop, (x, y, 0), heading)
             s += length + rng.uniform(1, 4)

@@ -36,10 +36,12 @@ class Plan:
     # Places and times
 
     def lane_u(self, lane: int, oncoming: bool = False) -> float:
+        """u of the middle of a lane; lane 0 is next to the centre line."""
         u = self.kind.median / 2 + (lane + 0.5) * self.kind.lane
         return -u if oncoming else u
 
     def ego_at(self, t: float) -> float:
+        """s of the ego car at a time in seconds."""
         return float(np.interp(t, self.times, self.ego_s))
 
     def _choose_junction(self) -> float | None:
@@ -75,10 +77,12 @@ class Plan:
     # Instances
 
     def pick(self, weights) -> Body:
+        """A body of a class drawn by [(category, weight), …]."""
         category = self.rng.choices([w[0] for w in weights], [w[1] for w in weights])[0]
         return self.rng.choice(bodies(self.pool)[category])
 
     def body(self, category: str) -> Body:
+        """A body of a class."""
         return self.rng.choice(bodies(self.pool)[category])
 
     def add(
@@ -115,6 +119,7 @@ class Plan:
         return np.array([(x, y, heading + (math.pi if oncoming else 0.0)) for x, y, heading in points])
 
     def drive(self, body: Body, s, u, oncoming: bool = False) -> None:
+        """Add a vehicle at places (s, u), scalars or (T,)."""
         s = np.broadcast_to(np.asarray(s, float), len(self.times))
         u = np.broadcast_to(np.asarray(u, float), len(self.times))
         self.add(body, self.along(s, u, oncoming), np.abs(s))

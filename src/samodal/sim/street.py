@@ -88,7 +88,8 @@ class Street:
         """The geometry, one mesh per texture and stretch."""
         return tuple((texture, builder.mesh()) for (_, texture), builder in self._parts.items())
 
-    def _at(self, s: float, texture: str | None = None) -> Builder:
+    def part(self, s: float, texture: str | None = None) -> Builder:
+        """What collects the geometry near s that has a texture, or none."""
         return self._parts.setdefault((int(s // _CHUNK), texture), Builder())
 
     def point(self, s: float, u: float, z: float = 0.0) -> tuple[float, float, float]:
@@ -99,13 +100,13 @@ class Street:
     def place(self, prop: Builder, s: float, u: float, turn: float = 0.0) -> None:
         """Put a prop that was built around the origin, looking along the street."""
         x, y, heading = self.curve.at(s, u)
-        self._at(s).join(prop, (x, y, 0.0), heading + turn)
+        self.part(s).join(prop, (x, y, 0.0), heading + turn)
 
     def strip(self, s0, s1, u0, u1, z, colour, texture=None, tile=4.0) -> None:
         """A flat patch between two places along and two across the street."""
         points = [self.point(s0, u0, z), self.point(s0, u1, z), self.point(s1, u1, z), self.point(s1, u0, z)]
         uv = [(u0 / tile, s0 / tile), (u1 / tile, s0 / tile), (u1 / tile, s1 / tile), (u0 / tile, s1 / tile)]
-        self._at(s0, texture and self.textures[texture]).panel(points, colour, (0, 0, 1), uv)
+        self.part(s0, texture and self.textures[texture]).panel(points, colour, (0, 0, 1), uv)
 
     def near_junction(self, s: float, margin: float) -> bool:
         """Is a place closer to the crossing street's middle than its half width and a margin?"""
@@ -129,7 +130,7 @@ class Street:
                     a, b = self.point(s0, side * kerb), self.point(s1, side * kerb)
                     edge = [a, b, (b[0], b[1], _KERB), (a[0], a[1], _KERB)]
                     middle = self.point(s0, 0)
-                    self._at(s0).panel(edge, "#a8a49c", out=np.subtract(middle, a))
+                    self.part(s0).panel(edge, "#a8a49c", out=np.subtract(middle, a))
                 self.strip(s0, s1, side * end, side * (end + 9), 0.0, "#ffffff", "grass", 7.0)
                 self.strip(s0, s1, side * (end + 9), side * 90, 0.0, "#e8e8e0", "grass", 23.0)
             if kind.median and not self.near_junction((s0 + s1) / 2, 6.5):
@@ -166,7 +167,7 @@ class Street:
                 for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))
             ]
             uv = [(u / tile, v / tile) for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))]
-            self._at(s, texture and self.textures[texture]).panel(points, colour, (0, 0, 1), uv)
+            self.part(s, texture and self.textures[texture]).panel(points, colour, (0, 0, 1), uv)
 
         for side in (-1, 1):
             kerb = kind.kerb(side)
@@ -213,7 +214,7 @@ class Street:
             low.append(self.point(s + ds, side * (front + du)))
             high.append((low[-1][0], low[-1][1], height))
         middle = np.mean(low, axis=0)
-        builder = self._at(s, texture)
+        builder = self.part(s, texture)
         bays = [max(1, round(length / 3.2)) / 2 for length in (width, depth, width, depth)]
         for k in (0, 1, 3):
             a, b = k, (k + 1) % 4
@@ -224,7 +225,7 @@ class Street:
         self._ground_floor(side, s, width, front)
 
     def _roof(self, s: float, high, height: float, floors: int) -> None:
-        builder, colour = self._at(s), self.rng.choice(("#6e4a40", "#585c62", "#7a6a5c"))
+        builder, colour = self.part(s), self.rng.choice(("#6e4a40", "#585c62", "#7a6a5c"))
         if floors > 4:
             builder.panel(high, "#6a6864", (0, 0, 1))
             return
@@ -250,7 +251,7 @@ class Street:
                 self.point(s1, at, z1),
                 self.point(s0, at, z1),
             ]
-            self._at(s).panel(points, colour, out)
+            self.part(s).panel(points, colour, out)
 
         if self.kind.setback < 2 and rng.random() < 0.55:
             pane(s + 0.5, s + width - 0.5, 0.1, 3.0, "#54504c")
@@ -283,4 +284,4 @@ class Street:
                 (20.0, 8.0, height),
                 f"#{shade:02x}{shade + 8:02x}{shade + 18:02x}",
             )
-            self._at(AHEAD).join(b, (x, y, 0.0), heading)
+            self.part(AHEAD).join(b, (x, y, 0.0), heading)
