@@ -18,7 +18,6 @@ import pickle
 import platform
 import re
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +56,7 @@ COLUMNS = {
 def main() -> None:
     given = _arguments()
     given.out.mkdir(parents=True, exist_ok=True)
-    jobs = list(_jobs(given))
+    jobs = _jobs(given)
     start = time.perf_counter()
     _run(jobs, given.workers)
     seconds = time.perf_counter() - start
@@ -89,17 +88,22 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _jobs(given: argparse.Namespace) -> Iterator[tuple[RunSettings, str, Path]]:
-    """(settings, clip, folder) of every run; slow ones first, so that the processes end together."""
-    for name, row in sorted(_rows(given).items(), key=lambda item: item[1].method != "samodal"):
-        for seed in _seeds(given, name):
-            for split in given.splits.split(","):
-                settings = replace(
-                    row, data=f"streetsim:{given.data / split}", weights=given.weights, device=given.device,
-                    overlay=False, seed=seed,
-                )  # fmt: skip
-                for clip in _clips(given, split):
-                    yield settings, clip, _folder(given, split, name, seed) / clip
+def _jobs(given: argparse.Namespace) -> list[list[tuple[RunSettings, str, Path]]]:
+    """One job per clip, so that its frames are embedded once for all methods: (settings, clip, folder) of each run."""
+    return [
+        [
+            (
+                replace(row, data=f"streetsim:{given.data / split}", weights=given.weights, device=given.device,
+                        overlay=False, seed=seed),
+                clip,
+                _folder(given, split, name, seed) / clip,
+            )
+            for name, row in _rows(given).items()
+            for seed in _seeds(given, name)
+        ]
+        for split in given.splits.split(",")
+        for clip in _clips(given, split)
+    ]  # fmt: skip
 
 
 def _rows(given: argparse.Namespace) -> dict[str, RunSettings]:
@@ -113,7 +117,8 @@ def _rows(given: argparse.Namespace) -> dict[str, RunSettings]:
 
 
 def _seeds(given: argparse.Namespace, row: str) -> range:
-    return range(given.seeds if ROWS[row.partition(":")[0]].method == "samodal" else 1)
+    """Only random prompts depend on the seed; the default preset draws none."""
+    return range(given.seeds if row.partition(":")[0] in ("S-AModal paper", "S-AModal released") else 1)
 
 
 def _clips(given: argparse.Namespace, split: str) -> tuple[str, ...]:
@@ -127,20 +132,23 @@ def _folder(given: argparse.Namespace, split: str, name: str, seed: int) -> Path
 
 
 def _run(jobs: list, workers: int) -> None:
-    waiting = [job for job in jobs if not (job[2] / "tracks.json").exists()]
-    context = multiprocessing.get_context("spawn")
+    waiting = [[run for run in job if not (run[2] / "tracks.json").exists()] for job in jobs]
     with frames_bar("clips", len(waiting), "clips") as advance:
-        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-            for done in as_completed([pool.submit(_one, *job) for job in waiting]):
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
+            for done in as_completed([pool.submit(_run_clip, runs) for runs in waiting]):
                 done.result()
                 advance(1)
 
 
-def _one(settings: RunSettings, clip: str, out: Path) -> None:
+def _run_clip(runs: list[tuple[RunSettings, str, Path]]) -> None:
     from samodal.datasets.open import open_dataset
-    from samodal.run import run_video
+    from samodal.run import run_video, segmenter_of
 
-    run_video(settings, open_dataset(settings.data).video(clip), out)
+    for settings, clip, out in runs:
+        video = open_dataset(settings.data).video(clip)
+        if settings.method == "samodal":
+            segmenter_of(settings.weights, settings.device).remember = video.length
+        run_video(settings, video, out)
 
 
 def _one_thread() -> None:
@@ -172,16 +180,19 @@ def _save_truth(given: argparse.Namespace, split: str) -> None:
     """Reading the truth of a split takes longer than scoring a run, so it is read once for all runs."""
     from samodal.datasets.open import open_dataset
 
+    path = given.out / f"truth-{split}-{len(_clips(given, split))}.pickle"
+    if path.exists():
+        return
     dataset = open_dataset(f"streetsim:{given.data / split}")
     truth = {clip: dataset.truth(clip) for clip in _clips(given, split)}
-    (given.out / f"truth-{split}.pickle").write_bytes(pickle.dumps(truth))
+    path.write_bytes(pickle.dumps(truth))
 
 
 def _score_run(given: argparse.Namespace, key: tuple[str, str, int]) -> dict:
     from samodal.metrics.evaluate import Rules, read_runs, report, score_clips
 
     split, name, seed = key
-    truth = pickle.loads((given.out / f"truth-{split}.pickle").read_bytes())
+    truth = pickle.loads((given.out / f"truth-{split}-{len(_clips(given, split))}.pickle").read_bytes())
     results = read_runs(_folder(given, split, name, seed))
 
     def scored(profile: str, rule: str) -> dict:

@@ -73,9 +73,7 @@ def print_row(name: str, part: str, seeds: dict[int, np.ndarray]) -> None:
 
 def print_losses(folder: Path, made: dict[str, dict]) -> None:
     """Where each loss began and ended: means over the first and the last tenth of the log."""
-    print(
-        "\n| training | loss at the start | at the end | instances/s | GPU memory, GB |\n|---|---|---|---|---|"
-    )
+    print("\n| training | loss at the start | at the end | instances/s | GPU memory, GB |\n|---|---|---|---|---|")
     for name, facts in made.items():
         log = [json.loads(line) for line in (folder / f"{name}.log.jsonl").read_text().splitlines()]
         steps = [line for line in log if "loss" in line]

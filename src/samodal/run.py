@@ -16,7 +16,7 @@ from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.formats.frames import FramesWriter, read_frames
 from samodal.formats.youtube_vis import write_tracks
-from samodal.parts import FrontEnd, Method, Observed, Video
+from samodal.parts import FrontEnd, Method, Observed, Segmenter, Video
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, find, split
 from samodal.rules import Rules, preset
 from samodal.suggest import nearest
@@ -129,7 +129,7 @@ def make_method(settings: RunSettings) -> Method:
         patience = {"remember_s": rules.remember_s, "border": rules.border}
         return kind(**patience) if settings.method in ("hold-last", "constant-velocity") else kind()
     tracker = find(TRACKERS, settings.tracker, "point tracker")()
-    return kind(_segmenter(settings.weights, settings.device), tracker, rules, settings.seed)
+    return kind(segmenter_of(settings.weights, settings.device), tracker, rules, settings.seed)
 
 
 def make_rules(settings: RunSettings) -> Rules:
@@ -232,7 +232,8 @@ def _observe(frames: Video, session, wanted: set[str] | None) -> Iterator[Observ
 
 
 @lru_cache(maxsize=2)
-def _segmenter(weights: str, device: str):
+def segmenter_of(weights: str, device: str) -> Segmenter:
+    """The segmenter of a checkpoint on a device; a process loads each once."""
     import torch
 
     from samodal.sam import AmodalSam, SamSegmenter

@@ -1,5 +1,6 @@
 """The amodal SAM as the pipeline's segmenter: frames and prompts in original pixels in, masks at frame size out."""
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,19 +18,32 @@ class SamSegmenter:
         model: is moved to the device and set to evaluation.
         device: as torch names it.
         chunk: most prompts that are decoded at once; bounds the memory, not the result.
+        remember: embeddings of this many frames are kept, for running several methods over the same frames.
     """
 
-    def __init__(self, model: AmodalSam, device: str | torch.device = "cpu", chunk: int = 32):
+    def __init__(
+        self, model: AmodalSam, device: str | torch.device = "cpu", chunk: int = 32, remember: int = 0
+    ):
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.chunk = chunk
+        self.remember = remember
+        self._embedded: dict[bytes, torch.Tensor] = {}
         self.transform = model.transform
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[np.ndarray]) -> Features:
         """Embed frames of one size, (H, W, 3) uint8 RGB each."""
-        pixels = torch.stack([self.transform.pixels(frame) for frame in frames]).to(self.device)
-        return Features(main=self.model.embed(pixels), sizes=tuple(frame.shape[:2] for frame in frames))
+        key = hashlib.blake2b(b"".join(map(np.ascontiguousarray, frames))).digest() if self.remember else b""
+        main = self._embedded.get(key)
+        if main is None:
+            pixels = torch.stack([self.transform.pixels(frame) for frame in frames]).to(self.device)
+            main = self.model.embed(pixels)
+        if self.remember:
+            self._embedded[key] = main
+            while len(self._embedded) > self.remember:
+                del self._embedded[next(iter(self._embedded))]
+        return Features(main=main, sizes=tuple(frame.shape[:2] for frame in frames))
 
     @torch.inference_mode()
     def decode(self, features: Features, prompts: Sequence[Prompt], index: Sequence[int]) -> Decoded:
