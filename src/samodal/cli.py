@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     module, settings, description = COMMANDS[name]
     command = import_module(module)
     try:
+        rest = _configs(rest, getattr(command, "config_path", str))
         command.main(parse(getattr(command, settings), rest, f"samodal {name}", description))
     except InputError as error:
         print(f"samodal {name}: {error}", file=sys.stderr)
@@ -87,6 +88,17 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
             )
     parsed = parser.parse_args(list(arguments))
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
+
+
+def _configs(arguments: list[str], path_of: Callable[[str], object]) -> list[str]:
+    """The arguments with what follows --config replaced by the file it means, as a recipe's name does for train."""
+    found = list(arguments)
+    for n, argument in enumerate(found):
+        if argument == "--config" and n + 1 < len(found):
+            found[n + 1] = str(path_of(found[n + 1]))
+        elif argument.startswith("--config="):
+            found[n] = f"--config={path_of(argument.removeprefix('--config='))}"
+    return found
 
 
 def _plain(value):

@@ -19,7 +19,8 @@ CHOICES = {
 
 @dataclass
 class TrainSettings:
-    """Everything that decides a training; YAML recipes have the same keys."""
+    """Everything that decides a training; --config takes a YAML file with the same keys or a shipped recipe's name:
+    streetsim-visible, streetsim-amodal, asd-paper, asd-released, kins-paper, kins-released and others."""
 
     data: str = ""
     """Training data: streetsim:ROOT/train or asd:ROOT/train."""
@@ -118,6 +119,17 @@ class TrainSettings:
                 raise InputError(
                     f"{field}: {getattr(self, field)!r}{nearest(str(getattr(self, field)), allowed)}"
                 )
+
+
+def config_path(name: str) -> object:
+    """The YAML file that --config means: a file, or a shipped recipe by its name.
+
+    Raises:
+        InputError: if there is neither, with the nearest known recipe.
+    """
+    from samodal.recipes import recipe_path
+
+    return recipe_path(name)
 
 
 def main(settings: TrainSettings) -> None:
