@@ -1,9 +1,11 @@
 """What the documentation shows, runs."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from made_up import passing_square
 from PIL import Image
 
@@ -13,12 +15,17 @@ from samodal.formats.frames import read_frames
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def blocks(name: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
+README = DOCS.parent / "README.md"
 
 
-def test_the_front_end_of_the_documentation_runs_as_it_is_printed(tmp_path, monkeypatch):
-    (code,) = [b for b in blocks("extend.md", "python") if b.startswith("# my_vis.py")]
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("page", [README, DOCS / "extend.md"])
+def test_the_front_end_of_the_documentation_runs_as_it_is_printed(page, tmp_path, monkeypatch):
+    (code,) = [b for b in blocks(page, "python") if b.startswith("# my_vis.py")]
+    monkeypatch.delitem(sys.modules, "my_vis", raising=False)
     (tmp_path / "my_vis.py").write_text(code)
     (tmp_path / "drive").mkdir()
     image = np.zeros((60, 120, 3), np.uint8)
@@ -32,8 +39,20 @@ def test_the_front_end_of_the_documentation_runs_as_it_is_printed(tmp_path, monk
     assert [(one.id, one.amodal.area) for one in result.instances] == [(1, 800)]
 
 
+def test_the_pipeline_of_the_readme_runs_as_it_is_printed():
+    (code,) = [b for b in blocks(README, "python") if "pipeline.step" in b]
+    one = passing_square(1)[1][0]
+    names = {"image": one.frame.image, "visible": one.visible, "time": 0.0}
+    exec(code, names)
+    assert [i.id for i in names["result"].instances] == [7]
+
+
+def test_the_readme_shows_runnable_code_within_its_first_25_lines():
+    assert any(line.startswith("make demo") for line in README.read_text(encoding="utf-8").splitlines()[:25])
+
+
 def test_the_pipeline_of_the_documentation_runs_as_it_is_printed(capsys):
-    (code,) = [b for b in blocks("extend.md", "python") if "my_stream" in b]
+    (code,) = [b for b in blocks(DOCS / "extend.md", "python") if "my_stream" in b]
     _, observed = passing_square(3)
     stream = [(one.frame.time, one.frame.image, one.visible) for one in observed]
     exec(code, {"my_stream": lambda: stream})
