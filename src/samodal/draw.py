@@ -58,14 +58,17 @@ class Drawer:
 
 
 def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
-    amodal = one.amodal.decode()
-    visible = one.visible.decode() if one.visible is not None else np.zeros_like(amodal)
-    rows, columns = np.ogrid[: amodal.shape[0], : amodal.shape[1]]
+    x0, y0, x1, y1 = (int(v) for v in one.amodal.box)
+    window = (slice(y0, y1), slice(x0, x1))  # painting the whole frame for each instance took ten times as long
+    amodal = one.amodal.decode()[window]
+    visible = one.visible.decode()[window] if one.visible is not None else np.zeros_like(amodal)
+    rows, columns = np.ogrid[y0:y1, x0:x1]
     stripes = (rows + columns) % 10 < 4
+    crop = canvas[window]
     for part, weight in ((visible & amodal, 0.4), (amodal & ~visible & stripes, 0.75), (amodal & ~visible, 0.15)):
-        tint = canvas[part] * (1 - weight) + np.array(color) * weight
-        canvas[part] = tint.astype(np.uint8)
-    contours, _ = cv2.findContours(amodal.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        tint = crop[part] * (1 - weight) + np.array(color) * weight
+        crop[part] = tint.astype(np.uint8)
+    contours, _ = cv2.findContours(amodal.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
     thin = one.state == State.HIDDEN or one.amodal.area < 1500
     cv2.drawContours(canvas, contours, -1, color, 1 if thin else 2, cv2.LINE_AA)
 
