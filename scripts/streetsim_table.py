@@ -193,7 +193,8 @@ def _score_run(given: argparse.Namespace, key: tuple[str, str, int]) -> dict:
 
     split, name, seed = key
     truth = pickle.loads((given.out / f"truth-{split}-{len(_clips(given, split))}.pickle").read_bytes())
-    results = read_runs(_folder(given, split, name, seed))
+    found = read_runs(_folder(given, split, name, seed))
+    results = {clip: tracks for clip, tracks in found.items() if clip in truth}
 
     def scored(profile: str, rule: str) -> dict:
         resamples = given.resamples if rule == "given" and seed == 0 else 0

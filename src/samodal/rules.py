@@ -56,10 +56,10 @@ PRESETS = {
     "released": Rules(prompt="erosion:7", unite=True, clamp=True, border=20),
     "default": Rules(
         prompt="center",
+        points=3,
         unite=True,
         min_visible=48,
         min_cover=0.5,
-        motion="velocity",
         border=2,
         remember_s=3.0,
         frame_score="iou_x_vis",
