@@ -1,0 +1,5 @@
+"""CoTracker3: whole videos with `CoTracker3`, frame by frame with `CoTrackerOnline`."""
+
+from samodal.trackers.cotracker.tracker import CoTracker3, PointTracks
+
+__all__ = ["CoTracker3", "PointTracks"]

@@ -1,0 +1,83 @@
+"""Sizes of a CoTracker3: the two released models and a small one of our own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Self
+
+from samodal.errors import InputError
+
+
+@dataclass(frozen=True)
+class CoTrackerConfig:
+    """All that shapes the network; the defaults are the released online model.
+
+    Attributes:
+        resolution: (H, W) to which frames are resized, multiples of `stride`.
+        stride: pixels of the resized frame per cell of the finest feature map.
+        widths: channels of the four stages of the feature network.
+        features: channels of the feature map.
+        levels: of the feature pyramid, each half the size of the one before.
+        radius: correlations are taken over squares of 2 radius + 1 cells.
+        correlation: (hidden, output) channels of the network that reads the correlations of one level.
+        hidden, heads, depth: of the transformer; one block over time and one over points per depth.
+        virtual: virtual tracks, through which points exchange what they know.
+        window: frames that are seen at once.
+        iterations: updates of each window.
+        online: whether windows follow each other by half their length; otherwise the whole video is one.
+    """
+
+    resolution: tuple[int, int] = (384, 512)
+    stride: int = 4
+    widths: tuple[int, int, int, int] = (64, 96, 128, 128)
+    features: int = 128
+    levels: int = 4
+    radius: int = 3
+    correlation: tuple[int, int] = (384, 256)
+    hidden: int = 384
+    heads: int = 8
+    depth: int = 3
+    virtual: int = 64
+    window: int = 16
+    iterations: int = 6
+    online: bool = True
+
+    @property
+    def side(self) -> int:
+        """Cells along one side of a correlated square."""
+        return 2 * self.radius + 1
+
+    @property
+    def token(self) -> int:
+        """Numbers that describe one point in one frame: visibility, confidence, correlations, motion."""
+        return 2 + self.levels * self.correlation[1] + 4 * 21
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Self:
+        """Raises InputError for a key that is not a field, as a file of a later version may have."""
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise InputError(f"the tracker's config has {unknown[0]!r}, which this version does not know; update it")
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+ONLINE = CoTrackerConfig()
+OFFLINE = replace(ONLINE, window=60, online=False)
+# For two CPU cores: 2.6 million parameters, 5 MB in 16 bit.
+SMALL = CoTrackerConfig(
+    resolution=(256, 448),
+    stride=8,
+    widths=(24, 32, 64, 64),
+    features=64,
+    levels=3,
+    correlation=(128, 64),
+    hidden=128,
+    heads=4,
+    depth=2,
+    virtual=16,
+    window=16,
+    iterations=3,
+)
