@@ -60,7 +60,9 @@ def test_imports_point_one_way(part):
 def loaded_by(code: str) -> set[str]:
     """Top-level packages in memory after running code in a fresh interpreter."""
     report = f"import sys\n{code}\nprint(*sorted({{m.partition('.')[0] for m in sys.modules}}))"
-    return set(subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True).stdout.split())
+    return set(
+        subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True).stdout.split()
+    )
 
 
 def test_importing_the_package_loads_nothing_heavy_and_changes_nothing():

@@ -21,9 +21,7 @@ def count(clip):
 def test_kitti_0005_has_52_masks_of_4_cars_in_16_frames():
     clip = open_visible(REAL / "kitti_tracking_0005/instances_txt/0005.txt", "0005", KITTI, 16)
     assert count(clip) == 52
-    assert {track.id: track.category for track in clip.tracks} == dict.fromkeys(
-        (1000, 1001, 1031, 1002), "car"
-    )
+    assert {track.id: track.category for track in clip.tracks} == dict.fromkeys((1000, 1001, 1031, 1002), "car")
     car = next(track for track in clip.tracks if track.id == 1000)
     assert [t for t, mask in enumerate(car.visible) if mask] == list(range(14))
     assert clip.info["frames_beyond"] == 297 - 16
@@ -32,9 +30,7 @@ def test_kitti_0005_has_52_masks_of_4_cars_in_16_frames():
 def test_all_kitti_sequences_are_read():
     paths = sorted((REAL / "kitti_mots_labels/instances_txt").glob("*.txt"))
     clips = [open_visible(path, path.stem, KITTI, None) for path in paths[:3]]
-    expected = [
-        sum(line.split()[2] != "10" for line in path.read_text().splitlines() if line) for path in paths[:3]
-    ]
+    expected = [sum(line.split()[2] != "10" for line in path.read_text().splitlines() if line) for path in paths[:3]]
     assert [count(clip) for clip in clips] == expected
 
 

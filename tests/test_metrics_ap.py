@@ -30,8 +30,7 @@ def judge(truth, results, bin_, occlusion, thresholds, keep=100) -> tuple[float 
         for group, length in truth.lengths.items():
             true = [e for e in truth.entries if e.group == group]
             ignored = [
-                e.crowd
-                or not (bin_.area[0] <= area(e) <= bin_.area[1] and bin_.occlusion.holds(occlusion(e)))
+                e.crowd or not (bin_.area[0] <= area(e) <= bin_.area[1] and bin_.occlusion.holds(occlusion(e)))
                 for e in true
             ]
             total += ignored.count(False)
@@ -81,9 +80,7 @@ def random_case(rng, frames: int, instances: int, wrong: int, ties: bool):
         for key in range(int(rng.integers(0, instances + 1))):
             boxes = [rng.integers((0, 0, 4, 4), (8, 6, 16, 12)) for _ in range(frames)]
             masks = tuple(rectangle(*b) if rng.random() < 0.8 else None for b in boxes)
-            rates = tuple(
-                None if m is None else float(rng.choice([0, 0.25, 0.4, 0.5, 0.7, 0.9, 1])) for m in masks
-            )
+            rates = tuple(None if m is None else float(rng.choice([0, 0.25, 0.4, 0.5, 0.7, 0.9, 1])) for m in masks)
             entries.append(Entry(group, key, masks, occlusion=rates, crowd=rng.random() < 0.1))
             for _ in range(int(rng.integers(0, 3))):
                 near = tuple(rectangle(*(b + rng.integers(-1, 2, 4)).clip(0)) for b in boxes)
@@ -117,9 +114,7 @@ def test_every_number_is_the_slow_judges(profile, frames, seed):
     for name, number in profile.numbers.items():
         thresholds = np.linspace(0.5, 0.95, 10) if number.iou is None else [number.iou]
         bin_ = profile.bins[number.bin]
-        ap, ar = judge(
-            truth, results, bin_, lambda e: profile.occlusion(e.occlusion), thresholds, number.detections
-        )
+        ap, ar = judge(truth, results, bin_, lambda e: profile.occlusion(e.occlusion), thresholds, number.detections)
         expected = ap if number.kind == "precision" else ar
         assert problem.value(number) == (expected if expected is None else pytest.approx(expected)), name
 

@@ -20,8 +20,7 @@ def row(text: str) -> Rle | None:
 def truth(*tracks) -> Annotated:
     """Tracks of clip "a" (or another, named first) as (id, amodal rows, visible rows)."""
     entries = [
-        Entry(clip, key, tuple(map(row, amodal)), tuple(map(row, visible)))
-        for clip, key, amodal, visible in tracks
+        Entry(clip, key, tuple(map(row, amodal)), tuple(map(row, visible))) for clip, key, amodal, visible in tracks
     ]
     groups = dict.fromkeys(entry.group for entry in entries)
     return Annotated(dict.fromkeys(groups, SIZE), {g: 4 for g in groups}, entries, {g: g for g in groups})
@@ -99,9 +98,7 @@ def test_equal_ids_belong_together_where_their_visible_masks_agree():
     true = truth(("a", 1, AMODAL, VISIBLE), ("a", 2, OTHER, OTHER))
     regions = measure(true, [result(2, OTHER, OTHER), result(1, OTHER, VISIBLE)])
     assert regions.rule == "identity"
-    assert regions.value("miou", False) == pytest.approx(
-        4 / 7
-    )  # 1 in the four frames of 2, 0 in the three of 1
+    assert regions.value("miou", False) == pytest.approx(4 / 7)  # 1 in the four frames of 2, 0 in the three of 1
 
 
 @pytest.mark.parametrize("swapped", [(2, 1), (8, 9)])

@@ -26,9 +26,7 @@ def released_high_pass(image: torch.Tensor, rate: float) -> torch.Tensor:
     height, width = image.shape[-2:]
     half = [int(side * rate**0.5 / 2) for side in (height, width)]
     keep = torch.ones(height, width)
-    rows, columns = (
-        slice(side // 2 - h, side // 2 + h) for side, h in zip((height, width), half, strict=True)
-    )
+    rows, columns = (slice(side // 2 - h, side // 2 + h) for side, h in zip((height, width), half, strict=True))
     keep[rows, columns] = 0
     spectrum = torch.fft.fftshift(torch.fft.fft2(image, norm="forward"), dim=(-2, -1)) * keep
     return torch.fft.ifft2(torch.fft.ifftshift(spectrum, dim=(-2, -1)), norm="forward").real.abs()
@@ -72,9 +70,7 @@ def test_equal_seeds_give_equal_models_whatever_else_is_random():
 
 def test_a_new_model_starts_where_it_can_learn():
     model = AmodalSam.initialise(AmodalSamConfig.named("small"), seed=0)
-    assert model.prompt_encoder.shared_embedding.positional_embedding.std().item() == pytest.approx(
-        1, abs=0.15
-    )
+    assert model.prompt_encoder.shared_embedding.positional_embedding.std().item() == pytest.approx(1, abs=0.15)
     assert model.vision_encoder.pos_embed.std().item() == pytest.approx(0.02, rel=0.1)
     assert model.vision_encoder.adapter.shared_mlp.weight.std().item() == pytest.approx(0.02, rel=0.1)
     assert model.vision_encoder.adapter.shared_mlp.bias.abs().max() == 0
@@ -88,9 +84,7 @@ def test_five_prompts_together_equal_five_calls(model, embedding):
     with torch.inference_mode():
         logits, iou = model.decode(embedding, points=points, labels=labels, index=index)
         for i in range(5):
-            alone = model.decode(
-                embedding[index[i]][None], points=points[i : i + 1], labels=labels[i : i + 1]
-            )
+            alone = model.decode(embedding[index[i]][None], points=points[i : i + 1], labels=labels[i : i + 1])
             torch.testing.assert_close(logits[i : i + 1], alone[0], rtol=0, atol=1e-5)
             torch.testing.assert_close(iou[i : i + 1], alone[1], rtol=0, atol=1e-5)
 
@@ -180,15 +174,11 @@ def test_what_is_trained_gets_a_gradient_and_nothing_else_does(mode, parts):
             (logits.square().sum() + iou.square().sum()).backward(retain_graph=True)
     trained = model.trainable()
     expected = {
-        name
-        for name, _ in model.named_parameters()
-        if name.startswith(parts) and "positional_embedding" not in name
+        name for name, _ in model.named_parameters() if name.startswith(parts) and "positional_embedding" not in name
     }
     assert set(trained) == expected
     silent = [
-        name
-        for name, p in model.named_parameters()
-        if (p.grad is not None and p.grad.any()) != (name in trained)
+        name for name, p in model.named_parameters() if (p.grad is not None and p.grad.any()) != (name in trained)
     ]
     # A bias of the keys shifts all scores of a query alike, which softmax does not see.
     assert [name for name in silent if not name.endswith("k_proj.bias")] == []

@@ -54,9 +54,7 @@ def test_a_delta_holds_adapters_and_decoder_and_finds_its_base(tmp_path):
 
 def test_a_delta_on_another_base_is_refused(tmp_path):
     make().save(tmp_path / "base.safetensors")
-    AmodalSam.from_checkpoint(tmp_path / "base.safetensors").save(
-        tmp_path / "delta.safetensors", only="delta"
-    )
+    AmodalSam.from_checkpoint(tmp_path / "base.safetensors").save(tmp_path / "delta.safetensors", only="delta")
     make(seed=9).save(tmp_path / "base.safetensors")
     with pytest.raises(InputError, match=r"delta\.safetensors.*base\.safetensors is another model"):
         AmodalSam.from_checkpoint(tmp_path / "delta.safetensors")
@@ -147,9 +145,7 @@ class Bomb:
         return exec, ("raise SystemExit('code of a checkpoint was run')",)
 
 
-@pytest.mark.parametrize(
-    "write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))]
-)
+@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
 def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, write):
     path = tmp_path / "net_best.pth"
     write({"image_encoder.pos_embed": Bomb()}, path)
@@ -159,9 +155,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, write):
 
 def test_a_checkpoint_of_another_model_is_named(tmp_path):
     torch.save({"backbone.conv1.weight": torch.zeros(3)}, tmp_path / "resnet.pth")
-    with pytest.raises(
-        InputError, match=r"resnet\.pth: not a SAM checkpoint.*pos_embed|resnet\.pth.*backbone\.conv1"
-    ):
+    with pytest.raises(InputError, match=r"resnet\.pth: not a SAM checkpoint.*pos_embed|resnet\.pth.*backbone\.conv1"):
         AmodalSam.from_checkpoint(tmp_path / "resnet.pth")
 
 
@@ -170,9 +164,7 @@ def test_missing_and_foreign_parameters_are_named(tmp_path):
     state["tracker.weight"] = torch.zeros(2)
     del state["mask_decoder.iou_token.weight"]
     torch.save(state, tmp_path / "half.pth")
-    with pytest.raises(
-        InputError, match=r"1 parameters are missing, as mask_decoder\.iou_token.*tracker\.weight"
-    ):
+    with pytest.raises(InputError, match=r"1 parameters are missing, as mask_decoder\.iou_token.*tracker\.weight"):
         AmodalSam.from_checkpoint(tmp_path / "half.pth")
 
 
@@ -186,9 +178,7 @@ def test_parameters_of_another_shape_are_named(tmp_path):
     state = load_file(tmp_path / "a.safetensors")
     state["vision_encoder.neck.conv1.weight"] = torch.zeros(32, 64, 1, 1)
     save_file(state, tmp_path / "b.safetensors", metadata=metadata)
-    with pytest.raises(
-        InputError, match=r"b\.safetensors.*should be \(64, 64, 1, 1\) and is \(32, 64, 1, 1\)"
-    ):
+    with pytest.raises(InputError, match=r"b\.safetensors.*should be \(64, 64, 1, 1\) and is \(32, 64, 1, 1\)"):
         AmodalSam.from_checkpoint(tmp_path / "b.safetensors")
 
 

@@ -59,9 +59,7 @@ def test_the_embedding_of_a_plain_sam_checkpoint_is_that_of_the_encoder_without_
     assert not model.config.adapters
     with torch.inference_mode():
         found = model.embed(model.transform.pixels(picture("samodal_vit_b"))[None])
-    close(
-        found[0, ::32], expected("samodal_vit_b_embeddings")["embedding_without_adapters_every_32nd_channel"]
-    )
+    close(found[0, ::32], expected("samodal_vit_b_embeddings")["embedding_without_adapters_every_32nd_channel"])
 
 
 def test_the_embedding_with_adapters_is_the_released_one(released, embedding):

@@ -48,9 +48,7 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         centre = (rng.uniform(0.2, 0.3) + 0.5 * side) * WIDTH, rng.uniform(0.35, 0.65) * HEIGHT
         radius = rng.uniform(0.2, 0.3) * HEIGHT
         dx, dy = np.abs(x - centre[0]), np.abs(y - centre[1])
-        inside = (
-            dx**2 + dy**2 < radius**2 if rng.random() < 0.5 else (dx < 1.1 * radius) & (dy < 0.8 * radius)
-        )
+        inside = dx**2 + dy**2 < radius**2 if rng.random() < 0.5 else (dx < 1.1 * radius) & (dy < 0.8 * radius)
         image[inside], owner[inside] = rng.integers(0, 256, 3), side + 1
     return image, owner
 

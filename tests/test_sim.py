@@ -37,9 +37,7 @@ def _scene(*boxes: tuple[float, float, float, float]) -> Scene:
     )  # fmt: skip
     camera = Camera(0.75, np.array([[0, 0, 1.5, 0.0]] * 2), 0.0)
     street = ((None, ground.mesh()),)
-    return Scene(
-        "train_0000_day", "day", (0.0, 0.1), actors, street, "sky-0", camera, (0.0, 0.0, 1.0), frozenset()
-    )
+    return Scene("train_0000_day", "day", (0.0, 0.1), actors, street, "sky-0", camera, (0.0, 0.0, 1.0), frozenset())
 
 
 def _truth(scene: Scene, size=(540, 960)):

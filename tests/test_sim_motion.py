@@ -64,9 +64,7 @@ def test_points_stay_on_their_instance_and_are_hidden_with_it(stage_of):
     assert not tracks.visible[far, 1].any()
     assert np.allclose(tracks.xy[near, 0], tracks.xy[near, 1])
     moved = tracks.xy[far, 1] - tracks.xy[far, 0]
-    assert (
-        np.allclose(moved[:, 0], -4.8 / 14.25 * 0.75 * SMALL[1], rtol=0.03) and abs(moved[:, 1]).max() < 0.1
-    )
+    assert np.allclose(moved[:, 0], -4.8 / 14.25 * 0.75 * SMALL[1], rtol=0.03) and abs(moved[:, 1]).max() < 0.1
 
 
 def test_points_on_walkers_lie_on_visible_pixels_of_the_walker(stage_of):

@@ -83,9 +83,7 @@ def test_a_mask_is_resized_in_its_box_as_the_whole_picture_would_be(size):
         mask[y : y + rng.integers(1, size[0] // 2), x : x + rng.integers(1, size[1] // 2)] = True
         mask &= rng.random(size) < 0.95
         height, width = TRANSFORM.resized(size)
-        whole = Image.fromarray(mask.astype(np.uint8) * 255).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
+        whole = Image.fromarray(mask.astype(np.uint8) * 255).resize((width, height), Image.Resampling.BILINEAR)
         found = small_mask(Rle.encode(mask), TRANSFORM)
         assert found.shape == (64, 112) and not found[height:].any() and not found[:, width:].any()
         # A value of exactly one half may fall to either side.
@@ -202,9 +200,7 @@ def test_padding_is_zero_after_normalising_as_in_running(tmp_path):
         cut=False,
         min_visible=1,
     )
-    torch.testing.assert_close(
-        batch.pixels[0], square.pixels(open_dataset(data).video("toy_0000").frame(0).image)
-    )
+    torch.testing.assert_close(batch.pixels[0], square.pixels(open_dataset(data).video("toy_0000").frame(0).image))
     assert (batch.pixels[0, :, 40:] == 0).all()
     moved = draw_batch(
         cache, frames, chosen, square, random_generator(), augment=AugmentSettings(zoom=(0.5, 0.5), zoomed=1.0),

@@ -75,9 +75,7 @@ def test_a_training_leaves_a_checkpoint_its_card_and_a_log(visible):
         assert part in card
     facts = json.loads(visible.checkpoint.with_suffix(".json").read_text())
     assert facts["steps"] == 6 and facts["counts"]["frames"] == 8 and len(facts["history"]) == 2
-    lines = [
-        json.loads(line) for line in (visible.checkpoint.parent / "toy.log.jsonl").read_text().splitlines()
-    ]
+    lines = [json.loads(line) for line in (visible.checkpoint.parent / "toy.log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
     assert not (visible.checkpoint.parent / "toy.state.pt").exists()
 
@@ -132,9 +130,7 @@ def test_a_resumed_training_ends_with_the_same_weights(root, tmp_path, visible, 
         train(settings_for(root, tmp_path / "parts", **changes))
     monkeypatch.setattr(Loop, "step", step)
     parts = train(settings_for(root, tmp_path / "parts", **changes))
-    steps = [
-        json.loads(line)["step"] for line in (tmp_path / "parts" / "toy.log.jsonl").read_text().splitlines()
-    ]
+    steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "toy.log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert_equal(
         AmodalSam.from_checkpoint(parts.checkpoint).state_dict(),
@@ -165,9 +161,7 @@ def test_what_is_frozen_stays_bit_equal_and_the_rest_learns(root, tmp_path, visi
 
 
 @pytest.mark.parametrize("stage", ["visible", "amodal"])
-def test_each_stage_learns_its_own_masks_and_prompts_come_from_visible_ones_alone(
-    root, tmp_path, monkeypatch, stage
-):
+def test_each_stage_learns_its_own_masks_and_prompts_come_from_visible_ones_alone(root, tmp_path, monkeypatch, stage):
     prompted, judged = [], []
     draw, judge = loop_module.draw_prompts, Objective.__call__
 
@@ -191,9 +185,7 @@ def test_each_stage_learns_its_own_masks_and_prompts_come_from_visible_ones_alon
 def test_two_processes_train_one_model(root, tmp_path):
     script = tmp_path / "two.py"
     fields = dataclasses.asdict(settings_for(root, tmp_path / "out", val=f"streetsim:{root}/val"))
-    script.write_text(
-        f"from samodal.commands.train import TrainSettings, main\nmain(TrainSettings(**{fields!r}))\n"
-    )
+    script.write_text(f"from samodal.commands.train import TrainSettings, main\nmain(TrainSettings(**{fields!r}))\n")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     subprocess.run([*launch, str(script)], check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
     lines = [json.loads(line) for line in (tmp_path / "out" / "toy.log.jsonl").read_text().splitlines()]
@@ -203,9 +195,7 @@ def test_two_processes_train_one_model(root, tmp_path):
 
 def test_low_rank_updates_are_trained_and_saved_merged(root, tmp_path, visible):
     pytest.importorskip("peft")
-    settings = settings_for(
-        root, tmp_path, init=str(visible.checkpoint), stage="amodal", tune="lora", steps=2
-    )
+    settings = settings_for(root, tmp_path, init=str(visible.checkpoint), stage="amodal", tune="lora", steps=2)
     end = AmodalSam.from_checkpoint(train(settings).checkpoint).state_dict()
     start = AmodalSam.from_checkpoint(visible.checkpoint).state_dict()
     changed = {name for name in start if not torch.equal(start[name], end[name])}

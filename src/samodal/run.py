@@ -81,7 +81,7 @@ def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable
     try:
         with ExitStack() as stack:
             writer = stack.enter_context(FramesWriter(lines, video.name, video.size, describe(settings, video)))
-            overlay = stack.enter_context(_overlay(settings, frames, out)) if settings.overlay else None
+            overlay = stack.enter_context(_Overlay(settings, frames, out)) if settings.overlay else None
             observed = _Latest(_observe(frames, session, wanted))
             for result in method.run(video.name, observed):
                 frame = observed.frames.pop(result.t)
@@ -201,7 +201,7 @@ class _Latest:
             yield one
 
 
-class _overlay:
+class _Overlay:
     """overlay.mp4, frame by frame."""
 
     def __init__(self, settings: RunSettings, video: Video, out: Path):
@@ -212,7 +212,7 @@ class _overlay:
     def add(self, frame, result: FrameResult) -> None:
         self._writer.write(self._drawer.draw(frame.image, result), frame.time)
 
-    def __enter__(self) -> "_overlay":
+    def __enter__(self) -> "_Overlay":
         return self
 
     def __exit__(self, *failure) -> None:

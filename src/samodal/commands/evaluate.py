@@ -71,9 +71,7 @@ def print_scores(scores: dict[str, Any]) -> None:
     for level in levels:
         table.add_column(level, justify="right")
     for name in parts["metrics"][levels[0]]:
-        cells = [
-            _cell(parts["metrics"][level][name], parts["intervals"][level].get(name)) for level in levels
-        ]
+        cells = [_cell(parts["metrics"][level][name], parts["intervals"][level].get(name)) for level in levels]
         table.add_row(name, *cells)
     table.add_section()
     for name in parts["counts"][levels[0]]:

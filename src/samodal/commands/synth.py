@@ -39,9 +39,7 @@ def main(settings: SynthSettings) -> None:
     if settings.first < 0 or (settings.count is not None and settings.count < 1) or settings.workers < 1:
         raise InputError("synth: first must be 0 or more, count and workers 1 or more")
     if min(settings.height, settings.width) < 32 or max(settings.height, settings.width) > 4096:
-        raise InputError(
-            f"synth: frames of {settings.height}x{settings.width} pixels; sides go from 32 to 4096"
-        )
+        raise InputError(f"synth: frames of {settings.height}x{settings.width} pixels; sides go from 32 to 4096")
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
         TextColumn("{task.fields[rate]} frames/s"), TimeRemainingColumn(),

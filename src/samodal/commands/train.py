@@ -116,9 +116,7 @@ class TrainSettings:
             if getattr(self, field) not in allowed:
                 from samodal.suggest import nearest
 
-                raise InputError(
-                    f"{field}: {getattr(self, field)!r}{nearest(str(getattr(self, field)), allowed)}"
-                )
+                raise InputError(f"{field}: {getattr(self, field)!r}{nearest(str(getattr(self, field)), allowed)}")
 
 
 def config_path(name: str) -> object:

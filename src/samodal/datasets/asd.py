@@ -106,8 +106,7 @@ class AsdVideo:
             for one in self.frame_truth(t):
                 self._add(columns, one, t)
         tracks = tuple(
-            Track(key, c["category"], None, tuple(c["visible"]), tuple(c["amodal"]))
-            for key, c in columns.items()
+            Track(key, c["category"], None, tuple(c["visible"]), tuple(c["amodal"])) for key, c in columns.items()
         )
         return Clip(
             self.name,
@@ -141,9 +140,7 @@ class AsdDataset:
         self.root = Path(root)
         folder = self.root / "images" / "front"
         if not folder.is_dir():
-            raise InputError(
-                f"{root}: no folder images/front in it; give the folder of a split, as in asd:ROOT/val"
-            )
+            raise InputError(f"{root}: no folder images/front in it; give the folder of a split, as in asd:ROOT/val")
         self.sequences = tuple(sorted(p.name for p in folder.iterdir() if p.is_dir()))
         if not self.sequences:
             raise InputError(f"{folder}: no sequence in it")
@@ -163,9 +160,7 @@ class AsdDataset:
             InputError: if there is none.
         """
         if sequence not in self.sequences:
-            raise InputError(
-                f"{self.root}: no sequence {sequence!r}; it begins with {', '.join(self.sequences[:3])}"
-            )
+            raise InputError(f"{self.root}: no sequence {sequence!r}; it begins with {', '.join(self.sequences[:3])}")
         if sequence not in self._videos:
             self._videos[sequence] = AsdVideo(self.root, sequence, 1 + self.sequences.index(sequence))
         return self._videos[sequence]

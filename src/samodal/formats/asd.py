@@ -95,9 +95,7 @@ def _entry(one: InstanceTruth, t: int, ids: np.ndarray) -> dict:
     visible = one.visible.decode() if one.visible is not None else np.zeros(ids.shape, bool)
     hidden = one.amodal.decode()
     if (visible & ~hidden).any() or (ids[visible] != 0).any():
-        raise ValueError(
-            f"frame {t}: visible pixels of {one.id} lie outside its amodal mask or on another instance"
-        )
+        raise ValueError(f"frame {t}: visible pixels of {one.id} lie outside its amodal mask or on another instance")
     hidden &= ~visible
     ids[visible] = one.id
     x0, y0, x1, y1 = one.amodal.box
@@ -158,9 +156,7 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
     return instances
 
 
-def _instance(
-    entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int], path: Path
-) -> InstanceTruth | None:
+def _instance(entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int], path: Path) -> InstanceTruth | None:
     where = f"{path}: instance {key}"
     track_id = int(field(entry, "track_id", where))
     number = int(field(entry, "category_id", where))

@@ -58,14 +58,10 @@ def read_image_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
 def _entry(value: dict, sizes: dict, masks: str, where: str) -> Entry:
     group = field(value, "image_id", where)
     if group not in sizes:
-        raise InputError(
-            f"{where}: image_id {group} is not in the truth; were the results made on other images?"
-        )
+        raise InputError(f"{where}: image_id {group} is not in the truth; were the results made on other images?")
     visible = value.get("visible_segmentation")
     seen = read_mask(visible, sizes[group], where)
-    mask = (
-        seen if masks == "visible" and visible else read_mask(value.get("segmentation"), sizes[group], where)
-    )
+    mask = seen if masks == "visible" and visible else read_mask(value.get("segmentation"), sizes[group], where)
     # Detections are measured anew, as the released evaluator does on loading them.
     area = value.get("area") if masks == "amodal" and value.get("score") is None else None
     return Entry(

@@ -26,9 +26,7 @@ class VisibleColumns:
             how many there are is said in the clip's info as "frames_beyond".
     """
 
-    def __init__(
-        self, path: Path, name: str, size: tuple[int, int], length: int | None, excerpt: bool = False
-    ):
+    def __init__(self, path: Path, name: str, size: tuple[int, int], length: int | None, excerpt: bool = False):
         self.path = path
         self.excerpt = excerpt
         self.name = name
@@ -67,9 +65,7 @@ class VisibleColumns:
         if mask is None:
             return
         if t in self._masks.get(key, {}):
-            raise InputError(
-                f"{where}: this id is there twice in one frame; ids must be unique within a frame"
-            )
+            raise InputError(f"{where}: this id is there twice in one frame; ids must be unique within a frame")
         self._masks.setdefault(key, {})[t] = mask
         self._scores.setdefault(key, {})[t] = score
         self._categories.setdefault(key, category)

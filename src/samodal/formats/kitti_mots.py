@@ -81,7 +81,5 @@ def _lines(path: Path) -> list[str]:
 
 def _category(kind: int, where: str) -> str:
     if kind not in CATEGORIES:
-        raise InputError(
-            f"{where}: unknown class {kind}, expected 1 (car), 2 (pedestrian) or 10 (ignore region)"
-        )
+        raise InputError(f"{where}: unknown class {kind}, expected 1 (car), 2 (pedestrian) or 10 (ignore region)")
     return CATEGORIES[kind]

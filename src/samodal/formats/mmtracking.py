@@ -81,9 +81,7 @@ def read_mmtracking_results(path: Path, name: str, size: tuple[int, int], length
     except InputError:
         raise
     except (ValueError, TypeError, IndexError):
-        raise InputError(
-            f"{path}: 'track_bboxes' and 'track_masks' do not match; was the file cut?"
-        ) from None
+        raise InputError(f"{path}: 'track_bboxes' and 'track_masks' do not match; was the file cut?") from None
     return columns.clip()
 
 

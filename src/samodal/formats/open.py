@@ -43,9 +43,7 @@ def open_visible(
     return _open_json(path, clip_name, size, length, video_id)
 
 
-def _open_json(
-    path: Path, name: str, size: tuple[int, int], length: int | None, video_id: int | None
-) -> Clip:
+def _open_json(path: Path, name: str, size: tuple[int, int], length: int | None, video_id: int | None) -> Clip:
     content = read_json(path)
     if youtube_vis.is_results(content):
         return youtube_vis.read_results(path, name, size, length, video_id)
@@ -58,15 +56,11 @@ def _open_json(
     if youtube_vis.is_youtube_vis(content):
         clips = youtube_vis.read_clips(path)
         if name not in clips and len(clips) != 1:
-            raise InputError(
-                f"{path}: holds {len(clips)} videos ({', '.join(list(clips)[:4])}) but no {name!r}"
-            )
+            raise InputError(f"{path}: holds {len(clips)} videos ({', '.join(list(clips)[:4])}) but no {name!r}")
         clip = clips[name] if name in clips else next(iter(clips.values()))
         return _fitting(clip, path, name, size, length)
     if _per_image(content):
-        raise InputError(
-            f"{path}: masks of single images have no identity through a video; known are {KNOWN}"
-        )
+        raise InputError(f"{path}: masks of single images have no identity through a video; known are {KNOWN}")
     raise InputError(f"{path}: unknown form; known are {KNOWN}")
 
 

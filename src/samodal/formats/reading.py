@@ -52,9 +52,7 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError, UnicodeEncodeError):
-        raise InputError(
-            f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}"
-        ) from None
+        raise InputError(f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}") from None
 
 
 def _by(size: Any) -> str:

@@ -56,9 +56,7 @@ def join(masks: Sequence[Rle | None], size: tuple[int, int]) -> Rle:
         return masks[0]
     height, width = size
     if height * width * len(masks) > _LARGEST:
-        raise InputError(
-            f"{len(masks)} frames of {height}x{width} are too many to evaluate as one video; cut it"
-        )
+        raise InputError(f"{len(masks)} frames of {height}x{width} are too many to evaluate as one video; cut it")
     runs = [0]
     for mask in masks:
         own = run_lengths(mask.counts).tolist() if mask else [height * width]

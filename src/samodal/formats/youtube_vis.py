@@ -43,9 +43,7 @@ def category_name(number: int) -> str:
     return CATEGORIES.get(number, f"class {number}")
 
 
-def read_results(
-    path: Path, name: str, size: tuple[int, int], length: int | None, video_id: int | None = None
-) -> Clip:
+def read_results(path: Path, name: str, size: tuple[int, int], length: int | None, video_id: int | None = None) -> Clip:
     """The tracks of one video in a results file; a track's id is its index in the whole list.
 
     Args:
@@ -83,8 +81,7 @@ def check_length(masks: list, length: int | None, where: str) -> None:
     """Refuse a column of another number of frames."""
     if length is not None and len(masks) != length:
         raise InputError(
-            f"{where}: {len(masks)} masks but the video has {length} frames; "
-            "were the results made on another video?"
+            f"{where}: {len(masks)} masks but the video has {length} frames; were the results made on another video?"
         )
 
 

@@ -45,17 +45,13 @@ def read_video_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
     if is_results(content):
         return [_entry(result, videos, masks, f"{path}: result {i}", i) for i, result in enumerate(content)]
     if not is_youtube_vis(content):
-        raise InputError(
-            f"{path}: expected a list of results with video_id and segmentations, or a tracks.json"
-        )
+        raise InputError(f"{path}: expected a list of results with video_id and segmentations, or a tracks.json")
     by_name = {name: key for key, name in truth.clips.items()}
     known = {}
     for video in content["videos"]:
         name = video_name(video)
         if name not in by_name:
-            raise InputError(
-                f"{path}: video {name!r} is not in the truth, which has {', '.join(by_name)[:80]}"
-            )
+            raise InputError(f"{path}: video {name!r} is not in the truth, which has {', '.join(by_name)[:80]}")
         known[video["id"]] = videos[by_name[name]]
     return [
         _entry(annotation, known, masks, f"{path}: annotation {annotation.get('id')}")
@@ -66,9 +62,7 @@ def read_video_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
 def _entry(value: dict, videos: dict, masks: str, where: str, index: int | None = None) -> Entry:
     key = field(value, "video_id", where)
     if key not in videos:
-        raise InputError(
-            f"{where}: video_id {key} is not in the truth; were the results made on other videos?"
-        )
+        raise InputError(f"{where}: video_id {key} is not in the truth; were the results made on other videos?")
     video = videos[key]
     both = "visible_segmentations" in value
     visible = read_column(value, "visible_segmentations", video, where) if both else None

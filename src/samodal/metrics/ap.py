@@ -108,8 +108,7 @@ class Problem:
     def coded_truth(self) -> list[dict]:
         """Truth in the engine's form; `occlusion` is that of the whole entry."""
         return [
-            self._coded(entry, n)
-            | {"iscrowd": int(entry.crowd), "occlusion": self.profile.occlusion(entry.occlusion)}
+            self._coded(entry, n) | {"iscrowd": int(entry.crowd), "occlusion": self.profile.occlusion(entry.occlusion)}
             for n, entry in enumerate(self.truth.entries, start=_FIRST)
         ]
 
@@ -117,8 +116,7 @@ class Problem:
     def coded_results(self) -> list[dict]:
         """Results in the engine's form."""
         return [
-            self._coded(entry, n) | {"score": float(entry.score)}
-            for n, entry in enumerate(self.results, start=_FIRST)
+            self._coded(entry, n) | {"score": float(entry.score)} for n, entry in enumerate(self.results, start=_FIRST)
         ]
 
     def ious(self) -> dict[int, np.ndarray]:

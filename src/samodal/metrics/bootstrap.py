@@ -49,8 +49,7 @@ class Matches:
         if not total:
             return float("nan")
         areas = [
-            _area(weights[clips].astype(float), hits, total)
-            for clips, hits in zip(self.clips, self.hits, strict=True)
+            _area(weights[clips].astype(float), hits, total) for clips, hits in zip(self.clips, self.hits, strict=True)
         ]
         return float(np.mean(areas))
 

@@ -50,9 +50,7 @@ class Rules:
             "level": ("auto", "image", "video"),
         }.items():
             if getattr(self, name) not in known:
-                raise InputError(
-                    f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(known)}"
-                )
+                raise InputError(f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,9 +199,7 @@ def _samples(problem: Problem, regions: Regions, profile: Profile, rules: Rules)
     truth = problem.truth
     clips = sorted({str(truth.clips.get(group, group)) for group in truth.sizes})
     if len(clips) < 2:
-        raise InputError(
-            f"a bootstrap over clips needs at least 2 clips, there is {len(clips)}; leave it out"
-        )
+        raise InputError(f"a bootstrap over clips needs at least 2 clips, there is {len(clips)}; leave it out")
     weights = bootstrap.draws(clips, rules.resamples, rules.seed)
     samples = {}
     for name in profile.intervals:

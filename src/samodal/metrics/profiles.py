@@ -120,9 +120,7 @@ def _official() -> Profile:
     numbers = _common((*_AREAS, *occlusions))
     numbers |= {f"AR_{name}": Number("recall", name) for name in _AREAS}
     numbers |= {f"AR50_{name}": Number("recall", name, 0.5) for name in occlusions}
-    return Profile(
-        "official", bins, numbers, True, ("miou", "miou_micro"), True, ("AP", "AP50", "AP50_heavy", "miou")
-    )
+    return Profile("official", bins, numbers, True, ("miou", "miou_micro"), True, ("AP", "AP50", "AP50_heavy", "miou"))
 
 
 def _strict() -> Profile:
@@ -142,9 +140,7 @@ def _strict() -> Profile:
     regions = ("miou", "miou_micro", "miou_hidden", "miou_hidden_micro")
     regions += ("miou_fully_hidden", "miou_fully_hidden_after_seen")
     intervals = ("AP", "AP50", "AP50_heavy", "AP50_extreme", "AP50_hidden")
-    return Profile(
-        "strict", bins, numbers, False, regions, False, (*intervals, "miou", "miou_hidden", *regions[-2:])
-    )
+    return Profile("strict", bins, numbers, False, regions, False, (*intervals, "miou", "miou_hidden", *regions[-2:]))
 
 
 def _common(names: tuple[str, ...]) -> dict[str, Number]:

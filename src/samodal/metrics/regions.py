@@ -182,6 +182,4 @@ def _assigned(
 
     rows = [joined(truth.entries[i]) for i in indices]
     ious = np.asarray(coco.iou(rows, [joined(r) for r in results], [0] * len(results)))
-    return {
-        indices[i]: results[j] for i, j in zip(*linear_sum_assignment(-ious), strict=True) if ious[i, j] > 0
-    }
+    return {indices[i]: results[j] for i, j in zip(*linear_sum_assignment(-ious), strict=True) if ious[i, j] > 0}

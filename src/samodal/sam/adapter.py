@@ -20,9 +20,7 @@ class Adapter(nn.Module):
         order: "patches" or "released", see `AmodalSamConfig.adapter_order`.
     """
 
-    def __init__(
-        self, hidden: int, layers: int, patch: int, reduction: int, rate: float, order: str = "patches"
-    ):
+    def __init__(self, hidden: int, layers: int, patch: int, reduction: int, rate: float, order: str = "patches"):
         super().__init__()
         width = hidden // reduction
         self.rate = rate

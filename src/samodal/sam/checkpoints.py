@@ -46,9 +46,7 @@ def load(path_or_name: str | Path, size: tuple[int, int] | None = None) -> Amoda
     return _build(config, state, str(path_or_name))
 
 
-def save(
-    model: AmodalSam, path: str | Path, only: str | None = None, half: bool = False, base: str | None = None
-):
+def save(model: AmodalSam, path: str | Path, only: str | None = None, half: bool = False, base: str | None = None):
     """Write a model, or what tuning changed of it, as safetensors with its config in the file's metadata.
 
     Args:
@@ -65,16 +63,12 @@ def save(
 
     state = merged_state(model)
     if Path(path).suffix != ".safetensors":
-        raise InputError(
-            f"{path}: weights are written as .safetensors, which can hold no code; choose that ending"
-        )
+        raise InputError(f"{path}: weights are written as .safetensors, which can hold no code; choose that ending")
     facts = {"config": model.config.to_dict()}
     if only == "delta":
         base = base or model.source
         if base is None:
-            raise InputError(
-                "a delta needs a base: save the whole model, or say which checkpoint it starts from"
-            )
+            raise InputError("a delta needs a base: save the whole model, or say which checkpoint it starts from")
         facts |= {"base": base, "base_checksum": _checksum(state)}
         state = {name: value for name, value in state.items() if name.startswith(DELTA)}
     elif only is not None:
@@ -164,9 +158,7 @@ def _read_pth(path: Path) -> tuple[AmodalSamConfig, dict[str, torch.Tensor]]:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise InputError(
-            f"{path}: expected a state_dict (parameter names to tensors), found {type(state).__name__}"
-        )
+        raise InputError(f"{path}: expected a state_dict (parameter names to tensors), found {type(state).__name__}")
     state = _our_names(state)
     return names.config_from_shapes(state, str(path)), state
 
@@ -175,9 +167,7 @@ def _read_folder(path: Path) -> tuple[AmodalSamConfig, dict[str, torch.Tensor]]:
     for name, read in (("model.safetensors", _read_safetensors), ("pytorch_model.bin", _read_pth)):
         if (path / name).is_file():
             return read(path / name)
-    raise InputError(
-        f"{path}: expected model.safetensors as transformers saves a SamModel, found no such file"
-    )
+    raise InputError(f"{path}: expected model.safetensors as transformers saves a SamModel, found no such file")
 
 
 def _download(name: str) -> Path:
@@ -187,9 +177,7 @@ def _download(name: str) -> Path:
         return Path(snapshot_download(name, allow_patterns=["config.json", "model.safetensors"]))
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(
-            f"{name}: no such file, and the Hugging Face hub did not give it ({reason})"
-        ) from None
+        raise InputError(f"{name}: no such file, and the Hugging Face hub did not give it ({reason})") from None
 
 
 def _our_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -64,9 +64,7 @@ class AmodalSamConfig:
         for name in ("size", "mean", "std", "global_layers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if any(side % self.patch for side in self.size):
-            raise InputError(
-                f"model input of {self.size[0]}x{self.size[1]} is no multiple of the patch, {self.patch}"
-            )
+            raise InputError(f"model input of {self.size[0]}x{self.size[1]} is no multiple of the patch, {self.patch}")
         if self.pad not in ("full", "patch"):
             raise InputError(f'pad is "full" or "patch", got {self.pad!r}')
 
@@ -91,9 +89,7 @@ class AmodalSamConfig:
         """The inverse of `to_dict`; raises InputError for a field that is not known."""
         unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
         if unknown:
-            raise InputError(
-                f"amodal SAM config with unknown {', '.join(unknown)}: written by a newer version?"
-            )
+            raise InputError(f"amodal SAM config with unknown {', '.join(unknown)}: written by a newer version?")
         return cls(**values)
 
     @classmethod

@@ -31,9 +31,7 @@ class GridAttention(SamVisionSdpaAttention):
         A smaller grid uses the middle of the table, where its distances are; transformers would stretch it.
         """
         centre = rel_pos.shape[0] // 2
-        distance = torch.arange(q_size, device=rel_pos.device)[:, None] - torch.arange(
-            k_size, device=rel_pos.device
-        )
+        distance = torch.arange(q_size, device=rel_pos.device)[:, None] - torch.arange(k_size, device=rel_pos.device)
         return rel_pos[distance + centre]
 
 

@@ -30,8 +30,6 @@ def merged_state(model: nn.Module) -> dict[str, torch.Tensor]:
         if hasattr(module, "get_delta_weight")
     }
     state = {
-        name.replace(".base_layer.", "."): value
-        for name, value in model.state_dict().items()
-        if ".lora_" not in name
+        name.replace(".base_layer.", "."): value for name, value in model.state_dict().items() if ".lora_" not in name
     }
     return state | {name: state[name] + update for name, update in updates.items()}

@@ -21,9 +21,7 @@ class SamSegmenter:
         remember: embeddings of this many frames are kept, for running several methods over the same frames.
     """
 
-    def __init__(
-        self, model: AmodalSam, device: str | torch.device = "cpu", chunk: int = 32, remember: int = 0
-    ):
+    def __init__(self, model: AmodalSam, device: str | torch.device = "cpu", chunk: int = 32, remember: int = 0):
         self.model = model.to(device).eval()
         self.device = torch.device(device)
         self.chunk = chunk
@@ -71,9 +69,7 @@ class SamSegmenter:
         groups: dict[tuple, list[int]] = {}
         for i, prompt in enumerate(prompts):
             groups.setdefault(prompt.shape, []).append(i)
-        return [
-            g[start : start + self.chunk] for g in groups.values() for start in range(0, len(g), self.chunk)
-        ]
+        return [g[start : start + self.chunk] for g in groups.values() for start in range(0, len(g), self.chunk)]
 
     def _inputs(self, prompts: Sequence[Prompt], frame_size: tuple[int, int]) -> dict[str, torch.Tensor]:
         """What `AmodalSam.decode` takes, of prompts of one shape."""
@@ -87,7 +83,5 @@ class SamSegmenter:
             boxes = self.transform.boxes(np.stack([p.box for p in prompts]), frame_size)
             inputs["boxes"] = torch.from_numpy(boxes).to(self.device)
         if mask:
-            inputs["masks"] = self.transform.masks_to_prompt(np.stack([p.mask for p in prompts])).to(
-                self.device
-            )
+            inputs["masks"] = self.transform.masks_to_prompt(np.stack([p.mask for p in prompts])).to(self.device)
         return inputs

@@ -110,9 +110,7 @@ class FrameTransform:
         inside.
         """
         height, width = self.resized(frame_size)
-        large = F.interpolate(
-            logits[:, None], self.input_size(frame_size), mode="bilinear", align_corners=False
-        )
+        large = F.interpolate(logits[:, None], self.input_size(frame_size), mode="bilinear", align_corners=False)
         large = large[..., :height, :width]
         return F.interpolate(large, tuple(frame_size), mode="bilinear", align_corners=False)[:, 0]
 

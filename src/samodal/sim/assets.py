@@ -38,10 +38,7 @@ class Body:
 
 def _c(length, width, height, belt, nose, deck, bonnet, boot, rake, tail, **more):
     keys = ("length", "width", "height", "belt", "nose", "deck", "bonnet", "boot", "rake", "tail")
-    return (
-        dict(zip(keys, (length, width, height, belt, nose, deck, bonnet, boot, rake, tail), strict=True))
-        | more
-    )
+    return dict(zip(keys, (length, width, height, belt, nose, deck, bonnet, boot, rake, tail), strict=True)) | more
 
 
 _CARS = {
@@ -67,9 +64,7 @@ _CARS = {
 _TRUCKS = {
     "train": {
         "box-truck": dict(length=7.5, width=2.4, height=3.3, cab=1.7, kind="box", axles=2),
-        "long-box-truck": dict(
-            length=9.6, width=2.5, height=3.6, cab=2.0, kind="box", cab_height=2.8, axles=3
-        ),
+        "long-box-truck": dict(length=9.6, width=2.5, height=3.6, cab=2.0, kind="box", cab_height=2.8, axles=3),
         "tipper": dict(length=7.6, width=2.45, height=2.6, cab=1.8, kind="tipper", axles=3),
         "tanker": dict(length=8.6, width=2.45, height=3.0, cab=1.9, kind="tank", cab_height=2.7, axles=3),
         "flatbed": dict(length=7.2, width=2.4, height=2.4, cab=1.75, kind="flat", axles=2),
@@ -78,15 +73,9 @@ _TRUCKS = {
         ),
     },
     "test": {
-        "removal-truck": dict(
-            length=8.4, width=2.5, height=3.8, cab=1.5, kind="box", cab_height=2.5, axles=2
-        ),
-        "big-tipper": dict(
-            length=8.8, width=2.5, height=2.9, cab=2.1, kind="tipper", cab_height=2.9, axles=4
-        ),
-        "milk-tanker": dict(
-            length=7.4, width=2.35, height=2.7, cab=1.65, kind="tank", cab_height=2.45, axles=2
-        ),
+        "removal-truck": dict(length=8.4, width=2.5, height=3.8, cab=1.5, kind="box", cab_height=2.5, axles=2),
+        "big-tipper": dict(length=8.8, width=2.5, height=2.9, cab=2.1, kind="tipper", cab_height=2.9, axles=4),
+        "milk-tanker": dict(length=7.4, width=2.35, height=2.7, cab=1.65, kind="tank", cab_height=2.45, axles=2),
         "builder-flatbed": dict(
             length=6.2, width=2.2, height=2.2, cab=2.0, kind="flat", cab_height=2.35, wheel=0.42, axles=2
         ),
@@ -280,9 +269,7 @@ def rider_on(person: str, mount: Body) -> Body:
     spec = next(table[person] for table in _RIDERS.values() if person in table)
     seat = dict(mount.seat)
     build = partial(people.rider, **spec, **seat)
-    return Body(
-        f"{person} on {mount.name}", "rider", build, PHASES if seat["pedals"] else 1, mount.length, 0.7
-    )
+    return Body(f"{person} on {mount.name}", "rider", build, PHASES if seat["pedals"] else 1, mount.length, 0.7)
 
 
 def asset_names(pool: str) -> frozenset[str]:

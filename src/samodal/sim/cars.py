@@ -129,21 +129,15 @@ def add_wheel(b: Builder, side: int, half: float, y: float, radius: float, width
         "rim",
         10,
     )
-    b.tube(
-        (side * half, y, radius), (side * (half + 0.05), y, radius), radius * 0.15, radius * 0.12, "dark", 6
-    )
+    b.tube((side * half, y, radius), (side * (half + 0.05), y, radius), radius * 0.15, radius * 0.12, "dark", 6)
 
 
 def _car_trim(b, front, rear, half, nose, deck, clear, screen, back, belt, doors):
     for side in (-1, 1):
-        b.box(
-            (side * half * 0.68, front - 0.1, nose * 0.78), (half * 0.36, 0.2, 0.13), "lamp", top=(0.9, 0.7)
-        )
+        b.box((side * half * 0.68, front - 0.1, nose * 0.78), (half * 0.36, 0.2, 0.13), "lamp", top=(0.9, 0.7))
         b.box((side * half * 0.72, rear + 0.05, deck * 0.82), (half * 0.32, 0.12, 0.16), "tail")
         b.box((side * half * 1.08, screen - 0.25, belt + 0.07), (0.2, 0.1, 0.13), "paint")
-        edges = (
-            [screen - 0.15, (screen + back) / 2, back + 0.15] if doors == 4 else [screen - 0.15, back + 0.35]
-        )
+        edges = [screen - 0.15, (screen + back) / 2, back + 0.15] if doors == 4 else [screen - 0.15, back + 0.35]
         for y in edges:
             points = [
                 (side * half * 0.962, y + d, z)

@@ -80,9 +80,7 @@ class _Layout(Plan):
             ego = self.ego_at(at)
             if self.street.near_junction(ego + ahead, 3):
                 continue
-            what = rng.choice(
-                ("vehicle", "vehicle", "wall", "wall", "shelter", "column", "cabinet", "cabinet")
-            )
+            what = rng.choice(("vehicle", "vehicle", "wall", "wall", "shelter", "column", "cabinet", "cabinet"))
             across = side * (kerb - 1.15 if what == "vehicle" else kerb + 0.3 + 0.2 * self.kind.pavement)
             s = ego + ahead * (across - self.ego_u) / (u - self.ego_u)
             if self._occluder(what, s, across, side):
@@ -96,9 +94,7 @@ class _Layout(Plan):
             if not self.kind.parking[0 if side > 0 else 1]:
                 what, u = "wall", u + side * 1.8
             else:
-                high = [b for b in bodies(self.pool)["car"] if "van" in b.name] + list(
-                    bodies(self.pool)["truck"]
-                )
+                high = [b for b in bodies(self.pool)["car"] if "van" in b.name] + list(bodies(self.pool)["truck"])
                 return self._park(rng.choice(high), s, u, side)
         if self.street.near_junction(s, 3.0):
             return False
@@ -152,9 +148,9 @@ class _Layout(Plan):
         for zebra in (-7.1, 7.1):
             for _ in range(rng.choice((0, 1, 1, 2))):
                 direction, speed = rng.choice((-1, 1)), rng.uniform(0.9, 1.6)
-                u = direction * speed * (
-                    times - self.duration * rng.uniform(0.0, 1.0)
-                ) + self.ego_u * rng.uniform(-1, 1)
+                u = direction * speed * (times - self.duration * rng.uniform(0.0, 1.0)) + self.ego_u * rng.uniform(
+                    -1, 1
+                )
                 track = self.along(self.junction + zebra + rng.uniform(-0.8, 0.8) + 0 * u, u)
                 track[:, 2] -= direction * math.pi / 2
                 self.add(self.body("person"), track, speed * times)
@@ -196,9 +192,7 @@ class _Layout(Plan):
                 body = self.pick(_TRAFFIC)
                 place += body.length / 2
                 sway = 0.1 * np.sin(0.6 * times + rng.uniform(0, 6)) * (not waiting)
-                self.drive(
-                    body, place - speed * times, self.lane_u(lane, oncoming=True) + sway, oncoming=True
-                )
+                self.drive(body, place - speed * times, self.lane_u(lane, oncoming=True) + sway, oncoming=True)
                 place += body.length / 2 + (rng.uniform(1.2, 3.0) if waiting else rng.uniform(6.0, 22.0))
 
     def _parked(self) -> None:
@@ -211,9 +205,7 @@ class _Layout(Plan):
                 body = self.pick(_PARKED)
                 s += body.length / 2
                 if rng.random() < 0.72:
-                    u = side * (
-                        self.kind.kerb(side) - max(1.05, body.width / 2 + 0.1) + rng.uniform(-0.06, 0.06)
-                    )
+                    u = side * (self.kind.kerb(side) - max(1.05, body.width / 2 + 0.1) + rng.uniform(-0.06, 0.06))
                     left -= self._park(body, s, u, side)
                 s += body.length / 2 + rng.uniform(0.7, 2.5)
 

@@ -70,9 +70,7 @@ class Builder:
         keep = length > 1e-9
         materials = np.repeat([index[part[5]] for part in self._parts], counts)
         corners = np.round(corners[rows, order][keep] / _STEP) * _STEP
-        return Mesh(
-            corners, normals[rows, order][keep], np.round(uv[rows, order][keep], 5), materials[keep], names
-        )
+        return Mesh(corners, normals[rows, order][keep], np.round(uv[rows, order][keep], 5), materials[keep], names)
 
     def join(self, other: "Builder", offset, heading: float = 0.0) -> None:
         """Add everything of another builder, turned by `heading` (radians, to the left) and moved by `offset`."""
@@ -114,9 +112,7 @@ class Builder:
         strip = _split([(i, j, count + j, count + i) for i, j in enumerate(following)])
         self.add(points[sides + strip], material, centre=(x, *middle[:2]))
 
-    def tube(
-        self, a, b, radius_a: float, radius_b: float, material: str, sides: int = 7, caps: bool = True
-    ) -> None:
+    def tube(self, a, b, radius_a: float, radius_b: float, material: str, sides: int = 7, caps: bool = True) -> None:
         """A round bar from a to b that may taper."""
         a, b = np.asarray(a, float), np.asarray(b, float)
         axis = (b - a) / max(np.linalg.norm(b - a), 1e-9)

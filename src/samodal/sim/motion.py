@@ -79,9 +79,7 @@ def point_tracks(stage: Stage, truth: Sequence[Sequence[SimInstance]]) -> PointT
         anchors += [t] * POINTS
     if not chosen:
         none = np.zeros(0, np.int32)
-        return PointTracks(
-            np.zeros((0, len(truth), 2), np.float32), np.zeros((0, len(truth)), bool), none, none
-        )
+        return PointTracks(np.zeros((0, len(truth), 2), np.float32), np.zeros((0, len(truth)), bool), none, none)
     chosen, weights, ids = np.concatenate(chosen), np.concatenate(weights), np.array(ids, np.int32)
     columns = [_follow(stage, t, maps[t], owners, chosen, weights) for t in range(len(truth))]
     return PointTracks(

@@ -97,9 +97,7 @@ def _torso(b, h, girth, hip, shoulder, lean):
     )
     for side in (-1, 1):
         b.ball((side * 0.105 * h * girth, lean, shoulder - 0.02 * h), (0.042 * h * girth,) * 3, "shirt", 6, 4)
-    b.tube(
-        (0, lean, shoulder - 0.02 * h), (0, lean * 1.06, shoulder + 0.05 * h), 0.032 * h, 0.03 * h, "skin", 6
-    )
+    b.tube((0, lean, shoulder - 0.02 * h), (0, lean * 1.06, shoulder + 0.05 * h), 0.032 * h, 0.03 * h, "skin", 6)
 
 
 def _arm(b, h, girth, side, angle, shoulder):
@@ -133,9 +131,7 @@ def _head(b, h, y, neck, cover, long_hair=False):
         b.box((0, y - 0.05 * h, top - 0.05 * h), (0.09 * h, 0.03 * h, 0.13 * h), "hair")
 
 
-def rider(
-    phase: int, *, height, girth=1.0, seat, saddle, grip, foot, pedals: bool, lean=0.25, backpack=False
-) -> Mesh:
+def rider(phase: int, *, height, girth=1.0, seat, saddle, grip, foot, pedals: bool, lean=0.25, backpack=False) -> Mesh:
     """One pose of a person on a two-wheeler, in the coordinates of the two-wheeler.
 
     Args:

@@ -48,9 +48,7 @@ class Plan:
         rng = self.rng
         if self.mode in ("stop", "stand", "start"):
             self.speed = {"stop": rng.uniform(5, 8), "stand": 0.0, "start": rng.uniform(4, 7)}[self.mode]
-            travel = {"stop": self.speed * min(self.duration, 6.0) * 0.42, "stand": 0.0, "start": 0.0}[
-                self.mode
-            ]
+            travel = {"stop": self.speed * min(self.duration, 6.0) * 0.42, "stand": 0.0, "start": 0.0}[self.mode]
             return travel + rng.uniform(11.5, 14.0)
         self.speed = rng.uniform(6, 11) if self.mode == "cruise" else rng.uniform(2, 5)
         return rng.uniform(35, 90) if rng.random() < 0.4 else None
@@ -85,9 +83,7 @@ class Plan:
         """A body of a class."""
         return self.rng.choice(bodies(self.pool)[category])
 
-    def add(
-        self, body: Body, track: np.ndarray, distance: np.ndarray, ridden: bool = True, ground=0.0
-    ) -> None:
+    def add(self, body: Body, track: np.ndarray, distance: np.ndarray, ridden: bool = True, ground=0.0) -> None:
         """Add an instance, and its rider where it has one.
 
         Args:
@@ -109,9 +105,7 @@ class Plan:
         start = self.rng.random()
         phases = np.floor((np.asarray(distance) / cycle + start) * PHASES).astype(int) % body.phases
         self.names |= {asset} | set(body.name.split(" on "))
-        self.actors.append(
-            Actor(len(self.actors) + 1, body, palette, round(scale, 3), np.round(track, 4), phases)
-        )
+        self.actors.append(Actor(len(self.actors) + 1, body, palette, round(scale, 3), np.round(track, 4), phases))
 
     def along(self, s, u, oncoming: bool = False) -> np.ndarray:
         """(T, 3) track of places (s, u) per frame on the curved street."""

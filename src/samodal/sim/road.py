@@ -24,9 +24,7 @@ class Curve:
     @classmethod
     def bend(cls, pieces: list[tuple[float, float]]) -> "Curve":
         """Pieces of (length in metres, curvature in 1/metres), the first beginning 60 m behind s = 0."""
-        turns = np.concatenate(
-            [np.full(round(length / _STEP), curvature * _STEP) for length, curvature in pieces]
-        )
+        turns = np.concatenate([np.full(round(length / _STEP), curvature * _STEP) for length, curvature in pieces])
         heading = np.concatenate([[0.0], np.cumsum(turns)])
         heading -= heading[round(_BEHIND / _STEP)]
         step = np.stack([-np.sin(heading), np.cos(heading)], 1) * _STEP

@@ -122,9 +122,7 @@ class Screen:
         self._engine.renderFrame()
         view.setActive(False)
         window.setActive(False)
-        return np.frombuffer(memoryview(copy.getRamImage()), np.uint8).reshape(
-            copy.getYSize(), copy.getXSize(), 4
-        )
+        return np.frombuffer(memoryview(copy.getRamImage()), np.uint8).reshape(copy.getYSize(), copy.getXSize(), 4)
 
     def image(self) -> Image.Image:
         """The clear image, averaged down to (H, W) RGB."""

@@ -163,8 +163,7 @@ class Street:
 
         def quad(u0, u1, v0, v1, z, colour, texture=None, tile=5.0):
             points = [
-                (*(np.array([x, y]) + u * right + v * ahead), z)
-                for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))
+                (*(np.array([x, y]) + u * right + v * ahead), z) for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))
             ]
             uv = [(u / tile, v / tile) for u, v in ((u0, v0), (u1, v0), (u1, v1), (u0, v1))]
             self.part(s, texture and self.textures[texture]).panel(points, colour, (0, 0, 1), uv)
@@ -191,9 +190,7 @@ class Street:
             while s < AHEAD:
                 width = self.rng.uniform(7.0, 17.0)
                 front = self.kind.kerb(side) + self.kind.pavement + self.kind.setback
-                blocked = (
-                    self.junction is not None and s < self.junction + 8.5 and s + width > self.junction - 8.5
-                )
+                blocked = self.junction is not None and s < self.junction + 8.5 and s + width > self.junction - 8.5
                 if blocked:
                     if s < self.junction - 8.5 - 5.0:
                         self._house(side, s, self.junction - 8.5 - s, front)

@@ -106,12 +106,7 @@ def _facade(rng):
         for column in range(2):
             y, x = row * 128 + (128 - height) // 2, column * 128 + (128 - width) // 2
             image[y - 5 : y + height + 5, x - 5 : x + width + 5] = frame
-            glass = (
-                44
-                + 46 * np.linspace(1, 0, height)[:, None, None]
-                + np.array([0.0, 8, 18])
-                + 26 * rng.random()
-            )
+            glass = 44 + 46 * np.linspace(1, 0, height)[:, None, None] + np.array([0.0, 8, 18]) + 26 * rng.random()
             image[y : y + height, x : x + width] = glass
             if rng.random() < 0.5:
                 depth = int(height * (0.2 + 0.5 * rng.random()))

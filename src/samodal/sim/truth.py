@@ -90,9 +90,7 @@ def _bounds(body: Body, phase: int) -> np.ndarray:
     """(8, 3): the corners of the smallest upright box around a body."""
     corners = pose(body, phase).corners.reshape(-1, 3)
     low, high = corners.min(0), corners.max(0)
-    return np.array(
-        [[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
-    )
+    return np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
 
 
 def _apart(boxes: dict[int, tuple[float, float, float, float]]) -> list[list[int]]:
@@ -100,10 +98,7 @@ def _apart(boxes: dict[int, tuple[float, float, float, float]]) -> list[list[int
     groups: list[list[int]] = []
     for key, box in boxes.items():
         for group in groups:
-            if all(
-                box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1]
-                for o in map(boxes.get, group)
-            ):
+            if all(box[2] < o[0] or o[2] < box[0] or box[3] < o[1] or o[3] < box[1] for o in map(boxes.get, group)):
                 group.append(key)
                 break
         else:

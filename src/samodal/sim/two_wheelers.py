@@ -50,9 +50,7 @@ def motorcycle(*, length, seat, wheel=0.31, bulk=1.0, fairing=False, box=False, 
     return b.mesh()
 
 
-def bicycle(
-    *, length, seat, wheel=0.34, step=False, basket=False, bags=False, drop=False, cargo=False
-) -> Mesh:
+def bicycle(*, length, seat, wheel=0.34, step=False, basket=False, bags=False, drop=False, cargo=False) -> Mesh:
     """A bicycle: `step` a low frame, `drop` racing handlebars, `cargo` a box in front."""
     b = Builder()
     axle = length / 2 - wheel

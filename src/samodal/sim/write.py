@@ -49,9 +49,7 @@ def write_split(
         InputError: if there is no such split or sequence, Panda3D is not installed, or the disk is full.
     """
     if first >= len(sequences(split)):
-        raise InputError(
-            f"StreetSim's split {split} has {len(sequences(split))} sequences, so none from {first} on"
-        )
+        raise InputError(f"StreetSim's split {split} has {len(sequences(split))} sequences, so none from {first} on")
     names = list(sequences(split)[first : None if count is None else first + count])
     folder, length = Path(root) / split, SPLITS[split].frames
     missing = [name for name in names if not _finished(folder, name, flow, points)]
@@ -63,9 +61,7 @@ def write_split(
             finished += length
             report(finished, length * len(names))
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write: {error.strerror or error}; finished sequences are kept"
-        ) from error
+        raise InputError(f"{folder}: cannot write: {error.strerror or error}; finished sequences are kept") from error
     return names
 
 
@@ -93,9 +89,7 @@ def _marker(folder: Path, name: str) -> Path:
 
 
 def _finished(folder: Path, name: str, flow: bool, points: bool) -> bool:
-    sides = [_flow_file(folder, name, split_of(name).frames - 2)] * flow + [
-        _points_file(folder, name)
-    ] * points
+    sides = [_flow_file(folder, name, split_of(name).frames - 2)] * flow + [_points_file(folder, name)] * points
     return _marker(folder, name).exists() and all(path.exists() for path in sides)
 
 
@@ -107,9 +101,7 @@ def _points_file(folder: Path, name: str) -> Path:
     return folder / "points" / "front" / f"{name}.npz"
 
 
-def write_sequence(
-    folder: Path, name: str, size: tuple[int, int], flow: bool = False, points: bool = False
-) -> None:
+def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = False, points: bool = False) -> None:
     """Render one sequence into the folder of its split.
 
     Writes `images/front/<name>/front_full_%04d_rgb.jpg`, `amodal_instance_seg/front/<name>/…_aminseg.json` and
@@ -146,9 +138,7 @@ def _write_sides(stage, folder: Path, name: str, truth: list, flow: bool, points
     if points:
         tracks = point_tracks(stage, truth)
         packed = io.BytesIO()
-        np.savez_compressed(
-            packed, xy=tracks.xy, visible=tracks.visible, ids=tracks.ids, anchors=tracks.anchors
-        )
+        np.savez_compressed(packed, xy=tracks.xy, visible=tracks.visible, ids=tracks.ids, anchors=tracks.anchors)
         _write_whole(_points_file(folder, name), packed.getvalue())
     for t in range(len(truth) - 1 if flow else 0):
         path = _flow_file(folder, name, t)

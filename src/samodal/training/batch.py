@@ -149,9 +149,7 @@ def draw_batch(
         shown = _shown(content, out)
         pixels, visible, amodal = (x[..., : out[0], : out[1]] for x in (pixels, visible, amodal))
     else:
-        views = (
-            draw_views(content, out, augment, generator) if augment else _plain_views(content, out, generator)
-        )
+        views = draw_views(content, out, augment, generator) if augment else _plain_views(content, out, generator)
         where = grid(views, content, stored, out)
         shown = inside(where, content, stored)
         pixels, visible, amodal = (

@@ -135,9 +135,7 @@ def _load(path: Path, made_from: dict) -> Cache:
         differing = [k for k in made_from if held["made_from"].get(k) != made_from[k]]
         found = {k: held["made_from"].get(k) for k in differing}
         expected = {k: made_from[k] for k in differing}
-        raise InputError(
-            f"{path}: prepared with {found}, expected {expected}; delete it or name another file"
-        )
+        raise InputError(f"{path}: prepared with {found}, expected {expected}; delete it or name another file")
     return Cache(**held["cache"])
 
 
@@ -234,9 +232,7 @@ def _small_frame(image: np.ndarray, transform: FrameTransform) -> np.ndarray:
     return padded
 
 
-def _instance(
-    one: InstanceTruth, t: int, transform: FrameTransform, min_visible: int, centres: bool
-) -> dict | None:
+def _instance(one: InstanceTruth, t: int, transform: FrameTransform, min_visible: int, centres: bool) -> dict | None:
     """One instance with its masks at input size; None where too little of it is visible."""
     from samodal.formats.asd import CATEGORY_IDS
 
@@ -297,12 +293,8 @@ def first_frames(cache: Cache, count: int) -> Cache:
     visible = cache.visible[rows].cpu().clone()
     centre = [centre_point(mask.numpy()) for mask in map(unpack, visible)]
     held = {name: getattr(cache, name)[rows].cpu() for name in ("amodal", "frame", "occlusion", "category")}
-    sizes = {
-        name: getattr(cache, name)[:count].cpu() for name in ("frames", "frame_size", "content", "input_size")
-    }
-    return Cache(
-        visible=visible, centre=torch.from_numpy(np.stack(centre)), counts=cache.counts, **held, **sizes
-    )
+    sizes = {name: getattr(cache, name)[:count].cpu() for name in ("frames", "frame_size", "content", "input_size")}
+    return Cache(visible=visible, centre=torch.from_numpy(np.stack(centre)), counts=cache.counts, **held, **sizes)
 
 
 def _joined(parts: list[dict], data: str) -> Cache:

@@ -60,9 +60,7 @@ def commit() -> str:
         return os.environ["SAMODAL_COMMIT"]
     here = Path(__file__).parent
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10
-        )
+        found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
     return found.stdout.strip() or "unknown"
@@ -108,10 +106,7 @@ def _metrics(settings: dict, metrics: dict[str, dict[str, float | None]]) -> str
     if not metrics:
         return "## Metrics\n\nNot measured."
     names = [k for k in ("train", "val", "test") if k in metrics]
-    rows = [
-        f"| {key} | " + " | ".join(_number(metrics[k][key]) for k in names) + " |"
-        for key in metrics[names[0]]
-    ]
+    rows = [f"| {key} | " + " | ".join(_number(metrics[k][key]) for k in names) + " |" for key in metrics[names[0]]]
     head = f"| | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}\n"
     return (
         "## Metrics\n\nOne centre point each; mean IoU per instance at the model's input size, without the union with "

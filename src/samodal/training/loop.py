@@ -63,9 +63,7 @@ def check_optimised(model: AmodalSam, optimizer: torch.optim.Optimizer, adapters
     """
     names = {id(p): name for name, p in model.named_parameters()}
     trainable = set(model.trainable())
-    optimised = {
-        names.get(id(p), "a foreign tensor") for group in optimizer.param_groups for p in group["params"]
-    }
+    optimised = {names.get(id(p), "a foreign tensor") for group in optimizer.param_groups for p in group["params"]}
     if trainable != optimised:
         raise RuntimeError(
             f"the optimiser does not have what is to be trained; missing: {sorted(trainable - optimised)[:5]}, "
@@ -138,9 +136,7 @@ class Loop:
         self.log_file = out / f"{settings.name}.log.jsonl"
         self.cache = cache.to(accelerator.device)
         self.table = InstanceTable(self.cache, settings.occluded_weight)
-        self.order = Order(
-            cache, settings.frames * accelerator.num_processes, settings.instances, settings.seed
-        )
+        self.order = Order(cache, settings.frames * accelerator.num_processes, settings.instances, settings.seed)
         self.total_steps = settings.steps or math.ceil(settings.epochs * self.order.steps_per_epoch)
         self.objective = Objective(settings.loss, settings.iou_weight, settings.loss_size)
         self.augment = AugmentSettings() if settings.augment else None
@@ -280,9 +276,7 @@ class Loop:
         if self.accelerator.is_main_process:
             with open(self.log_file, "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
-        self.report(
-            "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items())
-        )
+        self.report("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()))
 
     def _validate_if_due(self, done: float) -> None:
         """In the second half at even steps, the last one at the end; the best model so far is kept."""

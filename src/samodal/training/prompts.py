@@ -52,9 +52,7 @@ def draw_prompts(visible: torch.Tensor, plan: StepPlan, generator: torch.Generat
     return prompts
 
 
-def _points(
-    visible: torch.Tensor, plan: StepPlan, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _points(visible: torch.Tensor, plan: StepPlan, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
     count = plan.points
     first = {"random": lambda: visible, "centre": lambda: deepest(visible), "eroded": lambda: eroded(visible)}
     xy = pick(first[plan.kind.first](), 1, generator)

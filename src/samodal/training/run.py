@@ -92,9 +92,7 @@ def measured(
     if not settings.val and not settings.test:
         return {}
     predict = Predict(AmodalSam.from_checkpoint(checkpoint).to(device))
-    parts = {
-        k: first_frames(c, TRAIN_FRAMES) if k == "train" else c for k, c in caches.items() if c is not None
-    }
+    parts = {k: first_frames(c, TRAIN_FRAMES) if k == "train" else c for k, c in caches.items() if c is not None}
     return {k: validate(predict, c, device, frames=_frames_at_once(settings)) for k, c in parts.items()}
 
 
@@ -112,9 +110,7 @@ def check_settings(settings: TrainSettings) -> None:
         raise InputError("no data; give --data streetsim:ROOT/train or asd:ROOT/train")
     lengths = {k: getattr(settings, k) for k in ("minutes", "steps", "epochs") if getattr(settings, k)}
     if len(lengths) != 1:
-        raise InputError(
-            f"give exactly one of minutes, steps and epochs as the length, got {lengths or 'none'}"
-        )
+        raise InputError(f"give exactly one of minutes, steps and epochs as the length, got {lengths or 'none'}")
     if settings.schedule == "released" and settings.minutes:
         raise InputError("the released schedule counts steps; give steps or epochs instead of minutes")
     if settings.device == "cuda" and not torch.cuda.is_available():

@@ -21,9 +21,7 @@ OCCLUSION_BINS = {
 
 
 @torch.no_grad()
-def validate(
-    predict: Predict, cache: Cache, device: torch.device, frames: int = 16
-) -> dict[str, float | None]:
+def validate(predict: Predict, cache: Cache, device: torch.device, frames: int = 16) -> dict[str, float | None]:
     """Predict every instance of a validation set once.
 
     Args:
@@ -51,14 +49,10 @@ def _batches(cache: Cache, frames: int) -> list[np.ndarray]:
     return [run[i : i + frames] for run in runs for i in range(0, len(run), frames)]
 
 
-def _frames(
-    predict: Predict, cache: Cache, frames: np.ndarray, device: torch.device
-) -> dict[str, np.ndarray]:
+def _frames(predict: Predict, cache: Cache, frames: np.ndarray, device: torch.device) -> dict[str, np.ndarray]:
     """IoUs of all instances of some frames."""
     of_instance = cache.frame.cpu().numpy()
-    rows = slice(
-        int(np.searchsorted(of_instance, frames[0])), int(np.searchsorted(of_instance, frames[-1], "right"))
-    )
+    rows = slice(int(np.searchsorted(of_instance, frames[0])), int(np.searchsorted(of_instance, frames[-1], "right")))
     height, width = cache.input_size[frames[0]].tolist()
     transform = predict.model.transform
     chosen = torch.from_numpy(frames)

@@ -1,0 +1,62 @@
+"""What ships inside the package: one clip and the weights with their card."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import samodal
+from samodal.datasets.open import open_dataset
+from samodal.metrics.evaluate import Rules, evaluate
+
+PACKAGE = Path(samodal.__file__).parent
+CLIP = PACKAGE / "clip"
+
+
+def test_the_clip_is_the_first_of_the_test_split_and_small():
+    (video,) = open_dataset(f"streetsim:{CLIP}")
+    assert (video.name, video.size, video.length) == ("test_0000_day", (540, 960), 60)
+    assert sum(f.stat().st_size for f in CLIP.rglob("*") if f.is_file()) <= 4_000_000
+
+
+def test_the_clip_has_instances_that_hide_completely_and_return():
+    truth = open_dataset(f"streetsim:{CLIP}").truth("test_0000_day")
+    returning = 0
+    for track in truth.tracks:
+        seen = [t for t, mask in enumerate(track.visible) if mask is not None]
+        hidden = [t for t, (v, a) in enumerate(zip(track.visible, track.amodal, strict=True)) if a and not v]
+        returning += any(seen[0] < t < seen[-1] for t in hidden) if seen else 0
+    assert returning >= 2
+
+
+def test_the_clip_is_what_the_simulator_draws():
+    pytest.importorskip("panda3d")
+    from samodal.sim.render import frames
+
+    truth = open_dataset(f"streetsim:{CLIP}").truth("test_0000_day")
+    first = next(iter(frames("test_0000_day")))
+    drawn = {one.id: one.amodal for one in first.instances}
+    assert drawn == {track.id: track.amodal[0] for track in truth.tracks if track.amodal[0] is not None}
+
+
+@pytest.mark.parametrize("weights", sorted((PACKAGE / "weights").glob("*.safetensors")), ids=lambda p: p.stem)
+def test_every_weight_file_has_a_card_and_its_facts(weights):
+    card = weights.with_suffix(".md").read_text(encoding="utf-8")
+    facts = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    assert all(word in card for word in ("seed", "commit", "data", "cost", "Metrics"))
+    assert facts["metrics"]
+    assert weights.stat().st_size < 30_000_000
+
+
+def test_the_demo_runs_and_beats_the_trivial_methods_on_what_is_hidden(tmp_path, capsys):
+    from samodal.cli import main
+
+    assert main(["demo", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("samodal", "copy-visible", "constant-velocity", "overlay.mp4"))
+
+    def hidden(method):
+        scores = evaluate(tmp_path / method, f"streetsim:{CLIP}", Rules(profile="strict", level="image"))
+        return scores["metrics"]["miou_hidden"]
+
+    assert hidden("samodal") > max(hidden("copy-visible"), hidden("constant-velocity")) + 0.05
