@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import passing_square
 from PIL import Image
 
+from made_up import passing_square
 from samodal.cli import main
 from samodal.formats.frames import read_frames
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from made_up import square
 
+from made_up import square
 from samodal.draw import Drawer, VideoWriter, color_of
 from samodal.masks import Rle
 from samodal.tracks import FrameResult, Instance, State

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from made_up import SIZE, Oracle, image_of, passing_square, square
 
+from made_up import SIZE, Oracle, image_of, passing_square, square
 from samodal.methods.samodal import SAmodal, make_selector
 from samodal.pipeline import Pipeline
 from samodal.rules import PRESETS, Rules, preset

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from made_up import image_of, square
 
+from made_up import image_of, square
 from samodal.methods.samodal import make_selector
 from samodal.prompts.prompt import Prompt
 from samodal.prompts.selectors import CenterPoint, ErodedPoints, RandomPoints

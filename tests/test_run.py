@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import passing_square
 from PIL import Image
 
+from made_up import passing_square
 from samodal.cli import main
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError

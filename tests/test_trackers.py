@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from made_up import image_of, square
 
+from made_up import image_of, square
 from samodal.errors import InputError
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still

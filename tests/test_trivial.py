@@ -1,8 +1,8 @@
 """The trivial methods on the made-up clip."""
 
 import numpy as np
-from made_up import passing_square, square
 
+from made_up import passing_square, square
 from samodal.methods.trivial import ConstantVelocity, CopyVisible, HoldLast, Hull
 from samodal.parts import Frame, Observed
 from samodal.tracks import State, VisibleInstance
