@@ -9,7 +9,8 @@
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
 #
 # A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
-# after an interruption. Sizes are variables, see below; SAMODAL_COMMIT names the commit in a copy without .git. Needs Python with torch, transformers, accelerate, and panda3d for rendering.
+# after an interruption. Sizes are variables, see below; SAMODAL_COMMIT names the commit in a copy without .git. Needs
+# Python with torch, transformers, accelerate, and panda3d for rendering.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
