@@ -16,31 +16,15 @@ from samodal.trackers.cotracker import model as model_module
 from samodal.trackers.cotracker.config import OFFLINE, ONLINE, SMALL, CoTrackerConfig
 from samodal.trackers.cotracker.features import gather_squares, interpolate
 from samodal.trackers.cotracker.model import Estimate, Network
+from tiny_cotracker import TINY, noise, tiny
 
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))
 from fill import fill, load_keys  # noqa: E402
 
-TINY = replace(
-    SMALL, resolution=(32, 48), stride=4, widths=(8, 8, 8, 8), features=8, hidden=16, heads=2, virtual=4, window=8
-)
-
 
 def expected(name: str) -> dict[str, np.ndarray]:
     return dict(np.load(GOLDEN / f"cotracker3_{name}_expected.npz"))
-
-
-def tiny(seed: int = 0, config: CoTrackerConfig = TINY) -> CoTracker3:
-    """A random model whose updates are large enough to see."""
-    torch.manual_seed(seed)
-    network = Network(config)
-    network.initialise()
-    torch.nn.init.normal_(network.updateformer.flow_head.weight, std=0.02)
-    return CoTracker3(network)
-
-
-def noise(frames: int, height: int = 40, width: int = 60, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")

@@ -74,10 +74,8 @@ class Network(nn.Module):
         return 2 * (x / 255) - 1
 
     def pyramid(self, pixels: Tensor) -> list[Tensor]:
-        """(T, 3, h, w) prepared frames to `levels` feature maps (T, h', w', C), frame by frame."""
-        # One frame at a time, so that a frame has the same features in whatever company it is seen.
-        frames = [pyramid(self.fnet(one[None]), self.config.levels) for one in pixels]
-        return [torch.cat(level) for level in zip(*frames, strict=True)]
+        """(T, 3, h, w) prepared frames to `levels` feature maps (T, h', w', C)."""
+        return pyramid(self.fnet(pixels), self.config.levels)
 
     def cells(self, xy: Tensor, size: tuple[int, int]) -> Tensor:
         """Pixels of frames of `size` (H, W) to cells of the finest feature map, corners on corners."""

@@ -118,6 +118,7 @@ class CoTracker3:
 
     def encode(self, video: np.ndarray) -> list[Tensor]:
         """Feature maps of (T, H, W, 3) uint8 frames, (T, h, w, C) per level; each frame stands alone."""
+        # One at a time: a long video would not fit, and a frame has the same features in whatever company.
         frames = [self.network.pyramid(self.network.pixels(frame[None])) for frame in video]
         return [torch.cat(level) for level in zip(*frames, strict=True)]
 
