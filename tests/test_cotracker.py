@@ -168,6 +168,27 @@ def test_every_parameter_learns():
     assert all(name.startswith("fnet.") and name.endswith("bias") for name in still)
 
 
+def test_one_clip_can_be_learnt_by_heart():
+    torch.manual_seed(0)
+    network = tiny().network.train()
+    picture = F.interpolate(torch.rand(1, 3, 12, 16), (60, 80), mode="bicubic")[0] * 2 - 1
+    pixels = torch.stack([picture[:, 20 - t : 52 - t, 24 - 2 * t : 72 - 2 * t] for t in range(8)])
+    start = torch.rand(6, 2) * torch.tensor([4.0, 4.0]) + 2
+    truth = start + torch.arange(8)[:, None, None] * torch.tensor([2.0, 1.0]) / TINY.stride  # (8, 6, 2) cells
+    known = Estimate(start.expand(1, 8, -1, -1), torch.zeros(1, 8, 6), torch.zeros(1, 8, 6))
+    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
+    errors = []
+    for _ in range(60):
+        levels = network.pyramid(pixels)
+        support = [level[None] for level in network.support(levels, torch.zeros(6, dtype=torch.long), start)]
+        loss = sum((one.xy - truth).abs().mean() for one in network.refine(levels, support, known, 3)) / 3
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        errors.append(loss.item())
+    assert errors[-1] < errors[0] / 4
+
+
 def saved(path: Path, **changes) -> Path:
     """A small model's parameters as a .pth; changes add, or with None take away."""
     state = CoTracker3.small().network.state_dict() | changes

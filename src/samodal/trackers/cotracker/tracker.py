@@ -68,7 +68,7 @@ class CoTracker3:
 
     @classmethod
     def small(cls, seed: int = 0) -> Self:
-        """An untrained CoTracker3 of 2.5 million parameters, for two CPU cores."""
+        """An untrained CoTracker3 of 2.3 million parameters, for two CPU cores."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = Network(SMALL)
