@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3, CoTrackerOnline, online
@@ -14,6 +15,15 @@ from tiny_cotracker import TINY, noise, tiny
 POINT = np.array([[38.0, 28.0]], np.float32)
 PAIR = np.array([[10.0, 12.0], [15.5, 14.25]], np.float32)
 VIDEO = noise(24)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On a busy machine small tensors wait longer for a second thread than they take."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def tracker(**options) -> CoTrackerOnline:
