@@ -22,6 +22,7 @@ SELECTORS = {
 TRACKERS = {
     "lucas_kanade": "samodal.trackers.lucas_kanade:LucasKanade",
     "still": "samodal.trackers.still:Still",
+    "cotracker3": "samodal.trackers.cotracker:CoTrackerOnline",  # cotracker3:CHECKPOINT
 }
 METHODS = {
     "samodal": "samodal.methods.samodal:SAmodal",

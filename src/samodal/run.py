@@ -128,7 +128,9 @@ def make_method(settings: RunSettings) -> Method:
     if settings.method != "samodal":
         patience = {"remember_s": rules.remember_s, "border": rules.border}
         return kind(**patience) if settings.method in ("hold-last", "constant-velocity") else kind()
-    tracker = find(TRACKERS, settings.tracker, "point tracker")()
+    name, argument = split(settings.tracker, TRACKERS)
+    tracker = find(TRACKERS, name, "point tracker")
+    tracker = tracker() if argument is None else tracker(argument)
     return kind(segmenter_of(settings.weights, settings.device), tracker, rules, settings.seed)
 
 

@@ -27,7 +27,8 @@ class RunSettings:
     weights: str = "streetsim-small"
     """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
     tracker: str = "lucas_kanade"
-    """Point tracker for hidden instances: lucas_kanade, still, or package.module:Class."""
+    """Point tracker for hidden instances: lucas_kanade, still, cotracker3:CHECKPOINT (none is shipped; Meta's are
+    CC-BY-NC), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
     clips: str | None = None
