@@ -152,8 +152,10 @@ def _run_clip(runs: list[tuple[RunSettings, str, Path]]) -> None:
 
 
 def _one_thread() -> None:
+    import cv2
     import torch
 
+    cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 
