@@ -288,6 +288,8 @@ def _parallel(settings: RunSettings, jobs: list[tuple[Video, Path]], advance) ->
 
 
 def _limit_threads(count: int) -> None:
+    import cv2
     import torch
 
+    cv2.setNumThreads(count)
     torch.set_num_threads(count)
