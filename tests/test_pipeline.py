@@ -166,10 +166,15 @@ def test_the_clamp_limits_the_displacement_to_the_mean_step_of_the_prompts():
     assert [(b[0], b[1]) for b in boxes] == [(29, 20), (32, 20)]
 
 
-def test_an_instance_is_forgotten_after_remember_s():
+def test_an_instance_is_forgotten_at_the_end_of_the_first_frame_beyond_remember_s():
     rules = preset("default", remember_s=0.35)
-    _, results, method = run(rules)
-    assert max(i.seconds_since_seen for r in results for i in r.instances) <= 0.36
+    pipeline = Pipeline(Oracle([[square(40)]]), Still(), make_selector(rules), rules)
+    mask = square(40)
+    pipeline.step(image_of(0, mask), [VisibleInstance(1, "car", 0.5, mask)], 0.0)
+    shown = [len(pipeline.step(image_of(t), [], t / 10).instances) for t in range(1, 7)]
+    assert shown == [1, 1, 1, 1, 0, 0]
+    assert len(pipeline.memory) == 0
+    assert pipeline.tracker.positions() == {}
 
 
 def test_hidden_scores_decay_by_the_stated_factor_a_second():

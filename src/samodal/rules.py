@@ -34,7 +34,8 @@ class Rules:
     border: int | None = None
     """An instance last seen within so many pixels of the left or right edge has left, not hidden (released: 20)."""
     remember_s: float | None = None
-    """Forget an instance not seen for so many seconds; None: never (paper and released code)."""
+    """Forget an instance at the end of the first frame in which it has been unseen for longer than so many seconds;
+    None: never (paper and released code)."""
     frame_score: Literal["iou", "iou_x_vis"] = "iou"
     """Score of an instance in a frame: the segmenter's predicted IoU (released), or that times the front end's."""
     decay: float = 1.0
