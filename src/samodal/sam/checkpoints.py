@@ -6,20 +6,19 @@ Nothing read here can execute code: .pth files go through torch's weights-only r
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import zlib
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from samodal.errors import InputError
 from samodal.sam import names
 from samodal.sam.config import AmodalSamConfig
 from samodal.sam.model import AmodalSam
+from samodal.torch_files import read_safetensors, read_state_dict
 
 EMBEDDED = Path(__file__).parent.parent / "weights"
 FREQUENCIES = "prompt_encoder.shared_embedding.positional_embedding"
@@ -118,12 +117,7 @@ def _read(name: str) -> tuple[AmodalSamConfig, dict[str, torch.Tensor]]:
 
 
 def _read_safetensors(path: Path) -> tuple[AmodalSamConfig, dict[str, torch.Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}); was it cut short?") from None
+    metadata, state = read_safetensors(path)
     if "samodal" not in metadata:
         state = _our_names(state)
         return names.config_from_shapes(state, str(path)), state
@@ -146,20 +140,7 @@ def _read_safetensors(path: Path) -> tuple[AmodalSamConfig, dict[str, torch.Tens
 
 
 def _read_pth(path: Path) -> tuple[AmodalSamConfig, dict[str, torch.Tensor]]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            f"{path}: refused: it is no torch file, or it holds code beside weights; save the state_dict alone"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable torch file ({str(error).splitlines()[0]})") from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise InputError(f"{path}: expected a state_dict (parameter names to tensors), found {type(state).__name__}")
-    state = _our_names(state)
+    state = _our_names(read_state_dict(path))
     return names.config_from_shapes(state, str(path)), state
 
 

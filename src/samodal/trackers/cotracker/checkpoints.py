@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 import warnings
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from samodal.errors import InputError
+from samodal.torch_files import read_safetensors, read_state_dict
 from samodal.trackers.cotracker.config import CoTrackerConfig
 from samodal.trackers.cotracker.model import Network
 
@@ -38,7 +37,7 @@ def load(path_or_name: str | Path, config: CoTrackerConfig) -> Network:
         path = _download(str(path_or_name), config)
     if path.suffix == ".safetensors":
         return _build(*_read_safetensors(path), str(path))
-    state = _read_pth(path)
+    state = read_state_dict(path)
     embedding = state.pop("time_emb", None)
     network = _build(config, state, str(path))
     _check_window(path, embedding, config)
@@ -83,22 +82,6 @@ def _other(found: dict[str, torch.Size], expected: dict[str, torch.Size]) -> str
     return f"one of another size: {name} is {tuple(found[name])}, not {tuple(expected[name])}"
 
 
-def _read_pth(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise InputError(
-            f"{path}: refused: it is no torch file, or it holds code beside weights; save the state_dict alone"
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable torch file ({str(error).splitlines()[0]})") from None
-    if isinstance(state, dict) and isinstance(state.get("model"), dict):
-        state = state["model"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path}: expected a state_dict (parameter names to tensors), found {type(state).__name__}")
-    return {name.removeprefix("module."): value for name, value in state.items()}
-
-
 def _check_window(path: Path, embedding: Tensor | None, config: CoTrackerConfig) -> None:
     """Online and offline weights differ in no shape but that of their time embedding, which few files hold."""
     other = "offline" if config.online else "online"
@@ -113,12 +96,7 @@ def _check_window(path: Path, embedding: Tensor | None, config: CoTrackerConfig)
 
 
 def _read_safetensors(path: Path) -> tuple[CoTrackerConfig, dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({error}); was it cut short?") from None
+    metadata, state = read_safetensors(path)
     if "cotracker" not in metadata:
         found = _other({name: value.shape for name, value in state.items()}, {"fnet.conv1.weight": torch.Size()})
         raise InputError(f"{path}: expected a CoTracker3 with its config, as its `save` writes, found {found}")
