@@ -13,7 +13,7 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -m "not heavy" --durations=8
 
-# What is too heavy for every edit: lint, minutes-long tests, the README's commands.
+# What is too heavy for every edit: lint and the longest tests.
 check: install lint
 	$(BIN)/python -m pytest -m heavy --durations=8
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3, CoTrackerOnline, online
@@ -17,13 +16,7 @@ PAIR = np.array([[10.0, 12.0], [15.5, 14.25]], np.float32)
 VIDEO = noise(24)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """On a busy machine small tensors wait longer for a second thread than they take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tracker(**options) -> CoTrackerOnline:

@@ -50,6 +50,13 @@ def test_followed_points_leave_a_trail_that_ends_when_the_instance_returns():
     assert (again[90, 20:60] == 128).all()
 
 
+def test_trails_of_instances_that_are_forgotten_are_forgotten():
+    drawer = Drawer()
+    drawer.draw(GREY, result(State.HIDDEN, np.array([[20, 90]], np.float32))[0])
+    drawer.draw(GREY, FrameResult(1, 0.1, ()))
+    assert len(drawer._trails) == 0
+
+
 def test_ids_that_follow_each_other_have_different_colours():
     colors = np.array([color_of(n) for n in range(6)], int)
     assert min(np.abs(a - b).sum() for n, a in enumerate(colors) for b in colors[n + 1 :]) > 60

@@ -36,6 +36,9 @@ class Drawer:
         for one in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
             if one.amodal is not None:
                 _paint(canvas, one, color_of(one.id))
+        present = {one.id for one in result.instances}
+        for forgotten in self._trails.keys() - present:  # an endless stream must not gather trails
+            del self._trails[forgotten]
         for one in result.instances:
             self._mark(canvas, one)
         return canvas

@@ -28,13 +28,8 @@ class Pipeline:
     def __init__(
         self, segmenter: Segmenter, tracker: PointTracker, select: PromptSelector, rules: Rules, seed: int = 0
     ):
-        self.segmenter, self.tracker, self.select, self.rules, self.seed = (
-            segmenter,
-            tracker,
-            select,
-            rules,
-            seed,
-        )
+        self.segmenter, self.tracker, self.select = segmenter, tracker, select
+        self.rules, self.seed = rules, seed
         self.reset()
 
     def reset(self, clip: str = "") -> None:
@@ -76,10 +71,8 @@ class Pipeline:
     def _split(self, visible: Sequence[VisibleInstance]) -> tuple[list[VisibleInstance], list[VisibleInstance]]:
         """The instances to prompt from, and the slivers (rule `min_visible`)."""
         least = self.rules.min_visible or 1
-        large = [int(one.mask.sum()) >= least for one in visible]
-        return [v for v, ok in zip(visible, large, strict=True) if ok], [
-            v for v, ok in zip(visible, large, strict=True) if not ok
-        ]
+        slivers = [one for one in visible if int(one.mask.sum()) < least]
+        return [one for one in visible if one not in slivers], slivers
 
     def _select(self, frame: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
         """Algorithm 1, first half: K point prompts from each visible mask."""

@@ -126,8 +126,7 @@ def make_method(settings: RunSettings) -> Method:
     kind = find(METHODS, settings.method, "method")
     rules = make_rules(settings)
     if settings.method != "samodal":
-        patience = {"remember_s": rules.remember_s, "border": rules.border}
-        return kind(**patience) if settings.method in ("hold-last", "constant-velocity") else kind()
+        return kind.with_rules(rules) if hasattr(kind, "with_rules") else kind()
     name, argument = split(settings.tracker, TRACKERS)
     tracker = find(TRACKERS, name, "point tracker")
     tracker = tracker() if argument is None else tracker(argument)

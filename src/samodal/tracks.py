@@ -23,8 +23,6 @@ class State(StrEnum):
     """Reported; the predicted mask covered too little of the visible one, so the visible mask stands alone."""
     HIDDEN = "hidden"
     """Not reported, or a sliver too small to prompt from: its last amodal mask is moved along."""
-    GONE = "gone"
-    """Left the image by the border rule: no mask, kept in memory only so that it can return."""
 
 
 @dataclass(frozen=True, eq=False)

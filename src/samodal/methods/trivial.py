@@ -12,6 +12,7 @@ import numpy as np
 
 from samodal.masks import Rle, shift_mask
 from samodal.parts import Observed
+from samodal.rules import Rules
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 
 
@@ -62,6 +63,11 @@ class HoldLast(CopyVisible):
 
     def __init__(self, remember_s: float | None = 3.0, border: int | None = 2):
         self.remember_s, self.border = remember_s, border
+
+    @classmethod
+    def with_rules(cls, rules: Rules) -> "HoldLast":
+        """As patient as S-AModal under these rules."""
+        return cls(remember_s=rules.remember_s, border=rules.border)
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
         known: dict = {}
