@@ -41,7 +41,7 @@ def results() -> list[FrameResult]:
             0.1,
             (
                 Instance(3, "car", 0.25, State.HIDDEN, None, rle(1, 5), None, followed, 1, 0.1),
-                Instance("p", "person", None, State.GONE, None, None, frames_since_seen=1),
+                Instance("p", "person", None, State.HIDDEN, None, None, frames_since_seen=1),
             ),
         ),
     ]
