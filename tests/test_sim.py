@@ -168,7 +168,7 @@ def test_the_pools_share_no_body_texture_colour_or_street():
 
 
 def test_scenes_draw_from_their_own_pool_only():
-    for split, pool in (("train", "train"), ("val", "train"), ("test_seen", "train"), ("test", "test")):
+    for split, pool in (("train", "train"), ("val", "train"), ("test_seen", "train"), ("tracks", "train"), ("test", "test")):
         for name in splits.sequences(split)[:3]:
             assert lay_out(name).assets <= asset_names(pool)
 
@@ -197,7 +197,7 @@ def test_bodies_stand_on_the_ground_and_walkers_move_their_legs():
 
 def test_the_splits_are_fixed_lists_that_share_no_sequence():
     counts = {name: len(splits.sequences(name)) for name in splits.SPLITS}
-    assert counts == {"train": 5000, "val": 40, "test": 64, "test_seen": 24}
+    assert counts == {"train": 5000, "val": 40, "test": 64, "test_seen": 24, "tracks": 2000}
     every = [name for split in splits.SPLITS for name in splits.sequences(split)]
     assert len(set(every)) == len(every) and splits.sequences("test")[0] == "test_0000_day"
     assert {splits.split_of(name) for name in ("test_0000_day", "test_seen_0000_day")} == {

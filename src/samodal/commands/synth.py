@@ -12,7 +12,7 @@ class SynthSettings:
     out: Path
     """Folder of the data set; the split becomes a folder in it."""
     split: str = "test"
-    """train, val, test or test_seen."""
+    """train, val, test, test_seen, or tracks (clips to train a point tracker on, with --points)."""
     first: int = 0
     """The first sequence, by its place in the split."""
     count: int | None = None

@@ -1,6 +1,6 @@
 """What each pool of assets may draw: bodies, textures and colours. The pools share nothing.
 
-"train" serves the splits train, val and test_seen; "test" serves the split test only.
+"train" serves the splits train, val, test_seen and tracks; "test" serves the split test only.
 """
 
 from collections.abc import Callable

@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 POINTS = 32
 """Points followed on each instance, drawn from the frame in which most of it is visible."""
 
+SCENERY_FRAMES, SCENERY = 4, 16
+"""So many points on the street and its houses are drawn from each of so many frames."""
+
 
 @dataclass(frozen=True, eq=False)
 class PointTracks:
-    """Points on the surfaces of instances, through a whole sequence of T frames.
+    """Points on the surfaces of instances and of what stands around them, through a whole sequence of T frames.
 
     Attributes:
         xy: (N, T, 2) float32, pixels, integers at pixel centres; also outside the image, nan behind the camera.
         visible: (N, T) bool, inside the image and not hidden by anything, the instance's own far side included.
-        ids: (N,) int32, the instance.
+        ids: (N,) int32, the instance; 0 for the street and its houses.
         anchors: (N,) int32, the frame in which the point was drawn.
     """
 
@@ -60,7 +63,7 @@ def forward_flow(stage: Stage, t: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def point_tracks(stage: Stage, truth: Sequence[Sequence[SimInstance]]) -> PointTracks:
-    """Follow POINTS points on every instance that is visible anywhere.
+    """Follow POINTS points on every instance that is visible anywhere, and some on the scenery.
 
     Args:
         truth: the annotated instances of every frame, as `samodal.sim.truth.annotate` gives them.
@@ -68,18 +71,16 @@ def point_tracks(stage: Stage, truth: Sequence[Sequence[SimInstance]]) -> PointT
     maps = [stage.triangles(t) for t in range(len(truth))]
     owners = stage.owners()
     chosen, weights, ids, anchors = [], [], [], []
-    for number, t in sorted(_anchors(truth).items()):
+    for number, t, count in _draws(stage.scene.sequence, truth):
         y, x = np.nonzero((maps[t] >= 0) & (owners[maps[t]] == number))
-        picks = random.Random(f"{stage.scene.sequence} points {number}").choices(range(len(x)), k=POINTS)
+        count = count if len(x) else 0
+        picks = random.Random(f"{stage.scene.sequence} points {number} {t}").choices(range(len(x)), k=count)
         some = maps[t][y[picks], x[picks]]
         pixels = np.stack([x[picks], y[picks]], 1).astype(float)
         weights.append(_barycentric(stage, t, stage.corners(t)[some], pixels)[0])
         chosen.append(some)
-        ids += [number] * POINTS
-        anchors += [t] * POINTS
-    if not chosen:
-        none = np.zeros(0, np.int32)
-        return PointTracks(np.zeros((0, len(truth), 2), np.float32), np.zeros((0, len(truth)), bool), none, none)
+        ids += [number] * count
+        anchors += [t] * count
     chosen, weights, ids = np.concatenate(chosen), np.concatenate(weights), np.array(ids, np.int32)
     columns = [_follow(stage, t, maps[t], owners, chosen, weights) for t in range(len(truth))]
     return PointTracks(
@@ -88,6 +89,13 @@ def point_tracks(stage: Stage, truth: Sequence[Sequence[SimInstance]]) -> PointT
         ids,
         np.array(anchors, np.int32),
     )
+
+
+def _draws(sequence: str, truth) -> list[tuple[int, int, int]]:
+    """What points are drawn on: the instance or 0, the frame, and how many."""
+    times = sorted(random.Random(f"{sequence} scenery").choices(range(len(truth)), k=SCENERY_FRAMES))
+    scenery = [(0, t, SCENERY) for t in times]
+    return scenery + [(number, t, POINTS) for number, t in sorted(_anchors(truth).items())]
 
 
 def _anchors(truth) -> dict[int, int]:

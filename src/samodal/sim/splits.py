@@ -32,6 +32,7 @@ SPLITS = {
     "val": Split(40, 60, 0.1, "train"),
     "test": Split(64, 60, 0.1, "test"),
     "test_seen": Split(24, 60, 0.1, "train"),
+    "tracks": Split(2000, 32, 0.1, "train"),
 }
 
 
