@@ -26,4 +26,4 @@ def read_points(split: Path, name: str) -> PointTracks:
         with np.load(path) as content:
             return PointTracks(**{part: content[part] for part in ("xy", "visible", "ids", "anchors")})
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: damaged, or not point tracks of StreetSim ({error}); delete and render again") from None
+        raise InputError(f"{path}: damaged, or not point tracks of StreetSim ({error}); render it again") from None
