@@ -7,10 +7,12 @@ r"""How well trackers follow points of instances through occlusion, on StreetSim
 For each seed every instance is shown once: in a frame drawn among those in which at least 4 of its points are visible,
 by up to 16 of these points. The tracker sees the frames one by one and is asked after each; what it says is counted in
 the frames after the one of the query (`samodal.metrics.points`). Writes OUT with all numbers, settings, commit,
-hardware and cost, and prints a table. Finished clips are kept in OUT with the ending .jsonl and not run again.
+hardware and cost, and prints a table. Finished clips are kept in OUT with the ending .jsonl and not run again with the
+same data, seeds and weights; delete it when the code of a tracker has changed.
 """
 
 import argparse
+import hashlib
 import json
 import resource
 import time
@@ -76,7 +78,7 @@ def main() -> None:
         "trackers": {
             tracker: _numbers([known[tracker, clip] for clip in clips], given.seeds) for tracker in given.trackers
         },
-        "settings": vars(given) | {"clips": clips},
+        "settings": vars(given) | {"clips": clips, "weights": {t: _digest(t) for t in given.trackers}},
         "cost_s": round(time.perf_counter() - start),
         "machine": machine(given.device),
         "commit": commit(),
@@ -118,12 +120,22 @@ def _run(given: argparse.Namespace, clips: tuple[str, ...], lines: Path) -> None
 
 
 def _finished(lines: Path, given: argparse.Namespace) -> dict[tuple[str, str], dict]:
-    """Lines by (tracker, clip) that were made with this data and these seeds."""
+    """Lines by (tracker, clip) that were made with this data, these seeds and these weights."""
     read = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()] if lines.exists() else []
-    wanted = {str(seed) for seed in given.seeds}
+    seeds, digests = {str(seed) for seed in given.seeds}, {tracker: _digest(tracker) for tracker in given.trackers}
     return {
-        (one["tracker"], one["clip"]): one for one in read if one["data"] == given.data and wanted <= set(one["counts"])
+        (one["tracker"], one["clip"]): one
+        for one in read
+        if one["data"] == given.data
+        and seeds <= set(one["counts"])
+        and one["weights"] == digests.get(one["tracker"], "another tracker")
     }
+
+
+def _digest(tracker: str) -> str | None:
+    """Of the file of weights that NAME:WEIGHTS names, None where it names none."""
+    path = Path(tracker.partition(":")[2])
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() if path.is_file() else None
 
 
 def run_clip(job: Job) -> list[dict[str, Any]]:
@@ -139,7 +151,8 @@ def run_clip(job: Job) -> list[dict[str, Any]]:
         found = follow(_tracker(name, job.device), images, tracks.xy, queries)
         counts = {seed: _count(seed, found, queries, tracks, video.size, hidden) for seed in job.seeds}
         cost = _cost(time.perf_counter() - start, len(images), queries, job.device)
-        lines.append({"data": job.data, "clip": job.clip, "tracker": name, "cost": cost, "counts": counts})
+        made = {"data": job.data, "clip": job.clip, "tracker": name, "weights": _digest(name)}
+        lines.append(made | {"cost": cost, "counts": counts})
     return lines
 
 
