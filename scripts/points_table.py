@@ -12,7 +12,6 @@ same data, seeds and weights; delete it when the code of a tracker has changed.
 """
 
 import argparse
-import hashlib
 import json
 import resource
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tables import chosen, found_device, in_processes, machine, markdown, one_thread, spread
+from tables import chosen, digest, found_device, in_processes, machine, markdown, one_thread, spread
 
 from samodal.datasets.open import open_dataset
 from samodal.metrics.points import THRESHOLDS, PointCounts, count_points, summarise_points
@@ -78,7 +77,7 @@ def main() -> None:
         "trackers": {
             tracker: _numbers([known[tracker, clip] for clip in clips], given.seeds) for tracker in given.trackers
         },
-        "settings": vars(given) | {"clips": clips, "weights": {t: _digest(t) for t in given.trackers}},
+        "settings": vars(given) | {"clips": clips, "weights": {t: digest(t) for t in given.trackers}},
         "cost_s": round(time.perf_counter() - start),
         "machine": machine(given.device),
         "commit": commit(),
@@ -122,7 +121,7 @@ def _run(given: argparse.Namespace, clips: tuple[str, ...], lines: Path) -> None
 def _finished(lines: Path, given: argparse.Namespace) -> dict[tuple[str, str], dict]:
     """Lines by (tracker, clip) that were made with this data, these seeds and these weights."""
     read = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()] if lines.exists() else []
-    seeds, digests = {str(seed) for seed in given.seeds}, {tracker: _digest(tracker) for tracker in given.trackers}
+    seeds, digests = {str(seed) for seed in given.seeds}, {tracker: digest(tracker) for tracker in given.trackers}
     return {
         (one["tracker"], one["clip"]): one
         for one in read
@@ -130,12 +129,6 @@ def _finished(lines: Path, given: argparse.Namespace) -> dict[tuple[str, str], d
         and seeds <= set(one["counts"])
         and one["weights"] == digests.get(one["tracker"], "another tracker")
     }
-
-
-def _digest(tracker: str) -> str | None:
-    """Of the file of weights that NAME:WEIGHTS names, None where it names none."""
-    path = Path(tracker.partition(":")[2])
-    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() if path.is_file() else None
 
 
 def run_clip(job: Job) -> list[dict[str, Any]]:
@@ -151,7 +144,7 @@ def run_clip(job: Job) -> list[dict[str, Any]]:
         found = follow(_tracker(name, job.device), images, tracks.xy, queries)
         counts = {seed: _count(seed, found, queries, tracks, video.size, hidden) for seed in job.seeds}
         cost = _cost(time.perf_counter() - start, len(images), queries, job.device)
-        made = {"data": job.data, "clip": job.clip, "tracker": name, "weights": _digest(name)}
+        made = {"data": job.data, "clip": job.clip, "tracker": name, "weights": digest(name)}
         lines.append(made | {"cost": cost, "counts": counts})
     return lines
 

@@ -13,17 +13,16 @@ OUT/table.md with settings, seeds, commit, hardware and cost.
 import argparse
 import json
 import multiprocessing
-import os
 import pickle
-import platform
 import re
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
+from tables import Run, machine, markdown, run_clips, spread
 
 from samodal.commands.run import RunSettings
 from samodal.progress import frames_bar
@@ -58,14 +57,14 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     jobs = _jobs(given)
     start = time.perf_counter()
-    _run(jobs, given.workers)
+    run_clips(jobs, given.workers)
     seconds = time.perf_counter() - start
     scores = _score(given)
     record = {
         "scores": scores,
         "settings": vars(given),
         "cost_s": round(seconds),
-        "machine": _machine(given.device),
+        "machine": machine(given.device),
     }
     record |= {"commit": commit()}
     (given.out / "scores.json").write_text(json.dumps(record, indent=1, default=str))
@@ -88,8 +87,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _jobs(given: argparse.Namespace) -> list[list[tuple[RunSettings, str, Path]]]:
-    """One job per clip, so that its frames are embedded once for all methods: (settings, clip, folder) of each run."""
+def _jobs(given: argparse.Namespace) -> list[list[Run]]:
+    """One job per clip, so that its frames are embedded once for all methods."""
     return [
         [
             (
@@ -129,34 +128,6 @@ def _clips(given: argparse.Namespace, split: str) -> tuple[str, ...]:
 
 def _folder(given: argparse.Namespace, split: str, name: str, seed: int) -> Path:
     return given.out / "runs" / split / f"{re.sub('[^A-Za-z0-9=_.-]+', '-', name)}-{seed}"
-
-
-def _run(jobs: list, workers: int) -> None:
-    waiting = [[run for run in job if not (run[2] / "tracks.json").exists()] for job in jobs]
-    with frames_bar("clips", len(waiting), "clips") as advance:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_one_thread) as pool:
-            for done in as_completed([pool.submit(_run_clip, runs) for runs in waiting]):
-                done.result()
-                advance(1)
-
-
-def _run_clip(runs: list[tuple[RunSettings, str, Path]]) -> None:
-    from samodal.datasets.open import open_dataset
-    from samodal.run import run_video, segmenter_of
-
-    for settings, clip, out in runs:
-        video = open_dataset(settings.data).video(clip)
-        if settings.method == "samodal":
-            segmenter_of(settings.weights, settings.device).remember = video.length
-        run_video(settings, video, out)
-
-
-def _one_thread() -> None:
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
 
 
 def _score(given: argparse.Namespace) -> dict:
@@ -214,12 +185,12 @@ def _markdown(record: dict, given: argparse.Namespace) -> str:
     lines, head = [], ["method", *COLUMNS, "AP50, all scores 1"]
     for split in record["scores"]:
         lines += [f"### {split}: {SPLITS[split]}, {len(_clips(given, split))} clips", ""]
-        lines += [_row(head), "|---" * len(head) + "|"]
+        rows = []
         for name, seeds in record["scores"][split].items():
             cells = [_cell(seeds, *column) for column in COLUMNS.values()]
             ones = np.mean([100 * (one["ones"]["metrics"]["AP50"] or 0) for one in seeds])
-            lines.append(_row([name, *cells, f"{ones:.1f}"]))
-        lines.append("")
+            rows.append([name, *cells, f"{ones:.1f}"])
+        lines += [markdown(head, rows), ""]
     seeds = "mean ± standard deviation over prompt seeds; [95 % interval] of seed 0, bootstrap over clips"
     lines += [
         f"In percent; {seeds}. {record['machine']}, {record['cost_s']} s for all runs, commit {record['commit']}."
@@ -227,23 +198,11 @@ def _markdown(record: dict, given: argparse.Namespace) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def _cell(seeds: list[dict], profile: str, level: str, metric: str) -> str:
     """In percent: mean ± standard deviation over seeds, and the bootstrap interval of the first."""
     values = [100 * (one[profile]["metrics"][level][metric] or 0) for one in seeds]
-    text = f"{np.mean(values):.1f}" + (f" ± {np.std(values):.1f}" if len(values) > 1 else "")
     interval = seeds[0][profile]["intervals"][level].get(metric)
-    return text + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
-
-
-def _machine(device: str) -> str:
-    import torch
-
-    card = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else "no GPU"
-    return f"{card}, {os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
+    return spread(values) + (f" [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]" if interval else "")
 
 
 if __name__ == "__main__":

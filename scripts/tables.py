@@ -1,5 +1,6 @@
 """What the scripts that make tables share: rows of Markdown, the machine, and runs of many methods on a clip."""
 
+import hashlib
 import multiprocessing
 import os
 import platform
@@ -39,6 +40,12 @@ def chosen(clips: Sequence[str], span: str | None) -> tuple[str, ...]:
     return tuple(clips[int(first or 0) : int(last) if last else None])
 
 
+def digest(tracker: str) -> str | None:
+    """Of the file of weights that NAME:WEIGHTS names, None where it names none."""
+    path = Path(tracker.partition(":")[2])
+    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest() if path.is_file() else None
+
+
 def found_device(device: str) -> str:
     """The device that "auto" means here."""
     import torch
@@ -71,18 +78,22 @@ def in_processes(work: Callable, jobs: Sequence, workers: int, what: str):
 
 
 def run_clips(jobs: Sequence[Sequence[Run]], workers: int) -> None:
-    """Run every job that is not finished; a job is all runs of one clip, which is embedded once for all of them."""
-    waiting = [[run for run in job if not (run[2] / "tracks.json").exists()] for job in jobs]
-    for _ in in_processes(_run_clip, waiting, workers, "clips"):
+    """Run every job; see `run_clip`."""
+    for _ in in_processes(run_clip, jobs, workers, "clips"):
         pass
 
 
-def _run_clip(runs: Sequence[Run]) -> None:
+def run_clip(runs: Sequence[Run]) -> None:
+    """Run what is not finished of all runs of one clip; its truth is read and its frames are embedded once."""
     from samodal.datasets.open import open_dataset
     from samodal.run import run_video, segmenter_of
 
-    for settings, clip, out in runs:
-        video = open_dataset(settings.data).video(clip)
+    waiting = [run for run in runs if not (run[2] / "tracks.json").exists()]
+    if not waiting:
+        return
+    first, clip, _ = waiting[0]
+    video = open_dataset(first.data).video(clip)
+    for settings, _, out in waiting:
         if settings.method == "samodal":
             segmenter_of(settings.weights, settings.device).remember = video.length
         run_video(settings, video, out)
