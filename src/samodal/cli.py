@@ -10,6 +10,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_set
 
 from samodal import __version__
 from samodal.errors import InputError
+from samodal.registry import listing
 from samodal.suggest import nearest
 
 COMMANDS = {
@@ -17,12 +18,15 @@ COMMANDS = {
     "run": ("samodal.commands.run", "RunSettings", "a video or data set in, amodal tracks and an overlay out"),
     "synth": ("samodal.commands.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
     "train": ("samodal.commands.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),
+    "train tracker": ("samodal.commands.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
     "evaluate": ("samodal.commands.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
 }
 
 
 class _Parser(ArgumentParser):
     """Errors are one line with the nearest known flag, and exit code 2."""
+
+    listings: Sequence[str] = ()
 
     def error(self, message: str, ex: Exception | None = None):
         unknown = re.search(r"unrecognized arguments: (--[\w.-]+)|[Oo]ption '([\w.-]+)'", message)
@@ -32,6 +36,10 @@ class _Parser(ArgumentParser):
             message = f"unknown setting {name}{nearest(name.lstrip('-'), known)}"
         print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
+
+    def format_help(self) -> str:
+        """The settings, and below them the parts that some of them name."""
+        return "\n".join([super().format_help(), *self.listings])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"samodal {__version__}")
         return 0
     name, *rest = arguments
+    if rest and f"{name} {rest[0]}" in COMMANDS:
+        name, *rest = f"{name} {rest[0]}", *rest[1:]
     if name not in COMMANDS:
         print(f"samodal: unknown command {name!r}{nearest(name, COMMANDS)}", file=sys.stderr)
         return 2
@@ -67,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(settings: type, arguments: Sequence[str], prog: str, description: str = ""):
     """Settings from flags and, with --config, from YAML with the same keys; flags win.
 
-    Fields whose metadata has `positional` are given without a flag. Unknown keys end the program with exit
-    code 2 and the nearest known one.
+    Fields whose metadata has `positional` are given without a flag. Those whose metadata has `parts`, a table of
+    `samodal.registry`, list it below the help, and alone where asked for by `list` or `help` or named wrongly.
+    Unknown keys end the program with exit code 2 and the nearest known one.
     """
     parser = _Parser(prog=prog, description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
@@ -86,8 +97,22 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
             parser.add_argument(
                 flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
             )
+    tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
+    parser.listings = [f"--{name}:\n{listing(table)}\n" for name, table in tables.items()]
     parsed = parser.parse_args(list(arguments))
+    for name, table in tables.items():
+        _check_part(name, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
+
+
+def _check_part(setting: str, given: str | None, table: dict, prog: str) -> None:
+    """End the program with the table of parts where one is asked for, or where the given one is not in it."""
+    if given in ("list", "help"):
+        print(listing(table))
+        sys.exit(0)
+    if given is not None and given not in table and ":" not in given:
+        print(f"{prog}: --{setting}: unknown {given!r}{nearest(given, table)}\n{listing(table)}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _configs(arguments: list[str], path_of: Callable[[str], object]) -> list[str]:
@@ -123,7 +148,7 @@ def _overview() -> str:
         "usage: samodal COMMAND [SETTINGS]        samodal COMMAND --help lists its settings",
         "",
     ]
-    lines += [f"  {name:<9} {text}" for name, (_, _, text) in COMMANDS.items()]
+    lines += [f"  {name:<13} {text}" for name, (_, _, text) in COMMANDS.items()]
     return "\n".join(
         [*lines, "", "First steps: samodal demo, then samodal run drive/ --vis file:results.json --out runs/drive"]
     )

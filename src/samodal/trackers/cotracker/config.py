@@ -66,7 +66,7 @@ class CoTrackerConfig:
 
 ONLINE = CoTrackerConfig()
 OFFLINE = replace(ONLINE, window=60, online=False)
-# For two CPU cores: 2.3 million parameters, 4.5 MB in 16 bit. Squares of 5 cells read half as much as those of 7 and
+# For two CPU cores: about 2 million parameters, 4 MB in 16 bit. Squares of 5 cells read half as much as those of 7 and
 # still reach 64 pixels of the resized frame at the coarsest level.
 SMALL = CoTrackerConfig(
     resolution=(256, 448),
@@ -75,11 +75,11 @@ SMALL = CoTrackerConfig(
     features=64,
     levels=3,
     radius=2,
-    correlation=(128, 64),
+    correlation=(96, 48),
     hidden=128,
     heads=4,
     depth=2,
-    virtual=16,
-    window=16,
+    virtual=8,
+    window=12,
     iterations=3,
 )

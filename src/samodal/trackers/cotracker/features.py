@@ -70,29 +70,31 @@ def pyramid(maps: Tensor, levels: int) -> list[Tensor]:
     return [level.permute(0, 2, 3, 1).contiguous() for level in stack]
 
 
-def gather_squares(level: Tensor, xy: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+def gather_squares(level: Tensor, xy: Tensor, radius: int, frame: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """The cells around points, enough to interpolate a square of 2 radius + 1 cells centred on each.
 
     Args:
-        level: (T, h, w, C).
+        level: (F, h, w, C).
         xy: (T, P, 2) in cells of this level; beyond the border the border's cells repeat.
+        frame: (T, P) int, which of the F maps each is read from; None where row t is read from map t.
 
     Returns:
         (T, P, side + 1, side + 1, C) cells, x before y, and (T, P, 2) the fraction of a cell to interpolate by.
     """
-    frames, height, width, channels = level.shape
+    _, height, width, channels = level.shape
     corner = xy.clamp(-1e6, 1e6).floor()
     steps = torch.arange(-radius, radius + 2, device=xy.device)
     x = (corner[..., 0, None].long() + steps).clamp(0, width - 1)  # (T, P, side + 1)
     y = (corner[..., 1, None].long() + steps).clamp(0, height - 1)
-    base = torch.arange(frames, device=xy.device).view(-1, 1, 1, 1) * (height * width)
-    index = base + y[:, :, None, :] * width + x[:, :, :, None]
+    base = torch.arange(len(xy), device=xy.device)[:, None] if frame is None else frame
+    index = base[..., None, None] * (height * width) + y[:, :, None, :] * width + x[:, :, :, None]
     cells = level.reshape(-1, channels).index_select(0, index.flatten())
     return cells.view(*index.shape, channels), xy - corner
 
 
 def interpolate(cells: Tensor, fraction: Tensor) -> Tensor:
     """(..., s + 1, s + 1, C) cells, x before y, to the (..., s, s, C) that lie (..., 2) of a cell further."""
-    x, y = fraction[..., 0, None, None, None], fraction[..., 1, None, None, None]
+    # Under autocast the cells may be in half precision, and lerp wants one type.
+    x, y = fraction.to(cells.dtype)[..., None, None, None].unbind(-4)
     cells = torch.lerp(cells[..., :-1, :, :], cells[..., 1:, :, :], x)
     return torch.lerp(cells[..., :-1, :], cells[..., 1:, :], y)

@@ -103,12 +103,8 @@ class Network(nn.Module):
         """
         found = []
         for n, level in enumerate(levels):
-            features = level.new_zeros(len(xy), self.config.side**2, level.shape[-1])
-            for t in frame.unique().tolist():
-                here = frame == t
-                cells, fraction = gather_squares(level[t][None], xy[here][None] / 2**n, self.config.radius)
-                features[here] = interpolate(cells, fraction)[0].flatten(1, 2)
-            found.append(features)
+            cells, fraction = gather_squares(level, xy[None] / 2**n, self.config.radius, frame[None])
+            found.append(interpolate(cells, fraction)[0].flatten(1, 2))
         return found
 
     def refine(
@@ -118,15 +114,18 @@ class Network(nn.Module):
         start: Estimate,
         iterations: int,
         real: Tensor | None = None,
+        clip: Tensor | None = None,
     ) -> list[Estimate]:
         """Improve an estimate of the tracks in a window, again and again.
 
         Args:
-            levels: feature maps (S, h, w, C) of the window's frames, shared by all batch items.
+            levels: feature maps (S, h, w, C) of the window's frames, shared by all batch items; with `clip`, those
+                of several clips one after the other.
             support: (B, N, side * side, C) per level, of `support`.
             start: what to begin from.
             iterations: number of updates.
             real: (B, N) bool, False for points that pad the batch; None where there are none.
+            clip: (B,) int, which clip's frames an item looks at; None where there is one.
 
         Returns:
             The estimate after each update. Points of one batch item influence each other, those of different
@@ -135,31 +134,38 @@ class Network(nn.Module):
         now, found = start, []
         for _ in range(iterations):
             now = Estimate(now.xy.detach(), now.visibility, now.confidence)
-            parts = [now.visibility[..., None], now.confidence[..., None], self._correlations(levels, support, now.xy)]
+            seen = self._correlations(levels, support, now.xy, clip)
+            parts = [now.visibility[..., None], now.confidence[..., None], seen]
             tokens = torch.cat([*parts, self._motion(now.xy)], dim=-1).transpose(1, 2)  # (B, N, S, token)
             change = self.updateformer(tokens + self._time(tokens.shape[2]), real).transpose(1, 2)
             now = Estimate(now.xy + change[..., :2], now.visibility + change[..., 2], now.confidence + change[..., 3])
             found.append(now)
         return found
 
-    def _correlations(self, levels: list[Tensor], support: list[Tensor], xy: Tensor) -> Tensor:
+    def _correlations(
+        self, levels: list[Tensor], support: list[Tensor], xy: Tensor, clip: Tensor | None = None
+    ) -> Tensor:
         """(B, S, N, levels * C): squares around where points are believed against those where they were shown."""
         batch, frames, points, _ = xy.shape
         flat = xy.transpose(0, 1).flatten(1, 2)  # (S, B N, 2)
-        chunk = max(CHUNK // frames, 1)
+        frame = None
+        if clip is not None:
+            first = (clip * frames).repeat_interleave(points)
+            frame = first + torch.arange(frames, device=xy.device)[:, None]  # (S, B N)
+        chunk = batch * points if self.training else max(CHUNK // frames, 1)
         out = []
         for n, (level, shown) in enumerate(zip(levels, support, strict=True)):
             shown = shown.flatten(0, 1)
             read = [
-                self._correlate(level, shown[i : i + chunk], flat[:, i : i + chunk] / 2**n)
-                for i in range(0, batch * points, chunk)
+                self._correlate(level, shown[part], flat[:, part] / 2**n, None if frame is None else frame[:, part])
+                for part in (slice(i, i + chunk) for i in range(0, batch * points, chunk))
             ]
             out.append(torch.cat(read, dim=1))
         return torch.cat(out, dim=-1).unflatten(1, (batch, points)).transpose(0, 1)
 
-    def _correlate(self, level: Tensor, shown: Tensor, xy: Tensor) -> Tensor:
-        """(S, P, C) from level (S, h, w, D), shown (P, side * side, D) and xy (S, P, 2) in cells of the level."""
-        cells, fraction = gather_squares(level, xy, self.config.radius)
+    def _correlate(self, level: Tensor, shown: Tensor, xy: Tensor, frame: Tensor | None) -> Tensor:
+        """(S, P, C) from level (F, h, w, D), shown (P, side * side, D) and xy (S, P, 2) in cells of the level."""
+        cells, fraction = gather_squares(level, xy, self.config.radius, frame)
         products = cells.flatten(2, 3) @ shown.transpose(1, 2)  # (S, P, (side + 1)^2, side^2)
         side = self.config.side + 1
         return self.corr_mlp(interpolate(products.unflatten(2, (side, side)), fraction).flatten(2))

@@ -1,0 +1,72 @@
+"""`samodal train tracker`: teach a CoTracker3 to follow points, also hidden ones."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class TrackerSettings:
+    """Everything that decides the training of a point tracker, on clips that `samodal synth --points` rendered."""
+
+    data: str = ""
+    """Training clips: streetsim:ROOT/tracks (samodal synth --split tracks --points --out ROOT)."""
+    out: str = "runs/train"
+    """Folder for the checkpoint, its model card, the log and what a resumed run needs."""
+    name: str = "points"
+    """Name of the checkpoint: OUT/NAME.safetensors."""
+    init: str = ""
+    """Checkpoint of a CoTracker3 to start from; empty starts from random weights of our small size."""
+    clips: int | None = None
+    """So many clips, the first ones; all where it is not given."""
+    held_out: int = 48
+    """Clips at the end that are not trained on but measured."""
+    batch: int = 16
+    """Clips of a step."""
+    instances: int = 8
+    """Instances drawn from each clip."""
+    points: int = 16
+    """Points of an instance, at most."""
+    windows: int = 4
+    """Windows that follow each other, where the clips are long enough."""
+    grid: int = 2
+    """Support points along each side of the frame; use the tracker as it was trained."""
+    around: int = 3
+    """Support points along each side of a box around an instance."""
+    minutes: float = 0.0
+    """Stop after so many minutes of training; the schedule follows the clock. 0: by steps."""
+    steps: int = 0
+    """Stop after so many steps; 0: by minutes."""
+    lr: float = 6e-4
+    """Highest learning rate of AdamW; a linear warm-up, then half a cosine."""
+    weight_decay: float = 1e-2
+    """AdamW's weight decay."""
+    warmup: int = 300
+    """Steps of warm-up."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    augment: bool = True
+    """Mirror, zoom with a moving camera, slide occluders over, change colours, noise and blur."""
+    seed: int = 0
+    """Decides initial weights, order, items and augmentation."""
+    precision: str = "bf16"
+    """bf16 (autocast) or float32."""
+    device: str = ""
+    """cpu or cuda; empty takes a GPU where there is one."""
+    workers: int = 8
+    """Threads that read the clips."""
+    resume: bool = True
+    """Go on from OUT/NAME.state.pt where an interrupted run left one."""
+    save_minutes: float = 2.0
+    """How often the state for resuming is written."""
+    log_every: int = 50
+    """Steps between two lines of the log."""
+
+
+def main(settings: TrackerSettings) -> None:
+    """Train, and print where the checkpoint lies.
+
+    Raises:
+        InputError: if data or settings cannot be used.
+    """
+    from samodal.training.tracker.run import train
+
+    print(train(settings))

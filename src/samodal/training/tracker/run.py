@@ -1,0 +1,125 @@
+"""The training of a point tracker from its settings to its checkpoint and card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from samodal.errors import InputError
+from samodal.trackers.cotracker import CoTracker3
+from samodal.training.card import LOG_LINES, commit, hardware
+from samodal.training.run import peak_memory
+from samodal.training.tracker.clips import load_clips
+from samodal.training.tracker.loop import Loop, Progress, measure
+
+if TYPE_CHECKING:
+    from samodal.commands.train_tracker import TrackerSettings
+
+
+def train(settings: TrackerSettings) -> str:
+    """Read the clips, train, write the checkpoint in 16 bit and its card.
+
+    Returns:
+        A line for the user.
+
+    Raises:
+        InputError: for settings that contradict each other or data that cannot be used.
+    """
+    folder = check_settings(settings)
+    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    start = CoTracker3.from_checkpoint(settings.init) if settings.init else CoTracker3.small(settings.seed)
+    tracker = start.to(device)
+    clips = load_clips(folder, tracker.network, count=settings.clips, workers=settings.workers)
+    cut = len(clips) - settings.held_out
+    if cut < 1:
+        raise InputError(f"{folder}: {len(clips)} clips, {settings.held_out} of them held out, leave none to train on")
+    print(f"{cut} clips to train on, {settings.held_out} held out, {clips.frames.nbytes / 1e9:.2f} GB", flush=True)
+    loop = Loop(settings, tracker.network, clips.part(slice(0, cut)), out)
+    progress = loop.run()
+    checkpoint = out / f"{settings.name}.safetensors"
+    tracker.save(checkpoint, half=True)
+    metrics = {}
+    if settings.held_out:
+        kept = CoTracker3.from_checkpoint(checkpoint).to(device)
+        metrics = measure(settings, kept.network, clips.part(slice(cut, None)))
+    write_card(checkpoint, settings, tracker, cut, progress, metrics, device)
+    return f"{checkpoint} after {progress.step} steps, {progress.seconds / 60:.1f} min; held out: {metrics}"
+
+
+def check_settings(settings: TrackerSettings) -> Path:
+    """The folder of the clips.
+
+    Raises:
+        InputError: with the way out.
+    """
+    kind, _, place = settings.data.partition(":")
+    if kind != "streetsim" or not place:
+        raise InputError("no clips with points; give --data streetsim:ROOT/tracks (samodal synth --points makes them)")
+    if not Path(place).is_dir():
+        raise InputError(f"{place}: no such folder; samodal synth --split tracks --points --out ROOT makes it")
+    if bool(settings.minutes) == bool(settings.steps):
+        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
+    if settings.precision not in ("bf16", "float32"):
+        raise InputError(f"precision {settings.precision!r}: choose bf16 or float32")
+    return Path(place)
+
+
+def write_card(
+    checkpoint: Path,
+    settings: TrackerSettings,
+    tracker: CoTracker3,
+    clips: int,
+    progress: Progress,
+    metrics: dict[str, float],
+    device: torch.device,
+) -> None:
+    """The model card as Markdown beside the checkpoint, and the same facts as JSON."""
+    parameters = sum(p.numel() for p in tracker.network.parameters())
+    facts = {
+        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
+        "hardware": hardware(device), "steps": progress.step, "minutes": progress.seconds / 60,
+        "peak_memory_gb": peak_memory(device), "clips": clips, "parameters": parameters, "held_out": metrics,
+        "config": tracker.config.to_dict(), "settings": dataclasses.asdict(settings),
+    }  # fmt: skip
+    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    log = checkpoint.parent / f"{settings.name}.log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
+    checkpoint.with_suffix(".md").write_text(_markdown(facts, lines), encoding="utf-8")
+
+
+def _markdown(facts: dict, lines: list[str]) -> str:
+    settings, held_out = facts["settings"], facts["held_out"]
+    about = [
+        f"# {facts['name']}",
+        "",
+        f"A CoTracker3 of {facts['parameters']:,} parameters, all trained from random weights by us: no released "
+        "weights are in it, and it has our licence.",
+        "",
+        f"* data: {settings['data']}: {facts['clips']:,} clips, instances and scenery; seed {facts['seed']}",
+        f"* cost: {facts['steps']:,} steps of {settings['batch']} clips in {facts['minutes']:.1f} minutes on "
+        f"{facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
+        f"* made by `{facts['command']}` at commit {facts['commit']}",
+    ]
+    if settings["init"]:
+        about[2] = f"A CoTracker3 of {facts['parameters']:,} parameters, trained on from {settings['init']}."
+    rows = [f"| {name} | {value:.4f} |" if isinstance(value, float) else f"| {name} | {value:,} |"
+            for name, value in held_out.items()]  # fmt: skip
+    table = (
+        f"The newest frame of windows that follow each other, on {settings['held_out']} clips that were not trained "
+        "on: mean share of points within 0.5, 1, 2, 4 and 8 pixels of the network's frames (about 1 to 16 of a frame "
+        "960 wide), of visible and of hidden points; and how often it is told rightly which of the two they are.\n\n"
+        "| | |\n|---|---|\n" + "\n".join(rows)
+    )
+    parts = {"Held-out clips": table if held_out else "Not measured."}
+    for name in ("config", "settings"):
+        parts[name.capitalize()] = "```yaml\n" + "\n".join(f"{k}: {json.dumps(v)}" for k, v in facts[name].items())
+        parts[name.capitalize()] += "\n```"
+    parts["End of the log"] = "```\n" + "\n".join(lines) + "\n```"
+    return "\n".join(about) + "".join(f"\n\n## {title}\n\n{text}" for title, text in parts.items()) + "\n"
