@@ -13,10 +13,9 @@ MASK = Rle.encode(np.ones((2, 2), bool))
 
 def truth(*columns: str) -> Annotated:
     """One track per column, one letter per frame: v visible, h fully hidden, . outside the image."""
-    entries = [
-        Entry("a", n, tuple(None if c == "." else MASK for c in column), tuple(MASK if c == "v" else None for c in column))
-        for n, column in enumerate(columns)
-    ]  # fmt: skip
+    masks = [tuple(None if c == "." else MASK for c in column) for column in columns]
+    visible = [tuple(MASK if c == "v" else None for c in column) for column in columns]
+    entries = [Entry("a", n, *both) for n, both in enumerate(zip(masks, visible, strict=True))]
     return Annotated({"a": (2, 2)}, {"a": len(columns[0])}, entries, {"a": "a"})
 
 
