@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from samodal.errors import InputError
@@ -33,7 +34,7 @@ class Velocity:
         ring: frames kept before those that the past of a point needs, so that their points can still be added.
     """
 
-    def __init__(self, steps: int = 5, ring: int = 4):
+    def __init__(self, steps: int = 5, ring: int = 16):
         self.steps, self.ring = steps, ring
         self.reset()
 
@@ -43,7 +44,7 @@ class Velocity:
         self._groups: dict = {}
 
     def observe(self, frame: np.ndarray, t: int) -> None:
-        self._frames.append((t, frame))
+        self._frames.append((t, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)))
         self._tracker.observe(frame, t)
         found = self._tracker.positions()
         for key, group in self._groups.items():
@@ -104,10 +105,10 @@ def _velocity(steps: np.ndarray) -> np.ndarray:
 
 
 def _followed(frames: Iterable[np.ndarray], xy: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Lucas-Kanade from the first frame through the others: points and whether they are believed, in each of those."""
+    """Lucas-Kanade from the first grey frame through the others: points and whether they are believed in each."""
     tracker, found = LucasKanade(), []
-    for t, frame in enumerate(frames):
-        tracker.observe(frame, t)
+    for t, grey in enumerate(frames):
+        tracker.observe(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), t)
         if t == 0:
             tracker.add(0, xy, 0)
         else:
