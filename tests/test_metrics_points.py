@@ -143,6 +143,19 @@ def test_a_pixel_reaches_half_a_pixel_beyond_its_centre():
     assert inside(points, (5, 10)).tolist() == [True, False, True, False, True, False, False]
 
 
+def test_the_numbers_are_those_of_the_published_function():
+    """`compute_tapvid_metrics` of google-deepmind/tapnet, query mode "first", said these three of this case."""
+    n, t = np.indices((6, 10))
+    true_xy = np.stack([20 + 7 * n + 3 * t, 30 + 5 * n - t], axis=-1)
+    xy = true_xy + np.stack([(n * t) % 7 - 2.5, (n + 2 * t) % 5 - 1.5], axis=-1)
+    numbers = summarise_points(
+        [counts_of(xy, (n + t) % 3 > 0, true_xy, (2 * n + t) % 5 > 0, query_t=[0, 1, 2, 3, 0, 5])]
+    )
+    assert numbers["occlusion_accuracy"] == pytest.approx(0.627906976744186)
+    assert numbers["average_jaccard"] == pytest.approx(0.4019047619047619)
+    assert numbers["delta_avg"] == pytest.approx(0.6685714285714285)
+
+
 def slow_judge(xy, visible, true_xy, true_visible, query_t, size, hidden) -> dict:
     """The published definitions, one point in one frame at a time."""
     jaccards, shares, occluded = [], [], []
