@@ -1,45 +1,141 @@
 """The parts that can be named on the command line, and where they live; imported only when used.
 
-To add one: write a class that satisfies its protocol in `parts.py` and add its line here, or name it from
+To add one: write a class that satisfies its protocol in `parts.py` and add its entry here, or name it from
 outside as `package.module:Class` without touching this file.
 """
 
 import importlib
+import inspect
+import textwrap
+from dataclasses import dataclass
 from typing import Any
 
 from samodal.errors import InputError
 from samodal.suggest import nearest
 
+
+@dataclass(frozen=True)
+class Part:
+    """What is told of a part before it is chosen; help texts and messages are made from it.
+
+    Attributes:
+        path: where its class lives, `package.module:Class`.
+        about: what it does, in a sentence.
+        argument: what may follow its name, as in NAME:ARGUMENT.
+        licence: of its code and weights, where they are not ours.
+        cost: time, where it matters.
+        needs: what must be there and how to get it.
+    """
+
+    path: str
+    about: str
+    argument: str = ""
+    licence: str = ""
+    cost: str = ""
+    needs: str = ""
+
+
 FRONT_ENDS = {
-    "truth": "samodal.frontends.truth:Truth",  # visible masks of a data set: a perfect front end
-    "file": "samodal.frontends.file:ResultsFile",  # results of any method: YouTube-VIS, KITTI MOTS, Scalabel
+    "truth": Part("samodal.frontends.truth:Truth", "Visible masks of a data set: a perfect front end.", needs="--data"),
+    "file": Part(
+        "samodal.frontends.file:ResultsFile",
+        "Results of any method: YouTube-VIS JSON as GenVIS and VITA write it, KITTI MOTS txt or png, PointTrack txt, "
+        "Scalabel JSON.",
+        argument="PATH",
+    ),
 }
 SELECTORS = {
-    "random": "samodal.prompts.selectors:RandomPoints",
-    "erosion": "samodal.prompts.selectors:ErodedPoints",
-    "center": "samodal.prompts.selectors:CenterPoint",
+    "random": Part("samodal.prompts.selectors:RandomPoints", "Points drawn from the visible mask."),
+    "erosion": Part("samodal.prompts.selectors:ErodedPoints", "Points drawn from the eroded mask.", argument="SIDE"),
+    "center": Part("samodal.prompts.selectors:CenterPoint", "Points deep inside the visible mask."),
 }
+CLONE = "git clone https://github.com/{}"
+NON_COMMERCIAL = "CC-BY-NC 4.0 (code and weights): not for commercial use"
+REREADS = "up to 48 frames re-read in each frame for each hidden instance, {} on 2 cores: for a GPU (--device)"
 TRACKERS = {
-    "lucas_kanade": "samodal.trackers.lucas_kanade:LucasKanade",
-    "still": "samodal.trackers.still:Still",
-    "cotracker3": "samodal.trackers.cotracker:CoTrackerOnline",  # cotracker3:CHECKPOINT
+    "lucas_kanade": Part(
+        "samodal.trackers.lucas_kanade:LucasKanade",
+        "Pyramidal Lucas-Kanade of OpenCV with a forward-backward check. Online. Cannot find a point again that was "
+        "covered.",
+        licence="Apache-2.0",
+        cost="3 to 6 ms a frame of 540x960 on 2 cores",
+        needs="nothing",
+    ),
+    "velocity": Part(
+        "samodal.trackers.velocity:Velocity",
+        "Lucas-Kanade while it believes a point, then straight on as the point moved before. Online.",
+        licence="Apache-2.0",
+        cost="as lucas_kanade, and a few frames back once for each gap",
+        needs="nothing",
+    ),
+    "still": Part(
+        "samodal.trackers.still:Still",
+        "Says that nothing moves: a hidden mask stays where it was last seen. To compare with.",
+        licence="Apache-2.0",
+        cost="nothing",
+        needs="nothing",
+    ),
+    "velocity": Part(
+        "samodal.trackers.velocity:Velocity",
+        "Lucas-Kanade while it believes a point, then straight on at the median of its last five steps. Online.",
+        licence="Apache-2.0",
+        cost="as lucas_kanade",
+        needs="nothing",
+    ),
+    "cotracker3": Part(
+        "samodal.trackers.cotracker:CoTrackerOnline",
+        "CoTracker3, our own implementation. Online, a result in every frame, through occlusion; a frame costs the "
+        "same however long the gap is.",
+        argument="CHECKPOINT",
+        licence="Apache-2.0 (code); Meta's weights CC-BY-NC 4.0: not for commercial use",
+        cost="see benchmarks/gap_cost.py",
+        needs="weights: a .safetensors of our own, scaled_online.pth, or facebook/cotracker3, which is fetched",
+    ),
+    "cotracker1": Part(
+        "samodal.trackers.cotracker_original:CoTracker1",
+        "CoTracker v1, the paper's own tracker (2023), with the settings of its released code. Re-reads all frames "
+        "since an instance was last seen.",
+        argument="CHECKOUT,CHECKPOINT",
+        licence=NON_COMMERCIAL,
+        cost=REREADS.format("1 to 3 s each"),
+        needs=CLONE.format("facebookresearch/co-tracker -b v1.0") + "; pip install einops timm; "
+        "https://dl.fbaipublicfiles.com/cotracker/cotracker_stride_4_wind_8.pth",
+    ),
+    "cotracker2": Part(
+        "samodal.trackers.cotracker_original:CoTracker2",
+        "CoTracker v2 (end of 2023), re-reading as v1 does.",
+        argument="CHECKOUT,CHECKPOINT",
+        licence=NON_COMMERCIAL,
+        cost=REREADS.format("2 to 5 s each"),
+        needs=CLONE.format("facebookresearch/co-tracker") + "; "
+        "https://huggingface.co/facebook/cotracker/resolve/main/cotracker2.pth",
+    ),
+    "tapir": Part(
+        "samodal.trackers.tapir:Tapir",
+        "BootsTAPIR (2024), re-reading as CoTracker v1 does. Points do not know of each other.",
+        argument="CHECKOUT,CHECKPOINT",
+        licence="Apache-2.0 (code and weights)",
+        cost=REREADS.format("1 to 2 s each"),
+        needs=CLONE.format("google-deepmind/tapnet") + "; pip install dm-tree einshape; "
+        "https://storage.googleapis.com/dm-tapnet/bootstap/bootstapir_checkpoint_v2.pt",
+    ),
 }
 METHODS = {
-    "samodal": "samodal.methods.samodal:SAmodal",
-    "copy-visible": "samodal.methods.trivial:CopyVisible",
-    "hull": "samodal.methods.trivial:Hull",
-    "hold-last": "samodal.methods.trivial:HoldLast",
-    "constant-velocity": "samodal.methods.trivial:ConstantVelocity",
+    "samodal": Part("samodal.methods.samodal:SAmodal", "The amodal SAM and the point memory."),
+    "copy-visible": Part("samodal.methods.trivial:CopyVisible", "The visible mask is the amodal mask."),
+    "hull": Part("samodal.methods.trivial:Hull", "The convex hull of the visible mask."),
+    "hold-last": Part("samodal.methods.trivial:HoldLast", "The last visible mask stays while an instance is hidden."),
+    "constant-velocity": Part("samodal.methods.trivial:ConstantVelocity", "It goes on as it went before."),
 }
 
 
-def find(table: dict[str, str], name: str, what: str) -> Any:
+def find(table: dict[str, Part], name: str, what: str) -> Any:
     """The class behind a name of a table, or behind `package.module:Class`.
 
     Raises:
         InputError: for an unknown name, with the nearest known one, or a class that cannot be imported.
     """
-    path = table.get(name, name)
+    path = table[name].path if name in table else name
     if ":" not in path:
         raise InputError(f"unknown {what} {name!r}{nearest(name, table)}")
     module, _, attribute = path.partition(":")
@@ -49,10 +145,40 @@ def find(table: dict[str, str], name: str, what: str) -> Any:
         raise InputError(f"{what} {name!r} cannot be imported ({error}){nearest(module, table)}") from error
 
 
-def split(text: str, table: dict[str, str]) -> tuple[str, str | None]:
+def split(text: str, table: dict[str, Part]) -> tuple[str, str | None]:
     """NAME[:ARGUMENT] in its two halves; `package.module:Class[:ARGUMENT]` counts as a name."""
     name, _, argument = text.partition(":")
     if name not in table and argument:
         attribute, _, argument = argument.partition(":")
         name = f"{name}:{attribute}"
     return name, argument or None
+
+
+def make_tracker(text: str, device: str = "cpu") -> Any:
+    """The point tracker that NAME[:ARGUMENT] names, on a device if it can be told one.
+
+    Raises:
+        InputError: as `find`, and what the tracker says of its argument.
+    """
+    name, argument = split(text, TRACKERS)
+    kind = find(TRACKERS, name, "point tracker")
+    options = {"device": device} if "device" in inspect.signature(kind).parameters else {}
+    return kind(**options) if argument is None else kind(argument, **options)
+
+
+def listing(table: dict[str, Part], width: int = 79) -> str:
+    """A table of parts in words: name, what it does, licence, cost and needs."""
+    lines = []
+    for name, part in table.items():
+        lines += [f"  {name}:{part.argument}" if part.argument else f"  {name}"]
+        lines += _hanging("      ", part.about, width)
+        for label in ("licence", "cost", "needs"):
+            if getattr(part, label):
+                lines += _hanging(f"      {label:<9}", getattr(part, label), width)
+    return "\n".join(lines)
+
+
+def _hanging(start: str, text: str, width: int) -> list[str]:
+    """Lines of a text that hang from its start; URLs and commands stay whole."""
+    wrapper = textwrap.TextWrapper(width, start, " " * len(start), break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(text)

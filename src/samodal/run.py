@@ -17,7 +17,7 @@ from samodal.errors import InputError
 from samodal.formats.frames import FramesWriter, read_frames
 from samodal.formats.youtube_vis import write_tracks
 from samodal.parts import FrontEnd, Method, Observed, Segmenter, Video
-from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, find, split
+from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, find, make_tracker, split
 from samodal.rules import Rules, preset
 from samodal.suggest import nearest
 from samodal.tracks import FrameResult, State
@@ -26,6 +26,10 @@ from samodal.video import excerpt, open_video, renumber
 DEMONSTRATION = (
     "The embedded weights were trained on StreetSim alone and are for demonstration; "
     "for real video give --weights (README, 'Your own weights')."
+)
+OTHER_TRACKER = (
+    "The released code tracks with CoTracker v1, this run with {}. For v1: --tracker cotracker1:CHECKOUT,CHECKPOINT "
+    "(CC-BY-NC 4.0; {})."
 )
 
 
@@ -104,6 +108,12 @@ def run_all(settings: RunSettings) -> list[Summary]:
     jobs = [(video, out) for video, out in _jobs(settings) if not _finished(settings, video, out)]
     if settings.method == "samodal" and not (settings.data or "").startswith("streetsim:") and _embedded(settings):
         print(DEMONSTRATION)
+    if (
+        settings.method == "samodal"
+        and settings.preset == "released"
+        and not settings.tracker.startswith("cotracker1:")
+    ):
+        print(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
     total = None if any(v.length is None for v, _ in jobs) else sum(excerpt(v, settings.frames).length for v, _ in jobs)
     with frames_bar("frames", total) as advance:
         if settings.workers > 1 and len(jobs) > 1:
@@ -127,9 +137,7 @@ def make_method(settings: RunSettings) -> Method:
     rules = make_rules(settings)
     if settings.method != "samodal":
         return kind.with_rules(rules) if hasattr(kind, "with_rules") else kind()
-    name, argument = split(settings.tracker, TRACKERS)
-    tracker = find(TRACKERS, name, "point tracker")
-    tracker = tracker() if argument is None else tracker(argument)
+    tracker = make_tracker(settings.tracker, _device(settings.device))
     return kind(segmenter_of(settings.weights, settings.device), tracker, rules, settings.seed)
 
 
@@ -235,13 +243,18 @@ def _observe(frames: Video, session, wanted: set[str] | None) -> Iterator[Observ
 @lru_cache(maxsize=2)
 def segmenter_of(weights: str, device: str) -> Segmenter:
     """The segmenter of a checkpoint on a device; a process loads each once."""
-    import torch
-
     from samodal.sam import AmodalSam, SamSegmenter
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return SamSegmenter(AmodalSam.from_checkpoint(weights), device)
+    return SamSegmenter(AmodalSam.from_checkpoint(weights), _device(device))
+
+
+def _device(name: str) -> str:
+    """What `auto` means here, or the name itself."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _embedded(settings: RunSettings) -> bool:

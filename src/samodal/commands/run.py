@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from samodal.registry import FRONT_ENDS, TRACKERS
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -13,9 +15,8 @@ class RunSettings:
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
     out: Path = Path("runs/latest")
     """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
-    vis: str | None = None
-    """Front end that gives the visible masks: truth (data sets only), file:PATH (YouTube-VIS JSON as GenVIS and VITA
-    write it, KITTI MOTS txt or png, PointTrack txt, Scalabel JSON), or package.module:Class."""
+    vis: str | None = field(default=None, metadata={"parts": FRONT_ENDS})
+    """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class."""
     data: str | None = None
     """Data set instead of a video: asd:ROOT/val or streetsim:ROOT/test; --vis is then truth unless given."""
     method: str = "samodal"
@@ -26,9 +27,8 @@ class RunSettings:
     """Single rules changed, as in --rules.unite=false; samodal/rules.py lists and explains them."""
     weights: str = "streetsim-small"
     """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
-    tracker: str = "lucas_kanade"
-    """Point tracker for hidden instances: lucas_kanade, still, cotracker3:CHECKPOINT (none is shipped; Meta's are
-    CC-BY-NC), or package.module:Class."""
+    tracker: str = field(default="lucas_kanade", metadata={"parts": TRACKERS})
+    """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
     clips: str | None = None

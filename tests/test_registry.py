@@ -1,0 +1,80 @@
+"""Parts by name: what is told of them, and how they are made."""
+
+import pytest
+
+import samodal.run
+from samodal.cli import parse
+from samodal.commands.run import RunSettings
+from samodal.errors import InputError
+from samodal.registry import FRONT_ENDS, TRACKERS, listing, make_tracker
+from samodal.trackers.lucas_kanade import LucasKanade
+
+
+def test_every_tracker_is_listed_with_licence_cost_and_needs():
+    text = " ".join(listing(TRACKERS).split())
+    for name, part in TRACKERS.items():
+        assert part.about and part.licence and part.cost and part.needs
+        assert all(" ".join(told.split()) in text for told in (name, part.about, part.licence, part.cost, part.needs))
+
+
+def test_no_line_of_the_listing_is_wider_than_a_terminal_except_for_what_is_copied_whole():
+    lines = listing(TRACKERS).splitlines()
+    assert all(len(line) <= 79 or "http" in line for line in lines)
+
+
+def test_help_lists_trackers_and_front_ends(capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(RunSettings, ["--help"], "samodal run")
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert listing(TRACKERS) in text
+    assert listing(FRONT_ENDS) in text
+
+
+@pytest.mark.parametrize("word", ["list", "help"])
+def test_the_trackers_can_be_listed_alone(word, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(RunSettings, ["--tracker", word], "samodal run")
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == listing(TRACKERS) + "\n"
+
+
+@pytest.mark.parametrize("name", ["lucas_canade", ""])
+def test_a_wrong_or_empty_name_lists_them_after_one_line_of_error(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(RunSettings, ["drive.mp4", "--tracker", name], "samodal run")
+    assert stop.value.code == 2
+    first, _, rest = capsys.readouterr().err.partition("\n")
+    assert f"--tracker: unknown {name!r}" in first
+    assert rest == listing(TRACKERS) + "\n"
+
+
+def test_names_with_an_argument_and_classes_from_elsewhere_pass(tmp_path):
+    for name in ("cotracker3:weights.pth", "my_tracker:Mine", "tapir:a,b"):
+        assert parse(RunSettings, ["drive.mp4", "--tracker", name], "samodal run").tracker == name
+
+
+def test_a_tracker_is_made_on_the_device_if_it_has_one(monkeypatch):
+    class Told:
+        def __init__(self, given, device="cpu"):
+            self.given, self.device = given, device
+
+    monkeypatch.setattr("samodal.trackers.still.Told", Told, raising=False)
+    made = make_tracker("samodal.trackers.still:Told:weights", "cuda")
+    assert (made.given, made.device) == ("weights", "cuda")
+    assert isinstance(make_tracker("lucas_kanade", "cuda"), LucasKanade)
+    with pytest.raises(InputError, match="unknown point tracker 'lucas'.*did you mean 'lucas_kanade'"):
+        make_tracker("lucas")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [({}, True), ({"tracker": "cotracker1:a,b"}, False), ({"preset": "paper"}, False)]
+)
+def test_the_released_preset_says_once_that_another_tracker_stands_in_for_the_released_one(
+    changes, told, monkeypatch, capsys
+):
+    monkeypatch.setattr(samodal.run, "_jobs", lambda settings: [])
+    samodal.run.run_all(RunSettings(**({"preset": "released"} | changes)))
+    text = capsys.readouterr().out
+    assert text.count("CoTracker v1") == told
+    assert ("CC-BY-NC" in text and "git clone" in text and RunSettings.tracker in text) == told
