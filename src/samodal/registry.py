@@ -63,20 +63,6 @@ TRACKERS = {
     ),
     "velocity": Part(
         "samodal.trackers.velocity:Velocity",
-        "Lucas-Kanade while it believes a point, then straight on as the point moved before. Online.",
-        licence="Apache-2.0",
-        cost="as lucas_kanade, and a few frames back once for each gap",
-        needs="nothing",
-    ),
-    "still": Part(
-        "samodal.trackers.still:Still",
-        "Says that nothing moves: a hidden mask stays where it was last seen. To compare with.",
-        licence="Apache-2.0",
-        cost="nothing",
-        needs="nothing",
-    ),
-    "velocity": Part(
-        "samodal.trackers.velocity:Velocity",
         "Lucas-Kanade while it believes a point, then straight on at the median of its last five steps. Online.",
         licence="Apache-2.0",
         cost="as lucas_kanade",
