@@ -45,7 +45,7 @@ def test_a_wrong_or_empty_name_lists_them_after_one_line_of_error(name, capsys):
         parse(RunSettings, ["drive.mp4", "--tracker", name], "samodal run")
     assert stop.value.code == 2
     first, _, rest = capsys.readouterr().err.partition("\n")
-    assert f"--tracker: unknown {name!r}" in first
+    assert f"unknown point tracker {name!r}" in first
     assert rest == listing(TRACKERS) + "\n"
 
 

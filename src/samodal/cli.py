@@ -77,8 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(settings: type, arguments: Sequence[str], prog: str, description: str = ""):
     """Settings from flags and, with --config, from YAML with the same keys; flags win.
 
-    Fields whose metadata has `positional` are given without a flag. Those whose metadata has `parts`, a table of
-    `samodal.registry`, list it below the help, and alone where asked for by `list` or `help` or named wrongly.
+    Fields whose metadata has `positional` are given without a flag. Those whose metadata has `parts`, (what they are,
+    a table of `samodal.registry`), list it below the help, and alone where asked for by `list` or `help` or named
+    wrongly.
     Unknown keys end the program with exit code 2 and the nearest known one.
     """
     parser = _Parser(prog=prog, description=description, default_env=False)
@@ -98,20 +99,20 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
                 flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
             )
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
-    parser.listings = [f"--{name}:\n{listing(table)}\n" for name, table in tables.items()]
+    parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
     parsed = parser.parse_args(list(arguments))
-    for name, table in tables.items():
-        _check_part(name, getattr(parsed, name), table, prog)
+    for name, (what, table) in tables.items():
+        _check_part(what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
 
 
-def _check_part(setting: str, given: str | None, table: dict, prog: str) -> None:
+def _check_part(what: str, given: str | None, table: dict, prog: str) -> None:
     """End the program with the table of parts where one is asked for, or where the given one is not in it."""
     if given in ("list", "help"):
         print(listing(table))
         sys.exit(0)
     if given is not None and given not in table and ":" not in given:
-        print(f"{prog}: --{setting}: unknown {given!r}{nearest(given, table)}\n{listing(table)}", file=sys.stderr)
+        print(f"{prog}: unknown {what} {given!r}{nearest(given, table)}\n{listing(table)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -68,6 +68,13 @@ TRACKERS = {
         cost="as lucas_kanade",
         needs="nothing",
     ),
+    "still": Part(
+        "samodal.trackers.still:Still",
+        "Says that nothing moves: a hidden mask stays where it was last seen. To compare with.",
+        licence="Apache-2.0",
+        cost="nothing",
+        needs="nothing",
+    ),
     "cotracker3": Part(
         "samodal.trackers.cotracker:CoTrackerOnline",
         "CoTracker3, our own implementation. Online, a result in every frame, through occlusion; a frame costs the "

@@ -15,7 +15,7 @@ class RunSettings:
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
     out: Path = Path("runs/latest")
     """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
-    vis: str | None = field(default=None, metadata={"parts": FRONT_ENDS})
+    vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class."""
     data: str | None = None
     """Data set instead of a video: asd:ROOT/val or streetsim:ROOT/test; --vis is then truth unless given."""
@@ -27,7 +27,7 @@ class RunSettings:
     """Single rules changed, as in --rules.unite=false; samodal/rules.py lists and explains them."""
     weights: str = "streetsim-small"
     """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
-    tracker: str = field(default="lucas_kanade", metadata={"parts": TRACKERS})
+    tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})
     """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
