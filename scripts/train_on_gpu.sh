@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # The whole job behind the embedded weights, on one GPU: render StreetSim, prepare it, train the visible and the
 # amodal stage, compare adapters trained / not trained / none over three seeds, run ViT-B for a minute by the paper's
-# and the released recipe, and collect what is worth keeping in $RUN/fetch.
+# and the released recipe, and collect what is worth keeping in $RUN/fetch. The point tracker is a job of its own.
 #
-#   scripts/train_on_gpu.sh                  everything
+#   scripts/train_on_gpu.sh                  everything for the amodal SAM
+#   scripts/train_on_gpu.sh tracks tracker points   the point tracker: render its clips and the test split's points,
+#                                            train it, and compare point trackers on the test split
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
@@ -22,12 +24,15 @@ RECIPES=src/samodal/recipes
 if [ -n "${TOY:-}" ]; then
   TRAIN=${TRAIN:-6} VAL=${VAL:-1} TEST=${TEST:-1} FEW=${FEW:-2} WORKERS=${WORKERS:-2} JOBS=${JOBS:-1}
   VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0}
+  TRACKS=${TRACKS:-6} POINT_CLIPS=${POINT_CLIPS:-0:1}
+  TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
   MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
   VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
+  TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
   MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
 fi
 DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
@@ -75,6 +80,29 @@ start="--init $RUN/train/streetsim-visible.safetensors"
 amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
 
 paper() { train streetsim-amodal-paper streetsim-small-paper $DATA $TUNING $start --minutes "$AMODAL"; }
+
+# A tracker sees frames of 256x448: rendering them at 270x480 takes a third of the time.
+tracks() {
+  if [ ! -e "$RUN/data/tracks.done" ]; then
+    samodal synth --out "$RUN/data" --split tracks --count "$TRACKS" --workers "$WORKERS" --points \
+      --height 270 --width 480 >>"$RUN/logs/tracks.log" 2>&1
+    touch "$RUN/data/tracks.done"
+  fi
+  samodal synth --out "$RUN/points" --split test --count "$TEST" --workers "$WORKERS" --points \
+    >>"$RUN/logs/tracks.log" 2>&1
+}
+
+tracker() {
+  if [ -e "$RUN/train/streetsim-points.md" ]; then return; fi
+  samodal train tracker --data "streetsim:$RUN/data/tracks" --name streetsim-points --out "$RUN/train" \
+    --workers "$WORKERS" $TRACKER >>"$RUN/logs/tracker.log" 2>&1
+}
+
+points() {
+  "$PYTHON" scripts/points_table.py --data "streetsim:$RUN/points/test" --clips "$POINT_CLIPS" --seeds 0 1 2 \
+    --trackers still velocity lucas_kanade "cotracker3:$RUN/train/streetsim-points.safetensors" \
+    --out "$RUN/points.json" --workers "${POINT_WORKERS:-4}" >"$RUN/points.md" 2>>"$RUN/logs/points.log"
+}
 
 # As many steps for each as the main run makes in half a minute: equal work, not equal time, as runs share the GPU.
 ablation_steps() {

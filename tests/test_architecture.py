@@ -25,7 +25,7 @@ FORBIDDEN = {
     "frontends": {"sam", "sim", "training", "metrics", "trackers", "methods", "run", "cli"},
     "pipeline": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods"},
     "sim": {"sam", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
-    "training": {"frontends", "trackers", "methods", "run", "cli", "sim"},
+    "training": {"frontends", "methods", "run", "cli", "sim"},
 }
 
 

@@ -199,7 +199,7 @@ def saved(path: Path, **changes) -> Path:
 
 
 def test_a_wrapped_state_and_its_time_embedding_are_read(tmp_path):
-    state = torch.load(saved(tmp_path / "a.pth", time_emb=torch.zeros(1, 16, 278)), weights_only=True)
+    state = torch.load(saved(tmp_path / "a.pth", time_emb=torch.zeros(1, 12, 230)), weights_only=True)
     torch.save({"model": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "b.pth")
     network = checkpoints.load(tmp_path / "b.pth", SMALL)
     assert torch.equal(network.corr_mlp.fc1.weight, state["corr_mlp.fc1.weight"])
@@ -209,16 +209,16 @@ def test_a_wrapped_state_and_its_time_embedding_are_read(tmp_path):
     ("name", "changes", "found"),
     [
         ("scaled_offline.pth", {}, "offline by its name; load it with online=False"),
-        ("a.pth", {"time_emb": torch.zeros(1, 60, 278)}, "CoTracker3 of window 60"),
+        ("a.pth", {"time_emb": torch.zeros(1, 60, 230)}, "CoTracker3 of window 60"),
         ("a.pth", {"corr_mlp.fc1.bias": None, "vis_predictor.0.weight": torch.zeros(1)}, "CoTracker v2"),
         ("a.pth", {"corr_mlp.fc1.bias": None, "updateformer.space_blocks.0.a": torch.zeros(1)}, "CoTracker v1"),
         ("a.pth", {"corr_mlp.fc1.bias": None}, "1 parameters are missing, as corr_mlp.fc1.bias"),
         ("a.pth", {"odd": torch.zeros(1)}, "1 parameters are unknown, as odd"),
-        ("a.pth", {"corr_mlp.fc1.bias": torch.zeros(3)}, r"another size: corr_mlp.fc1.bias is \(3,\), not \(128,\)"),
+        ("a.pth", {"corr_mlp.fc1.bias": torch.zeros(3)}, r"another size: corr_mlp.fc1.bias is \(3,\), not \(96,\)"),
     ],
 )
 def test_another_checkpoint_is_refused_with_both_names(tmp_path, name, changes, found):
-    with pytest.raises(InputError, match=rf"expected CoTracker3 online \(window 16\), found .*{found}"):
+    with pytest.raises(InputError, match=rf"expected CoTracker3 online \(window 12\), found .*{found}"):
         checkpoints.load(saved(tmp_path / name, **changes), SMALL)
 
 

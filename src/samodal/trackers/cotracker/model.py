@@ -68,7 +68,7 @@ class Network(nn.Module):
 
     def pixels(self, frames: np.ndarray) -> Tensor:
         """(T, H, W, 3) uint8 RGB to (T, 3, h, w) float32 in [-1, 1] at the network's resolution."""
-        x = torch.from_numpy(np.ascontiguousarray(frames)).to(self.device).permute(0, 3, 1, 2).float()
+        x = torch.from_numpy(np.require(frames, requirements=["C", "W"])).to(self.device).permute(0, 3, 1, 2).float()
         # Corners on corners and no smoothing before the reduction, as the released models were run.
         x = F.interpolate(x, self.config.resolution, mode="bilinear", align_corners=True)
         return 2 * (x / 255) - 1

@@ -108,7 +108,7 @@ class CoTrackerOnline:
         weights: CoTracker3 | str | Path | None = None,
         device: str | torch.device = "cpu",
         every: int = 1,
-        grid: int = 3,
+        grid: int = 2,
         around: int = 3,
         items: int = 16,
     ):
