@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from made_up import passing_square
+from made_up import Oracle, passing_square
 from samodal.cli import main
 from samodal.formats.frames import read_frames
+from samodal.methods.samodal import make_selector
+from samodal.pipeline import Pipeline
+from samodal.registry import make_tracker
+from samodal.rules import preset
+from samodal.tracks import State
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -45,6 +50,26 @@ def test_the_pipeline_of_the_readme_runs_as_it_is_printed():
     names = {"image": one.frame.image, "visible": one.visible, "time": 0.0}
     exec(code, names)
     assert [i.id for i in names["result"].instances] == [7]
+
+
+def test_the_point_tracker_of_the_documentation_runs_as_it_is_printed(tmp_path, monkeypatch):
+    (code,) = [b for b in blocks(DOCS / "extend.md", "python") if b.startswith("# my_tracker.py")]
+    monkeypatch.delitem(sys.modules, "my_tracker", raising=False)
+    (tmp_path / "my_tracker.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    rules = preset("default", remember_s=None, border=None, min_visible=None)
+    truth, observed = passing_square(frames=24, step=3)
+    tracker = make_tracker("my_tracker:Matching")
+    pipeline = Pipeline(Oracle([truth]), tracker, make_selector(rules), rules)
+    states = [pipeline.step(one.frame.image, one.visible).instances[0].state for one in observed]
+    assert {State.VISIBLE, State.HIDDEN} <= set(states)
+    tracker.add("car", np.array([[3 * 23 + 18, 28]]), 23)
+    goes_on = make_tracker("my_tracker:Matching")
+    goes_on.load_state(tracker.state())
+    for each in (tracker, goes_on):
+        each.observe(np.roll(observed[-1].frame.image, (2, -7), axis=(0, 1)), 24)
+        xy, visible, _ = each.positions()["car"]
+        assert (xy.tolist(), visible.tolist()) == ([[3 * 23 + 18 - 7, 30]], [True])
 
 
 def test_the_readme_shows_runnable_code_within_its_first_25_lines():
