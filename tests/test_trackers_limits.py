@@ -1,0 +1,89 @@
+"""What every tracker must stand: one frame, gaps at the start, odd sizes, many points."""
+
+import numpy as np
+import pytest
+
+from made_up import Oracle, passing_square
+from samodal.methods.samodal import make_selector
+from samodal.pipeline import Pipeline
+from samodal.rules import preset
+from samodal.trackers.cotracker import CoTrackerOnline
+from samodal.trackers.lucas_kanade import LucasKanade
+from samodal.trackers.still import Still
+from samodal.trackers.velocity import Velocity
+from samodal.tracks import State
+from tiny_cotracker import noise, tiny
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TRACKERS = {
+    "lucas_kanade": LucasKanade,
+    "velocity": Velocity,
+    "still": Still,
+    "cotracker3": lambda: CoTrackerOnline(tiny()),
+}
+
+
+def pipeline_over(tracker, truth, observed):
+    rules = preset("paper")
+    pipeline = Pipeline(Oracle([truth]), tracker, make_selector(rules), rules)
+    return [pipeline.step(one.frame.image, one.visible) for one in observed]
+
+
+@pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
+def test_a_video_of_one_frame_has_one_result(make):
+    (result,) = pipeline_over(make(), *passing_square(1))
+    assert [one.state for one in result.instances] == [State.VISIBLE]
+
+
+@pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
+def test_a_gap_at_the_start_says_nothing_and_changes_nothing_later(make):
+    truth, observed = passing_square(10, start=36)  # visible, then hidden from frame 4 on
+    late = pipeline_over(make(), truth[:1] * 3 + truth, [type(o)(o.frame, []) for o in observed[:3]] + observed)
+    at_once = pipeline_over(make(), truth, observed)
+    assert [len(result.instances) for result in late[:3]] == [0, 0, 0]
+    assert {i.state for result in at_once for i in result.instances} == {State.VISIBLE, State.HIDDEN}
+    assert [[i.state for i in r.instances] for r in late[3:]] == [[i.state for i in r.instances] for r in at_once]
+
+
+@pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
+@pytest.mark.parametrize("size", [(375, 1242), (480, 854)])
+def test_points_stay_in_pixels_of_frames_of_any_size(make, size):
+    height, width = size
+    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float32)
+    tracker = make()
+    for t, frame in enumerate(noise(1, *size).repeat(3, axis=0)):
+        tracker.observe(frame, t)
+        if t == 1:
+            tracker.add("a", corners, 0)
+    xy, visible, confidence = tracker.positions()["a"]
+    assert (xy.shape, visible.shape, confidence.shape) == ((4, 2), (4,), (4,))
+    assert (xy.dtype, visible.dtype, confidence.dtype) == (np.float32, bool, np.float32)
+    assert np.isfinite(xy).all()
+    if make in (LucasKanade, Velocity, Still):  # nothing moves
+        assert xy == pytest.approx(corners, abs=0.01)
+
+
+@pytest.mark.parametrize("make", [LucasKanade, Velocity])
+def test_many_points_are_followed_as_few_are(make):
+    many, few = make(), make()
+    points = np.random.default_rng(0).uniform((4, 4), (56, 36), (5000, 2)).astype(np.float32)
+    for t, frame in enumerate(noise(1).repeat(4, axis=0)):
+        for tracker, some in ((many, points), (few, points[:5])):
+            tracker.observe(np.roll(frame, t, axis=1), t)
+            if t == 1:
+                tracker.add("a", some, 0)
+    for all_of_them, some in zip(many.positions()["a"], few.positions()["a"], strict=True):
+        assert len(all_of_them) == 5000
+        assert np.array_equal(all_of_them[:5], some)
+
+
+@pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
+def test_many_keys_are_followed_at_once(make):
+    tracker = make()
+    for t, frame in enumerate(noise(3)):
+        tracker.observe(frame, t)
+        if t == 1:
+            for key in range(40):
+                tracker.add(key, [[key, 20]], t)
+    assert list(tracker.positions()) == list(range(40))
