@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.tracks import FrameResult, Instance, State
+from samodal.tracks import UNSEEN, FrameResult, Instance
 
 TRAIL_FRAMES = 30
 _MILLISECOND = Fraction(1, 1000)
@@ -72,7 +72,7 @@ def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> No
         tint = crop[part] * (1 - weight) + np.array(color) * weight
         crop[part] = tint.astype(np.uint8)
     contours, _ = cv2.findContours(amodal.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
-    thin = one.state == State.HIDDEN or one.amodal.area < 1500
+    thin = one.state in UNSEEN or one.amodal.area < 1500
     cv2.drawContours(canvas, contours, -1, color, 1 if thin else 2, cv2.LINE_AA)
 
 
@@ -80,8 +80,8 @@ def _label(canvas: np.ndarray, one: Instance) -> None:
     text = str(one.id)
     if one.amodal.area >= 600:
         text += f" {one.category}"
-    if one.state == State.HIDDEN:
-        text += f" hidden {one.seconds_since_seen:.1f}s" if one.frames_since_seen else " sliver"
+    if one.state in UNSEEN:
+        text += f" {one.state} {one.seconds_since_seen:.1f}s" if one.frames_since_seen else " sliver"
     elif one.occlusion and one.occlusion >= 0.05:
         text += f" {one.occlusion:.0%}"
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)

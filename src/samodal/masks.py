@@ -141,3 +141,29 @@ def shift_mask(mask: np.ndarray, shift: np.ndarray) -> np.ndarray:
             max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
         ]
     return moved
+
+
+def move_mask(mask: np.ndarray, shift: np.ndarray, scale: float, centre: np.ndarray) -> np.ndarray:
+    """Scale a mask about a point and move it; what leaves the frame is lost.
+
+    Args:
+        mask: (H, W) bool.
+        shift: (2,) float, (dx, dy) in pixels.
+        scale: above 0; 1 is `shift_mask`.
+        centre: (2,) float, x and y of the point that moves by exactly `shift`.
+
+    Raises:
+        ValueError: if shift or scale is not finite, or scale not above 0.
+    """
+    if scale == 1:
+        return shift_mask(mask, shift)
+    if not (np.isfinite(shift).all() and 0 < scale < np.inf):
+        raise ValueError(f"shift must be finite and scale above 0, got {shift} and {scale}")
+    height, width = mask.shape
+    # Each pixel looks up where its centre was; integers are pixel centres.
+    x = np.rint((np.arange(width) - centre[0] - shift[0]) / scale + centre[0])
+    y = np.rint((np.arange(height) - centre[1] - shift[1]) / scale + centre[1])
+    columns, rows = (x >= 0) & (x < width), (y >= 0) & (y < height)
+    moved = np.zeros_like(mask)
+    moved[np.ix_(rows, columns)] = mask[np.ix_(y[rows].astype(int), x[columns].astype(int))]
+    return moved

@@ -5,10 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from samodal.masks import Rle, shift_mask, union
-from samodal.memory import PointMemory, Remembered
+from samodal.cuts import CutDetector
+from samodal.hidden import advance, centre, is_lost, over_the_border
+from samodal.masks import Rle, move_mask, union
+from samodal.memory import PointMemory, Remembered, Seen
 from samodal.parts import PointTracker, PromptSelector, Segmenter
 from samodal.prompts.prompt import Prompt
+from samodal.prompts.spread import spread_points
 from samodal.rules import Rules
 from samodal.seeds import generator
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
@@ -30,6 +33,7 @@ class Pipeline:
     ):
         self.segmenter, self.tracker, self.select = segmenter, tracker, select
         self.rules, self.seed = rules, seed
+        self.cuts = None if rules.cut is None else CutDetector(rules.cut)
         self.reset()
 
     def reset(self, clip: str = "") -> None:
@@ -37,6 +41,8 @@ class Pipeline:
         self.clip, self.t, self.time = clip, -1, 0.0
         self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
         self.tracker.reset()
+        if self.cuts is not None:
+            self.cuts.reset()
 
     def step(self, frame: np.ndarray, visible: Sequence[VisibleInstance], time: float | None = None) -> FrameResult:
         """One frame of Figure 2.
@@ -47,6 +53,10 @@ class Pipeline:
             time: seconds from the start of the video; None counts on at 10 frames a second.
         """
         self.t, self.time = self.t + 1, (self.t + 1) / 10 if time is None else time
+        cut = self.cuts is not None and self.cuts.step(frame)
+        if cut:
+            self.memory.clear()
+            self.tracker.reset()
         self.tracker.observe(frame, self.t)
 
         shown, slivers = self._split(visible)
@@ -57,16 +67,18 @@ class Pipeline:
         # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now.
         # Slivers first seen now are not remembered yet; they stand with their visible mask.
         missing = self.memory.missing(one.id for one in seen)
-        displacement = self._follow(missing)
+        followed = self._follow(missing, visible)
         by_id = {one.id: one for one in slivers}
-        hidden = [self._move(one, displacement[one.id], by_id.pop(one.id, None)) for one in missing]
+        in_front = [one.mask for one in visible]
+        hidden = [self._move(one, followed[one.id], by_id.pop(one.id, None), in_front) for one in missing]
         stray = [self._keep(one) for one in by_id.values()]
 
         for key in self.memory.forget(self.time, self.rules.remember_s):
             self.tracker.drop(key)
         order = {one.id: n for n, one in enumerate(self.memory)}
         instances = [*seen, *(one for one in hidden if one is not None), *stray]
-        return FrameResult(self.t, self.time, tuple(sorted(instances, key=lambda i: order.get(i.id, len(order)))))
+        ordered = sorted(instances, key=lambda i: order.get(i.id, len(order)))
+        return FrameResult(self.t, self.time, tuple(ordered), cut)
 
     def _split(self, visible: Sequence[VisibleInstance]) -> tuple[list[VisibleInstance], list[VisibleInstance]]:
         """The instances to prompt from, and the slivers (rule `min_visible`)."""
@@ -101,7 +113,7 @@ class Pipeline:
         amodal = Rle.encode(mask) if mask.any() else None
         score = iou * (one.score if rules.frame_score == "iou_x_vis" and one.score is not None else 1.0)
         if amodal is not None:
-            self.memory.store(one.id, one.category, self.t, self.time, prompt.points, amodal, score)
+            self.memory.store(one.id, one.category, Seen(self.t, self.time, prompt.points, visible, amodal, score))
             self.tracker.drop(one.id)
         return Instance(one.id, one.category, score, state, visible, amodal, points=prompt.points)
 
@@ -110,76 +122,112 @@ class Pipeline:
         visible = Rle.encode(one.mask)
         return Instance(one.id, one.category, one.score, State.KEPT, visible, visible)
 
-    def _follow(self, missing: Sequence[Remembered]) -> dict[Any, tuple[np.ndarray, np.ndarray | None]]:
-        """Point tracking (Figure 3): the displacement of each missing instance since it was last prompted.
-
-        Returns:
-            {id: ((2,) dx, dy in pixels, (N, 2) where its points are now)}
-        """
+    def _follow(
+        self, missing: Sequence[Remembered], visible: Sequence[VisibleInstance]
+    ) -> dict[Any, np.ndarray | None]:
+        """Point tracking (Figure 3): brings each missing instance's motion to this frame; {id: its (N, 2) points}."""
         for one in missing:
-            if not one.followed and not one.gone:
-                self.tracker.add(one.id, one.points, one.seen_t)
-                one.followed = True
+            if one.start is None and not one.gone:
+                one.choose_anchor(self.t, self.rules.anchor_s)
+                one.start = self._points(one.anchor)
+                self.tracker.add(one.id, one.start, one.anchor.t)
         positions = self.tracker.positions()
-        return {one.id: self._displacement(one, positions.get(one.id)) for one in missing}
+        for one in missing:
+            position = positions.get(one.id)
+            if self.rules.motion == "robust":
+                others = [v.mask for v in visible if v.id != one.id]
+                advance(one, position, others, self.t, self.time, self.rules)
+            elif position is not None:
+                self._displace(one, *position)
+        return {one.id: positions[one.id][0] if one.id in positions else None for one in missing}
 
-    def _displacement(self, one: Remembered, position) -> tuple[np.ndarray, np.ndarray | None]:
-        if position is None:
-            return one.shift, None
-        xy, believed, _ = position
-        if self.rules.motion != "believed":
-            believed = np.full(len(xy), self.rules.motion == "points")
+    def _points(self, anchor: Seen) -> np.ndarray:
+        """(N, 2) the points to follow from an anchor (rule `follow`)."""
+        if self.rules.follow is None:
+            return anchor.prompt
+        return spread_points(anchor.visible.decode(), anchor.prompt, self.rules.follow)
+
+    def _displace(self, one: Remembered, xy: np.ndarray, visible: np.ndarray, _) -> None:
+        """The paper's motion: mean displacement of the points since the instance was last prompted."""
+        believed = visible if self.rules.motion == "believed" else np.full(len(xy), self.rules.motion == "points")
         # The paper adds the step from frame to frame; the sum of the steps since the last prompt is the same
         # without a rounding error in each.
-        one.shift = (xy - one.points)[believed].mean(axis=0) if believed.any() else one.shift + one.velocity()
-        if not self.rules.clamp:
-            return one.shift, xy
-        limit = one.mean_step() * (self.t - one.seen_t)
-        return np.clip(one.shift, -limit, limit), xy
+        steps = (xy - one.start)[believed]
+        one.shift = steps.mean(axis=0) if believed.any() else one.shift + one.velocity()
 
-    def _move(self, one: Remembered, displacement, sliver: VisibleInstance | None) -> Instance | None:
-        """Move the last amodal mask along; None once the instance has left the image."""
-        shift, followed = displacement
-        moved = shift_mask(one.amodal.decode(), shift) if not one.gone and np.isfinite(shift).all() else None
-        if sliver is None and (moved is None or self._left(one, moved)):
+    def _clamped(self, one: Remembered) -> np.ndarray:
+        """(2,) the shift, within the limit of the rule `clamp`."""
+        if not self.rules.clamp:
+            return one.shift
+        limit = one.mean_step() * (self.t - one.anchor.t)
+        return np.clip(one.shift, -limit, limit)
+
+    def _move(
+        self,
+        one: Remembered,
+        followed: np.ndarray | None,
+        sliver: VisibleInstance | None,
+        in_front: Sequence[np.ndarray],
+    ) -> Instance | None:
+        """Move the anchor's amodal mask along; None once the instance has left the image."""
+        shift, moved = self._clamped(one), None
+        if not one.gone and np.isfinite(shift).all():
+            moved = move_mask(one.anchor.amodal.decode(), shift, one.scale, centre(one))
+        if sliver is None and (moved is None or self._left(moved, in_front)):
             one.gone = True
             self.tracker.drop(one.id)
             return None
-        visible = Rle.encode(sliver.mask) if sliver is not None else None
+        if sliver is None and is_lost(one, self.time, self.rules):
+            return self._lost(one)
         parts = [Rle.encode(moved)] if moved is not None and moved.any() else []
+        visible = Rle.encode(sliver.mask) if sliver is not None else None
         if visible is not None:
             parts.append(visible)
-        seconds = self.time - one.seen_s
+        leaving = self.rules.leaving is not None and moved is not None and over_the_border(one)
+        seconds = self.time - one.last.time
         return Instance(
             one.id,
             one.category,
             None if one.score is None else one.score * self.rules.decay**seconds,
-            State.HIDDEN,
+            State.LEAVING if leaving else State.HIDDEN,
             visible,
             union(parts),
             points=one.points,
             followed=followed,
-            frames_since_seen=0 if sliver is not None else self.t - one.seen_t,
+            frames_since_seen=0 if sliver is not None else self.t - one.last.t,
             seconds_since_seen=0.0 if sliver is not None else seconds,
         )
 
-    def _left(self, one: Remembered, moved: np.ndarray) -> bool:
-        """Border rule: outside the image, or last seen within `border` pixels of its left or right edge."""
+    def _lost(self, one: Remembered) -> Instance:
+        """Known, but not where: no mask, so no ghost."""
+        frames, seconds = self.t - one.last.t, self.time - one.last.time
+        return Instance(
+            one.id, one.category, None, State.LOST, None, None, frames_since_seen=frames, seconds_since_seen=seconds
+        )
+
+    def _left(self, moved: np.ndarray, in_front: Sequence[np.ndarray]) -> bool:
+        """Border rule: outside the image, or within `border` pixels of its left or right edge with nothing to hide it."""
         if not moved.any():
             return True
         if self.rules.border is None:
             return False
         columns = np.flatnonzero(moved.any(axis=0))
         margin = self.rules.border
-        return columns[0] <= margin or columns[-1] >= moved.shape[1] - 1 - margin
+        if margin < columns[0] and columns[-1] < moved.shape[1] - 1 - margin:
+            return False
+        if self.rules.leaving is None or not in_front:
+            return True
+        return np.logical_or.reduce(in_front)[moved].mean() < self.rules.leaving
 
     def state_dict(self) -> dict:
         """Everything needed to go on elsewhere with the same parts and rules."""
         own = {"clip": self.clip, "t": self.t, "time": self.time, "memory": self.memory.state()}
-        return own | {"tracker": self.tracker.state()}
+        return own | {"tracker": self.tracker.state(), "cuts": None if self.cuts is None else self.cuts.state()}
 
     def load_state_dict(self, state: dict) -> None:
         """Go on from `state_dict()`; the next step is the frame after it."""
         self.clip, self.t, self.time = state["clip"], state["t"], state["time"]
         self.memory.load_state(state["memory"])
         self.tracker.load_state(state["tracker"])
+        if self.cuts is not None:
+            self.cuts.load_state(state["cuts"])

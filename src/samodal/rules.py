@@ -25,14 +25,36 @@ class Rules:
     """A reported instance with fewer visible pixels is treated as hidden, not prompted from a sliver (ours)."""
     min_cover: float | None = None
     """Keep the visible mask alone where the amodal one covers a smaller share of it, in [0, 1] (ours)."""
-    motion: Literal["points", "believed", "velocity"] = "points"
+    follow: int | None = None
+    """Points of an instance to follow, the prompt points first, the others spread over its visible mask; None: the
+    prompt points alone (paper; ours follows more, so that some may be wrong)."""
+    anchor_s: float | None = None
+    """A hidden instance is moved from the last frame that showed nearly as much of it as any frame of so many seconds,
+    at most 7 frames back; None: from the last frame, in which the occluder leaves a sliver (paper)."""
+    motion: Literal["points", "believed", "velocity", "robust"] = "points"
     """What moves a hidden mask: the mean displacement of all its points (paper); of those that the tracker calls
-    visible and, where there are none, the velocity the instance had while it was visible (ours); or that
-    velocity alone, since a simple tracker tends to stick to the occluder (ours)."""
+    visible and, where there are none, the velocity the instance had while it was visible (ours); that velocity alone,
+    since a simple tracker tends to stick to the occluder (ours); or translation and scale that most believed points
+    agree with and, where there are none, the velocity (ours, `samodal.hidden`)."""
+    believe: float = 0.5
+    """`robust`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the visible mask
+    of another instance are not believed either: they follow the occluder."""
+    jump: float | None = None
+    """`robust`: the estimate may differ from going on at the last velocity by so many sides of the mask a frame, more
+    where the instance is fast; beyond it the velocity is believed (side: root of the area; None: no limit)."""
+    coast_s: float | None = None
+    """`robust`: an instance is lost when no point was believed for so many seconds: it keeps its entry, without a
+    mask, until it is reported again or forgotten. None: never lost."""
     clamp: bool = False
     """Limit |dx|, |dy| to the mean step between earlier prompt points x frames elapsed (released, facts 4.5)."""
     border: int | None = None
     """An instance last seen within so many pixels of the left or right edge has left, not hidden (released: 20)."""
+    leaving: float | None = None
+    """An instance that the border rule would drop stays, and is called leaving, while other reported instances cover at
+    least this share of it, as they can hide it (ours; None: it is gone at once). Outside the image it is gone."""
+    cut: float | None = None
+    """Forget everything at a scene cut: where the last frame, moved by the optical flow, is less like this one than
+    so much, in [-1, 1] (ours, `samodal.cuts`; None: no detector, as in the paper)."""
     remember_s: float | None = None
     """Forget an instance at the end of the first frame in which it has been unseen for longer than so many seconds;
     None: never (paper and released code)."""
@@ -50,6 +72,12 @@ class Rules:
             raise InputError(f"rules: points must be at least 1, got {self.points}")
         if self.min_cover is not None and not 0 <= self.min_cover <= 1:
             raise InputError(f"rules: min_cover must lie in [0, 1], got {self.min_cover}")
+        if self.follow is not None and self.follow < 1:
+            raise InputError(f"rules: follow must be at least 1, got {self.follow}")
+        if not 0 <= self.believe <= 1:
+            raise InputError(f"rules: believe must lie in [0, 1], got {self.believe}")
+        if self.cut is not None and not -1 <= self.cut <= 1:
+            raise InputError(f"rules: cut must lie in [-1, 1], got {self.cut}")
 
 
 PRESETS = {
@@ -61,8 +89,15 @@ PRESETS = {
         unite=True,
         min_visible=48,
         min_cover=0.5,
+        follow=16,
+        anchor_s=0.8,
+        motion="robust",
+        jump=0.5,
+        coast_s=3.0,
         border=2,
-        remember_s=3.0,
+        leaving=0.8,
+        cut=0.78,
+        remember_s=6.0,
         frame_score="iou_x_vis",
         decay=0.5,
     ),

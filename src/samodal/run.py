@@ -20,7 +20,7 @@ from samodal.parts import FrontEnd, Method, Observed, Segmenter, Video
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, find, make_tracker, split
 from samodal.rules import Rules, preset
 from samodal.suggest import nearest
-from samodal.tracks import FrameResult, State
+from samodal.tracks import UNSEEN, FrameResult
 from samodal.video import excerpt, open_video, renumber
 
 DEMONSTRATION = (
@@ -192,7 +192,7 @@ def summarise(lines: Path, seconds: float, out: Path) -> Summary:
         len({one.id for one in instances}),
         sum(one.visible is not None for one in instances),
         sum(one.amodal is not None for one in instances),
-        sum(one.amodal is not None and one.visible is None and one.state == State.HIDDEN for one in instances),
+        sum(one.amodal is not None and one.visible is None and one.state in UNSEEN for one in instances),
         seconds,
         out,
     )

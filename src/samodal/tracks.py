@@ -23,6 +23,14 @@ class State(StrEnum):
     """Reported; the predicted mask covered too little of the visible one, so the visible mask stands alone."""
     HIDDEN = "hidden"
     """Not reported, or a sliver too small to prompt from: its last amodal mask is moved along."""
+    LEAVING = "leaving"
+    """Hidden, and its moved mask reaches over the image's border."""
+    LOST = "lost"
+    """Hidden for so long that nothing tells where it is: known, but without a mask."""
+
+
+UNSEEN = (State.HIDDEN, State.LEAVING, State.LOST)
+"""States of an instance that is not prompted, but remembered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +56,12 @@ class Instance:
 
     Attributes:
         id, category: as the front end named them.
-        score: in [0, 1], what AP ranks by; None for a method that has none.
+        score: in [0, 1], what AP ranks by; None for a method that has none, and where the instance is lost.
         state: see `State`.
         visible: the front end's mask, None where it reported nothing.
         amodal: the whole object's pixels inside the image, None where nothing can be said.
         points: (K, 2) float32, x and y of the prompt points in original pixels; None where none were used.
-        followed: (N, 2) float32, where the tracker has the points now; None unless hidden.
+        followed: (N, 2) float32, where the tracker has the points now; None unless hidden or leaving.
         frames_since_seen, seconds_since_seen: 0 where reported in this frame.
     """
 
@@ -82,11 +90,13 @@ class FrameResult:
         t: index of the frame in its video, from 0.
         time: seconds from the start of the video, from the file's own timestamps.
         instances: ordered by first appearance.
+        cut: whether a new scene begins here, so that all that was known is forgotten.
     """
 
     t: int
     time: float
     instances: tuple[Instance, ...]
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,13 +187,19 @@ def clip_from_results(
 
     The score of a track is the mean of its frame scores over the frames in which it was reported (facts:
     released rule; frames filled in by following points do not count), None where no frame has one.
+
+    An id that a front end uses again after a scene cut is another instance: its track is named "ID@T" after the first
+    frame T of its scene.
     """
     length = len(frames)
     columns: dict[int | str, dict] = {}
+    scene, scene_of = 0, {}
     for result in results:
+        scene = result.t if result.cut else scene
         for one in result.instances:
+            key = one.id if scene_of.setdefault(one.id, scene) == scene else f"{one.id}@{scene}"
             column = columns.setdefault(
-                one.id,
+                key,
                 {"category": one.category} | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
             )
             column["visible"][result.t] = one.visible
@@ -206,5 +222,5 @@ def clip_from_results(
 
 
 def _track_score(scores: list[float | None], states: list[State | None]) -> float | None:
-    reported = [s for s, state in zip(scores, states, strict=True) if s is not None and state != State.HIDDEN]
+    reported = [s for s, state in zip(scores, states, strict=True) if s is not None and state not in UNSEEN]
     return float(np.mean(reported)) if reported else None

@@ -55,7 +55,8 @@ class FramesWriter:
     def write(self, result: FrameResult, name: str | None = None) -> None:
         """Append one frame; `name` is its file name where it has one."""
         instances = [_to_json(one) for one in result.instances]
-        self._line({"t": result.t, "time": round(result.time, 6), "name": name, "instances": instances})
+        line = {"t": result.t, "time": round(result.time, 6), "name": name, "instances": instances}
+        self._line(line | {"cut": True} if result.cut else line)
 
     def _line(self, value: dict) -> None:
         try:
@@ -144,7 +145,7 @@ def _frame(value: dict, size: tuple[int, int], where: str) -> FrameResult:
     if len(set(ids)) != len(ids):
         twice = next(key for key in ids if ids.count(key) > 1)
         raise InputError(f"{where}: id {twice} is there twice in one frame")
-    return FrameResult(field(value, "t", where), field(value, "time", where), instances)
+    return FrameResult(field(value, "t", where), field(value, "time", where), instances, value.get("cut", False))
 
 
 def _to_json(one: Instance) -> dict:

@@ -39,7 +39,7 @@ class LucasKanade:
     """
 
     def __init__(
-        self, window: int = 21, levels: int = 4, tolerance: float = 1.0, residual: float = 16.0, ring: int = 4
+        self, window: int = 21, levels: int = 4, tolerance: float = 1.0, residual: float = 16.0, ring: int = 16
     ):
         self.window, self.levels, self.tolerance, self.residual, self.ring = (
             window,

@@ -1,0 +1,103 @@
+"""How far a group of followed points has moved, when some of them follow something else.
+
+The estimate is exhaustive, so it is deterministic and does not depend on the order of points: every displacement
+of one point, and every translation with scale that two points fix, is tried, and the one that most points agree
+with is refined on those that do.
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+MOST_STRETCH = 2.0
+"""A scale beyond this, or below its inverse, is an error: nothing seen on a road grows so fast while hidden."""
+SCALE_POINTS = 5
+"""Points that must agree before a scale is estimated: with fewer, noise of a pixel looks like growth."""
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A translation and a uniform scale: `centre + shift + scale * (xy - centre)`.
+
+    Attributes:
+        shift: (2,) float, dx, dy of `centre` in pixels.
+        scale: above 0; 1 where none could be told.
+        agreed: (N,) bool, the points that it is made of.
+    """
+
+    shift: np.ndarray
+    scale: float
+    agreed: np.ndarray
+
+
+def robust_motion(
+    start: np.ndarray, now: np.ndarray, weights: np.ndarray, centre: np.ndarray, tolerance: float
+) -> Motion | None:
+    """The motion that most points agree with.
+
+    Args:
+        start, now: (N, 2) where points were and are.
+        weights: (N,) how much each is believed, at least 0; 0 leaves a point out.
+        centre: (2,) the point whose displacement is `shift`.
+        tolerance: pixels within which a point agrees.
+
+    Returns:
+        None where no point has a weight and finite coordinates, or those that agree have not more than half the weight.
+    """
+    start, now = np.asarray(start, float) - centre, np.asarray(now, float) - centre
+    usable = (weights > 0) & np.isfinite(now).all(axis=1) & np.isfinite(start).all(axis=1)
+    if not usable.any():
+        return None
+    weights = np.where(usable, weights, 0.0)
+    # Where only translation can be told, the displacement is that of the points, wherever they lie.
+    guesses = [(now[i] - start[i], 1.0) for i in np.flatnonzero(usable)]
+    shift, scale, agreed = _best(guesses, start, now, weights, tolerance)
+    shift = np.average((now - start)[agreed], axis=0, weights=weights[agreed])
+    if usable.sum() >= SCALE_POINTS:
+        with_scale = [g for i, j in combinations(np.flatnonzero(usable), 2) if (g := _from_pair(start, now, i, j))]
+        stretched = _scaled(with_scale, start, now, weights, tolerance)
+        if stretched is not None and weights[stretched[2]].sum() >= weights[agreed].sum():
+            shift, scale, agreed = stretched
+    if weights[agreed].sum() <= weights.sum() / 2:
+        return None
+    return Motion(shift, scale, agreed)
+
+
+def _scaled(guesses, start, now, weights, tolerance):
+    """(shift, scale, agreed) of the best translation with scale; None where too few agree or they lie too close."""
+    if not guesses:
+        return None
+    _, _, agreed = _best(guesses, start, now, weights, tolerance)
+    if agreed.sum() < SCALE_POINTS:
+        return None
+    own = weights[agreed][:, None] / weights[agreed].sum()
+    middle, there = (own * start[agreed]).sum(axis=0), (own * now[agreed]).sum(axis=0)
+    before, after = start[agreed] - middle, now[agreed] - there
+    spread = (own * before**2).sum()
+    if spread < (2 * tolerance) ** 2:
+        return None
+    scale = float((own * before * after).sum() / spread)
+    if not 1 / MOST_STRETCH <= scale <= MOST_STRETCH:
+        return None
+    return there - scale * middle, scale, agreed
+
+
+def _from_pair(start: np.ndarray, now: np.ndarray, i: int, j: int) -> tuple[np.ndarray, float] | None:
+    """(shift, scale) that carry two points over, least squares; None where they say nothing plausible."""
+    before, after = start[j] - start[i], now[j] - now[i]
+    length = before @ before
+    scale = float(before @ after / length) if length > 0 else 0.0
+    if not 1 / MOST_STRETCH <= scale <= MOST_STRETCH:
+        return None
+    return (now[i] + now[j]) / 2 - scale * (start[i] + start[j]) / 2, scale
+
+
+def _best(guesses, start, now, weights, tolerance):
+    """(shift, scale, agreed) of the guess with the least truncated squared error; the first of equals."""
+    shifts, scales = np.array([g[0] for g in guesses]), np.array([g[1] for g in guesses])
+    residual = now - (shifts[:, None] + scales[:, None, None] * start)  # (G, N, 2)
+    squared = np.where(weights > 0, np.nan_to_num(residual**2, nan=np.inf).sum(axis=2), np.inf)
+    cost = (weights * np.minimum(squared, tolerance**2)).sum(axis=1)
+    chosen = int(cost.argmin())
+    return shifts[chosen], float(scales[chosen]), squared[chosen] <= tolerance**2
