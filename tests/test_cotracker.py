@@ -151,7 +151,7 @@ def test_arrays_of_other_shapes_are_refused():
 
 
 def test_the_small_model_is_small_and_starts_with_small_steps():
-    model = CoTracker3.small()
+    model = CoTracker3.untrained()
     assert sum(p.numel() for p in model.network.parameters()) <= 4e6
     xy, _ = model.track(noise(2, 64, 96), [[0, 30, 20]])
     assert 0 < np.abs(xy - [30, 20]).max() < 3
@@ -193,7 +193,7 @@ def test_one_clip_can_be_learnt_by_heart():
 
 def saved(path: Path, **changes) -> Path:
     """A small model's parameters as a .pth; changes add, or with None take away."""
-    state = CoTracker3.small().network.state_dict() | changes
+    state = CoTracker3.untrained().network.state_dict() | changes
     torch.save({name: value for name, value in state.items() if value is not None}, path)
     return path
 
@@ -251,11 +251,11 @@ def test_a_saved_model_knows_its_config(tmp_path):
 
 
 def test_a_small_model_takes_at_most_10_mb_in_16_bit(tmp_path):
-    CoTracker3.small().save(tmp_path / "a.safetensors", half=True)
+    CoTracker3.untrained().save(tmp_path / "a.safetensors", half=True)
     assert (tmp_path / "a.safetensors").stat().st_size <= 10e6
     assert checkpoints.load(tmp_path / "a.safetensors", SMALL).corr_mlp.fc1.weight.dtype == torch.float32
     with pytest.raises(InputError, match="ending"):
-        CoTracker3.small().save(tmp_path / "a.pth")
+        CoTracker3.untrained().save(tmp_path / "a.pth")
 
 
 def test_a_config_of_a_later_version_is_refused():

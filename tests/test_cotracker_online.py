@@ -214,7 +214,7 @@ def test_a_tracker_without_support_points_works():
 
 
 def test_the_small_model_runs_online():
-    found = run(CoTrackerOnline(CoTracker3.small()), {0: {"a": PAIR}}, noise(3, 128, 224))[-1]["a"]
+    found = run(CoTrackerOnline(CoTracker3.untrained()), {0: {"a": PAIR}}, noise(3, 128, 224))[-1]["a"]
     assert np.abs(found[0] - PAIR).max() < 5
 
 

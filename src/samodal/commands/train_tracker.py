@@ -14,7 +14,9 @@ class TrackerSettings:
     name: str = "points"
     """Name of the checkpoint: OUT/NAME.safetensors."""
     init: str = ""
-    """Checkpoint of a CoTracker3 to start from; empty starts from random weights of our small size."""
+    """Checkpoint of a CoTracker3 to start from; empty starts from random weights of `size`."""
+    size: str = "small"
+    """small, or mini for two CPU cores."""
     clips: int | None = None
     """So many clips, the first ones; all where it is not given."""
     held_out: int = 48
@@ -31,6 +33,11 @@ class TrackerSettings:
     """Support points along each side of the frame; use the tracker as it was trained."""
     around: int = 3
     """Support points along each side of a box around an instance."""
+    match_minutes: float = 0.0
+    """First teach the features alone, by matching, for so many minutes."""
+    versions: int = 0
+    """Make features once, of each clip as it is and of versions - 1 augmented copies, and train the rest on them: for a
+    CPU. 0 trains everything together."""
     minutes: float = 0.0
     """Stop after so many minutes of training; the schedule follows the clock. 0: by steps."""
     steps: int = 0

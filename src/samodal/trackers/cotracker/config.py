@@ -83,3 +83,6 @@ SMALL = CoTrackerConfig(
     window=12,
     iterations=3,
 )
+# Half of that again: what two CPU cores can train in an hour, 20 ms for a frame's features and a window of it.
+MINI = replace(SMALL, resolution=(192, 336), widths=(16, 24, 48, 64), correlation=(64, 32), hidden=96, window=8)
+SIZES = {"small": SMALL, "mini": MINI}

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from samodal.errors import InputError
+from samodal.suggest import nearest
 from samodal.trackers.cotracker import checkpoints
-from samodal.trackers.cotracker.config import OFFLINE, ONLINE, SMALL, CoTrackerConfig
+from samodal.trackers.cotracker.config import OFFLINE, ONLINE, SIZES, CoTrackerConfig
 from samodal.trackers.cotracker.model import Estimate, Network
 
 # The released predictors' own: online on visibility times confidence, offline on visibility alone.
@@ -43,7 +44,7 @@ class PointTracks:
 class CoTracker3:
     """Follows points through a video.
 
-    All points of a call influence each other. Made by `from_checkpoint`, or by `small` to be trained.
+    All points of a call influence each other. Made by `from_checkpoint`, or by `untrained` to be trained.
     """
 
     def __init__(self, network: Network):
@@ -67,11 +68,13 @@ class CoTracker3:
         return cls(checkpoints.load(path_or_name, ONLINE if online else OFFLINE))
 
     @classmethod
-    def small(cls, seed: int = 0) -> Self:
-        """An untrained CoTracker3 of 2.3 million parameters, for two CPU cores."""
+    def untrained(cls, size: str = "small", seed: int = 0) -> Self:
+        """One of our own sizes with random weights: "small", or "mini" for two CPU cores (`config.SIZES`)."""
+        if size not in SIZES:
+            raise InputError(f"unknown size of CoTracker3 {size!r}{nearest(size, SIZES)}")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = Network(SMALL)
+            network = Network(SIZES[size])
             network.initialise()
         return cls(network)
 

@@ -17,39 +17,42 @@ from samodal.trackers.cotracker.model import Network
 
 @dataclass
 class Clips:
-    """C clips of T frames each.
+    """C clips of T frames each, as pictures or as feature maps.
 
     Attributes:
-        frames: (C, T, 3, h, w) uint8 RGB at the network's resolution, on the device that trains.
+        size: (h, w) of the network's frames.
+        frames: (C, T, 3, h, w) uint8 RGB, on the device that trains; None where there are feature maps.
+        levels: the feature pyramid instead, (C, T, h', w', D) per level in half precision.
         xy: per clip (P, T, 2) float32 in pixels of these frames, integers at pixel centres; anything where not `known`.
         visible: per clip (P, T) bool, inside the image and not covered.
         known: per clip (P, T) bool, False behind the camera.
         ids: per clip (P,) int, the instance that a point lies on, 0 for the scenery; ascending.
     """
 
-    frames: torch.Tensor
+    size: tuple[int, int]
     xy: list[np.ndarray]
     visible: list[np.ndarray]
     known: list[np.ndarray]
     ids: list[np.ndarray]
+    frames: torch.Tensor | None = None
+    levels: list[torch.Tensor] | None = None
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.xy)
 
     @property
     def length(self) -> int:
         """T, frames of each clip."""
-        return self.frames.shape[1]
+        return self.xy[0].shape[1]
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) of the frames."""
-        return tuple(self.frames.shape[-2:])
+    def device(self) -> torch.device:
+        return (self.frames if self.levels is None else self.levels[0]).device
 
     def part(self, chosen: slice) -> Clips:
-        """Some of the clips."""
-        columns = (getattr(self, name)[chosen] for name in ("frames", "xy", "visible", "known", "ids"))
-        return Clips(*columns)
+        """Some of the clips, as pictures."""
+        columns = (getattr(self, name)[chosen] for name in ("xy", "visible", "known", "ids", "frames"))
+        return Clips(self.size, *columns)
 
 
 def load_clips(
@@ -79,7 +82,8 @@ def load_clips(
             points.append(_points(file, network, frames[0].shape[:2]))
             if n % 200 == 199:
                 report(f"{n + 1} of {len(files)} clips read")
-    return Clips(torch.stack(read), *(list(column) for column in zip(*points, strict=True)))
+    columns = (list(column) for column in zip(*points, strict=True))
+    return Clips(network.config.resolution, *columns, frames=torch.stack(read))
 
 
 def _folders(folder: Path, files: list[Path]) -> list[Path]:

@@ -133,11 +133,15 @@ class Step:
     """A draw on the device, moved and recoloured.
 
     Attributes:
-        pixels: (B, L, 3, h, w) float32 in [-1, 1].
+        size: (h, w) of the network's frames.
+        pixels: (B, L, 3, h, w) float32 in [-1, 1]; None where there are feature maps.
+        levels: (B, L, h', w', D) per level instead.
         windows, item, query, xy, visible, known, support, own: as in `Draw`.
     """
 
-    pixels: torch.Tensor
+    size: tuple[int, int]
+    pixels: torch.Tensor | None
+    levels: list[torch.Tensor] | None
     windows: list[int]
     item: torch.Tensor
     query: torch.Tensor
@@ -149,20 +153,41 @@ class Step:
 
 
 def prepare(draw: Draw, clips: Clips, generator: torch.Generator | None) -> Step:
-    """Fetch the frames of a draw and, with a generator, augment them and move the points alike."""
-    device = clips.frames.device
-    length = draw.xy.shape[1]
-    frame = torch.from_numpy(draw.begin[:, None] + np.arange(length)).to(device)
-    frames = clips.frames[torch.from_numpy(draw.clip).to(device)[:, None], frame]
+    """A draw on the device; pictures are augmented where there is a generator, feature maps taken as they are."""
+    step = fetch(draw, clips)
+    if step.pixels is None:
+        return step
+    if generator is not None:
+        augment(step, generator)
+        # A point that is covered where it is shown has other features than its own.
+        number = torch.arange(len(step.item), device=step.item.device)
+        step.known = step.known & step.visible[number, step.query][:, None]
+    step.pixels = normalised(step.pixels)
+    return step
+
+
+def fetch(draw: Draw, clips: Clips) -> Step:
+    """A draw with its pictures in 0..255, or with feature maps."""
+    device = clips.device
+    frame = torch.from_numpy(draw.begin[:, None] + np.arange(draw.xy.shape[1])).to(device)
+    which = torch.from_numpy(draw.clip).to(device)[:, None], frame
     names = ("item", "query", "xy", "visible", "known", "support", "own")
     tensors = {name: torch.from_numpy(getattr(draw, name)).to(device) for name in names}
-    step = Step(frames, draw.windows, **tensors)
-    if generator is not None:
-        _move(step, clips.size, generator)
-        _cover(step, clips.size, generator)
-        _recolour(step, generator)
-    step.pixels = 2 * (step.pixels.float() / 255) - 1
-    return step
+    if clips.levels is not None:
+        return Step(clips.size, None, [level[which].float() for level in clips.levels], draw.windows, **tensors)
+    return Step(clips.size, clips.frames[which], None, draw.windows, **tensors)
+
+
+def normalised(pixels: torch.Tensor) -> torch.Tensor:
+    """0..255 to [-1, 1], as `Network.pixels`."""
+    return 2 * (pixels.float() / 255) - 1
+
+
+def augment(step: Step, generator: torch.Generator) -> None:
+    """Change the pictures of a step, in 0..255, and its points with them."""
+    _move(step, step.size, generator)
+    _cover(step, step.size, generator)
+    _recolour(step, generator)
 
 
 def _move(step: Step, size: tuple[int, int], generator: torch.Generator) -> None:
@@ -220,10 +245,6 @@ def _cover(step: Step, size: tuple[int, int], generator: torch.Generator, share:
     step.pixels = torch.where(over[:, :, None], picture.unflatten(0, (count, length)), step.pixels.float())
     at = (step.xy - centre[step.item][:, :, None]).abs() < half[step.item][:, None, None]
     step.visible = step.visible & ~at.all(-1)
-    # A point that is covered where it is shown has other features than its own.
-    number = torch.arange(len(step.item), device=device)
-    covered = at.all(-1)[number, step.query]
-    step.known = step.known & ~covered[:, None]
 
 
 def _recolour(step: Step, generator: torch.Generator) -> None:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+from torch import nn
 
 from samodal.trackers.cotracker.model import Network
 from samodal.training import schedule
 from samodal.training.tracker.clips import Clips
-from samodal.training.tracker.draw import Draw, Drawer, prepare
-from samodal.training.tracker.objective import Follow, losses, scores
+from samodal.training.tracker.draw import Draw, Drawer, Step, prepare
+from samodal.training.tracker.objective import Follow, scores
 
 if TYPE_CHECKING:
     from samodal.commands.train_tracker import TrackerSettings
@@ -32,24 +33,47 @@ class Progress:
     step: int = 0
     seconds: float = 0.0
 
+    def __str__(self) -> str:
+        return f"{self.step:,} steps in {self.seconds / 60:.1f} min"
+
+
+class Stage(NamedTuple):
+    """What a part of a training learns.
+
+    Attributes:
+        name: of its state file and in the log.
+        learn: from a step to its losses, "loss" among them.
+        parameters: that are trained.
+        minutes, steps: its length, one of them 0.
+        windows: that follow each other.
+    """
+
+    name: str
+    learn: Callable[[Step], dict[str, torch.Tensor]]
+    parameters: list[nn.Parameter]
+    minutes: float
+    steps: int
+    windows: int
+
 
 class Loop:
-    """Trains a network on clips.
+    """Trains a part of a network on clips.
 
     Args:
         settings: see `TrackerSettings`.
+        stage: what is learned.
         network: on the device that trains.
         clips: the training data, on the same device.
         out: folder of log and state.
     """
 
-    def __init__(self, settings: TrackerSettings, network: Network, clips: Clips, out: Path):
-        self.settings, self.network, self.clips = settings, network, clips
-        self.state_file, self.log_file = out / f"{settings.name}.state.pt", out / f"{settings.name}.log.jsonl"
-        self.drawer = new_drawer(settings, network, clips)
-        self.follow = Follow(network)
-        matrices = [p for p in network.parameters() if p.ndim > 1]
-        others = [p for p in network.parameters() if p.ndim <= 1]
+    def __init__(self, settings: TrackerSettings, stage: Stage, network: Network, clips: Clips, out: Path):
+        self.settings, self.stage, self.network, self.clips = settings, stage, network, clips
+        self.state_file = out / f"{settings.name}.{stage.name}.state.pt"
+        self.log_file = out / f"{settings.name}.log.jsonl"
+        self.drawer = new_drawer(settings, network, clips, stage.windows)
+        matrices = [p for p in stage.parameters if p.ndim > 1]
+        others = [p for p in stage.parameters if p.ndim <= 1]
         groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=network.device.type == "cuda")
         self.progress = Progress()
@@ -58,7 +82,10 @@ class Loop:
         """Train to the end, from where an interrupted run stopped; gives where it ended."""
         if self.settings.resume and self.state_file.exists():
             self._load()
-            print(f"going on after step {self.progress.step}, {self.progress.seconds / 60:.1f} min", flush=True)
+            print(
+                f"{self.stage.name}: going on after step {self.progress.step}, {self.progress.seconds / 60:.1f} min",
+                flush=True,
+            )
         self._began = time.monotonic() - self.progress.seconds
         saved, sums, since = time.monotonic(), {}, (self.progress.step, self.progress.seconds)
         self.network.train()
@@ -89,10 +116,9 @@ class Loop:
         step = prepare(draw, self.clips, generator)
         half = torch.autocast(device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext()
         with half:
-            found = self.follow(step)
-        values = losses(found, step, self.network.config.stride)
+            values = self.stage.learn(step)
         values["loss"].backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        norm = nn.utils.clip_grad_norm_(self.stage.parameters, settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
@@ -117,9 +143,9 @@ class Loop:
 
     def _share_done(self) -> float:
         self.progress.seconds = time.monotonic() - self._began
-        if self.settings.minutes:
-            return min(1.0, self.progress.seconds / (60 * self.settings.minutes))
-        return min(1.0, self.progress.step / self.settings.steps)
+        if self.stage.minutes:
+            return min(1.0, self.progress.seconds / (60 * self.stage.minutes))
+        return min(1.0, self.progress.step / self.stage.steps)
 
     def _log(self, sums: dict[str, torch.Tensor], since: tuple[int, float]) -> None:
         steps = self.progress.step - since[0]
@@ -129,7 +155,7 @@ class Loop:
         self.progress.seconds = time.monotonic() - self._began
         rate = steps * self.settings.batch / max(self.progress.seconds - since[1], 1e-9)
         line = {
-            "step": self.progress.step, "minutes": round(self.progress.seconds / 60, 3),
+            "stage": self.stage.name, "step": self.progress.step, "minutes": round(self.progress.seconds / 60, 3),
             "lr": self.optimizer.param_groups[0]["lr"], **means, "clips_per_s": round(rate, 1),
         }  # fmt: skip
         with open(self.log_file, "a", encoding="utf-8") as log:
@@ -154,17 +180,15 @@ class Loop:
         self.progress = Progress(**held["progress"])
 
 
-def new_drawer(settings: TrackerSettings, network: Network, clips: Clips) -> Drawer:
+def new_drawer(settings: TrackerSettings, network: Network, clips: Clips, windows: int) -> Drawer:
     """What draws steps from clips, by the settings."""
-    return Drawer(
-        clips, network.config, settings.windows, settings.points, settings.instances, settings.grid, settings.around
-    )
+    return Drawer(clips, network.config, windows, settings.points, settings.instances, settings.grid, settings.around)
 
 
 @torch.no_grad()
 def measure(settings: TrackerSettings, network: Network, clips: Clips, rounds: int = 4) -> dict[str, float]:
     """Scores on every clip, `rounds` draws of each, in float32 and without augmentation; see `scores`."""
-    drawer, follow, sums = new_drawer(settings, network.eval(), clips), Follow(network), {}
+    drawer, follow, sums = new_drawer(settings, network.eval(), clips, settings.windows), Follow(network), {}
     for number in range(rounds):
         rng = np.random.default_rng((7, number))
         for first in range(0, len(clips), settings.batch):

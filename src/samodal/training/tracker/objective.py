@@ -35,8 +35,11 @@ class Follow(nn.Module):
         """The estimates of every window after every update; support points come after the own ones."""
         network = self.network
         stride, window = network.config.stride, network.config.window
-        clips, length = step.pixels.shape[:2]
-        levels = network.pyramid(step.pixels.flatten(0, 1))
+        clips, length = len(step.levels[0] if step.pixels is None else step.pixels), step.xy.shape[1]
+        if step.pixels is None:
+            levels = [level.flatten(0, 1) for level in step.levels]
+        else:
+            levels = network.pyramid(step.pixels.flatten(0, 1))
         number = torch.arange(len(step.item), device=step.item.device)
         shown = torch.cat([step.xy[number, step.query], step.support], dim=1) / stride  # (M, P, 2)
         points = shown.shape[1]
@@ -67,12 +70,11 @@ def losses(found: list[list[Estimate]], step: Step, stride: int) -> dict[str, Te
     """Of all windows and updates: tracks (Huber), visibility and confidence (cross-entropy), and their sum."""
     tracks, visibility, confidence = [], [], []
     total = sum(GAMMA ** (len(updates) - 1 - n) for updates in found for n in range(len(updates)))
-    height, width = step.pixels.shape[-2:]
+    extent = step.xy.new_tensor([step.size[1], step.size[0]])
     for first, updates in zip(step.windows, found, strict=True):
         length = updates[0].xy.shape[1]
         frames = slice(first, first + length)
         truth, seen, known = step.xy[:, frames], step.visible[:, frames], step.known[:, frames]
-        extent = truth.new_tensor([width, height])
         inside = _within(truth, extent, 0.0)
         known = known & _within(truth, extent, MARGIN)
         weight = torch.where(seen, 1.0, torch.where(inside, HIDDEN, OUTSIDE)) * known * step.own[:, None]
@@ -112,12 +114,12 @@ def scores(found: list[list[Estimate]], step: Step, stride: int) -> dict[str, Te
     visible or not is told rightly.
     """
     sums: dict[str, Tensor] = {}
-    height, width = step.pixels.shape[-2:]
+    extent = step.xy.new_tensor([step.size[1], step.size[0]])
     for first, updates in zip(step.windows, found, strict=True):
         last = updates[-1]
         newest = first + last.xy.shape[1] - 1
         truth, own = step.xy[:, newest], step.xy.shape[2]
-        inside = _within(truth, truth.new_tensor([width, height]), 0.0)
+        inside = _within(truth, extent, 0.0)
         valid = inside & step.known[:, newest] & step.own & (step.query < newest)[:, None]
         error = (last.xy[:, -1, :own] * stride - truth).norm(dim=-1)
         within = sum((error < limit).float() for limit in (0.5, 1, 2, 4, 8)) / 5

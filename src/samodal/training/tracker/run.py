@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +13,13 @@ import torch
 
 from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3
+from samodal.trackers.cotracker.model import Network
 from samodal.training.card import LOG_LINES, commit, hardware
 from samodal.training.run import peak_memory
-from samodal.training.tracker.clips import load_clips
-from samodal.training.tracker.loop import Loop, Progress, measure
+from samodal.training.tracker.clips import Clips, load_clips
+from samodal.training.tracker.features import matching, with_features
+from samodal.training.tracker.loop import Loop, Progress, Stage, measure
+from samodal.training.tracker.objective import Follow, losses
 
 if TYPE_CHECKING:
     from samodal.commands.train_tracker import TrackerSettings
@@ -34,23 +38,49 @@ def train(settings: TrackerSettings) -> str:
     device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
-    start = CoTracker3.from_checkpoint(settings.init) if settings.init else CoTracker3.small(settings.seed)
+    start = CoTracker3.from_checkpoint(settings.init) if settings.init else untrained(settings)
     tracker = start.to(device)
     clips = load_clips(folder, tracker.network, count=settings.clips, workers=settings.workers)
     cut = len(clips) - settings.held_out
     if cut < 1:
         raise InputError(f"{folder}: {len(clips)} clips, {settings.held_out} of them held out, leave none to train on")
     print(f"{cut} clips to train on, {settings.held_out} held out, {clips.frames.nbytes / 1e9:.2f} GB", flush=True)
-    loop = Loop(settings, tracker.network, clips.part(slice(0, cut)), out)
-    progress = loop.run()
+    spent = learn(settings, tracker.network, clips.part(slice(0, cut)), out)
     checkpoint = out / f"{settings.name}.safetensors"
     tracker.save(checkpoint, half=True)
     metrics = {}
     if settings.held_out:
         kept = CoTracker3.from_checkpoint(checkpoint).to(device)
         metrics = measure(settings, kept.network, clips.part(slice(cut, None)))
-    write_card(checkpoint, settings, tracker, cut, progress, metrics, device)
-    return f"{checkpoint} after {progress.step} steps, {progress.seconds / 60:.1f} min; held out: {metrics}"
+    write_card(checkpoint, settings, tracker, cut, spent, metrics, device)
+    return f"{checkpoint} after {', '.join(map(str, spent.values()))}; held out: {metrics}"
+
+
+def untrained(settings: TrackerSettings) -> CoTracker3:
+    return CoTracker3.untrained(settings.size, settings.seed)
+
+
+def learn(settings: TrackerSettings, network: Network, clips: Clips, out: Path) -> dict[str, Progress]:
+    """Train the stages, and say what was spent on each; a finished stage of an interrupted run is kept."""
+    stride, follow, spent = network.config.stride, Follow(network), {}
+    features, everything = list(network.fnet.parameters()), list(network.parameters())
+    if settings.match_minutes:
+        stage = Stage("match", partial(matching, network), features, settings.match_minutes, 0, windows=1)
+        kept = out / f"{settings.name}.match.pt"
+        if settings.resume and kept.exists():
+            network.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True))
+        else:
+            spent["match"] = Loop(settings, stage, network, clips, out).run()
+            torch.save(network.state_dict(), kept)
+    if settings.versions:
+        clips = with_features(clips, network, settings.versions, settings.seed)
+        everything = [p for name, p in network.named_parameters() if not name.startswith("fnet.")]
+    stage = Stage(
+        "follow", lambda step: losses(follow(step), step, stride), everything,
+        settings.minutes, settings.steps, settings.windows,
+    )  # fmt: skip
+    spent["follow"] = Loop(settings, stage, network, clips, out).run()
+    return spent
 
 
 def check_settings(settings: TrackerSettings) -> Path:
@@ -76,7 +106,7 @@ def write_card(
     settings: TrackerSettings,
     tracker: CoTracker3,
     clips: int,
-    progress: Progress,
+    spent: dict[str, Progress],
     metrics: dict[str, float],
     device: torch.device,
 ) -> None:
@@ -84,7 +114,7 @@ def write_card(
     parameters = sum(p.numel() for p in tracker.network.parameters())
     facts = {
         "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
-        "hardware": hardware(device), "steps": progress.step, "minutes": progress.seconds / 60,
+        "hardware": hardware(device), "spent": {name: vars(progress) for name, progress in spent.items()},
         "peak_memory_gb": peak_memory(device), "clips": clips, "parameters": parameters, "held_out": metrics,
         "config": tracker.config.to_dict(), "settings": dataclasses.asdict(settings),
     }  # fmt: skip
@@ -96,6 +126,7 @@ def write_card(
 
 def _markdown(facts: dict, lines: list[str]) -> str:
     settings, held_out = facts["settings"], facts["held_out"]
+    cost = ", ".join(f"{name} {p['step']:,} steps in {p['seconds'] / 60:.1f} min" for name, p in facts["spent"].items())
     about = [
         f"# {facts['name']}",
         "",
@@ -103,8 +134,8 @@ def _markdown(facts: dict, lines: list[str]) -> str:
         "weights are in it, and it has our licence.",
         "",
         f"* data: {settings['data']}: {facts['clips']:,} clips, instances and scenery; seed {facts['seed']}",
-        f"* cost: {facts['steps']:,} steps of {settings['batch']} clips in {facts['minutes']:.1f} minutes on "
-        f"{facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
+        f"* cost: {cost} of {settings['batch']} clips a step on {facts['hardware']}, "
+        f"{facts['peak_memory_gb']:.1f} GB of GPU memory",
         f"* made by `{facts['command']}` at commit {facts['commit']}",
     ]
     if settings["init"]:

@@ -1,0 +1,95 @@
+"""What a hidden instance costs in each frame by how long it has been hidden: our CoTracker3, which keeps features and
+reads one window, against the way of the released code, which for every hidden frame re-reads all frames since the
+instance was last seen. Both follow the same points with the same network, in one process; prints one ratio per length.
+
+    python benchmarks/gap_cost.py --weights scaled_online.pth --device cuda
+
+Without --weights: the small CoTracker3, untrained, for the cost does not depend on the weights.
+"""
+
+import argparse
+import os
+import platform
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from samodal.trackers.cotracker import CoTracker3, CoTrackerOnline
+from samodal.trackers.cotracker.online import support_points
+
+GAPS = (1, 2, 5, 10, 20, 50, 100)
+SIZE = (540, 960)
+POINTS = np.array([[400, 250], [430, 260], [410, 300]], np.float32)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", help="what CoTracker3.from_checkpoint takes")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    model = CoTracker3.from_checkpoint(given.weights) if given.weights else CoTracker3.untrained()
+    model.to(given.device)
+    where = torch.cuda.get_device_name(given.device) if given.device.startswith("cuda") else _processor()
+    print(f"{where}, torch {torch.__version__} with {torch.get_num_threads()} threads, {len(POINTS)} points of one")
+    print(f"instance and their support points, frames of {SIZE[0]}x{SIZE[1]}, median of {given.repeats}")
+    runs = [(_online(model), _rereading(model)) for _ in range(given.repeats)]
+    online = {gap: median(ours[gap] for ours, _ in runs) for gap in range(1, GAPS[-1] + 1)}
+    rereading = {gap: median(theirs[gap] for _, theirs in runs) for gap in GAPS}
+    _report(online, rereading)
+
+
+def _processor() -> str:
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def _video(length: int) -> np.ndarray:
+    frame = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    return np.broadcast_to(frame, (length, *SIZE, 3))
+
+
+def _online(model: CoTracker3) -> dict[int, float]:
+    """{frames hidden: seconds for that frame}; the first has to make the features of a whole window."""
+    tracker, seconds = CoTrackerOnline(model, device=model.network.device), {}
+    seen = model.config.window
+    for t, frame in enumerate(_video(seen + GAPS[-1] + 1)):
+        start = perf_counter()
+        tracker.observe(frame, t)
+        if t == seen + 1:
+            tracker.add("hidden", POINTS, seen)
+        tracker.positions()
+        seconds[t - seen] = perf_counter() - start
+    return seconds
+
+
+def _rereading(model: CoTracker3) -> dict[int, float]:
+    """{frames hidden: seconds to follow the points from the frame where they were seen}."""
+    xy = np.concatenate([POINTS, support_points(POINTS, SIZE, grid=3, around=3)])
+    queries, seconds = np.pad(xy, ((0, 0), (1, 0))), {}
+    for gap in GAPS:
+        video = _video(gap + 1)
+        start = perf_counter()
+        model.follow(video, queries)
+        seconds[gap] = perf_counter() - start
+    return seconds
+
+
+def _report(online: dict[int, float], rereading: dict[int, float]) -> None:
+    """One line per length; between measured lengths the cost of re-reading is interpolated for the sum."""
+    every = np.interp(range(1, GAPS[-1] + 1), GAPS, [rereading[gap] for gap in GAPS])
+    print(f"{'':>12}{'the frame, ms':>30}{'':>10}{'the whole gap, s':>30}")
+    print(
+        f"{'hidden for':>12}{'online':>15}{'re-reading':>15}{'ratio':>10}{'online':>15}{'re-reading':>15}{'ratio':>10}"
+    )
+    for gap in GAPS:
+        ours, theirs = sum(online[n] for n in range(1, gap + 1)), every[:gap].sum()
+        line = (
+            f"{gap:>12}{1000 * online[gap]:>15.0f}{1000 * rereading[gap]:>15.0f}{rereading[gap] / online[gap]:>10.1f}"
+        )
+        print(f"{line}{ours:>15.2f}{theirs:>15.2f}{theirs / ours:>10.1f}")
+
+
+if __name__ == "__main__":
+    main()
