@@ -66,7 +66,7 @@ def _online(model: CoTracker3) -> dict[int, float]:
 
 def _rereading(model: CoTracker3) -> dict[int, float]:
     """{frames hidden: seconds to follow the points from the frame where they were seen}."""
-    xy = np.concatenate([POINTS, support_points(POINTS, SIZE, grid=3, around=3)])
+    xy = np.concatenate([POINTS, support_points(POINTS, SIZE, *model.config.support)])
     queries, seconds = np.pad(xy, ((0, 0), (1, 0))), {}
     for gap in GAPS:
         video = _video(gap + 1)

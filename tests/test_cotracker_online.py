@@ -68,7 +68,7 @@ def test_windows_by_half_their_length_are_those_of_the_whole_video():
     # The slow judge: the same points, support included, on all of the video up to that frame.
     model = tiny()
     tracked = CoTrackerOnline(model, every=4)
-    together = np.concatenate([PAIR, support_points(PAIR, VIDEO.shape[1:3], tracked.grid, tracked.around)])
+    together = np.concatenate([PAIR, support_points(PAIR, VIDEO.shape[1:3], *tracked.support)])
     queries = np.concatenate([np.full((len(together), 1), 6), together], axis=1)
     for t, frame in enumerate(VIDEO[:20]):
         tracked.observe(frame, t)
@@ -210,7 +210,7 @@ def test_support_points_lie_in_the_frame_around_the_points():
 
 
 def test_a_tracker_without_support_points_works():
-    assert run(tracker(grid=0, around=0), {0: {"a": POINT}}, VIDEO[:3])[-1]["a"][0].shape == (1, 2)
+    assert run(tracker(support=(0, 0)), {0: {"a": POINT}}, VIDEO[:3])[-1]["a"][0].shape == (1, 2)
 
 
 def test_the_small_model_runs_online():

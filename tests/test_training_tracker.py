@@ -37,7 +37,7 @@ def dots(clips: int = 2, frames: int = 14) -> Clips:
 
 
 def a_draw(clips: Clips, windows: int = 2, seed: int = 0):
-    drawer = Drawer(clips, TINY, windows, points=4, items=3, grid=2, around=1)
+    drawer = Drawer(clips, TINY, windows, points=4, items=3)
     return drawer(np.arange(len(clips)), np.random.default_rng(seed))
 
 
@@ -47,14 +47,14 @@ def test_a_draw_asks_for_visible_points_in_the_first_window_and_ends_with_any_sh
         draw = a_draw(dots(), seed=seed)
         assert draw.windows[0] == 0 and 1 <= draw.windows[1] <= TINY.window // 2
         assert (draw.query < TINY.window).all() and draw.xy.shape[1] == draw.windows[-1] + TINY.window
-        assert draw.own.any(axis=1).all() and draw.support.shape == (6, 5, 2)
+        assert draw.own.any(axis=1).all() and draw.support.shape == (6, 13, 2)
         shifts.add(draw.windows[1])
     assert shifts == {1, 2, 3, 4}
 
 
 def test_points_stay_on_their_dots_when_the_picture_is_moved():
     clips = dots(clips=6)
-    drawer = Drawer(clips, TINY, 2, points=3, items=2, grid=2, around=1)
+    drawer = Drawer(clips, TINY, 2, points=3, items=2)
     compared = 0
     for seed in range(4):
         step = fetch(drawer(np.arange(6), np.random.default_rng(seed)), clips)
@@ -218,7 +218,7 @@ def test_training_ends_with_a_checkpoint_and_a_card_and_can_be_interrupted(tmp_p
     write_split(tmp_path / "tracks", dots(clips=3))
     settings = TrackerSettings(
         data=f"streetsim:{tmp_path}/tracks", out=str(tmp_path / "out"), name="t", size="tiny", held_out=1, batch=2,
-        instances=2, points=4, windows=2, grid=2, around=1, steps=3, match_minutes=0.001, versions=1, log_every=1,
+        instances=2, points=4, windows=2, steps=3, match_minutes=0.001, versions=1, log_every=1,
         device="cpu", precision="float32",
     )  # fmt: skip
     line = train(settings)

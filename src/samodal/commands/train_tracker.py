@@ -29,10 +29,6 @@ class TrackerSettings:
     """Points of an instance, at most."""
     windows: int = 4
     """Windows that follow each other, where the clips are long enough."""
-    grid: int = 2
-    """Support points along each side of the frame; use the tracker as it was trained."""
-    around: int = 3
-    """Support points along each side of a box around an instance."""
     match_minutes: float = 0.0
     """First teach the features alone, by matching, for so many minutes."""
     versions: int = 0

@@ -24,6 +24,8 @@ class CoTrackerConfig:
         virtual: virtual tracks, through which points exchange what they know.
         window: frames that are seen at once.
         iterations: updates of each window.
+        support: points that are followed beside those of an instance: along each side of a grid over the frame, and of
+            one around the instance. The released tracker is used here with a grid of 2, as the paper's was.
         online: whether windows follow each other by half their length; otherwise the whole video is one.
     """
 
@@ -40,6 +42,7 @@ class CoTrackerConfig:
     virtual: int = 64
     window: int = 16
     iterations: int = 6
+    support: tuple[int, int] = (2, 3)
     online: bool = True
 
     @property

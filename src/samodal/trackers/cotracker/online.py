@@ -95,8 +95,8 @@ class CoTrackerOnline:
         device: where to compute.
         every: frames between windows; between them points stay where they were last seen. 8 is the released
             schedule, for an eighth of the transformer's cost; a point's first window is never delayed.
-        grid: support points along each side of the frame.
-        around: support points along each side of a box around the points of a key.
+        support: support points along each side of the frame, and of a box around the points of a key; None as the
+            model was trained.
         items: keys per forward pass.
 
     Raises:
@@ -108,8 +108,7 @@ class CoTrackerOnline:
         weights: CoTracker3 | str | Path | None = None,
         device: str | torch.device = "cpu",
         every: int = 1,
-        grid: int = 2,
-        around: int = 3,
+        support: tuple[int, int] | None = None,
         items: int = 16,
     ):
         if weights is None:
@@ -119,7 +118,8 @@ class CoTrackerOnline:
             )
         model = weights if isinstance(weights, CoTracker3) else CoTracker3.from_checkpoint(weights)
         self.network = model.to(device).network
-        self.every, self.grid, self.around, self.items = every, grid, around, items
+        self.support = self.network.config.support if support is None else support
+        self.every, self.items = every, items
         self.reset()
 
     def reset(self) -> None:
@@ -185,7 +185,7 @@ class CoTrackerOnline:
 
     def _item(self, xy: np.ndarray, seen: _Seen) -> _Item:
         """Points (N, 2) in pixels of one frame, and their support points, with their features."""
-        points = np.concatenate([xy, support_points(xy, self._size, self.grid, self.around)])
+        points = np.concatenate([xy, support_points(xy, self._size, *self.support)])
         cells = self.network.cells(self._tensor(points), self._size)
         frame = torch.zeros(len(points), dtype=torch.long, device=cells.device)
         return _Item(len(xy), cells, self.network.support(self._levels(seen), frame, cells))

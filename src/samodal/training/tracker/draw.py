@@ -57,14 +57,10 @@ class Drawer:
         windows: that follow each other.
         points: of an instance at most, N.
         items: instances of a clip.
-        grid, around: support points, as the online tracker has them.
     """
 
-    def __init__(
-        self, clips: Clips, config: CoTrackerConfig, windows: int, points: int, items: int, grid: int, around: int
-    ):
+    def __init__(self, clips: Clips, config: CoTrackerConfig, windows: int, points: int, items: int):
         self.clips, self.config, self.points, self.items = clips, config, points, items
-        self.grid, self.around = grid, around
         self.step = config.window // 2
         longest = (clips.length - config.window) // self.step + 1
         self.windows = min(windows, longest)
@@ -112,7 +108,7 @@ class Drawer:
         # An item whose points are never seen in the window teaches nothing.
         known = known & seen[:, query, None]
         shown = xy[:, query]
-        around = support_points(shown, self.clips.size, self.grid, self.around)
+        around = support_points(shown, self.clips.size, *self.config.support)
         padded = (np.pad(part, [(0, missing)] + [(0, 0)] * (part.ndim - 1)) for part in (xy, seen, known))
         xy, seen, known = (part.swapaxes(0, 1) for part in padded)
         return np.int64(query), xy, seen, known, around, own

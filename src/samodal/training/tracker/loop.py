@@ -182,7 +182,7 @@ class Loop:
 
 def new_drawer(settings: TrackerSettings, network: Network, clips: Clips, windows: int) -> Drawer:
     """What draws steps from clips, by the settings."""
-    return Drawer(clips, network.config, windows, settings.points, settings.instances, settings.grid, settings.around)
+    return Drawer(clips, network.config, windows, settings.points, settings.instances)
 
 
 @torch.no_grad()
