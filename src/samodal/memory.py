@@ -107,14 +107,18 @@ class Remembered:
         self.anchor = next((one for one in reversed(near) if one.visible.area >= NEARLY * most), self.last)
         self.shift = self.velocity() * (self.last.t - self.anchor.t)
 
-    def velocity(self, window: int = 5) -> np.ndarray:
-        """(2,) pixels a frame: median step of the amodal box's centre over the last `window` prompted frames.
+    def velocity(self, window: int = 20) -> np.ndarray:
+        """(2,) pixels a frame: the median slope between any two centres of the last `window` prompted frames.
 
-        The median, because one bad mask throws the centre far off in the two steps it belongs to.
+        The median of all pairs (Theil and Sen), because masks of the frames in which the occluder comes are bad and
+        throw the centre off in many steps in a row.
         """
-        recent = list(self.centres)[-(window + 1) :]
-        steps = [(b - a) / (tb - ta) for (ta, a), (tb, b) in zip(recent, recent[1:], strict=False)]
-        return np.median(steps, axis=0) if steps else np.zeros(2)
+        recent = list(self.centres)[-window:]
+        if len(recent) < 2:
+            return np.zeros(2)
+        times, centres = np.array([t for t, _ in recent]), np.stack([centre for _, centre in recent])
+        i, j = np.triu_indices(len(recent), 2 if len(recent) > 2 else 1)
+        return np.median((centres[j] - centres[i]) / (times[j] - times[i])[:, None], axis=0)
 
     def mean_step(self) -> np.ndarray:
         """(2,) mean |dx|, |dy| between consecutive stored points; infinite with fewer than two (facts 4.5)."""

@@ -70,7 +70,7 @@ class Pipeline:
         followed = self._follow(missing, visible)
         by_id = {one.id: one for one in slivers}
         in_front = [one.mask for one in visible]
-        hidden = [self._move(one, followed[one.id], by_id.pop(one.id, None), in_front) for one in missing]
+        hidden = [self._move(one, followed.get(one.id), by_id.pop(one.id, None), in_front) for one in missing]
         stray = [self._keep(one) for one in by_id.values()]
 
         for key in self.memory.forget(self.time, self.rules.remember_s):
@@ -122,10 +122,12 @@ class Pipeline:
         visible = Rle.encode(one.mask)
         return Instance(one.id, one.category, one.score, State.KEPT, visible, visible)
 
-    def _follow(
-        self, missing: Sequence[Remembered], visible: Sequence[VisibleInstance]
-    ) -> dict[Any, np.ndarray | None]:
-        """Point tracking (Figure 3): brings each missing instance's motion to this frame; {id: its (N, 2) points}."""
+    def _follow(self, missing: Sequence[Remembered], visible: Sequence[VisibleInstance]) -> dict[Any, np.ndarray]:
+        """Point tracking (Figure 3): brings the motion of what is missing to this frame.
+
+        Returns:
+            {id: (N, 2) where its points are now}
+        """
         for one in missing:
             if one.start is None and not one.gone:
                 one.choose_anchor(self.t, self.rules.anchor_s)
@@ -139,7 +141,7 @@ class Pipeline:
                 advance(one, position, others, self.t, self.time, self.rules)
             elif position is not None:
                 self._displace(one, *position)
-        return {one.id: positions[one.id][0] if one.id in positions else None for one in missing}
+        return {key: xy for key, (xy, *_) in positions.items()}
 
     def _points(self, anchor: Seen) -> np.ndarray:
         """(N, 2) the points to follow from an anchor (rule `follow`)."""
@@ -206,7 +208,7 @@ class Pipeline:
         )
 
     def _left(self, moved: np.ndarray, in_front: Sequence[np.ndarray]) -> bool:
-        """Border rule: outside the image, or within `border` pixels of its left or right edge with nothing to hide it."""
+        """Border rule: outside the image, or within `border` pixels of its left or right edge and nothing hides it."""
         if not moved.any():
             return True
         if self.rules.border is None:
