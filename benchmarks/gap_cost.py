@@ -4,7 +4,8 @@ instance was last seen. Both follow the same points with the same network, in on
 
     python benchmarks/gap_cost.py --weights scaled_online.pth --device cuda
 
-Without --weights: the small CoTracker3, untrained, for the cost does not depend on the weights.
+Without --weights: one of our own sizes, untrained, for the cost does not depend on the weights. On a machine that does
+other work as well, OMP_NUM_THREADS=1 keeps threads from waiting for each other.
 """
 
 import argparse
@@ -27,10 +28,11 @@ POINTS = np.array([[400, 250], [430, 260], [410, 300]], np.float32)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", help="what CoTracker3.from_checkpoint takes")
+    parser.add_argument("--size", default="small", help="without --weights: mini or small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
-    model = CoTracker3.from_checkpoint(given.weights) if given.weights else CoTracker3.untrained()
+    model = CoTracker3.from_checkpoint(given.weights) if given.weights else CoTracker3.untrained(given.size)
     model.to(given.device)
     where = torch.cuda.get_device_name(given.device) if given.device.startswith("cuda") else _processor()
     print(f"{where}, torch {torch.__version__} with {torch.get_num_threads()} threads, {len(POINTS)} points of one")

@@ -51,21 +51,21 @@ SELECTORS = {
 }
 CLONE = "git clone https://github.com/{}"
 NON_COMMERCIAL = "CC-BY-NC 4.0 (code and weights): not for commercial use"
-REREADS = "up to 48 frames re-read in each frame for each hidden instance, {} on 2 cores: for a GPU (--device)"
+REREADS = "up to 48 frames re-read in each frame for each hidden instance, {} s of a CPU core each: for a GPU"
 TRACKERS = {
     "lucas_kanade": Part(
         "samodal.trackers.lucas_kanade:LucasKanade",
         "Pyramidal Lucas-Kanade of OpenCV with a forward-backward check. Online. Cannot find a point again that was "
         "covered.",
         licence="Apache-2.0",
-        cost="3 to 6 ms a frame of 540x960 on 2 cores",
+        cost="3 ms of a CPU core for a frame of 540x960",
         needs="nothing",
     ),
     "velocity": Part(
         "samodal.trackers.velocity:Velocity",
         "Lucas-Kanade while it believes a point, then straight on at the median of its last five steps. Online.",
         licence="Apache-2.0",
-        cost="as lucas_kanade",
+        cost="5 ms of a CPU core for a frame of 540x960",
         needs="nothing",
     ),
     "still": Part(
@@ -81,7 +81,8 @@ TRACKERS = {
         "same however long the gap is.",
         argument="CHECKPOINT",
         licence="Apache-2.0 (code); Meta's weights CC-BY-NC 4.0: not for commercial use",
-        cost="see benchmarks/gap_cost.py",
+        cost="60 to 140 ms of a CPU core a frame for one hidden instance, 170 to 300 for four (our sizes mini and small); "
+        "the released size is for a GPU",
         needs="weights: a .safetensors of our own, scaled_online.pth, or facebook/cotracker3, which is fetched",
     ),
     "cotracker1": Part(
@@ -90,7 +91,7 @@ TRACKERS = {
         "since an instance was last seen.",
         argument="CHECKOUT,CHECKPOINT",
         licence=NON_COMMERCIAL,
-        cost=REREADS.format("1 to 3 s each"),
+        cost=REREADS.format(1.4),
         needs=CLONE.format("facebookresearch/co-tracker -b v1.0") + "; pip install einops timm; "
         "https://dl.fbaipublicfiles.com/cotracker/cotracker_stride_4_wind_8.pth",
     ),
@@ -99,7 +100,7 @@ TRACKERS = {
         "CoTracker v2 (end of 2023), re-reading as v1 does.",
         argument="CHECKOUT,CHECKPOINT",
         licence=NON_COMMERCIAL,
-        cost=REREADS.format("2 to 5 s each"),
+        cost=REREADS.format(2.3),
         needs=CLONE.format("facebookresearch/co-tracker") + "; "
         "https://huggingface.co/facebook/cotracker/resolve/main/cotracker2.pth",
     ),
@@ -108,7 +109,7 @@ TRACKERS = {
         "BootsTAPIR (2024), re-reading as CoTracker v1 does. Points do not know of each other.",
         argument="CHECKOUT,CHECKPOINT",
         licence="Apache-2.0 (code and weights)",
-        cost=REREADS.format("1 to 2 s each"),
+        cost=REREADS.format(0.7),
         needs=CLONE.format("google-deepmind/tapnet") + "; pip install dm-tree einshape; "
         "https://storage.googleapis.com/dm-tapnet/bootstap/bootstapir_checkpoint_v2.pt",
     ),
