@@ -1,0 +1,129 @@
+"""The point memory: what it keeps, how it is read, saved and taken up again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from made_up import passing_square, square
+from samodal.errors import InputError
+from samodal.masks import Rle
+from samodal.memory import RING, PointMemory, Seen
+from samodal.methods.samodal import make_selector
+from samodal.pipeline import Pipeline
+from samodal.rules import PRESETS
+from samodal.trackers.lucas_kanade import LucasKanade
+from test_pipeline import FrameOracle
+
+
+def seen(t: int, x: int = 10, visible: int = 16) -> Seen:
+    """A square of 16 x 16 pixels at x, of which so many columns are visible."""
+    part = square(x) & (np.arange(120) < x + visible)
+    return Seen(t, t / 10, np.array([[x + 1, 25]], np.float32), Rle.encode(part), Rle.encode(square(x)), 0.5)
+
+
+def filled(*entries: Seen) -> PointMemory:
+    memory = PointMemory(tuples=4, instances=3)
+    for entry in entries:
+        memory.store(7, "car", entry)
+    return memory
+
+
+def test_all_tuples_are_kept_within_the_bound():
+    one = filled(*(seen(t) for t in range(6))).get(7)
+    assert [t for t, _ in one.tuples] == [2, 3, 4, 5]
+
+
+def test_the_anchor_is_the_newest_frame_that_shows_nearly_the_most():
+    one = filled(seen(0, visible=16), seen(1, visible=15), seen(2, visible=6), seen(3, visible=2)).get(7)
+    one.choose_anchor(now=4, anchor_s=0.8)
+    assert one.anchor.t == 1
+
+
+def test_without_the_rule_the_anchor_is_the_last_frame():
+    one = filled(seen(0), seen(1, visible=2)).get(7)
+    one.choose_anchor(now=2, anchor_s=None)
+    assert one.anchor.t == 1
+
+
+def test_the_anchor_is_never_older_than_the_trackers_remember_or_the_rule_allows():
+    one = filled(seen(0), seen(RING - 1, visible=3)).get(7)
+    one.choose_anchor(now=RING, anchor_s=100)
+    assert one.anchor.t == RING - 1
+    one = filled(seen(0), seen(4, visible=3)).get(7)
+    one.choose_anchor(now=5, anchor_s=0.3)
+    assert one.anchor.t == 4
+
+
+def test_the_shift_from_an_earlier_anchor_begins_with_the_way_to_the_last_frame():
+    one = filled(*(seen(t, x=10 + 3 * t, visible=16 if t < 3 else 2) for t in range(5))).get(7)
+    one.choose_anchor(now=5, anchor_s=0.8)
+    assert (one.anchor.t, one.shift.tolist()) == (2, [6.0, 0.0])
+
+
+def test_the_velocity_does_not_mind_a_few_bad_masks():
+    memory = PointMemory(tuples=20, instances=1)
+    for t in range(12):
+        memory.store(7, "car", seen(t, x=10 + 2 * t + (25 if t > 8 else 0)))
+    one = memory.get(7)
+    slopes = [
+        (b - a) / (tb - ta) for i, (ta, a) in enumerate(one.centres) for tb, b in list(one.centres)[i + 2 :]
+    ]  # the slow judge
+    assert one.velocity() == pytest.approx(np.median(slopes, axis=0))
+    assert one.velocity()[0] == pytest.approx(2, abs=2)
+
+
+def test_one_sighting_has_no_velocity_and_two_have_their_step():
+    assert filled(seen(0)).get(7).velocity().tolist() == [0, 0]
+    assert filled(seen(0, x=10), seen(2, x=16)).get(7).velocity().tolist() == [3, 0]
+
+
+def pipeline(truth, observed) -> Pipeline:
+    rules = PRESETS["default"]
+    made = Pipeline(FrameOracle(truth, observed), LucasKanade(), make_selector(rules), rules)
+    made.reset("clip")
+    return made
+
+
+@pytest.mark.parametrize("stop", [6, 14])
+def test_a_saved_memory_goes_on_byte_for_byte(tmp_path, stop):
+    truth, observed = passing_square()
+    first, second = pipeline(truth, observed), pipeline(truth, observed)
+    for one in observed[:stop]:
+        first.step(one.frame.image, one.visible, one.frame.time)
+    first.memory.save(tmp_path / "memory.json")
+    state = first.state_dict()
+    second.load_state_dict(state | {"memory": []})
+    second.memory.load(tmp_path / "memory.json")
+    for one in observed[stop:]:
+        results = [p.step(one.frame.image, one.visible, one.frame.time) for p in (first, second)]
+        assert told(results[0]) == told(results[1])
+    assert first.memory.state() == second.memory.state()
+
+
+def told(result) -> list:
+    return [
+        (i.id, i.state, i.score, i.amodal, None if i.followed is None else i.followed.tobytes())
+        for i in result.instances
+    ]
+
+
+def test_a_saved_memory_can_be_read_by_eye(tmp_path):
+    filled(seen(0), seen(1)).save(tmp_path / "memory.json")
+    (one,) = json.loads((tmp_path / "memory.json").read_text())["instances"]
+    assert (one["id"], one["category"]) == (7, "car")
+    assert one["tuples"] == [[0, [[11, 25]]], [1, [[11, 25]]]]
+
+
+@pytest.mark.parametrize(("content", "message"), [("[]", "found None"), ('{"memory": 9}', "found 9"), ("{", "JSON")])
+def test_what_is_no_memory_is_refused_in_one_line(tmp_path, content, message):
+    (tmp_path / "memory.json").write_text(content)
+    with pytest.raises(InputError, match=message):
+        PointMemory(1, 1).load(tmp_path / "memory.json")
+
+
+def test_the_summary_has_a_line_per_instance():
+    head, line = filled(seen(0), seen(1)).summary().splitlines()
+    assert head.split()[:2] == ["id", "category"]
+    assert line.split()[:3] == ["7", "car", "2"]
+    assert "t = 1" in line
