@@ -147,7 +147,7 @@ class PointTracker(Protocol):
         ...
 
     def add(self, key: Any, xy: np.ndarray, t: int) -> None:
-        """Start to follow (N, 2) points seen in frame t, which is now or earlier; replaces what `key` had."""
+        """Start to follow (N, 2) points seen in frame t, now or up to 7 frames earlier; replaces what `key` had."""
         ...
 
     def drop(self, key: Any) -> None:

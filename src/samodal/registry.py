@@ -81,8 +81,8 @@ TRACKERS = {
         "same however long the gap is.",
         argument="CHECKPOINT",
         licence="Apache-2.0 (code); Meta's weights CC-BY-NC 4.0: not for commercial use",
-        cost="60 to 140 ms of a CPU core a frame for one hidden instance, 170 to 300 for four (our sizes mini and small); "
-        "the released size is for a GPU",
+        cost="60 to 140 ms of a CPU core a frame for one hidden instance, 170 to 300 for four (our sizes mini and "
+        "small); the released size is for a GPU",
         needs="weights: a .safetensors of our own, scaled_online.pth, or facebook/cotracker3, which is fetched",
     ),
     "cotracker1": Part(
