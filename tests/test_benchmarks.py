@@ -1,0 +1,48 @@
+"""The benchmarks run; what they measure is told in the documentation, not tested."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tiny_cotracker import tiny
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """A benchmark's module, ready to be run with some arguments."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def module_with(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        return import_module(name)
+
+    return module_with
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read as on Linux")
+@pytest.mark.parametrize("tracker", ["lucas_kanade", "cotracker3"])
+def test_the_long_stream_has_cars_that_hide_and_are_forgotten(load, tracker, capsys):
+    load("long_stream", "--frames", "100", "--tracker", tracker).main()
+    *_, line = capsys.readouterr().out.splitlines()
+    frames, resident, cars, remembered, hidden, _ = map(float, line.split())
+    assert (frames, cars) == (100, 12)
+    assert resident > 0
+    assert remembered <= 12
+    assert hidden > 20
+
+
+def test_the_cost_of_a_gap_is_reported_for_every_length(load, monkeypatch, capsys):
+    module = load("gap_cost", "--repeats", "1")
+    monkeypatch.setattr(module, "GAPS", (1, 3))
+    monkeypatch.setattr(module, "SIZE", (40, 60))
+    monkeypatch.setattr(module, "POINTS", module.POINTS / 20)
+    monkeypatch.setattr(module.CoTracker3, "untrained", lambda size: tiny())
+    module.main()
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    assert [int(line.split()[0]) for line in lines] == [1, 3]
+    assert all(len(line.split()) == 7 for line in lines)
