@@ -4,8 +4,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from samodal import torch_files
 from samodal.errors import InputError
-from samodal.sam import AmodalSam, AmodalSamConfig, checkpoints
+from samodal.sam import AmodalSam, AmodalSamConfig
 
 TINY = AmodalSamConfig.named("tiny")
 
@@ -122,7 +123,7 @@ def test_a_folder_of_transformers_sam_model_is_the_same_network(tmp_path):
 
 
 def test_weights_shipped_with_the_package_have_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(torch_files, "SHIPPED", tmp_path)
     make().save(tmp_path / "streetsim-test.safetensors", half=True)
     assert AmodalSam.from_checkpoint("streetsim-test").config == TINY
     with pytest.raises(InputError, match=r"streetsim-tset.*streetsim-test"):

@@ -1,6 +1,7 @@
 """Reading weight files without ever running code from them."""
 
 import pickle
+import re
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from samodal.errors import InputError
 
+SHIPPED = Path(__file__).parent / "weights"
 WRAPPERS = ("state_dict", "model")
 """Keys under which training programs put the state_dict of a model."""
 
@@ -45,3 +47,20 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error}); was it cut short?") from None
+
+
+def shipped_path(name: str) -> Path | None:
+    """The file of weights that come with the package, by their name; None where there are none of that name."""
+    path = SHIPPED / f"{name}.safetensors"
+    return path if re.fullmatch(r"[\w.-]+", name) and path.is_file() else None
+
+
+def shipped_names(key: str) -> str:
+    """The names of the shipped weights whose metadata has a key, for messages; "none" where there are none."""
+    names = [path.stem for path in sorted(SHIPPED.glob("*.safetensors")) if key in _metadata(path)]
+    return ", ".join(names) or "none"
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    with safe_open(path, framework="pt") as file:
+        return file.metadata() or {}

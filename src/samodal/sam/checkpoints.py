@@ -18,9 +18,8 @@ from samodal.errors import InputError
 from samodal.sam import names
 from samodal.sam.config import AmodalSamConfig
 from samodal.sam.model import AmodalSam
-from samodal.torch_files import read_safetensors, read_state_dict
+from samodal.torch_files import read_safetensors, read_state_dict, shipped_names, shipped_path
 
-EMBEDDED = Path(__file__).parent.parent / "weights"
 FREQUENCIES = "prompt_encoder.shared_embedding.positional_embedding"
 DELTA = ("vision_encoder.adapter.", "mask_decoder.")
 
@@ -101,16 +100,15 @@ def _build(config: AmodalSamConfig, state: dict[str, torch.Tensor], where: str) 
 
 def _read(name: str) -> tuple[AmodalSamConfig, dict[str, torch.Tensor]]:
     path = Path(name)
-    embedded = EMBEDDED / f"{name}.safetensors"
     if path.is_dir():
         return _read_folder(path)
     if path.is_file():
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
-    if re.fullmatch(r"[\w.-]+", name) and embedded.is_file():
+    if (embedded := shipped_path(name)) is not None:
         return _read_safetensors(embedded)
     if path.suffix not in (".safetensors", ".pth", ".pt", ".bin") and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return _read_folder(_download(name))
-    shipped = ", ".join(sorted(p.stem for p in EMBEDDED.glob("*.safetensors"))) or "none"
+    shipped = shipped_names("samodal")
     raise InputError(
         f"{name}: no such checkpoint; give a file, a folder, a hub name, or weights shipped here ({shipped})"
     )

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from samodal.errors import InputError
-from samodal.torch_files import read_safetensors, read_state_dict
+from samodal.torch_files import read_safetensors, read_state_dict, shipped_names, shipped_path
 from samodal.trackers.cotracker.config import CoTrackerConfig
 from samodal.trackers.cotracker.model import Network
 
@@ -34,7 +34,7 @@ def load(path_or_name: str | Path, config: CoTrackerConfig) -> Network:
     """
     path = Path(path_or_name)
     if not path.is_file():
-        path = _download(str(path_or_name), config)
+        path = shipped_path(str(path_or_name)) or _download(str(path_or_name), config)
     if path.suffix == ".safetensors":
         return _build(*_read_safetensors(path), str(path))
     state = read_state_dict(path)
@@ -106,7 +106,10 @@ def _read_safetensors(path: Path) -> tuple[CoTrackerConfig, dict[str, Tensor]]:
 def _download(name: str, config: CoTrackerConfig) -> Path:
     """A released file from a hub name, after telling its licence."""
     if Path(name).suffix in (".pth", ".pt", ".bin", ".safetensors") or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-        raise InputError(f"{name}: no such checkpoint; give a file, or the hub name facebook/cotracker3 ({LICENCE})")
+        raise InputError(
+            f"{name}: no such checkpoint; give a file, weights shipped here ({shipped_names('cotracker')}), or the hub "
+            f"name facebook/cotracker3 ({LICENCE})"
+        )
     from huggingface_hub import hf_hub_download
 
     file = "scaled_online.pth" if config.online else "scaled_offline.pth"
