@@ -11,6 +11,7 @@ from samodal.errors import InputError
 from samodal.formats.reading import read_json
 from samodal.formats.writing import write_json
 from samodal.masks import Rle
+from samodal.motion import median_velocity
 
 MEMORY = 1
 """Version of a saved memory."""
@@ -108,17 +109,8 @@ class Remembered:
         self.shift = self.velocity() * (self.last.t - self.anchor.t)
 
     def velocity(self, window: int = 20) -> np.ndarray:
-        """(2,) pixels a frame: the median slope between any two centres of the last `window` prompted frames.
-
-        The median of all pairs (Theil and Sen), because masks of the frames in which the occluder comes are bad and
-        throw the centre off in many steps in a row.
-        """
-        recent = list(self.centres)[-window:]
-        if len(recent) < 2:
-            return np.zeros(2)
-        times, centres = np.array([t for t, _ in recent]), np.stack([centre for _, centre in recent])
-        i, j = np.triu_indices(len(recent), 2 if len(recent) > 2 else 1)
-        return np.median((centres[j] - centres[i]) / (times[j] - times[i])[:, None], axis=0)
+        """(2,) pixels a frame, from the centres of the last `window` prompted frames."""
+        return median_velocity(list(self.centres)[-window:])
 
     def mean_step(self) -> np.ndarray:
         """(2,) mean |dx|, |dy| between consecutive stored points; infinite with fewer than two (facts 4.5)."""

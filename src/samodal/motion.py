@@ -5,6 +5,7 @@ of one point, and every translation with scale that two points fix, is tried, an
 with is refined on those that do.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -29,6 +30,19 @@ class Motion:
     shift: np.ndarray
     scale: float
     agreed: np.ndarray
+
+
+def median_velocity(centres: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    """(2,) pixels a frame: the median slope between any two of (t, (2,) centre); zero of fewer than two.
+
+    The median of all pairs (Theil and Sen), because masks of the frames in which the occluder comes are bad and
+    throw the centre off in many steps in a row.
+    """
+    if len(centres) < 2:
+        return np.zeros(2)
+    times, places = np.array([t for t, _ in centres]), np.stack([centre for _, centre in centres])
+    i, j = np.triu_indices(len(centres), 2 if len(centres) > 2 else 1)
+    return np.median((places[j] - places[i]) / (times[j] - times[i])[:, None], axis=0)
 
 
 def robust_motion(

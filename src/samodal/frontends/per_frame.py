@@ -1,0 +1,83 @@
+"""Sessions that give instances their identities by association: of segmenters of single frames, and of any front end.
+
+Data flows in a circle, frame by frame: front end, association, method, and by `learn` what the method made of the
+frame back to the association, which so knows where hidden instances are in the next one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from samodal.association import Association, AssociationRules, Detection
+from samodal.parts import Video, VisSession
+from samodal.tracks import FrameResult, VisibleInstance
+
+PATIENCE_S = 6.0
+"""Seconds after which an unseen instance is forgotten, as long as the default preset remembers it."""
+
+
+class AssociatedSession:
+    """A segmenter of single frames at work on a video.
+
+    Args:
+        detect: gives the instances of one (H, W, 3) uint8 RGB frame.
+        association: gives them identities.
+    """
+
+    def __init__(self, detect: Callable[[np.ndarray], Sequence[Detection]], association: Association):
+        self._detect, self._association = detect, association
+
+    def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
+        return self._association.step(self._detect(frame))
+
+    def learn(self, result: FrameResult) -> None:
+        self._association.learn(result)
+
+    def reset(self) -> None:
+        self._association.reset()
+
+
+class Reassociated:
+    """Any session with its ids repaired: an instance that returns under a new id gets its old one back.
+
+    The session's own ids are hints with the weight `AssociationRules.trust`. No detection is dropped or changed.
+
+    Args:
+        session: of any front end.
+        association: decides on the ids.
+    """
+
+    def __init__(self, session: VisSession, association: Association):
+        self._session, self._association = session, association
+
+    def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
+        visible = self._session.step(frame, t)
+        return self._association.step([Detection(one.category, one.score, one.mask, one.id) for one in visible])
+
+    def learn(self, result: FrameResult) -> None:
+        self._association.learn(result)
+
+    def reset(self) -> None:
+        self._session.reset()
+        self._association.reset()
+
+
+def association_for(video: Video, rules: AssociationRules | None = None) -> Association:
+    """An association as patient in seconds on a video of any frame rate."""
+    return Association(replace(rules or AssociationRules(), patience=max(1, round(PATIENCE_S * video.fps))))
+
+
+def one_owner(detections: Sequence[Detection], least: int) -> list[Detection]:
+    """Detections without a pixel in common: each goes to the one of the highest score.
+
+    Those that keep fewer than `least` pixels, or less than half of theirs, are left out: duplicates.
+    """
+    kept, taken = [], None
+    for one in sorted(detections, key=lambda one: -(one.score or 0.0)):
+        free = one.mask if taken is None else one.mask & ~taken
+        count = int(free.sum())
+        if count >= least and 2 * count >= int(one.mask.sum()):
+            kept.append(replace(one, mask=free))
+            taken = free if taken is None else taken | free
+    return kept

@@ -1,0 +1,307 @@
+"""Identities by association, and the ids of any front end repaired by it."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from made_up import SIZE, Oracle, passing_square, post, square
+from samodal.association import Association, AssociationRules, Detection
+from samodal.errors import InputError
+from samodal.frontends.per_frame import AssociatedSession, Reassociated, one_owner
+from samodal.masks import Rle, shift_mask
+from samodal.patches import Patch
+from samodal.pipeline import Pipeline
+from samodal.prompts.selectors import CenterPoint
+from samodal.rules import preset
+from samodal.trackers.still import Still
+from samodal.tracks import FrameResult, Instance, State, VisibleInstance
+
+
+def car(mask: np.ndarray, hint=None, category: str = "car", score: float | None = 0.9) -> Detection:
+    return Detection(category, score, mask, hint)
+
+
+def ids(association: Association, *detections: Detection) -> list:
+    return [one.id for one in association.step(detections)]
+
+
+def hidden(t: int, **amodal: np.ndarray) -> FrameResult:
+    """A result in which instances "i7" and so on are hidden with these amodal masks."""
+    ones = [Instance(int(k[1:]), "car", 0.5, State.HIDDEN, None, Rle.encode(m)) for k, m in amodal.items()]
+    return FrameResult(t, t / 10, tuple(ones))
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (5, 0), (-30, 7), (100, -50), (200, 0)])
+def test_a_patch_moves_as_its_mask_does(shift):
+    mask = square(40, 20) & ~post(50, 3)
+    patch = Patch.of(mask).moved(np.array(shift)).within(SIZE)
+    moved = shift_mask(mask, np.array(shift))
+    assert patch.area == moved.sum()
+    assert patch.overlap(Patch.of(square(30, 25))) == (moved & square(30, 25)).sum()
+    assert patch.covered(square(30, 25)) == (moved & square(30, 25)).sum()
+
+
+def test_a_grown_patch_has_the_pixels_near_it():
+    grown = Patch.of(square(2, 3, 4)).grown(3).within(SIZE)
+    rows, columns = np.indices(SIZE)
+    near = (columns <= 2 + 4 + 2) & (rows >= 3 - 3) & (rows <= 3 + 4 + 2)
+    assert grown.area == near.sum() == grown.overlap(Patch.of(near))
+
+
+def test_an_empty_patch_overlaps_nothing():
+    empty = Patch.of(np.zeros(SIZE, bool))
+    assert empty.area == 0
+    assert empty.overlap(Patch.of(square(3))) == empty.covered(square(3)) == 0
+
+
+def test_instances_keep_their_ids_while_they_move_in_any_order():
+    association = Association()
+    assert ids(association, car(square(10)), car(square(60))) == [1, 2]
+    for t in range(1, 6):
+        assert ids(association, car(square(60 - 5 * t)), car(square(10 + 3 * t))) == [2, 1]
+
+
+def test_a_fast_instance_is_found_where_its_velocity_takes_it():
+    association = Association()
+    for x in (0, 8, 18, 30):
+        assert ids(association, car(square(x))) == [1]
+    assert ids(association, car(square(40)), car(square(28))) == [1, 2]
+
+
+def test_nothing_detected_is_nothing_known():
+    association = Association()
+    assert association.step([]) == []
+    assert ids(association, car(square(10))) == [1]
+    assert association.step([]) == []
+
+
+def test_of_two_that_compete_the_better_one_keeps_the_id():
+    association = Association()
+    ids(association, car(square(10)))
+    assert ids(association, car(square(15)), car(square(11))) == [2, 1]
+
+
+def test_another_class_needs_more_overlap():
+    association = Association()
+    ids(association, car(square(10)))
+    assert ids(association, car(square(16), category="truck")) == [2]
+    association.reset()
+    ids(association, car(square(10)))
+    assert ids(association, car(square(10), category="truck")) == [1]
+
+
+def test_a_weak_detection_continues_but_does_not_begin():
+    association = Association(AssociationRules(begin=0.5))
+    assert ids(association, car(square(10), score=0.3)) == []
+    assert ids(association, car(square(10), score=0.8)) == [1]
+    assert ids(association, car(square(11), score=0.3), car(square(60), score=0.3)) == [1]
+
+
+def test_what_returns_from_behind_the_post_gets_its_old_id_without_any_method():
+    association = Association()
+    found = [association.step([car(v.mask) for v in one.visible]) for one in passing_square(28)[1]]
+    assert {one.id for frame in found for one in frame} == {1}
+    assert any(not frame for frame in found)
+
+
+def test_what_returns_gets_its_old_id_from_the_amodal_mask_that_the_method_predicts():
+    # Its own velocity says that it stays at the left; the method knows better.
+    association = Association()
+    ids(association, car(square(30)))
+    association.learn(hidden(0))
+    for t, x in enumerate((40, 50, 60), start=1):
+        association.step([])
+        association.learn(hidden(t, i1=square(x)))
+    sliver = square(70) & ~post(50, 24)
+    assert ids(association, car(post(50, 24), category="truck"), car(sliver)) == [2, 1]
+
+
+def test_a_stranger_of_another_shape_or_place_does_not_inherit_an_id():
+    for stranger in (square(80), square(35, 15, 40)):
+        association = Association()
+        ids(association, car(square(30)))
+        association.step([])
+        association.learn(hidden(1, i1=square(30)))
+        assert ids(association, car(stranger)) == [2]
+
+
+def test_what_should_be_seen_as_a_whole_is_not_a_spot_of_it():
+    # Nothing covers the rest of the predicted mask, so a spot inside it is something else.
+    association = Association(AssociationRules(hidden=0.6))
+    ids(association, car(square(30)))
+    association.step([])
+    association.learn(hidden(1, i1=square(30)))
+    assert ids(association, car(square(34, 24, 4))) == [2]
+
+
+def test_an_instance_that_the_method_has_given_up_returns_only_under_its_own_id():
+    for hint, expected in ((7, 7), (8, 8)):
+        association = Association()
+        ids(association, car(square(30), hint=7))
+        association.learn(FrameResult(0, 0.0, (Instance(7, "car", 0.9, State.VISIBLE, None, Rle.encode(square(30))),)))
+        association.step([])
+        association.learn(hidden(1))
+        assert ids(association, car(square(30), hint=hint)) == [expected]
+
+
+def test_a_cut_forgets_what_was_before():
+    association = Association()
+    ids(association, car(square(30)), car(square(80)))
+    ids(association, car(square(30)))
+    association.learn(FrameResult(1, 0.1, (), cut=True))
+    assert ids(association, car(square(80))) == [3]
+
+
+def test_results_that_come_too_late_change_nothing():
+    early, late = Association(), Association()
+    for association in (early, late):
+        ids(association, car(square(30)))
+        association.step([])
+    late.learn(hidden(0, i1=square(80)))
+    assert ids(early, car(square(30))) == ids(late, car(square(30))) == [1]
+
+
+def test_the_unseen_are_forgotten_after_a_while_and_beyond_a_bound():
+    association = Association(AssociationRules(patience=3))
+    ids(association, car(square(30)))
+    for _ in range(4):
+        association.step([])
+    assert ids(association, car(square(30))) == [2]
+    association = Association(AssociationRules(most=1))
+    ids(association, car(square(10)), car(square(80)))
+    association.step([])
+    assert len(association._known) == 1
+
+
+def test_the_front_ends_own_id_is_a_hint_that_overlap_can_overrule():
+    association = Association()
+    assert ids(association, car(square(10), hint="a"), car(square(60), hint="b")) == ["a", "b"]
+    # Two ids that are swapped in place are swapped back, and stay so while the front end goes on with its own.
+    assert ids(association, car(square(11), hint="b"), car(square(61), hint="a")) == ["a", "b"]
+    assert ids(association, car(square(12), hint="b"), car(square(62), hint="a")) == ["a", "b"]
+    # Where nothing overlaps the hint alone decides.
+    assert ids(association, car(square(35), hint="b"), car(square(62), hint="a")) == ["a", "b"]
+
+
+def test_a_hint_that_names_another_known_instance_gives_a_new_name():
+    association = Association(AssociationRules(trust=0.0))
+    ids(association, car(square(10), hint=7))
+    assert ids(association, car(square(10), hint=8), car(square(80), hint=7)) == [7, "7.2"]
+
+
+def test_hints_without_weight_are_ignored():
+    association = Association(AssociationRules(trust=0.0))
+    ids(association, car(square(10), hint=1))
+    assert ids(association, car(square(70), hint=1)) == ["1.2"]
+
+
+def test_a_perfect_front_ends_ids_are_left_alone():
+    rng = np.random.default_rng(0)
+    association = Association()
+    for t in range(30):
+        # Five squares that walk at random through each other, now and then hidden.
+        shown = [n for n in range(5) if (t + 3 * n) % 11 > 2]
+        order = rng.permutation(shown).tolist()
+        squares = [square(int(20 * n + 9 * np.sin(t / 3 + n)), int(20 + 15 * np.cos(t / 4 + 2 * n)), 9) for n in order]
+        assert ids(association, *(car(one, hint=n) for one, n in zip(squares, order, strict=True))) == order
+
+
+@pytest.mark.parametrize("name", ["seen", "hidden", "trust", "other_class", "begin"])
+def test_a_rule_out_of_range_is_refused(name):
+    with pytest.raises(InputError, match=f"{name} must lie in"):
+        AssociationRules(**{name: 1.5})
+
+
+def test_one_pixel_belongs_to_one_instance():
+    strong, weak, copy = car(square(10), score=0.9), car(square(18), score=0.8), car(square(11), score=0.7)
+    first, second = one_owner([weak, copy, strong], least=10)
+    assert (first.mask == square(10)).all()
+    assert (second.mask == (square(18) & ~square(10))).all()
+    assert one_owner([car(square(10, side=3))], least=10) == []
+
+
+class NewIdAfterEachGap:
+    """A session whose square gets a new id whenever it returns."""
+
+    def __init__(self, observed):
+        self.observed, self.id, self.before = observed, 0, False
+
+    def step(self, frame, t):
+        visible = self.observed[t].visible
+        self.id += bool(visible) and not self.before
+        self.before = bool(visible)
+        return [dataclasses.replace(one, id=self.id) for one in visible]
+
+    def reset(self):
+        self.id, self.before = 0, False
+
+
+class OracleOfNow(Oracle):
+    """An oracle that answers with the true mask of the frame that it was shown."""
+
+    def __init__(self, observed, truth):
+        super().__init__(truth)
+        self.masks = {one.frame.image.tobytes(): mask for one, mask in zip(observed, truth, strict=True)}
+
+    def encode(self, frames):
+        self.truth = [[self.masks[frames[0].tobytes()]]]
+        return super().encode(frames)
+
+
+def follow(session, observed, truth) -> list[FrameResult]:
+    """The pipeline behind a session, with its results told to the session."""
+    rules = preset("default", motion="velocity", anchor_s=None)
+    pipeline = Pipeline(OracleOfNow(observed, truth[: len(observed)]), Still(), CenterPoint(count=3), rules)
+    results = []
+    for one in observed:
+        results.append(pipeline.step(one.frame.image, session.step(one.frame.image, one.frame.t), one.frame.time))
+        if hasattr(session, "learn"):
+            session.learn(results[-1])
+    return results
+
+
+def test_the_pipeline_and_the_association_hold_an_identity_through_full_occlusion():
+    truth, observed = passing_square(24)
+    plain = follow(NewIdAfterEachGap(observed), observed, truth)
+    assert {one.id for result in plain for one in result.instances} == {1, 2}
+    repaired = follow(Reassociated(NewIdAfterEachGap(observed), Association()), observed, truth)
+    assert {one.id for result in repaired for one in result.instances} == {1}
+    assert [one.state for one in repaired[11].instances] == [State.HIDDEN]
+
+
+def test_a_segmenter_of_single_frames_gets_identities():
+    truth, observed = passing_square(24)
+    images = {one.frame.image.tobytes(): one.visible for one in observed}
+    session = AssociatedSession(lambda frame: [car(v.mask) for v in images[frame.tobytes()]], Association())
+    found = follow(session, observed, truth)
+    assert {one.id for result in found for one in result.instances} == {1}
+    session.reset()
+    assert [one.id for one in session.step(observed[0].frame.image, 0)] == [1]
+
+
+def test_results_up_to_a_frame_do_not_depend_on_what_follows():
+    truth, observed = passing_square(24)
+    whole = follow(Reassociated(NewIdAfterEachGap(observed), Association()), observed, truth)
+    part = follow(Reassociated(NewIdAfterEachGap(observed), Association()), observed[:17], truth)
+    told = [[(i.id, i.state, i.visible, i.amodal, i.score) for i in result.instances] for result in whole]
+    assert [[(i.id, i.state, i.visible, i.amodal, i.score) for i in result.instances] for result in part] == told[:17]
+
+
+def test_visible_instances_come_back_in_order_and_unchanged_but_for_their_ids():
+    given = [VisibleInstance(5, "car", 0.4, square(60)), VisibleInstance(3, "person", None, square(10))]
+
+    class Given:
+        def step(self, frame, t):
+            return given
+
+    found = Reassociated(Given(), Association()).step(np.zeros((*SIZE, 3), np.uint8), 0)
+    assert [(one.id, one.category, one.score) for one in found] == [(5, "car", 0.4), (3, "person", None)]
+    assert all(a.mask is b.mask for a, b in zip(found, given, strict=True))
+
+
+def test_ids_can_be_written_as_json():
+    association = Association(AssociationRules(trust=0.0))
+    ids(association, car(square(10), hint=7))
+    assert json.dumps(ids(association, car(square(10), hint=7), car(square(80), hint=9))) == "[7, 9]"
