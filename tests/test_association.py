@@ -5,18 +5,24 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import samodal.run
 from made_up import SIZE, Oracle, passing_square, post, square
 from samodal.association import Association, AssociationRules, Detection
+from samodal.commands.run import RunSettings
 from samodal.errors import InputError
+from samodal.formats.frames import read_frames
 from samodal.frontends.per_frame import AssociatedSession, Reassociated, one_owner
 from samodal.masks import Rle, shift_mask
 from samodal.patches import Patch
 from samodal.pipeline import Pipeline
 from samodal.prompts.selectors import CenterPoint
 from samodal.rules import preset
+from samodal.run import make_session, run_video
 from samodal.trackers.still import Still
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
+from samodal.video import open_video
 
 
 def car(mask: np.ndarray, hint=None, category: str = "car", score: float | None = 0.9) -> Detection:
@@ -136,14 +142,24 @@ def test_what_should_be_seen_as_a_whole_is_not_a_spot_of_it():
     assert ids(association, car(square(34, 24, 4))) == [2]
 
 
-def test_an_instance_that_the_method_has_given_up_returns_only_under_its_own_id():
+def test_an_instance_that_the_method_has_lost_returns_only_under_its_own_id():
+    lost = Instance(7, "car", None, State.LOST, None, None)
     for hint, expected in ((7, 7), (8, 8)):
         association = Association()
         ids(association, car(square(30), hint=7))
-        association.learn(FrameResult(0, 0.0, (Instance(7, "car", 0.9, State.VISIBLE, None, Rle.encode(square(30))),)))
         association.step([])
-        association.learn(hidden(1))
+        association.learn(FrameResult(1, 0.1, (lost,)))
         assert ids(association, car(square(30), hint=hint)) == [expected]
+
+
+def test_where_the_method_says_nothing_the_association_looks_itself():
+    association = Association()
+    ids(association, car(square(30)))
+    association.step([])
+    association.learn(hidden(1, i1=square(80)))
+    association.step([])
+    association.learn(FrameResult(2, 0.2, ()))
+    assert ids(association, car(square(30))) == [1]
 
 
 def test_a_cut_forgets_what_was_before():
@@ -305,3 +321,38 @@ def test_ids_can_be_written_as_json():
     association = Association(AssociationRules(trust=0.0))
     ids(association, car(square(10), hint=7))
     assert json.dumps(ids(association, car(square(10), hint=7), car(square(80), hint=9))) == "[7, 9]"
+
+
+@pytest.fixture
+def drive(tmp_path) -> RunSettings:
+    """Frames of the square behind the post, and a file in which it returns under a new id."""
+    (tmp_path / "frames").mkdir()
+    lines = []
+    for one in passing_square(20)[1]:
+        Image.fromarray(one.frame.image).save(tmp_path / "frames" / f"{one.frame.t:06d}.png")
+        key = 1001 if one.frame.t < 12 else 1002
+        lines += [f"{one.frame.t} {key} 1 60 120 {Rle.encode(v.mask).counts}" for v in one.visible]
+    (tmp_path / "mots.txt").write_text("\n".join(lines) + "\n")
+    vis = f"file:{tmp_path / 'mots.txt'}"
+    return RunSettings(video=str(tmp_path / "frames"), vis=vis, method="copy-visible", overlay=False)
+
+
+def test_a_run_repairs_the_ids_of_a_file_where_it_is_asked_to(drive, tmp_path):
+    video = open_video(drive.video)
+    assert run_video(drive, video, tmp_path / "off").tracks == 2
+    assert run_video(dataclasses.replace(drive, reassociate=True), video, tmp_path / "on").tracks == 1
+    content = read_frames(tmp_path / "on" / "frames.jsonl")
+    assert content.settings["reassociate"] is True
+    assert {one.id for result in content.results for one in result.instances} == {1001}
+
+
+def test_where_it_is_not_asked_for_nothing_of_it_is_written(drive, tmp_path):
+    run_video(drive, open_video(drive.video), tmp_path)
+    assert "reassociate" not in read_frames(tmp_path / "frames.jsonl").settings
+
+
+def test_a_session_that_learns_is_not_associated_twice(drive, monkeypatch):
+    session = AssociatedSession(list, Association())
+    front_end = type("Learning", (), {"open": lambda self, video: session})()
+    monkeypatch.setattr(samodal.run, "make_front_end", lambda settings, video: front_end)
+    assert make_session(dataclasses.replace(drive, reassociate=True), None) is session

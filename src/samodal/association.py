@@ -79,8 +79,8 @@ class Known:
         seen_t: frame of the newest detection.
         recent: (t, visible patch) of the last detections.
         centres: (t, (2,) centre of its box), of its amodal mask where the method tells it.
-        told_t: newest frame of which the method told; None while it told nothing.
-        whole: its amodal mask in that frame; None where the method has none.
+        told_t: the newest frame, if the method tells of it there; else None.
+        whole: its amodal mask in that frame, while it is unseen; None where the method has lost it.
     """
 
     id: int | str
@@ -99,10 +99,8 @@ class Known:
 
     def tell(self, t: int, instance: Instance | None) -> None:
         """Take in what the method says of it in frame t; None where it says nothing."""
-        if instance is None and self.told_t is None:
-            return
         amodal = None if instance is None else instance.amodal
-        self.told_t, self.whole = t, None
+        self.told_t, self.whole = None if instance is None else t, None
         if amodal is None:
             return
         if self.seen_t < t:
@@ -115,7 +113,7 @@ class Known:
     def predicted(self, t: int) -> Patch | None:
         """Where it is in frame t: its visible mask if it was seen in the frame before, else the whole of it.
 
-        None where the method has given it up.
+        None where the method knows it but not where it is.
         """
         if self.seen_t == t - 1:
             return self.recent[-1][1].moved(median_velocity(self.centres))

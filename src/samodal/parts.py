@@ -72,6 +72,14 @@ class VisSession(Protocol):
         ...
 
 
+class LearningSession(VisSession, Protocol):
+    """A session that decides with the help of what the method knows, as association does."""
+
+    def learn(self, result: FrameResult) -> None:
+        """Take in the result of the newest frame before the next `step`; results of earlier frames come too late."""
+        ...
+
+
 class FrontEnd(Protocol):
     """An online video instance segmentation method (paper, Figure 2)."""
 

@@ -1,5 +1,6 @@
 """Running a method over a video: what the command line, experiments and clusters call."""
 
+import inspect
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,8 @@ from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.formats.frames import FramesWriter, read_frames
 from samodal.formats.youtube_vis import write_tracks
-from samodal.parts import FrontEnd, Method, Observed, Segmenter, Video
+from samodal.frontends.per_frame import Reassociated, association_for
+from samodal.parts import FrontEnd, Method, Observed, Segmenter, Video, VisSession
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, find, make_tracker, split
 from samodal.rules import Rules, preset
 from samodal.suggest import nearest
@@ -76,7 +78,7 @@ def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable
         InputError: for anything a user can mend. The frames finished before are in frames.jsonl, and from them
             tracks.json is written all the same.
     """
-    session = make_front_end(settings, video).open(video)
+    session = make_session(settings, video)
     method = make_method(settings)
     frames = excerpt(video, settings.frames)
     wanted = set(settings.classes.split(",")) if settings.classes else None
@@ -88,6 +90,8 @@ def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable
             overlay = stack.enter_context(_Overlay(settings, frames, out)) if settings.overlay else None
             observed = _Latest(_observe(frames, session, wanted))
             for result in method.run(video.name, observed):
+                if hasattr(session, "learn"):
+                    session.learn(result)
                 frame = observed.frames.pop(result.t)
                 writer.write(result, frame.name)
                 if overlay is not None:
@@ -150,6 +154,17 @@ def make_rules(settings: RunSettings) -> Rules:
     return preset(settings.preset, **settings.rules)
 
 
+def make_session(settings: RunSettings, video: Video) -> VisSession:
+    """The front end that the settings name, at work on a video, with its ids repaired where they ask for it.
+
+    A session that learns from results associates already.
+    """
+    session = make_front_end(settings, video).open(video)
+    if settings.reassociate and not hasattr(session, "learn"):
+        return Reassociated(session, association_for(video))
+    return session
+
+
 def make_front_end(settings: RunSettings, video: Video) -> FrontEnd:
     """The front end that the settings name; a data set's own truth where they name none."""
     if settings.vis is None and video.truth is None:
@@ -159,12 +174,16 @@ def make_front_end(settings: RunSettings, video: Video) -> FrontEnd:
         )
     name, argument = split(settings.vis or "truth", FRONT_ENDS)
     kind = find(FRONT_ENDS, name, "front end")
-    return kind() if argument is None else kind(argument)
+    taken = inspect.signature(kind).parameters
+    options = {"device": _device(settings.device)} if "device" in taken else {}
+    options |= {"seed": settings.seed} if "seed" in taken else {}
+    return kind(**options) if argument is None else kind(argument, **options)
 
 
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     """What made a result, as JSON: settings, rules, version and source."""
     used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "workers": None, "clips": None}
+    used["reassociate"] = settings.reassociate or None
     used = {name: value for name, value in used.items() if value is not None}
     return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
 

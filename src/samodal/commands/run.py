@@ -17,6 +17,9 @@ class RunSettings:
     """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class."""
+    reassociate: bool = False
+    """Repair the front end's ids frame by frame: an instance that returns under a new id gets its old one back where
+    its predicted amodal mask is."""
     data: str | None = None
     """Data set instead of a video: asd:ROOT/val or streetsim:ROOT/test; --vis is then truth unless given."""
     method: str = "samodal"
