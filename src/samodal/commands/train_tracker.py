@@ -29,6 +29,10 @@ class TrackerSettings:
     """Points of an instance, at most."""
     windows: int = 4
     """Windows that follow each other, where the clips are long enough."""
+    iterations: int = 0
+    """Updates of each window; 0 as many as in use."""
+    taught: float = 0.5
+    """Share of the items that begins each window near the truth; falls to 0 until the end."""
     match_minutes: float = 0.0
     """First teach the features alone, by matching, for so many minutes."""
     versions: int = 0

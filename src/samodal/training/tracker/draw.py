@@ -86,7 +86,7 @@ class Drawer:
     def _choose(self, clip: int, rng: np.random.Generator) -> list[tuple[int, int]]:
         """Some of the clip's instances, those that are hidden at times more often."""
         groups, weights = self.groups[clip]
-        chosen = rng.choice(len(groups), self.items, replace=self.items > len(groups), p=weights)
+        chosen = rng.choice(len(groups), self.items, replace=self.items > (weights > 0).sum(), p=weights)
         return [groups[n] for n in chosen]
 
     def _item(self, clip: int, first: int, length: int, group: tuple[int, int], rng: np.random.Generator):

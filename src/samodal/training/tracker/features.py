@@ -21,7 +21,7 @@ SHARPNESS = 20.0
 """Factor on the products of features before the softmax over all cells of a frame."""
 
 
-def matching(network: Network, step: Step) -> dict[str, Tensor]:
+def matching(network: Network, step: Step, *_) -> dict[str, Tensor]:
     """Which cell of every other frame shows a point of the query's frame: cross-entropy over all cells, per level.
 
     Only points that are visible there count. "found" is the share of them whose best cell of the finest level is

@@ -42,14 +42,14 @@ class Stage(NamedTuple):
 
     Attributes:
         name: of its state file and in the log.
-        learn: from a step to its losses, "loss" among them.
+        learn: from a step, a generator and the share of the training that is done to the losses, "loss" among them.
         parameters: that are trained.
         minutes, steps: its length, one of them 0.
         windows: that follow each other.
     """
 
     name: str
-    learn: Callable[[Step], dict[str, torch.Tensor]]
+    learn: Callable[[Step, torch.Generator, float], dict[str, torch.Tensor]]
     parameters: list[nn.Parameter]
     minutes: float
     steps: int
@@ -110,13 +110,11 @@ class Loop:
         settings, device = self.settings, self.network.device
         for group in self.optimizer.param_groups:
             group["lr"] = settings.lr * schedule.cosine(self.progress.step, done, settings.warmup)
-        generator = None
-        if settings.augment:
-            generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + self.progress.step)
-        step = prepare(draw, self.clips, generator)
+        generator = torch.Generator(device).manual_seed(settings.seed * 1_000_003 + self.progress.step)
+        step = prepare(draw, self.clips, generator if settings.augment else None)
         half = torch.autocast(device.type, torch.bfloat16) if settings.precision == "bf16" else nullcontext()
         with half:
-            values = self.stage.learn(step)
+            values = self.stage.learn(step, generator, done)
         values["loss"].backward()
         norm = nn.utils.clip_grad_norm_(self.stage.parameters, settings.clip)
         self.optimizer.step()

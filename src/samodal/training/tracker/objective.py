@@ -25,14 +25,24 @@ NEWEST = 4.0
 
 
 class Follow(nn.Module):
-    """Windows one after the other, each begun from the one before."""
+    """Windows one after the other, each begun from the one before.
 
-    def __init__(self, network: Network):
+    Args:
+        network: the tracker.
+        iterations: updates of each window; None as many as in use.
+    """
+
+    def __init__(self, network: Network, iterations: int | None = None):
         super().__init__()
-        self.network = network
+        self.network, self.iterations = network, iterations or network.config.iterations
 
-    def forward(self, step: Step) -> list[list[Estimate]]:
-        """The estimates of every window after every update; support points come after the own ones."""
+    def forward(self, step: Step, taught: torch.Generator | None = None, share: float = 0.0) -> list[list[Estimate]]:
+        """The estimates of every window after every update; support points come after the own ones.
+
+        Args:
+            taught, share: with a generator, a share of the items begins each window near the truth, as an untrained
+                tracker's own estimates teach the next window little.
+        """
         network = self.network
         stride, window = network.config.stride, network.config.window
         clips, length = len(step.levels[0] if step.pixels is None else step.pixels), step.xy.shape[1]
@@ -50,8 +60,29 @@ class Follow(nn.Module):
         for n, first in enumerate(step.windows):
             here = [part.unflatten(0, (clips, length))[:, first : first + window].flatten(0, 1) for part in levels]
             start = _start(shown, window) if n == 0 else _continued(found[-1][-1], first - step.windows[n - 1])
-            found.append(network.refine(here, support, start, network.config.iterations, real, step.item))
+            if taught is not None:
+                start = _near_truth(start, step, first, stride, taught, share)
+            found.append(network.refine(here, support, start, self.iterations, real, step.item))
         return found
+
+
+def _near_truth(
+    start: Estimate, step: Step, first: int, stride: int, taught: torch.Generator, share: float
+) -> Estimate:
+    """A share of the items begins from the truth, off by a shift that grows over the window, up to some cells."""
+    window, own = start.xy.shape[1], step.xy.shape[2]
+    device = start.xy.device
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=taught, device=device)
+
+    chosen = (draw(len(start.xy), 1, 1) < share) & step.own[:, None] & step.known[:, first : first + window]
+    drift = (draw(len(start.xy), 1, own, 2) - 0.5) * 8 * draw(len(start.xy), 1, 1, 1)
+    ramp = torch.linspace(0, 1, window, device=device).view(1, -1, 1, 1)
+    near = step.xy[:, first : first + window] / stride + drift * ramp + 0.5 * (draw(*step.xy[:, :window].shape) - 0.5)
+    xy = start.xy.clone()
+    xy[:, :, :own] = torch.where(chosen[..., None], near, xy[:, :, :own])
+    return Estimate(xy, start.visibility, start.confidence)
 
 
 def _start(shown: Tensor, window: int) -> Estimate:

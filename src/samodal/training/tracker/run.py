@@ -17,6 +17,7 @@ from samodal.trackers.cotracker.model import Network
 from samodal.training.card import LOG_LINES, commit, hardware
 from samodal.training.run import peak_memory
 from samodal.training.tracker.clips import Clips, load_clips
+from samodal.training.tracker.draw import Step
 from samodal.training.tracker.features import matching, with_features
 from samodal.training.tracker.loop import Loop, Progress, Stage, measure
 from samodal.training.tracker.objective import Follow, losses
@@ -62,7 +63,7 @@ def untrained(settings: TrackerSettings) -> CoTracker3:
 
 def learn(settings: TrackerSettings, network: Network, clips: Clips, out: Path) -> dict[str, Progress]:
     """Train the stages, and say what was spent on each; a finished stage of an interrupted run is kept."""
-    stride, follow, spent = network.config.stride, Follow(network), {}
+    follow, spent = Follow(network, settings.iterations), {}
     features, everything = list(network.fnet.parameters()), list(network.parameters())
     if settings.match_minutes:
         stage = Stage("match", partial(matching, network), features, settings.match_minutes, 0, windows=1)
@@ -75,10 +76,11 @@ def learn(settings: TrackerSettings, network: Network, clips: Clips, out: Path) 
     if settings.versions:
         clips = with_features(clips, network, settings.versions, settings.seed)
         everything = [p for name, p in network.named_parameters() if not name.startswith("fnet.")]
-    stage = Stage(
-        "follow", lambda step: losses(follow(step), step, stride), everything,
-        settings.minutes, settings.steps, settings.windows,
-    )  # fmt: skip
+
+    def following(step: Step, generator: torch.Generator, done: float) -> dict[str, torch.Tensor]:
+        return losses(follow(step, generator, settings.taught * (1 - done)), step, network.config.stride)
+
+    stage = Stage("follow", following, everything, settings.minutes, settings.steps, settings.windows)
     spent["follow"] = Loop(settings, stage, network, clips, out).run()
     return spent
 
