@@ -43,6 +43,16 @@ FRONT_ENDS = {
         "Scalabel JSON.",
         argument="PATH",
     ),
+    "videomt": Part(
+        "samodal.frontends.videomt:Videomt",
+        "VidEoMT from pixels alone, our own implementation. Online, one network for masks, classes and identities. "
+        "LIMIT=VALUE changes what is reported, as in videomt:vis.safetensors,score=0.3 (also area, share, frames).",
+        argument="CHECKPOINT[,LIMIT=VALUE...]",
+        licence="Apache-2.0 (code, our weights); released weights: see their cards",
+        cost="0.1 s of a CPU core for a frame with our size small; the released ones are for a GPU",
+        needs="a .safetensors of `samodal train vis`, a folder of transformers, or a hub name, which is fetched, as "
+        "tue-mps/videomt-dinov2-small-ytvis2019",
+    ),
 }
 SELECTORS = {
     "random": Part("samodal.prompts.selectors:RandomPoints", "Points drawn from the visible mask."),
