@@ -37,6 +37,14 @@ class Part:
 
 FRONT_ENDS = {
     "truth": Part("samodal.frontends.truth:Truth", "Visible masks of a data set: a perfect front end.", needs="--data"),
+    "degraded": Part(
+        "samodal.frontends.degraded:Degraded",
+        "Visible masks of a data set with the mistakes of a real method, for studies: mild, medium or severe misses, "
+        "rough borders, late starts, early ends, switched ids, low scores and false instances; new-ids changes nothing "
+        "but the id of what returns.",
+        argument="SEVERITY",
+        needs="--data",
+    ),
     "file": Part(
         "samodal.frontends.file:ResultsFile",
         "Results of any method: YouTube-VIS JSON as GenVIS and VITA write it, KITTI MOTS txt or png, PointTrack txt, "
