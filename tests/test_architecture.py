@@ -22,7 +22,7 @@ FORBIDDEN = {
     "metrics": {"sam", "sim", "training", "frontends", "trackers", "methods", "run", "cli"},
     "sam": {"formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
     "trackers": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "methods", "run", "cli"},
-    "videomt": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
+    "videomt": {"sam", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
     "frontends": {"sam", "sim", "training", "metrics", "trackers", "methods", "run", "cli"},
     "pipeline": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods"},
     "sim": {"sam", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},

@@ -19,6 +19,7 @@ COMMANDS = {
     "synth": ("samodal.commands.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
     "train": ("samodal.commands.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),
     "train tracker": ("samodal.commands.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
+    "train vis": ("samodal.commands.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
     "evaluate": ("samodal.commands.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
 }
 

@@ -1,0 +1,160 @@
+"""Clips with their visible instances, as VidEoMT sees them, all in memory: frames and, per pixel, whose it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from multiprocessing import get_context
+
+import numpy as np
+import torch
+from PIL import Image
+
+from samodal.errors import InputError
+from samodal.videomt.config import VideomtConfig
+from samodal.videomt.transform import content_size, fitted
+
+MOST = 255
+"""Instances of a clip that can be told apart; further ones are scenery."""
+
+
+@dataclass
+class Clips:
+    """C clips with F frames in all; (H, W) is the network's input.
+
+    Attributes:
+        frames: (F, 3, H, W) uint8 RGB, black below and on the right of the content.
+        owners: (F, H, W) uint8, whose pixel it is: the place of an instance in its clip from 1, 0 for the scenery.
+        labels: (C, S + 1) int64, the class of each place, -1 where there is none; place 0 is unused.
+        content: (C, 2) int64, (H, W) of the frames in the input.
+        first, length: (C,) int64 on the CPU, where the frames of a clip are.
+        classes: names of the classes.
+    """
+
+    frames: torch.Tensor
+    owners: torch.Tensor
+    labels: torch.Tensor
+    content: torch.Tensor
+    first: np.ndarray
+    length: np.ndarray
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @property
+    def device(self) -> torch.device:
+        """Where steps are made; frames and owners may have stayed in main memory."""
+        return self.labels.device
+
+    @property
+    def instances(self) -> int:
+        """In all clips, each counted once."""
+        return int((self.labels >= 0).sum())
+
+    def nbytes(self) -> int:
+        """Of frames and owners."""
+        return self.frames.nbytes + self.owners.nbytes
+
+    def to(self, device: torch.device) -> Clips:
+        """The same on a device; frames and owners stay where they are if they would fill most of a GPU."""
+        stay = device.type == "cuda" and self.nbytes() > 0.5 * torch.cuda.mem_get_info(device)[0]
+        names = ("labels", "content") if stay else ("frames", "owners", "labels", "content")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
+    def part(self, start: int, stop: int) -> Clips:
+        """The clips [start, stop)."""
+        begin, end = int(self.first[start]), int(self.first[stop - 1] + self.length[stop - 1])
+        clips = {name: getattr(self, name)[start:stop] for name in ("labels", "content", "length")}
+        first = self.first[start:stop] - begin
+        return replace(self, frames=self.frames[begin:end], owners=self.owners[begin:end], first=first, **clips)
+
+
+def load_clips(
+    data: str,
+    config: VideomtConfig,
+    *,
+    count: int | None = None,
+    workers: int = 0,
+    report: Callable[[str], None] = print,
+) -> Clips:
+    """Read the sequences of data sets with truth.
+
+    Args:
+        data: what `open_dataset` takes, such as streetsim:ROOT/tracks; several are separated by commas.
+        config: its size, fit and classes; instances of other classes are scenery.
+        count: so many sequences of each, the first ones; None for all.
+        workers: processes; 0 takes one per core.
+        report: gets lines of progress.
+
+    Raises:
+        InputError: if the data set cannot be read, or has no instance of these classes.
+    """
+    tasks = [(one, name, config) for one in data.split(",") for name in _dataset(one).sequences[:count]]
+    read = []
+    for part in _each(tasks, workers or os.cpu_count() or 1):
+        read.append(part)
+        if len(read) % max(1, len(tasks) // 10) == 0:
+            report(f"read {len(read)} of {len(tasks)} sequences of {data}")
+    return _joined(read, data, config)
+
+
+def _each(tasks: list[tuple], workers: int) -> Iterator[tuple]:
+    if workers == 1 or len(tasks) == 1:
+        yield from map(_sequence, tasks)
+        return
+    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_sequence, tasks)
+
+
+@lru_cache(4)
+def _dataset(data: str):
+    """Once per process: opening lists every sequence."""
+    from samodal.datasets.open import open_dataset
+
+    return open_dataset(data)
+
+
+def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndarray, list[int], tuple[int, int]]:
+    """frames (T, 3, H, W), owners (T, H, W), the class of each place, and the content's size."""
+    data, name, config = task
+    video, places, labels = _dataset(data).video(name), {}, []
+    frames = np.zeros((video.length, 3, *config.size), np.uint8)
+    owners = np.zeros((video.length, *config.size), np.uint8)
+    for t in range(video.length):
+        frames[t] = fitted(config, video.frame(t).image)
+        owner = np.zeros(video.size, np.uint8)
+        for one in video.frame_truth(t):
+            if one.visible is None or one.category not in config.classes:
+                continue
+            if one.id not in places and len(places) < MOST:
+                places[one.id] = len(places) + 1
+                labels.append(config.classes.index(one.category))
+            owner[one.visible.decode()] = places.get(one.id, 0)
+        height, width = content_size(config, video.size)
+        owners[t, :height, :width] = np.asarray(
+            Image.fromarray(owner).resize((width, height), Image.Resampling.NEAREST)
+        )
+    return frames, owners, labels, content_size(config, video.size)
+
+
+def _joined(read: list[tuple], data: str, config: VideomtConfig) -> Clips:
+    labels = np.full((len(read), 1 + max((len(part[2]) for part in read), default=0)), -1)
+    for row, (_, _, known, _) in zip(labels, read, strict=True):
+        row[1 : 1 + len(known)] = known
+    if not (labels >= 0).any():
+        raise InputError(f"{data}: no visible {', '.join(config.classes)} in {len(read)} sequences; nothing to learn")
+    length = np.array([len(part[0]) for part in read])
+    return Clips(
+        frames=torch.from_numpy(np.concatenate([part[0] for part in read])),
+        owners=torch.from_numpy(np.concatenate([part[1] for part in read])),
+        labels=torch.from_numpy(labels),
+        content=torch.tensor([part[3] for part in read]),
+        first=length.cumsum() - length,
+        length=length,
+        classes=config.classes,
+    )

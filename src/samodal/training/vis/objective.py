@@ -1,0 +1,108 @@
+"""What VidEoMT is taught: classes and masks of every last block, and the classes of the patches."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samodal.training.vis.draw import Step
+from samodal.training.vis.matching import CLASS, DICE, MASK, costs, match
+from samodal.videomt import Network, Predicted
+
+NO_OBJECT = 0.1
+"""Weight of the queries that see nothing."""
+
+
+class Objective(nn.Module):
+    """The loss of a step.
+
+    Besides VidEoMT's losses, a layer that is not kept tells from each patch, before the queries join, how much of it
+    each class covers: the first layers, which start from random weights, learn from this at once.
+
+    Args:
+        network: in training.
+        dense: weight of the loss on patches.
+    """
+
+    def __init__(self, network: Network, dense: float = 1.0):
+        super().__init__()
+        self.network, self.dense = network, dense
+        self.patch_classes = nn.Linear(network.config.hidden, len(network.config.classes) + 1).to(network.device)
+        nn.init.zeros_(self.patch_classes.weight)
+        nn.init.zeros_(self.patch_classes.bias)
+
+    def forward(self, step: Step) -> dict[str, Tensor]:
+        """ "loss", and its parts before their weights.
+
+        Autocast may be on; losses are in float32.
+        """
+        blocks, tokens = follow(self.network, step.pixels)
+        dense = self.patch_classes(tokens[:, self.network.embeddings.prefix :])
+        with torch.autocast(step.pixels.device.type, enabled=False):
+            parts = {"dense": patch_loss(dense.float(), step, self.network.config.grid)}
+            given = torch.from_numpy(match(costs(blocks[-1], step).cpu().numpy())).to(step.pixels.device)
+            for n, predicted in enumerate(blocks):
+                last = n == len(blocks) - 1
+                for name, value in losses(predicted, step, given).items():
+                    parts[name if last else f"{name}_{n}"] = value
+        weights = {"class": CLASS, "mask": MASK, "dice": DICE, "dense": self.dense}
+        parts["loss"] = sum(weights[name.split("_")[0]] * value for name, value in parts.items())
+        return {name: parts[name] for name in ("loss", "class", "mask", "dice", "dense")}
+
+
+def follow(network: Network, pixels: Tensor) -> tuple[list[list[Predicted]], Tensor]:
+    """The network through (B, T, 3, H, W) clips: what it predicts per block and frame, and (B * T, N, C) tokens."""
+    tokens = network.tokens(pixels.flatten(0, 1))
+    queries, frames = None, []
+    for one in tokens.unflatten(0, pixels.shape[:2]).unbind(1):
+        predicted, queries = network.step(one, queries)
+        frames.append(predicted)
+    return [list(block) for block in zip(*frames, strict=True)], tokens
+
+
+def losses(predicted: list[Predicted], step: Step, given: Tensor) -> dict[str, Tensor]:
+    """Class, mask and dice losses of one block.
+
+    Args:
+        predicted: of each of T frames.
+        given: (B, M) the query of each instance, -1 for none.
+    """
+    classes = torch.stack([one.classes for one in predicted], 1).float()  # (B, T, Q, classes + 1)
+    taught = given[:, None] >= 0
+    b, t, m = (step.present & taught).nonzero(as_tuple=True)
+    target = torch.full(classes.shape[:3], classes.shape[3] - 1, device=classes.device)
+    target[b, t, given[b, m]] = step.labels[b, m]
+    weight = torch.full(classes.shape[:3], NO_OBJECT, device=classes.device)
+    weight[b, t, given[b, m]] = 1.0
+    small = (step.tiny & taught).nonzero(as_tuple=True)
+    weight[small[0], small[1], given[small[0], small[2]]] = 0.0
+    cross = F.cross_entropy(classes.flatten(0, 2), target.flatten(), reduction="none")
+    logits = torch.stack([one.masks for one in predicted], 1)[b, t, given[b, m]].float()
+    wanted = step.masks[b, t, m].float()
+    large = F.interpolate(logits[:, None], wanted.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    return {
+        "class": (cross * weight.flatten()).sum() / weight.sum(),
+        "mask": _mean(F.binary_cross_entropy_with_logits(large, wanted, reduction="none").flatten(1).mean(1)),
+        "dice": _mean(_dice(large.flatten(1).sigmoid(), wanted.flatten(1))),
+    }
+
+
+def patch_loss(logits: Tensor, step: Step, grid: tuple[int, int]) -> Tensor:
+    """Cross entropy of (B * T, N, classes + 1) logits against the share of each patch that each class covers."""
+    masks = F.adaptive_avg_pool2d(step.masks.float().flatten(0, 1), grid).flatten(2)  # (B * T, M, N)
+    length, count = step.pixels.shape[1], logits.shape[-1]
+    known = F.one_hot(step.labels.clamp(min=0), count).float() * (step.labels >= 0)[..., None]  # (B, M, classes + 1)
+    cover = torch.einsum("fmn,fmc->fnc", masks, known.repeat_interleave(length, 0))
+    rest = (1 - cover[..., :-1].sum(-1)).clamp(min=0)
+    cover = torch.cat([cover[..., :-1], rest[..., None]], -1)
+    return -(cover * logits.log_softmax(-1)).sum(-1).mean()
+
+
+def _dice(sure: Tensor, wanted: Tensor) -> Tensor:
+    return 1 - (2 * (sure * wanted).sum(1) + 1) / (sure.sum(1) + wanted.sum(1) + 1)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """0 for none, with a gradient all the same."""
+    return values.sum() / max(1, len(values))

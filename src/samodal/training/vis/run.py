@@ -1,0 +1,139 @@
+"""The training of a VidEoMT from its settings to its checkpoint and card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from samodal.errors import InputError
+from samodal.training.card import LOG_LINES, commit, hardware
+from samodal.training.run import peak_memory
+from samodal.training.vis.clips import Clips, load_clips
+from samodal.training.vis.loop import Loop, Progress
+from samodal.training.vis.start import start
+from samodal.training.vis.validate import measure
+from samodal.videomt import Network, load
+
+if TYPE_CHECKING:
+    from samodal.commands.train_vis import VisSettings
+
+
+def train(settings: VisSettings) -> str:
+    """Read the clips, train, write the checkpoint in 16 bit and its card.
+
+    Returns:
+        A line for the user.
+
+    Raises:
+        InputError: for settings that contradict each other or data that cannot be used.
+    """
+    check_settings(settings)
+    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    torch.set_float32_matmul_precision("high")
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    network = start(settings).to(device)
+    learned, held_out = data_of(settings, network)
+    counts = {"clips": len(learned), "frames": len(learned.frames), "instances": learned.instances}
+    print(f"{counts}, {len(held_out or ())} clips held out, {learned.nbytes() / 1e9:.1f} GB", flush=True)
+    learned, held_out = learned.to(device), held_out.to(device) if held_out else None
+    few = held_out.part(0, min(8, len(held_out))) if held_out else None
+    loop = Loop(settings, network, learned, out, few and (lambda: measure(network, few)))
+    spent = loop.run()
+    metrics = measure(load(loop.checkpoint).to(device), held_out) if held_out else {}
+    write_card(loop.checkpoint, settings, network, counts, spent, metrics)
+    loop.finish()
+    return f"{loop.checkpoint} after {spent}; held out: {metrics}"
+
+
+def check_settings(settings: VisSettings) -> None:
+    """Raise InputError, with the way out, for settings that cannot be meant."""
+    if not settings.data:
+        raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
+    if bool(settings.minutes) == bool(settings.steps):
+        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
+    if settings.precision not in ("bf16", "float32"):
+        raise InputError(f"precision {settings.precision!r}: choose bf16 or float32")
+    for name in ("batch", "longest", "stride", "log_every"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"{name} must be at least 1, got {getattr(settings, name)}")
+
+
+def data_of(settings: VisSettings, network: Network) -> tuple[Clips, Clips | None]:
+    """The clips to learn from and those to measure on, None for none.
+
+    Raises:
+        InputError: if nothing is left to train on.
+    """
+    config, workers = network.config, settings.workers
+    clips = load_clips(settings.data, config, count=settings.clips, workers=workers)
+    if settings.val:
+        return clips, load_clips(settings.val, config, workers=workers)
+    cut = len(clips) - settings.held_out
+    if cut < 1:
+        raise InputError(
+            f"{settings.data}: {len(clips)} clips, {settings.held_out} of them held out, leave none to train on; "
+            "give --held_out, or --val with other data"
+        )
+    return clips.part(0, cut), clips.part(cut, len(clips)) if settings.held_out else None
+
+
+def write_card(
+    checkpoint: Path,
+    settings: VisSettings,
+    network: Network,
+    counts: dict[str, int],
+    spent: Progress,
+    metrics: dict[str, float],
+) -> None:
+    """The model card as Markdown beside the checkpoint, and the same facts as JSON."""
+    facts = {
+        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
+        "hardware": hardware(network.device), "peak_memory_gb": peak_memory(network.device), **counts,
+        "steps": spent.step, "minutes": spent.seconds / 60, "parameters": sum(p.numel() for p in network.parameters()),
+        "held_out": metrics, "history": spent.history, "config": network.config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+    }  # fmt: skip
+    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    log = checkpoint.parent / f"{settings.name}.log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
+    checkpoint.with_suffix(".md").write_text(_markdown(facts, lines), encoding="utf-8")
+
+
+def _markdown(facts: dict, lines: list[str]) -> str:
+    settings, held_out = facts["settings"], facts["held_out"]
+    origin = "all trained from random weights by us: no released weights are in it, and it has our licence"
+    if settings["init"]:
+        origin = f"trained on from {settings['init']}, whose licence holds"
+    about = [
+        f"# {facts['name']}",
+        "",
+        f"A VidEoMT of {facts['parameters']:,} parameters, {origin}.",
+        "",
+        f"* data: {settings['data']}: {facts['clips']:,} clips, {facts['frames']:,} frames, {facts['instances']:,} "
+        f"instances; seed {facts['seed']}",
+        f"* cost: {facts['steps']:,} steps of {settings['batch']} frames in {facts['minutes']:.1f} min on "
+        f"{facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
+        f"* made by `{facts['command']}` at commit {facts['commit']}",
+        f"* use: `samodal run drive.mp4 --vis videomt:{facts['name']}.safetensors`",
+    ]
+    source = settings["val"] or f"the last {settings['held_out']} clips of the data, which were not trained on"
+    rows = [f"| {name} | {value:.4f} |" if isinstance(value, float) else f"| {name} | {value:,} |"
+            for name, value in held_out.items()]  # fmt: skip
+    table = (
+        f"On {source}, frame after frame, without regard to classes: AP50 of the visible masks of instances of at "
+        "least 0.2 % of the frame (32x32 pixels of 540x960), the mean IoU of the best detection for each, how often "
+        "an instance found in two frames in a row has the same query, and the number of instances.\n\n"
+        "| | |\n|---|---|\n" + "\n".join(rows)
+    )
+    parts = {"Held-out clips": table if held_out else "Not measured."}
+    for name in ("config", "settings"):
+        text = "\n".join(f"{key}: {json.dumps(value)}" for key, value in facts[name].items())
+        parts[name.capitalize()] = f"```yaml\n{text}\n```"
+    parts["End of the log"] = "```\n" + "\n".join(lines) + "\n```"
+    return "\n".join(about) + "".join(f"\n\n## {title}\n\n{text}" for title, text in parts.items()) + "\n"
