@@ -61,6 +61,25 @@ FRONT_ENDS = {
         needs="a .safetensors of `samodal train vis`, a folder of transformers, or a hub name, which is fetched, as "
         "tue-mps/videomt-dinov2-small-ytvis2019",
     ),
+    "mask2former": Part(
+        "samodal.frontends.mask2former:Mask2Former",
+        "Mask2Former on single frames; identities by our association with mask overlap, class, motion and the amodal "
+        "masks of the memory. LIMIT=VALUE changes what is reported (score, keep, area).",
+        argument="CHECKPOINT[,LIMIT=VALUE...]",
+        licence="Apache-2.0 (code); released weights: see their cards",
+        cost="1.2 s of two CPU cores for an input of 384x384 with the smallest released one; for a GPU",
+        needs="a folder of transformers, or a hub name, which is fetched, as "
+        "facebook/mask2former-swin-tiny-coco-instance",
+    ),
+    "rf_detr": Part(
+        "samodal.frontends.rf_detr:RfDetr",
+        "RF-DETR with masks on single frames; identities as for mask2former.",
+        argument="CHECKPOINT[,LIMIT=VALUE...]",
+        licence="Apache-2.0 (code and released weights)",
+        cost="for a GPU; published: 6 ms on a T4 for seg-medium (432x432, TensorRT)",
+        needs="transformers 5.23; a folder of transformers, or a hub name, which is fetched, as "
+        "Roboflow/rf-detr-seg-medium",
+    ),
 }
 SELECTORS = {
     "random": Part("samodal.prompts.selectors:RandomPoints", "Points drawn from the visible mask."),

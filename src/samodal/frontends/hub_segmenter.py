@@ -1,0 +1,236 @@
+"""A segmenter of single frames from transformers, made a front end: sizes and colours in, detections out.
+
+Preparation and reading of the output are our own: transformers' need torchvision, and give one map of ids without
+scores. Identities come from `samodal.association`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from samodal.association import AssociationRules, Detection
+from samodal.errors import InputError
+from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
+from samodal.hub import Wanted, model_folder
+from samodal.parts import Video
+from samodal.suggest import nearest
+from samodal.videomt.names import mapping, named
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What of a frame is taken for an instance.
+
+    Attributes:
+        score: least score of a detection that begins an instance.
+        keep: least score of one that continues an instance.
+        area: least visible pixels in the frame.
+    """
+
+    score: float = 0.5
+    keep: float = 0.3
+    area: int = 64
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a frame becomes the network's input: stretched, never padded, so that masks are stretched back.
+
+    Attributes:
+        size: "height" and "width" in pixels; or "shortest_edge" and "longest_edge", which keep the aspect ratio.
+        divisor: sides are rounded up to a multiple of it.
+        mean, std: of RGB in [0, 1].
+    """
+
+    size: dict[str, int]
+    divisor: int = 1
+    mean: Sequence[float] = IMAGENET[0]
+    std: Sequence[float] = IMAGENET[1]
+
+    @classmethod
+    def read(cls, folder: Path, default: Preparation) -> Preparation:
+        """From the checkpoint's preprocessor_config.json, `default` for what it does not say."""
+        path = folder / "preprocessor_config.json"
+        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        size = told.get("size", default.size)
+        if not ({"height", "width"} <= set(size) or {"shortest_edge", "longest_edge"} <= set(size)):
+            raise InputError(
+                f"{path}: size {size} is of no known kind; expected height and width, or shortest_edge and longest_edge"
+            )
+        return cls(
+            size,
+            told.get("size_divisor", default.divisor) or 1,
+            told.get("image_mean", default.mean),
+            told.get("image_std", default.std),
+        )
+
+    def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
+        """(H, W) of the input for a frame of (H, W)."""
+        height, width = self._resized(*frame_size)
+        return -(-height // self.divisor) * self.divisor, -(-width // self.divisor) * self.divisor
+
+    def _resized(self, height: int, width: int) -> tuple[int, int]:
+        if "height" in self.size:
+            return self.size["height"], self.size["width"]
+        short, long = min(height, width), max(height, width)
+        edge, exact = self.size["shortest_edge"], float(self.size["shortest_edge"])
+        if long / short * edge > self.size["longest_edge"]:
+            exact = self.size["longest_edge"] * short / long
+            edge = round(exact)
+        # Cut off, not rounded, as transformers does.
+        other = int(exact * long / short)
+        return (edge, other) if height <= width else (other, edge)
+
+    def pixels(self, frame: np.ndarray) -> torch.Tensor:
+        """A (H, W, 3) uint8 RGB frame as (1, 3, h, w) float32."""
+        height, width = self.input_size(frame.shape[:2])
+        image = Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
+        return ((pixels - mean) / std)[None]
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A checkpoint in memory.
+
+    Attributes:
+        model: of transformers, on its device.
+        preparation: of its input.
+        classes: the road users, each with the places of its scores.
+    """
+
+    model: torch.nn.Module
+    preparation: Preparation
+    classes: dict[str, list[int]]
+
+
+class HubSegmenter(ABC):
+    """A front end that looks at single frames.
+
+    Args:
+        argument: CHECKPOINT[,LIMIT=VALUE…]: a folder as transformers saves one or a hub name, and changed `Limits`.
+        device: where it runs.
+
+    Raises:
+        InputError: without a checkpoint, for a wrong one, or one that knows no road user.
+    """
+
+    wanted: ClassVar[Wanted]
+
+    def __init__(self, argument: str | None = None, device: str = "cpu"):
+        self.checkpoint, self.limits = parse(argument, self.wanted)
+        self.loaded = _loaded(type(self), self.checkpoint, str(device))
+
+    @staticmethod
+    @abstractmethod
+    def architecture():
+        """The class of transformers."""
+
+    @staticmethod
+    @abstractmethod
+    def preparation(config) -> Preparation:
+        """What a checkpoint of this config is given where it does not say."""
+
+    @staticmethod
+    @abstractmethod
+    def read(output) -> tuple[torch.Tensor, torch.Tensor]:
+        """(Q, C) probabilities of the classes, and (Q, h, w) mask logits, of one frame."""
+
+    def open(self, video: Video) -> AssociatedSession:
+        rules = AssociationRules(begin=self.limits.score)
+
+        def detect(frame: np.ndarray) -> list[Detection]:
+            return self._detect(frame, video.source)
+
+        return AssociatedSession(detect, association_for(video, rules))
+
+    def _detect(self, frame: np.ndarray, source: str) -> list[Detection]:
+        """The instances of a frame, one at most to a pixel."""
+        try:
+            return self._found(frame)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise InputError(
+                f"{source}: a frame of {frame.shape[1]}x{frame.shape[0]} (width x height) does not fit into the memory "
+                f"of {self.loaded.model.device}; make the video smaller, or give --device cpu or a smaller checkpoint"
+            ) from None
+
+    @torch.inference_mode()
+    def _found(self, frame: np.ndarray) -> list[Detection]:
+        pixels = self.loaded.preparation.pixels(frame).to(self.loaded.model.device)
+        probabilities, logits = self.read(self.loaded.model(pixel_values=pixels))
+        scores = torch.stack([probabilities[:, places].sum(1) for places in self.loaded.classes.values()], dim=1)
+        best, which = scores.float().clamp(max=1).max(1)
+        names = list(self.loaded.classes)
+        found = []
+        # One mask at a time: those of all queries would fill gigabytes for a large frame.
+        for query in torch.nonzero(best >= self.limits.keep).flatten().tolist():
+            small = logits[query].float()
+            mask = F.interpolate(small[None, None], frame.shape[:2], mode="bilinear", align_corners=False)[0, 0] > 0
+            sure = float(small.sigmoid()[small > 0].mean()) if bool(mask.any()) else 0.0
+            score = float(best[query]) * sure
+            if score >= self.limits.keep:
+                found.append(Detection(names[int(which[query])], score, mask.numpy(force=True)))
+        return one_owner(found, self.limits.area)
+
+
+def parse(argument: str | None, wanted: Wanted) -> tuple[str, Limits]:
+    """The checkpoint and the limits of CHECKPOINT[,LIMIT=VALUE…]."""
+    checkpoint, *changes = (argument or "").split(",")
+    if not checkpoint:
+        raise InputError(
+            f"--vis {wanted.model_type} needs a checkpoint: a folder of transformers or a hub name, as in "
+            f"--vis {wanted.model_type}:{wanted.example}"
+        )
+    values, known = {}, Limits.__dataclass_fields__
+    for change in changes:
+        name, _, value = change.partition("=")
+        if name not in known:
+            raise InputError(f"--vis {wanted.model_type}: unknown limit {name!r}{nearest(name, known)}")
+        try:
+            values[name] = type(known[name].default)(value)
+        except ValueError:
+            raise InputError(f"--vis {wanted.model_type}: {name} must be a number, got {value!r}") from None
+    return checkpoint, dataclasses.replace(Limits(), **values)
+
+
+@lru_cache(maxsize=1)
+def _loaded(kind: type[HubSegmenter], checkpoint: str, device: str) -> Loaded:
+    """A process loads a checkpoint once for all its videos."""
+    folder = model_folder(checkpoint, kind.wanted)
+    try:
+        model, report = kind.architecture().from_pretrained(folder, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{checkpoint}: transformers cannot load it ({str(error).strip().splitlines()[0]})") from None
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("criterion."))
+    if missing:
+        raise InputError(
+            f"{checkpoint}: {len(missing)} parameters of {kind.wanted.title} are missing, as {missing[0]}; is it one "
+            "that gives masks?"
+        )
+    labels = named([model.config.id2label[n] for n in range(len(model.config.id2label))], checkpoint)
+    preparation = Preparation.read(folder, kind.preparation(model.config))
+    return Loaded(model.to(device).eval(), preparation, mapping(labels, checkpoint))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """torch.OutOfMemoryError of a GPU, and what the allocator of a CPU says."""
+    said = re.search(r"out of memory|not enough memory|can't allocate memory", str(error))
+    return isinstance(error, MemoryError) or said is not None
