@@ -168,6 +168,33 @@ def test_an_instance_at_the_edge_with_nothing_in_front_has_left():
     assert leaving(covered=False) == ["hidden", "hidden", "-", "-", "-"]
 
 
+def behind_a_van(**changes) -> list[str]:
+    """States of a square that stands still; a van stands before it in frames 3 to 5 and is gone from frame 6 on."""
+    rules = preset("default", cut=None, **changes)
+    pipeline = Pipeline(None, Scripted(nothing), make_selector(rules), rules)
+    mask, states = square(40), []
+    for t in range(12):
+        van = square(35 if t < 6 else 90, 10, side=30)
+        pipeline.segmenter = Oracle([[van], [mask]])
+        visible = [VisibleInstance("van", "car", 1.0, van)] if t >= 3 else []
+        if t < 3:
+            visible.append(VisibleInstance(1, "car", 1.0, mask))
+            pipeline.segmenter = Oracle([[mask]])
+        result = pipeline.step(image_of(t, mask), visible, t / 10)
+        states.append(next((str(i.state) for i in result.instances if i.id == 1), "-"))
+    return states
+
+
+def test_what_hid_it_has_passed_and_it_is_not_there_so_it_is_lost():
+    assert behind_a_van(open_s=0.25) == ["visible"] * 3 + ["hidden"] * 6 + ["lost"] * 3
+    assert behind_a_van(open_s=None) == ["visible"] * 3 + ["hidden"] * 9
+
+
+def test_what_nothing_reported_ever_hid_is_not_lost_for_being_in_the_open():
+    results, _ = hidden_after(3, nothing, hide=8, open_s=0.1)
+    assert {str(i.state) for r in results[3:] for i in r.instances} == {"hidden"}
+
+
 def test_moving_a_mask_looks_up_each_pixel():
     mask = np.random.default_rng(0).random((30, 40)) > 0.5
     for shift, scale, centre in [((3.2, -1.4), 1.3, (20, 11)), ((-8, 5), 0.6, (5.5, 20.5)), ((60, 0), 1.1, (0, 0))]:

@@ -13,6 +13,8 @@ from samodal.rules import Rules
 
 TOLERANCE = 0.1
 """Points agree within this many sides of the mask, and never need to agree better than two pixels."""
+COVERED, OPEN = 0.5, 0.25
+"""Reported instances hide a mask when they cover this share of it, and no longer when less than the second."""
 BLEND = 0.25
 """Weight of the newest step in the speed of a hidden instance: its points jitter by more than it accelerates."""
 
@@ -83,6 +85,23 @@ def over_the_border(one: Remembered) -> bool:
     return bool(((low < -1) & (one.shift < 0)).any() or ((high > (width, height)) & (one.shift > 0)).any())
 
 
+def note_cover(one: Remembered, moved: np.ndarray, in_front: np.ndarray, time: float) -> None:
+    """Keep whether reported instances hid it, and since when they no longer do.
+
+    Args:
+        moved: (H, W) bool, its mask in this frame.
+        in_front: (H, W) bool, everything that is reported in it.
+    """
+    share = float(in_front[moved].mean()) if moved.any() else 0.0
+    one.covered = one.covered or share >= COVERED
+    if share >= OPEN:
+        one.open_since = None
+    elif one.covered and one.open_since is None:
+        one.open_since = time
+
+
 def is_lost(one: Remembered, time: float, rules: Rules) -> bool:
-    """Whether nothing has told for `coast_s` where it is."""
-    return rules.coast_s is not None and time - one.told_s > rules.coast_s
+    """Whether nothing has told for `coast_s` where it is, or nothing has hidden it for `open_s` where it should be."""
+    if rules.coast_s is not None and time - one.told_s > rules.coast_s:
+        return True
+    return rules.open_s is not None and one.open_since is not None and time - one.open_since > rules.open_s

@@ -56,6 +56,8 @@ class Remembered:
         speed: (2,) pixels a frame; None until it is hidden.
         told_t, told_s: when points last told where it is: frame index and seconds.
         believed: how many points told it in the newest frame.
+        covered: reported instances hid most of its moved mask at some time.
+        open_since: seconds at which they ceased to; None while they do.
         gone: it left the image by the border rule.
     """
 
@@ -72,6 +74,8 @@ class Remembered:
     told_t: int = -1
     told_s: float = 0.0
     believed: int = 0
+    covered: bool = False
+    open_since: float | None = None
     gone: bool = False
 
     @property
@@ -98,6 +102,7 @@ class Remembered:
         self.anchor, self.start, self.gone = seen, None, False
         self.shift, self.scale, self.speed = np.zeros(2), 1.0, None
         self.told_t, self.told_s, self.believed = seen.t, seen.time, 0
+        self.covered, self.open_since = False, None
 
     def choose_anchor(self, now: int, anchor_s: float | None) -> None:
         """Set `anchor`: the newest recent frame that shows nearly as much as any of them (rule `anchor_s`)."""

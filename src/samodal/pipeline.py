@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from samodal.cuts import CutDetector
-from samodal.hidden import advance, centre, is_lost, over_the_border
+from samodal.hidden import advance, centre, is_lost, note_cover, over_the_border
 from samodal.masks import Rle, move_mask, union
 from samodal.memory import PointMemory, Remembered, Seen
 from samodal.parts import PointTracker, PromptSelector, Segmenter
@@ -69,7 +69,7 @@ class Pipeline:
         missing = self.memory.missing(one.id for one in seen)
         followed = self._follow(missing, visible)
         by_id = {one.id: one for one in slivers}
-        in_front = [one.mask for one in visible]
+        in_front = np.logical_or.reduce([one.mask for one in visible] or [np.zeros(frame.shape[:2], bool)])
         hidden = [self._move(one, followed.get(one.id), by_id.pop(one.id, None), in_front) for one in missing]
         stray = [self._keep(one) for one in by_id.values()]
 
@@ -169,7 +169,7 @@ class Pipeline:
         one: Remembered,
         followed: np.ndarray | None,
         sliver: VisibleInstance | None,
-        in_front: Sequence[np.ndarray],
+        in_front: np.ndarray,
     ) -> Instance | None:
         """Move the anchor's amodal mask along; None once the instance has left the image."""
         shift, moved = self._clamped(one), None
@@ -179,7 +179,7 @@ class Pipeline:
             one.gone = True
             self.tracker.drop(one.id)
             return None
-        if sliver is None and is_lost(one, self.time, self.rules):
+        if sliver is None and self._is_lost(one, moved, in_front):
             return self._lost(one)
         parts = [Rle.encode(moved)] if moved is not None and moved.any() else []
         visible = Rle.encode(sliver.mask) if sliver is not None else None
@@ -200,6 +200,12 @@ class Pipeline:
             seconds_since_seen=0.0 if sliver is not None else seconds,
         )
 
+    def _is_lost(self, one: Remembered, moved: np.ndarray, in_front: np.ndarray) -> bool:
+        """Once lost it stays so until it is reported again."""
+        if not is_lost(one, self.time, self.rules):
+            note_cover(one, moved, in_front, self.time)
+        return is_lost(one, self.time, self.rules)
+
     def _lost(self, one: Remembered) -> Instance:
         """Known, but not where: no mask, so no ghost."""
         frames, seconds = self.t - one.last.t, self.time - one.last.time
@@ -207,7 +213,7 @@ class Pipeline:
             one.id, one.category, None, State.LOST, None, None, frames_since_seen=frames, seconds_since_seen=seconds
         )
 
-    def _left(self, moved: np.ndarray, in_front: Sequence[np.ndarray]) -> bool:
+    def _left(self, moved: np.ndarray, in_front: np.ndarray) -> bool:
         """Border rule: outside the image, or within `border` pixels of its left or right edge and nothing hides it."""
         if not moved.any():
             return True
@@ -217,9 +223,7 @@ class Pipeline:
         margin = self.rules.border
         if margin < columns[0] and columns[-1] < moved.shape[1] - 1 - margin:
             return False
-        if self.rules.leaving is None or not in_front:
-            return True
-        return np.logical_or.reduce(in_front)[moved].mean() < self.rules.leaving
+        return self.rules.leaving is None or in_front[moved].mean() < self.rules.leaving
 
     def state_dict(self) -> dict:
         """Everything needed to go on elsewhere with the same parts and rules."""

@@ -45,6 +45,9 @@ class Rules:
     coast_s: float | None = None
     """`robust`: an instance is lost when no point was believed for so many seconds: it keeps its entry, without a
     mask, until it is reported again or forgotten. None: never lost."""
+    open_s: float | None = None
+    """An instance that reported ones hid, and that none of them covers any more, is lost after so many seconds: if it
+    were there, it would be seen (ours; None: its mask goes on)."""
     clamp: bool = False
     """Limit |dx|, |dy| to the mean step between earlier prompt points x frames elapsed (released, facts 4.5)."""
     border: int | None = None
@@ -94,6 +97,7 @@ PRESETS = {
         motion="robust",
         jump=0.5,
         coast_s=3.0,
+        open_s=0.5,
         border=2,
         leaving=0.8,
         cut=0.78,
