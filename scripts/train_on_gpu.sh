@@ -6,6 +6,8 @@
 #   scripts/train_on_gpu.sh                  everything for the amodal SAM
 #   scripts/train_on_gpu.sh tracks tracker points   the point tracker: render its clips and the test split's points,
 #                                            train it, and compare point trackers on the test split
+#   scripts/train_on_gpu.sh render vis vis_scores    VidEoMT, the front end from pixels alone, and its scores on the
+#                                            validation split; with tracks before it, on those clips too
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
@@ -26,6 +28,7 @@ if [ -n "${TOY:-}" ]; then
   VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0}
   TRACKS=${TRACKS:-6} POINT_CLIPS=${POINT_CLIPS:-0:1}
   TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
+  VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
   MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -33,6 +36,7 @@ else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
   VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
+  VIS=${VIS:---minutes 18}
   MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
 fi
 DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
@@ -102,6 +106,26 @@ points() {
   "$PYTHON" scripts/points_table.py --data "streetsim:$RUN/points/test" --clips "$POINT_CLIPS" --seeds 0 1 2 \
     --trackers still velocity lucas_kanade "cotracker3:$RUN/train/streetsim-points.safetensors" \
     --out "$RUN/points.json" --workers "${POINT_WORKERS:-4}" >"$RUN/points.md" 2>>"$RUN/logs/points.log"
+}
+
+# Frames of a second apart at full size, and where they were rendered, clips at 10 frames a second.
+vis() {
+  if [ -e "$RUN/train/streetsim-vis.md" ]; then return; fi
+  local data="streetsim:$RUN/data/train"
+  if [ -e "$RUN/data/tracks.done" ]; then data="$data,streetsim:$RUN/data/tracks"; fi
+  samodal train vis --data "$data" --val "streetsim:$RUN/data/val" --name streetsim-vis --out "$RUN/train" \
+    --workers "$WORKERS" $VIS >>"$RUN/logs/vis.log" 2>&1
+}
+
+# Visible AP of what a run reports, and of what it could report: AP ranks unlikely instances too.
+vis_scores() {
+  local score
+  for score in 0.5 0.1; do
+    samodal run --data "streetsim:$RUN/data/val" --method copy-visible --no-overlay --out "$RUN/vis/$score" \
+      --vis "videomt:$RUN/train/streetsim-vis.safetensors,score=$score" --workers "$JOBS" >>"$RUN/logs/vis_scores.log" 2>&1
+    samodal evaluate "$RUN/vis/$score" --truth "streetsim:$RUN/data/val" --masks visible --json "$RUN/vis/scores-$score.json" \
+      | tee -a "$RUN/logs/vis_scores.log"
+  done
 }
 
 # As many steps for each as the main run makes in half a minute: equal work, not equal time, as runs share the GPU.

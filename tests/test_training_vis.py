@@ -231,6 +231,16 @@ def test_every_parameter_learns_but_what_only_a_second_frame_uses():
     assert network.query_updater.weight.grad.any()
 
 
+def test_a_step_in_bf16_loses_as_much_as_one_in_float32():
+    objective, step = Objective(tiny().train()), a_step([[0, 1, 2], [6, 7, 8]])
+    exact = objective(step)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = objective(step)
+    half["loss"].backward()
+    for name, value in exact.items():
+        assert half[name].dtype == torch.float32 and float(half[name]) == pytest.approx(float(value), rel=0.02)
+
+
 def test_training_follows_a_clip_as_running_does():
     network, pixels = tiny(seed=2), a_step([[0, 1, 2]]).pixels
     with torch.no_grad():

@@ -43,11 +43,11 @@ class VisSettings:
     """Stop after so many minutes of training; the schedule follows the clock. 0: by steps."""
     steps: int = 0
     """Stop after so many steps; 0: by minutes."""
-    lr: float = 6e-4
+    lr: float = 1e-3
     """Highest learning rate of AdamW; a linear warm-up, then half a cosine."""
     weight_decay: float = 5e-2
     """AdamW's weight decay."""
-    warmup: int = 400
+    warmup: int = 500
     """Steps of warm-up."""
     clip: float = 1.0
     """Largest norm of the gradient."""

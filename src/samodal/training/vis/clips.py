@@ -148,13 +148,16 @@ def _joined(read: list[tuple], data: str, config: VideomtConfig) -> Clips:
         row[1 : 1 + len(known)] = known
     if not (labels >= 0).any():
         raise InputError(f"{data}: no visible {', '.join(config.classes)} in {len(read)} sequences; nothing to learn")
+    content = torch.tensor([part[3] for part in read])
     length = np.array([len(part[0]) for part in read])
+    first = length.cumsum() - length
+    frames = np.empty((length.sum(), 3, *config.size), np.uint8)
+    owners = np.empty((length.sum(), *config.size), np.uint8)
+    # Parts are let go one by one: two copies of everything would not fit.
+    for n in reversed(range(len(read))):
+        part = read.pop()
+        frames[first[n] :][: length[n]], owners[first[n] :][: length[n]] = part[:2]
     return Clips(
-        frames=torch.from_numpy(np.concatenate([part[0] for part in read])),
-        owners=torch.from_numpy(np.concatenate([part[1] for part in read])),
-        labels=torch.from_numpy(labels),
-        content=torch.tensor([part[3] for part in read]),
-        first=length.cumsum() - length,
-        length=length,
-        classes=config.classes,
-    )
+        torch.from_numpy(frames), torch.from_numpy(owners), torch.from_numpy(labels), content, first, length,
+        config.classes,
+    )  # fmt: skip

@@ -124,11 +124,14 @@ def _instances(
     real = asked.gather(1, places)
     area = pixels.gather(2, places[:, None].expand(-1, length, -1)) * real[:, None]
     present = area >= LEAST_PIXELS
-    own = (owners[:, :, None] == places[:, None, :, None, None]) & real[:, None, :, None, None]
     factor = owners.shape[-1] // (2 * mask_size[1])
-    masks = F.avg_pool2d(own.flatten(0, 1).to(torch.float32 if own.device.type == "cpu" else torch.float16), factor)
+    # One instance at a time: all at full size would fill gigabytes.
+    masks = [
+        F.avg_pool2d((owners == place[:, None, None, None]).half() * asked[:, None, None, None], factor)
+        for place, asked in zip(places.T, real.T, strict=True)
+    ]
     return (
-        masks.unflatten(0, (clips, length)).half(),
+        torch.stack(masks, 2),
         present,
         (area > 0) & ~present,
         torch.where(real, labels.gather(1, places), -1),

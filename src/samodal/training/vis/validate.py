@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from samodal.training.vis.clips import Clips
-from samodal.training.vis.draw import LEAST_PIXELS, prepare
+from samodal.training.vis.draw import prepare
 from samodal.videomt import Network, Predicted
 
 LARGE = 32 * 32 / (540 * 960)
@@ -115,10 +115,10 @@ def _clip(network: Network, clip: Clips, tally: Tally, least: float) -> None:
         chosen, scores, masks = detections(predicted[-1], step.masks.shape[-2:], least)
         shared = masks.float() @ visible[t].float().T
         ious = shared / (masks.sum(1)[:, None] + areas[t] - shared).clamp(min=1)
-        large, asked = areas[t] >= LARGE * content, areas[t] * content >= LEAST_PIXELS
+        large = (areas[t] >= LARGE * content) & step.present[0, t]
         found = tally.add(
             ious.cpu().numpy(), scores.cpu().numpy(), (masks.sum(1) >= LARGE * content).cpu().numpy(),
-            (large & asked & step.present[0, t]).cpu().numpy(),
+            large.cpu().numpy(),
         )  # fmt: skip
         now = np.where(found >= 0, chosen.cpu().numpy()[found] if len(chosen) else -1, -1)
         if before is not None:
