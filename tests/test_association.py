@@ -49,11 +49,19 @@ def test_a_patch_moves_as_its_mask_does(shift):
     assert patch.covered(square(30, 25)) == (moved & square(30, 25)).sum()
 
 
-def test_a_grown_patch_has_the_pixels_near_it():
-    grown = Patch.of(square(2, 3, 4)).grown(3).within(SIZE)
-    rows, columns = np.indices(SIZE)
-    near = (columns <= 2 + 4 + 2) & (rows >= 3 - 3) & (rows <= 3 + 4 + 2)
-    assert grown.area == near.sum() == grown.overlap(Patch.of(near))
+@pytest.mark.parametrize(
+    "box, way",
+    [
+        ((12, 12, 4), (0, 0)),
+        ((5, 12, 4), (-5, 0)),
+        ((18, 20, 4), (2, 4)),
+        ((2, 10, 20), (-3, 10)),
+        ((40, 2, 20), (40, -3)),
+    ],
+)
+def test_the_way_to_a_patch_is_the_least_that_takes_it_in(box, way):
+    ten = Patch.of(square(10, 10, 10))
+    assert ten.way_to(Patch.of(square(*box))).tolist() == list(way)
 
 
 def test_an_empty_patch_overlaps_nothing():

@@ -19,26 +19,35 @@ from samodal.motion import median_velocity
 from samodal.patches import Patch
 from samodal.tracks import FrameResult, Instance, VisibleInstance
 
-WINDOW = 20
-"""Frames that a velocity is made of, as in `Remembered.velocity`."""
+WINDOW = 8
+"""Frames that a velocity is made of: few, as what comes nearer moves faster and faster."""
+
+OFF = 0.7
+"""Factor on the score of a detection that is not where the instance's velocity says."""
 
 
 @dataclass(frozen=True)
 class AssociationRules:
     """When a detection is a known instance. Scores lie in [0, 1] before `trust` is added."""
 
-    seen: float = 0.3
-    """Least score with an instance seen in the frame before (IoU with its moved visible mask)."""
+    seen: float = 0.2
+    """Least score with an instance seen in the frame before: IoU with its visible mask, moved on at its velocity,"""
+    stray: float = 1.0
+    """or, times 0.7, the IoU after the masks' middles are brought together by at most so many sides of the mask."""
     hidden: float = 0.5
     """Least score with a hidden instance: half the share of the detection within the predicted amodal mask, half the
     IoU with what no other detection covers of it."""
     trust: float = 0.5
     """Added where the front end itself says that it is the same instance; 0: its ids are ignored."""
-    other_class: float = 0.5
+    other_class: float = 0.25
     """Factor on the score where the classes differ."""
     drift: float = 0.02
-    """A prediction may be off by so many sides of the mask for each frame that the instance is hidden, ten at most
-    (side: root of the area)."""
+    """A prediction may be off by so many sides of the mask for each frame that the instance is hidden (side: root of
+    the area),"""
+    veer: float = 0.2
+    """and by so much of its velocity in each frame,"""
+    reach: float = 0.5
+    """but by no more than so many sides in all."""
     patience: int = 60
     """Frames after which an unseen instance is forgotten, unless the method still tells of it."""
     begin: float = 0.0
@@ -110,20 +119,34 @@ class Known:
         x0, y0, x1, y1 = amodal.box
         self.centres.append((t, np.array([(x0 + x1) / 2, (y0 + y1) / 2])))
 
-    def predicted(self, t: int) -> Patch | None:
-        """Where it is in frame t: its visible mask if it was seen in the frame before, else the whole of it.
+    def predicted(self, t: int) -> tuple[Patch | None, np.ndarray]:
+        """Where it is in frame t, and its velocity.
+
+        Its visible mask if it was seen in the frame before, else the whole of it.
 
         None where the method knows it but not where it is.
         """
+        velocity = median_velocity(self.centres)
         if self.seen_t == t - 1:
-            return self.recent[-1][1].moved(median_velocity(self.centres))
+            return self.recent[-1][1].moved(velocity), velocity
         if self.told_t is not None:
-            return None if self.whole is None else self.whole.moved((t - self.told_t) * median_velocity(self.centres))
+            return None if self.whole is None else self.whole.moved((t - self.told_t) * velocity), velocity
+        since, anchor, velocity = self._own_motion()
+        return anchor.moved((t - since) * velocity), velocity
+
+    def _own_motion(self) -> tuple[int, Patch, np.ndarray]:
+        """The last frame that showed nearly the most of it, its mask there, and its velocity since.
+
+        What is seen later shrinks towards the occluder: its centre moves as the occluder wants, but it is still part
+        of the moved mask.
+        """
         most = max(patch.area for _, patch in self.recent)
         since, anchor = next((s, p) for s, p in reversed(self.recent) if p.area >= NEARLY * most)
-        # What is seen after the anchor shrinks towards the occluder: its centre moves as the occluder wants.
-        before = [one for one in self.centres if one[0] <= since]
-        return anchor.moved((t - since) * median_velocity(before))
+        velocity = median_velocity([one for one in self.centres if one[0] <= since])
+        if since < self.seen_t:
+            elapsed = self.seen_t - since
+            velocity = velocity + anchor.moved(elapsed * velocity).way_to(self.recent[-1][1]) / elapsed
+        return since, anchor, velocity
 
     def cut(self) -> None:
         """Keep the newest frame alone: what was before is another scene."""
@@ -181,8 +204,8 @@ class Association:
         hidden = [one for one in self._known.values() if one.seen_t < self.t - 1]
         scores = np.zeros((len(detections), len(seen)))
         for k, one in enumerate(seen):
-            where = one.predicted(self.t).within(size)
-            scores[:, k] = [_iou(patch, where) for patch in patches]
+            where, _ = one.predicted(self.t)
+            scores[:, k] = [_step_score(patch, where, self.rules.stray * where.side, size) for patch in patches]
         # Whom the front end calls by the name of a hidden instance is not lightly taken for another.
         names = {one.hint for one in hidden} - {None}
         scores[[one.hint in names for one in detections]] *= 1 - self.rules.trust
@@ -191,17 +214,16 @@ class Association:
         left = [n for n in range(len(detections)) if n not in matched]
         scores = np.zeros((len(left), len(hidden)))
         for k, one in enumerate(hidden):
-            where = one.predicted(self.t)
+            where, velocity = one.predicted(self.t)
             if where is not None:
-                near = where.grown(self._margin(one, where)).within(size)
-                where = where.within(size)
-                unexplained = where.area - where.covered(covered)
-                scores[:, k] = [_return_score(patches[n], where, near, unexplained) for n in left]
+                margin = self._margin(one, where, velocity)
+                scores[:, k] = [_return_score(patches[n], where, margin, covered) for n in left]
         return matched | self._assign(left, detections, hidden, scores, self.rules.hidden)
 
-    def _margin(self, one: Known, where: Patch) -> int:
-        """Pixels by which the prediction of a hidden instance may be off."""
-        return round(self.rules.drift * where.side * min(self.t - one.seen_t, 10))
+    def _margin(self, one: Known, where: Patch, velocity: np.ndarray) -> float:
+        """Pixels by which the prediction of a hidden instance may be off: it turns, brakes and comes nearer."""
+        a_frame = self.rules.drift * where.side + self.rules.veer * float(np.linalg.norm(velocity))
+        return min(a_frame * (self.t - one.seen_t), self.rules.reach * where.side)
 
     def _assign(
         self,
@@ -243,23 +265,37 @@ class Association:
             del self._known[key]
 
 
+def _step_score(patch: Patch, where: Patch, reach: float, size: tuple[int, int]) -> float:
+    """How well a detection fits an instance of the frame before, whose velocity may not be known yet, in [0, 1].
+
+    Args:
+        patch: the detection.
+        where: the instance's visible mask, moved on.
+        reach: pixels by which it may be moved farther, in x and in y.
+        size: (H, W) of the frame.
+    """
+    brought = where.moved(np.clip(patch.centre - where.centre, -reach, reach))
+    return max(_iou(patch, where.within(size)), OFF * _iou(patch, brought.within(size)))
+
+
 def _iou(a: Patch, b: Patch) -> float:
     shared = a.overlap(b)
     return shared / (a.area + b.area - shared) if shared else 0.0
 
 
-def _return_score(patch: Patch, where: Patch, near: Patch, unexplained: int) -> float:
+def _return_score(patch: Patch, where: Patch, margin: float, covered: np.ndarray) -> float:
     """How well a detection is the visible part of a hidden instance, in [0, 1].
 
     Args:
         patch: the detection.
         where: the predicted amodal mask.
-        near: the same, grown by what it may be off.
-        unexplained: pixels of `where` that no detection covers.
+        margin: pixels by which it may be moved, in x and in y, to hold the detection.
+        covered: (H, W) bool, the pixels of all detections.
     """
-    inside = patch.overlap(near)
+    moved = where.moved(np.clip(where.way_to(patch), -margin, margin)).within(covered.shape)
+    inside = patch.overlap(moved)
     if not inside:
         return 0.0
-    # Of the amodal mask, what other detections cover is hidden: only the rest should be seen.
-    shared = patch.overlap(where)
-    return (inside / patch.area + shared / (patch.area + unexplained)) / 2
+    # What other detections cover of the amodal mask is hidden: only the rest of it should be seen.
+    unexplained = moved.area - moved.covered(covered)
+    return (inside / patch.area + inside / (patch.area + unexplained)) / 2

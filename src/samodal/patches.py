@@ -63,15 +63,12 @@ class Patch:
         cut = self.mask[top : max(height - self.y, 0), left : max(width - self.x, 0)]
         return Patch(max(self.x, 0), max(self.y, 0), cut)
 
-    def grown(self, margin: int) -> "Patch":
-        """With all pixels that are at most `margin` away in x and in y."""
-        if margin < 1 or not self.area:
-            return self
-        import cv2
-
-        padded = np.pad(self.mask, margin).astype(np.uint8)
-        side = 2 * margin + 1
-        return Patch(self.x - margin, self.y - margin, cv2.dilate(padded, np.ones((side, side), np.uint8)) > 0)
+    def way_to(self, other: "Patch") -> np.ndarray:
+        """(2,) the least move after which its box holds that of `other`; where that is larger, their middles meet."""
+        (height, width), (h, w) = self.mask.shape, other.mask.shape
+        below = np.array([self.x - other.x, self.y - other.y])
+        above = np.array([other.x + w - self.x - width, other.y + h - self.y - height])
+        return np.where((below > 0) & (above > 0), (above - below) / 2, np.maximum(above, 0) - np.maximum(below, 0))
 
     def overlap(self, other: "Patch") -> int:
         """Number of pixels that two patches share."""
