@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from samodal.errors import InputError
+from samodal.training.vis.start import untrained
 from samodal.videomt import SIZES, Network, VideomtConfig, load, save
 from samodal.videomt import checkpoints as files
 from samodal.videomt.names import mapping, named, ours
@@ -62,6 +63,14 @@ def test_what_the_queries_bring_from_the_last_frame_changes_the_next_one():
         (first,), queries = network.step(network.tokens(pixels))
         (again,), _ = network.step(network.tokens(pixels), queries)
     assert not torch.allclose(first.masks, again.masks, atol=1e-4)
+
+
+def test_before_training_a_frame_is_seen_as_if_it_were_the_first():
+    network, pixels = untrained(TINY, seed=0).eval(), torch.randn(1, 3, 32, 64)
+    with torch.inference_mode():
+        (first,), queries = network.step(network.tokens(pixels))
+        (again,), _ = network.step(network.tokens(pixels), queries)
+    assert torch.equal(first.masks, again.masks)
 
 
 def test_our_sizes_are_small_enough_to_be_shipped_in_16_bit():

@@ -9,10 +9,11 @@ TINY = VideomtConfig(classes=("person", "car"), size=(32, 64), hidden=32, layers
 
 
 def tiny(config: VideomtConfig = TINY, seed: int = 0) -> Network:
-    """Random weights."""
+    """Random weights, also of what carries the queries on."""
     torch.manual_seed(seed)
     network = Network(config)
     network.initialise()
+    torch.nn.init.trunc_normal_(network.query_updater.weight, std=0.1)
     return network.eval()
 
 

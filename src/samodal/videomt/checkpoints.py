@@ -11,12 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from samodal.errors import InputError
+from samodal.hub import Wanted, model_folder
 from samodal.torch_files import read_safetensors, shipped_names, shipped_path
 from samodal.videomt.config import VideomtConfig
 from samodal.videomt.model import Network
 from samodal.videomt.names import named
 
 EXAMPLE = "tue-mps/videomt-dinov2-small-ytvis2019"
+WANTED = Wanted("VidEoMT", "videomt", EXAMPLE)
 # Of transformers' class alone: its loss, its training and inputs with masked patches.
 _UNUSED = ("criterion.empty_weight", "attn_mask_probs", "embeddings.mask_token", "embeddings.position_ids")
 
@@ -32,18 +34,16 @@ def load(path_or_name: str | Path) -> Network:
         InputError: for a missing file, a repository that is gated or not there, or another architecture.
     """
     path, name = Path(path_or_name), str(path_or_name)
-    if path.is_dir():
-        return _from_transformers(path, name)
-    if not path.is_file():
-        path = shipped_path(name)
-    if path is not None:
+    if not path.exists():
+        path = shipped_path(name) or path
+    if path.is_file():
         return _from_file(path)
-    if name.endswith((".safetensors", ".pth", ".pt", ".bin")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if path.suffix == ".safetensors" or re.fullmatch(r"[\w.-]+", name) and not path.exists():
         raise InputError(
             f"{name}: no such VidEoMT; give a .safetensors, a folder, weights shipped here "
             f"({shipped_names('videomt')}), or a hub name as {EXAMPLE}"
         )
-    return _from_transformers(_download(name), name)
+    return _from_transformers(model_folder(name, WANTED), name)
 
 
 def save(network: Network, path: str | Path, half: bool = False) -> None:
@@ -72,7 +72,6 @@ def _from_file(path: Path) -> Network:
 
 def _from_transformers(folder: Path, name: str) -> Network:
     """A folder with config.json and weights, whatever their number of files."""
-    _check_architecture(folder, name)
     from transformers import VideomtForUniversalSegmentation
 
     try:
@@ -115,19 +114,6 @@ def config_of(config, classes: tuple[str, ...]) -> VideomtConfig:
     )
 
 
-def _check_architecture(folder: Path, name: str) -> None:
-    """Read config.json before transformers fills a wrong class with random weights."""
-    try:
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{name}: expected a folder as transformers saves one, found no config.json in it") from None
-    except ValueError as error:
-        raise InputError(f"{folder / 'config.json'}: not readable ({error})") from None
-    if told.get("model_type") != "videomt":
-        found = ", ".join(told.get("architectures") or []) or told.get("model_type") or "no model type"
-        raise InputError(f"{name}: expected a VidEoMT (model_type videomt), found {found}; one is {EXAMPLE}")
-
-
 def _build(config: VideomtConfig, state: dict[str, Tensor], where: str) -> Network:
     with torch.device("meta"):
         network = Network(config)
@@ -146,20 +132,3 @@ def _build(config: VideomtConfig, state: dict[str, Tensor], where: str) -> Netwo
 
 def _shape(shape: torch.Size | None) -> str:
     return "none" if shape is None else str(tuple(shape))
-
-
-def _download(name: str) -> Path:
-    """The folder of a hub name in the local cache; config.json comes first, so that a wrong model costs nothing."""
-    from huggingface_hub import hf_hub_download, snapshot_download
-    from huggingface_hub.errors import GatedRepoError
-
-    try:
-        _check_architecture(Path(hf_hub_download(name, "config.json")).parent, name)
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
-    except GatedRepoError:
-        raise InputError(
-            f"{name}: gated: accept its licence at https://huggingface.co/{name}, then `hf auth login`, or set HF_TOKEN"
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{name}: no such file, and the Hugging Face hub did not give it ({reason})") from None

@@ -47,13 +47,14 @@ class Network(nn.Module):
         return self.query.weight.device
 
     def initialise(self) -> None:
-        """Random weights to train from."""
+        """Random weights to train from; the queries bring nothing from the last frame until that is learned."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 nn.init.zeros_(module.bias)
         nn.init.trunc_normal_(self.embeddings.position_embeddings.weight, std=0.02)
         nn.init.trunc_normal_(self.embeddings.cls_token, std=0.02)
+        nn.init.zeros_(self.query_updater.weight)
 
     def tokens(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) normalised frames as (B, N, C) tokens, before the queries join them."""
