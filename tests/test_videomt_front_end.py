@@ -5,9 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from samodal.cli import main
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
+from samodal.formats.frames import read_frames
 from samodal.frontends.videomt import Limits, Videomt, VideomtSession, parse
 from samodal.run import make_front_end
 from samodal.videomt import save
@@ -156,3 +159,15 @@ def test_a_checkpoint_that_knows_no_road_user_is_refused(tmp_path):
     save(tiny(TINY.replace(classes=("cat", "dog"))), tmp_path / "pets.safetensors")
     with pytest.raises(InputError, match="no class that is a road user: it has cat, dog"):
         Videomt(f"{tmp_path}/pets.safetensors")
+
+
+def test_a_folder_of_pictures_is_run_from_pixels_alone(tmp_path):
+    save(tiny(seed=3), tmp_path / "vis.safetensors")
+    (tmp_path / "drive").mkdir()
+    for t, frame in enumerate(frames(3)):
+        Image.fromarray(frame).save(tmp_path / "drive" / f"{t:06d}.png")
+    vis = f"videomt:{tmp_path}/vis.safetensors,score=0,area=1,share=0,frames=1"
+    out = ["--out", str(tmp_path / "out"), "--method", "copy-visible", "--no-overlay", "--device", "cpu"]
+    assert main(["run", str(tmp_path / "drive"), "--vis", vis, *out]) == 0
+    results = read_frames(tmp_path / "out" / "frames.jsonl").results
+    assert len(results) == 3 and all(result.instances for result in results)
