@@ -160,6 +160,16 @@ def test_an_instance_that_the_method_has_lost_returns_only_under_its_own_id():
         assert ids(association, car(square(30), hint=hint)) == [expected]
 
 
+def test_where_the_method_is_wrong_it_is_also_looked_for_straight_on():
+    association = Association()
+    for x in (10, 14, 18):
+        ids(association, car(square(x)))
+    for t in (3, 4):
+        association.step([])
+        association.learn(hidden(t, i1=square(90)))
+    assert ids(association, car(square(30))) == [1]
+
+
 def test_where_the_method_says_nothing_the_association_looks_itself():
     association = Association()
     ids(association, car(square(30)))

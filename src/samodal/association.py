@@ -3,7 +3,8 @@
 First the instances seen in the frame before are looked for by IoU with their moved visible masks. Then what is left is
 compared with the hidden ones: something that returns from behind an occluder lies within the amodal mask that the
 method predicts for it, and fills what no other detection covers of it. The method's results come in by `learn`, after
-each frame; without them an instance moves on at its own velocity, from the frame that showed the most of it.
+each frame. As they may be missing or wrong, it is also looked for straight on: where its visible mask of the frame that
+showed the most of it would be at its own velocity.
 """
 
 from collections import deque
@@ -34,19 +35,19 @@ class AssociationRules:
     """Least score with an instance seen in the frame before: IoU with its visible mask, moved on at its velocity,"""
     stray: float = 1.0
     """or, times 0.7, the IoU after the masks' middles are brought together by at most so many sides of the mask."""
-    hidden: float = 0.5
+    hidden: float = 0.4
     """Least score with a hidden instance: half the share of the detection within the predicted amodal mask, half the
     IoU with what no other detection covers of it."""
     trust: float = 0.5
     """Added where the front end itself says that it is the same instance; 0: its ids are ignored."""
     other_class: float = 0.25
     """Factor on the score where the classes differ."""
-    drift: float = 0.02
+    drift: float = 0.05
     """A prediction may be off by so many sides of the mask for each frame that the instance is hidden (side: root of
     the area),"""
     veer: float = 0.2
     """and by so much of its velocity in each frame,"""
-    reach: float = 0.5
+    reach: float = 1.0
     """but by no more than so many sides in all."""
     patience: int = 60
     """Frames after which an unseen instance is forgotten, unless the method still tells of it."""
@@ -119,20 +120,23 @@ class Known:
         x0, y0, x1, y1 = amodal.box
         self.centres.append((t, np.array([(x0 + x1) / 2, (y0 + y1) / 2])))
 
-    def predicted(self, t: int) -> tuple[Patch | None, np.ndarray]:
-        """Where it is in frame t, and its velocity.
+    def step_on(self, t: int) -> Patch:
+        """Its visible mask of the frame before, in frame t."""
+        return self.recent[-1][1].moved(median_velocity(self.centres))
 
-        Its visible mask if it was seen in the frame before, else the whole of it.
+    def hidden(self, t: int) -> list[tuple[Patch, np.ndarray]]:
+        """Where the whole of it may be in frame t, unseen, and the velocity: as the method says, and straight on.
 
-        None where the method knows it but not where it is.
+        Nowhere, if the method knows it but not where it is.
         """
-        velocity = median_velocity(self.centres)
-        if self.seen_t == t - 1:
-            return self.recent[-1][1].moved(velocity), velocity
-        if self.told_t is not None:
-            return None if self.whole is None else self.whole.moved((t - self.told_t) * velocity), velocity
+        if self.told_t is not None and self.whole is None:
+            return []
         since, anchor, velocity = self._own_motion()
-        return anchor.moved((t - since) * velocity), velocity
+        places = [(anchor.moved((t - since) * velocity), velocity)]
+        if self.whole is not None:
+            velocity = median_velocity(self.centres)
+            places.append((self.whole.moved((t - self.told_t) * velocity), velocity))
+        return places
 
     def _own_motion(self) -> tuple[int, Patch, np.ndarray]:
         """The last frame that showed nearly the most of it, its mask there, and its velocity since.
@@ -204,7 +208,7 @@ class Association:
         hidden = [one for one in self._known.values() if one.seen_t < self.t - 1]
         scores = np.zeros((len(detections), len(seen)))
         for k, one in enumerate(seen):
-            where, _ = one.predicted(self.t)
+            where = one.step_on(self.t)
             scores[:, k] = [_step_score(patch, where, self.rules.stray * where.side, size) for patch in patches]
         # Whom the front end calls by the name of a hidden instance is not lightly taken for another.
         names = {one.hint for one in hidden} - {None}
@@ -214,10 +218,10 @@ class Association:
         left = [n for n in range(len(detections)) if n not in matched]
         scores = np.zeros((len(left), len(hidden)))
         for k, one in enumerate(hidden):
-            where, velocity = one.predicted(self.t)
-            if where is not None:
+            for where, velocity in one.hidden(self.t):
                 margin = self._margin(one, where, velocity)
-                scores[:, k] = [_return_score(patches[n], where, margin, covered) for n in left]
+                found = [_return_score(patches[n], where, margin, covered) for n in left]
+                scores[:, k] = np.maximum(scores[:, k], found)
         return matched | self._assign(left, detections, hidden, scores, self.rules.hidden)
 
     def _margin(self, one: Known, where: Patch, velocity: np.ndarray) -> float:
