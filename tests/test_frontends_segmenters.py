@@ -1,6 +1,8 @@
 """Mask2Former and RF-DETR as front ends: small random models saved as folders, and outputs that are told."""
 
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -275,3 +277,17 @@ def test_a_hub_name_is_checked_before_its_weights_are_fetched(tmp_path, monkeypa
     mask2former().save_pretrained(tmp_path)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(tmp_path))
     assert Mask2Former("org/model").loaded.classes == {"car": [1], "person": [2]}
+
+
+def test_the_segmenter_of_the_documentation_runs_as_it_is_printed():
+    page = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
+    (code,) = [b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if b.startswith("# my_segmenter.py")]
+    names = {}
+    exec(code, names)
+    frames = np.zeros((3, 40, 60, 3), np.uint8)
+    for t in range(3):
+        frames[t, 10:20, 10 + 4 * t : 30 + 4 * t] = 255
+    session = names["EveryFrameAnew"]().open(ArrayVideo("drive", frames))
+    assert [[(one.id, int(one.mask.sum())) for one in session.step(f, t)] for t, f in enumerate(frames)] == [
+        [(1, 200)]
+    ] * 3
