@@ -19,7 +19,7 @@ from samodal.training.vis.matching import NEVER, costs, match
 from samodal.training.vis.objective import Objective, follow, losses, patch_loss
 from samodal.training.vis.run import train
 from samodal.training.vis.start import adapted, start, untrained
-from samodal.training.vis.validate import Tally, average_precision, measure
+from samodal.training.vis.validate import measure
 from samodal.videomt import Predicted, load, save
 from tiny_videomt import TINY, tiny
 from toy_data import write_toy
@@ -259,26 +259,6 @@ def test_a_clip_of_two_squares_is_overfit_and_each_keeps_its_query(tmp_path):
     after = measure(network, clips)
     assert before["ap50"] < 0.5
     assert after["ap50"] > 0.95 and after["iou"] > 0.8 and after["same_query"] == 1.0 and after["instances"] == 11
-
-
-def test_average_precision_is_the_area_under_the_falling_precision():
-    assert average_precision(np.array([0.9, 0.8]), np.array([True, True]), 2) == 1.0
-    assert average_precision(np.array([0.9, 0.8]), np.array([False, True]), 1) == 0.5
-    assert average_precision(np.array([0.9]), np.array([True]), 2) == pytest.approx(51 / 101)
-    assert (
-        average_precision(np.zeros(0), np.zeros(0, bool), 3) == average_precision(np.ones(1), np.ones(1, bool), 0) == 0
-    )
-
-
-def test_small_instances_and_small_detections_count_neither_for_nor_against():
-    tally = Tally()
-    ious = np.array([[0.9, 0.0], [0.0, 0.7], [0.6, 0.0], [0.0, 0.0], [0.0, 0.0]])
-    counts = np.array([True, False, True, False, True])  # detections: large one, small, duplicate, small, false
-    found = tally.add(ious, np.array([0.9, 0.8, 0.7, 0.6, 0.5]), counts, large=np.array([True, False]))
-    assert found.tolist() == [0, 1] and tally.scores == [0.9, 0.7, 0.5] and tally.right == [True, False, False]
-    assert tally.wanted == 1 and tally.ious == [0.9]
-    tally.pair(np.array([4, 2, -1]), np.array([4, 3, 5]))
-    assert tally.numbers()["same_query"] == 0.5
 
 
 def test_a_training_leaves_a_checkpoint_a_card_and_no_state(tmp_path, capsys):
