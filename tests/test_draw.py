@@ -50,6 +50,13 @@ def test_followed_points_leave_a_trail_that_ends_when_the_instance_returns():
     assert (again[90, 20:60] == 128).all()
 
 
+def test_many_followed_points_do_not_cover_the_mask():
+    grid = np.stack(np.meshgrid(np.arange(34, 70, 10), np.arange(34, 70, 10)), -1).reshape(-1, 2).astype(np.float32)
+    drawn = Drawer().draw(GREY, result(State.HIDDEN, followed=grid)[0])
+    marked = (drawn[45:68, 32:68] == color_of(3)).all(axis=-1)
+    assert 0 < marked.mean() < 0.1
+
+
 def test_trails_of_instances_that_are_forgotten_are_forgotten():
     drawer = Drawer()
     drawer.draw(GREY, result(State.HIDDEN, np.array([[20, 90]], np.float32))[0])

@@ -13,6 +13,8 @@ from samodal.errors import InputError
 from samodal.tracks import UNSEEN, FrameResult, Instance
 
 TRAIL_FRAMES = 30
+FEW = 4
+"""Up to so many points of an instance are drawn large with their whole trail; more would cover it."""
 _MILLISECOND = Fraction(1, 1000)
 
 
@@ -46,10 +48,11 @@ class Drawer:
     def _mark(self, canvas: np.ndarray, one: Instance) -> None:
         if one.followed is not None:
             self._trails[one.id].append(one.followed)
+            width, radius, length = (2, 4, TRAIL_FRAMES) if len(one.followed) <= FEW else (1, 1, 5)
             for n in range(len(one.followed)):
-                trail = np.rint([points[n] for points in self._trails[one.id]]).astype(np.int32)
-                cv2.polylines(canvas, [trail[:, None]], False, color_of(one.id), 2, cv2.LINE_AA)
-                cv2.circle(canvas, tuple(int(v) for v in trail[-1]), 4, color_of(one.id), -1, cv2.LINE_AA)
+                trail = np.rint([points[n] for points in self._trails[one.id]][-length:]).astype(np.int32)
+                cv2.polylines(canvas, [trail[:, None]], False, color_of(one.id), width, cv2.LINE_AA)
+                cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color_of(one.id), -1, cv2.LINE_AA)
         else:
             self._trails.pop(one.id, None)
             for x, y in np.rint(one.points if one.points is not None else np.zeros((0, 2))).astype(int).tolist():
