@@ -71,6 +71,20 @@ def test_points_stay_on_their_dots_when_the_picture_is_moved():
     assert compared > 500
 
 
+def test_moved_points_are_exact_to_a_fraction_of_a_pixel():
+    clips = dots(clips=4)
+    clips.frames[:] = (5 * torch.arange(WIDTH)).byte()  # the picture tells where a pixel came from
+    step = fetch(a_draw(clips), clips)
+    before = step.xy.clone()
+    drawing._move(step, step.size, torch.Generator().manual_seed(1))
+    where = 2 * (step.xy + 0.5) / torch.tensor([WIDTH, HEIGHT]) - 1
+    inside = (where.abs() < 0.9).all(-1) & step.own[:, None]
+    for m in range(len(step.item)):
+        pictures = step.pixels[step.item[m]][:, :1]
+        found = torch.nn.functional.grid_sample(pictures, where[m][:, None], align_corners=False)[:, 0, 0]
+        assert (found / 5 - before[m, ..., 0])[inside[m]].abs().max() < 0.05
+
+
 def test_what_is_slid_over_a_clip_hides_the_points_under_it(monkeypatch):
     clips = dots(clips=4)
     monkeypatch.setattr(clips, "frames", clips.frames * 0 + torch.arange(4).view(4, 1, 1, 1, 1).byte() * 60)
