@@ -13,7 +13,8 @@ from made_up import passing_square
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.frontends import hub_segmenter
-from samodal.frontends.hub_segmenter import Limits, Loaded, Preparation, parse
+from samodal.frontends.checkpoint import parse
+from samodal.frontends.hub_segmenter import Limits, Loaded, Preparation
 from samodal.frontends.mask2former import Mask2Former
 from samodal.frontends.rf_detr import RfDetr
 from samodal.run import run_video
@@ -199,14 +200,13 @@ def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
 
 
 def test_the_argument_names_a_checkpoint_and_limits():
-    wanted = Mask2Former.wanted
-    assert parse("org/model,score=0.4,area=9", wanted) == ("org/model", Limits(score=0.4, area=9))
+    assert parse("org/model,score=0.4,area=9", "mask2former", Limits(), "") == ("org/model", Limits(score=0.4, area=9))
     for argument, message in [
         (None, "mask2former:facebook/mask2former"), ("a,scor=1", "did you mean 'score'"),
         ("a,area=big", "area must be a number"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=message):
-            parse(argument, wanted)
+            Mask2Former(argument)
 
 
 def test_a_missing_checkpoint_says_what_is_expected(tmp_path):

@@ -11,7 +11,8 @@ from samodal.cli import main
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.formats.frames import read_frames
-from samodal.frontends.videomt import Limits, Videomt, VideomtSession, parse
+from samodal.frontends.checkpoint import parse
+from samodal.frontends.videomt import Limits, Videomt, VideomtSession
 from samodal.run import make_front_end
 from samodal.videomt import save
 from samodal.videomt.identities import Identities
@@ -138,12 +139,12 @@ def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
 
 
 def test_the_argument_names_a_checkpoint_and_limits():
-    assert parse("org/model,score=0.3,area=9") == ("org/model", Limits(score=0.3, area=9))
+    assert parse("org/model,score=0.3,area=9", "videomt", Limits(), "") == ("org/model", Limits(score=0.3, area=9))
     for argument, message in [
         (None, "needs a checkpoint"), ("a,scor=1", "did you mean 'score'"), ("a,area=big", "area must be a number"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=message):
-            parse(argument)
+            Videomt(argument)
 
 
 def test_it_is_made_by_name_from_a_checkpoint_of_ours(tmp_path):

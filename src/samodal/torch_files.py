@@ -1,11 +1,13 @@
 """Reading weight files without ever running code from them."""
 
+import json
 import pickle
 import re
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from samodal.errors import InputError
 
@@ -47,6 +49,19 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor
             return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: not a readable safetensors file ({error}); was it cut short?") from None
+
+
+def write_network(network: torch.nn.Module, path: str | Path, key: str, config: dict, half: bool = False) -> None:
+    """Write a network as .safetensors, in 16 bit where `half`, with its config as JSON under a key of the metadata.
+
+    Raises:
+        InputError: for another ending.
+    """
+    if Path(path).suffix != ".safetensors":
+        raise InputError(f"{path}: weights are written as .safetensors, which can hold no code; choose that ending")
+    dtype = torch.float16 if half else torch.float32
+    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
+    save_file(tensors, str(path), metadata={"format": "pt", key: json.dumps(config)})
 
 
 def shipped_path(name: str) -> Path | None:

@@ -6,9 +6,7 @@ scores. Identities come from `samodal.association`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,10 +21,10 @@ from PIL import Image
 
 from samodal.association import AssociationRules, Detection
 from samodal.errors import InputError
+from samodal.frontends.checkpoint import fitting, parse
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
 from samodal.hub import Wanted, model_folder
 from samodal.parts import Video
-from samodal.suggest import nearest
 from samodal.videomt.names import mapping, named
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -134,7 +132,8 @@ class HubSegmenter(ABC):
     wanted: ClassVar[Wanted]
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
-        self.checkpoint, self.limits = parse(argument, self.wanted)
+        needs = f"a folder of transformers or a hub name, as in --vis {self.wanted.model_type}:{self.wanted.example}"
+        self.checkpoint, self.limits = parse(argument, self.wanted.model_type, Limits(), needs)
         self.loaded = _loaded(type(self), self.checkpoint, str(device))
 
     @staticmethod
@@ -162,15 +161,8 @@ class HubSegmenter(ABC):
 
     def _detect(self, frame: np.ndarray, source: str) -> list[Detection]:
         """The instances of a frame, one at most to a pixel."""
-        try:
+        with fitting(frame, f"{source}: a frame", self.loaded.model.device):
             return self._found(frame)
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-            raise InputError(
-                f"{source}: a frame of {frame.shape[1]}x{frame.shape[0]} (width x height) does not fit into the memory "
-                f"of {self.loaded.model.device}; make the video smaller, or give --device cpu or a smaller checkpoint"
-            ) from None
 
     @torch.inference_mode()
     def _found(self, frame: np.ndarray) -> list[Detection]:
@@ -191,26 +183,6 @@ class HubSegmenter(ABC):
         return one_owner(found, self.limits.area)
 
 
-def parse(argument: str | None, wanted: Wanted) -> tuple[str, Limits]:
-    """The checkpoint and the limits of CHECKPOINT[,LIMIT=VALUE…]."""
-    checkpoint, *changes = (argument or "").split(",")
-    if not checkpoint:
-        raise InputError(
-            f"--vis {wanted.model_type} needs a checkpoint: a folder of transformers or a hub name, as in "
-            f"--vis {wanted.model_type}:{wanted.example}"
-        )
-    values, known = {}, Limits.__dataclass_fields__
-    for change in changes:
-        name, _, value = change.partition("=")
-        if name not in known:
-            raise InputError(f"--vis {wanted.model_type}: unknown limit {name!r}{nearest(name, known)}")
-        try:
-            values[name] = type(known[name].default)(value)
-        except ValueError:
-            raise InputError(f"--vis {wanted.model_type}: {name} must be a number, got {value!r}") from None
-    return checkpoint, dataclasses.replace(Limits(), **values)
-
-
 @lru_cache(maxsize=1)
 def _loaded(kind: type[HubSegmenter], checkpoint: str, device: str) -> Loaded:
     """A process loads a checkpoint once for all its videos."""
@@ -228,9 +200,3 @@ def _loaded(kind: type[HubSegmenter], checkpoint: str, device: str) -> Loaded:
     labels = named([model.config.id2label[n] for n in range(len(model.config.id2label))], checkpoint)
     preparation = Preparation.read(folder, kind.preparation(model.config))
     return Loaded(model.to(device).eval(), preparation, mapping(labels, checkpoint))
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """torch.OutOfMemoryError of a GPU, and what the allocator of a CPU says."""
-    said = re.search(r"out of memory|not enough memory|can't allocate memory", str(error))
-    return isinstance(error, MemoryError) or said is not None

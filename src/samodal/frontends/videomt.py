@@ -7,23 +7,25 @@ score times the mean mask probability inside.
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 
-from samodal.errors import InputError
+from samodal.frontends.checkpoint import fitting, parse
 from samodal.parts import Video
-from samodal.suggest import nearest
 from samodal.tracks import VisibleInstance
 from samodal.videomt import Network, load
 from samodal.videomt.identities import Identities
 from samodal.videomt.names import mapping
 from samodal.videomt.regions import won
 from samodal.videomt.transform import pixels_of
+
+NEEDS = (
+    "a .safetensors of `samodal train vis`, a folder of transformers, or a hub name, as in "
+    "--vis videomt:tue-mps/videomt-dinov2-small-ytvis2019"
+)
 
 
 @dataclass(frozen=True)
@@ -58,33 +60,12 @@ class Videomt:
     """
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
-        self.checkpoint, self.limits = parse(argument)
+        self.checkpoint, self.limits = parse(argument, "videomt", Limits(), NEEDS)
         self.network = loaded(self.checkpoint, str(device))
         self.classes = mapping(self.network.config.classes, self.checkpoint)
 
     def open(self, video: Video) -> VideomtSession:
         return VideomtSession(self.network, self.classes, self.limits, video.source)
-
-
-def parse(argument: str | None) -> tuple[str, Limits]:
-    """The checkpoint and the limits of CHECKPOINT[,LIMIT=VALUE…]."""
-    checkpoint, *changes = (argument or "").split(",")
-    if not checkpoint:
-        raise InputError(
-            "--vis videomt needs a checkpoint: a .safetensors of `samodal train vis`, a folder of transformers, or a "
-            "hub name, as in --vis videomt:tue-mps/videomt-dinov2-small-ytvis2019"
-        )
-    values = {}
-    for change in changes:
-        name, _, value = change.partition("=")
-        known = Limits.__dataclass_fields__
-        if name not in known:
-            raise InputError(f"--vis videomt: unknown limit {name!r}{nearest(name, known)}")
-        try:
-            values[name] = type(known[name].default)(value)
-        except ValueError:
-            raise InputError(f"--vis videomt: {name} must be a number, got {value!r}") from None
-    return checkpoint, dataclasses.replace(Limits(), **values)
 
 
 @lru_cache(maxsize=1)
@@ -118,16 +99,9 @@ class VideomtSession:
         Raises:
             InputError: if the frame does not fit into memory.
         """
-        try:
+        with fitting(frame, f"{self.source}: frame {t}", self.network.device):
             probabilities, masks = self._predict(frame)
             return self._report(probabilities, masks, frame.shape[:2])
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-            raise InputError(
-                f"{self.source}: frame {t} of {frame.shape[1]}x{frame.shape[0]} (width x height) does not fit into the "
-                f"memory of {self.network.device}; make the video smaller, or give --device cpu or a smaller checkpoint"
-            ) from None
 
     def _predict(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(Q, K) probabilities of the road users, and (Q, h, w) mask logits; the queries go on to the next frame."""
@@ -152,9 +126,3 @@ class VideomtSession:
             VisibleInstance(key, category, float(scores[query] * seen[query].inside), seen[query].mask)
             for query, (key, category) in told.items()
         ]
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """torch.OutOfMemoryError of a GPU, and what the allocator of a CPU says."""
-    said = re.search(r"out of memory|not enough memory|can't allocate memory", str(error))
-    return isinstance(error, MemoryError) or said is not None

@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from samodal.errors import InputError
 from samodal.hub import Wanted, model_folder
-from samodal.torch_files import read_safetensors, shipped_names, shipped_path
+from samodal.torch_files import read_safetensors, shipped_names, shipped_path, write_network
 from samodal.videomt.config import VideomtConfig
 from samodal.videomt.model import Network
 from samodal.videomt.names import named
@@ -48,11 +47,7 @@ def load(path_or_name: str | Path) -> Network:
 
 def save(network: Network, path: str | Path, half: bool = False) -> None:
     """Write a network with its config as .safetensors, in 16 bit where `half`."""
-    if Path(path).suffix != ".safetensors":
-        raise InputError(f"{path}: weights are written as .safetensors, which can hold no code; choose that ending")
-    dtype = torch.float16 if half else torch.float32
-    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
-    save_file(tensors, str(path), metadata={"format": "pt", "videomt": json.dumps(network.config.to_dict())})
+    write_network(network, path, "videomt", network.config.to_dict(), half)
 
 
 def _from_file(path: Path) -> Network:

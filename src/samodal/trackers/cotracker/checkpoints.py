@@ -8,11 +8,10 @@ import warnings
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from samodal.errors import InputError
-from samodal.torch_files import read_safetensors, read_state_dict, shipped_names, shipped_path
+from samodal.torch_files import read_safetensors, read_state_dict, shipped_names, shipped_path, write_network
 from samodal.trackers.cotracker.config import CoTrackerConfig
 from samodal.trackers.cotracker.model import Network
 
@@ -46,11 +45,7 @@ def load(path_or_name: str | Path, config: CoTrackerConfig) -> Network:
 
 def save(network: Network, path: str | Path, half: bool = False) -> None:
     """Write a network with its config as .safetensors."""
-    if Path(path).suffix != ".safetensors":
-        raise InputError(f"{path}: weights are written as .safetensors, which can hold no code; choose that ending")
-    dtype = torch.float16 if half else torch.float32
-    tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in network.state_dict().items()}
-    save_file(tensors, str(path), metadata={"format": "pt", "cotracker": json.dumps(network.config.to_dict())})
+    write_network(network, path, "cotracker", network.config.to_dict(), half)
 
 
 def kind(config: CoTrackerConfig) -> str:
