@@ -23,9 +23,11 @@ from tables import Run, chosen, digest, found_device, in_processes, machine, mar
 
 from samodal.commands.run import RunSettings
 from samodal.datasets.open import open_dataset
+from samodal.masks import Rle
 from samodal.metrics import bootstrap
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within
 from samodal.registry import METHODS
+from samodal.tracks import Clip
 from samodal.training.card import commit
 
 
@@ -40,11 +42,15 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
-    """The fully hidden frames of a clip: (N,) length of the gap that each is in, and its IoU for each (row, seed)."""
+    """The fully hidden frames of a clip: (N,) length of the gap that each is in, and its IoU for each (row, seed).
+
+    `ghosts` counts masks in frames in which nothing of the instance is inside the image.
+    """
 
     clip: str
     lengths: np.ndarray
     ious: dict[tuple[str, int], np.ndarray]
+    ghosts: dict[tuple[str, int], int]
 
 
 def main() -> None:
@@ -123,13 +129,26 @@ def measure_clip(job: Job) -> Hidden:
     clip = open_dataset(job.data).truth(job.clip)
     truth = truth_by_video({job.clip: clip}, "amodal")
     lengths = gap_lengths(truth)
-    ious = {}
+    ious, ghosts = {}, {}
     for key, (_, _, out) in job.runs.items():
-        results = results_by_video(read_runs(out / "tracks.json"), {job.clip: clip}, "amodal")
+        runs = read_runs(out / "tracks.json")
+        ghosts[key] = sum(_ghosts(clip, found) for found in runs.values())
+        results = results_by_video(runs, {job.clip: clip}, "amodal")
         shares, counted = measure(truth, results).rows("miou_fully_hidden_after_seen", False)
         assert ((counted > 0) == (lengths > 0)).all()
         ious[key] = shares[counted > 0]
-    return Hidden(job.clip, lengths[lengths > 0], ious)
+    return Hidden(job.clip, lengths[lengths > 0], ious, ghosts)
+
+
+def _ghosts(truth: Clip, found: Clip) -> int:
+    """Masks of instances that are outside the image, or not there any more; ids of a front end `truth` are true."""
+    true = {str(track.id): track.amodal for track in truth.tracks}
+    pairs = (pair for track in found.tracks for pair in zip(track.amodal, true[str(track.id)], strict=True))
+    return sum(_area(told) > 0 and _area(real) == 0 for told, real in pairs)
+
+
+def _area(mask: Rle | None) -> int:
+    return 0 if mask is None else mask.area
 
 
 def _numbers(found: list[Hidden], row: str, seeds: range, resamples: int) -> dict:
@@ -138,6 +157,7 @@ def _numbers(found: list[Hidden], row: str, seeds: range, resamples: int) -> dic
     ious = [np.concatenate([one.ious[row, seed] for one in found]) for seed in seeds]
     return {
         "all": [_mean(column) for column in ious],
+        "ghosts": [sum(one.ghosts[row, seed] for one in found) for seed in seeds],
         "interval": _interval([one.ious[row, seeds[0]] for one in found], resamples),
         **{named(gap): [_mean(column[within(lengths, gap)]) for column in ious] for gap in GAPS},
     }
@@ -165,10 +185,12 @@ def _markdown(record: dict) -> str:
     frames, settings = record["frames"], record["settings"]
     head = ["row", f"all gaps ({frames['all']} frames)"]
     head += [f"{name} frames ({frames[name]})" for name in frames if name != "all"]
+    head += ["ghosts"]
     rows = [[_label(row), *_cells(one, frames)] for row, one in record["rows"].items()]
     note = (
         f"IoU in percent on fully hidden frames after the first sight, by the length of the whole gap; "
-        f"[95 % interval], bootstrap over clips. {settings['data']}, {len(settings['clips'])} clips, front end truth, "
+        f"[95 % interval], bootstrap over clips; ghosts: masks of what is not in the "
+        f"image. {settings['data']}, {len(settings['clips'])} clips, front end truth, "
         f"SAM {settings['weights']}. {record['machine']}, {record['cost_s']} s, commit {record['commit']}."
     )
     return markdown(head, rows) + "\n\n" + note + "\n"
@@ -181,7 +203,7 @@ def _cells(numbers: dict, frames: dict) -> list[str]:
         cells.append(spread(known) if known else "–")
     low_high = numbers["interval"]
     cells[0] += f" [{100 * low_high[0]:.1f}, {100 * low_high[1]:.1f}]" if low_high else ""
-    return cells
+    return [*cells, f"{np.mean(numbers['ghosts']):.0f}"]
 
 
 def _label(row: str) -> str:
