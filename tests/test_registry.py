@@ -6,7 +6,7 @@ import samodal.run
 from samodal.cli import parse
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
-from samodal.registry import FRONT_ENDS, TRACKERS, listing, make_tracker
+from samodal.registry import FILES, FRONT_ENDS, PIXELS, TRACKERS, TRUTH, listing, make_tracker
 from samodal.trackers.lucas_kanade import LucasKanade
 
 
@@ -78,3 +78,16 @@ def test_the_released_preset_says_once_that_another_tracker_stands_in_for_the_re
     text = capsys.readouterr().out
     assert text.count("CoTracker v1") == told
     assert ("CC-BY-NC" in text and "git clone" in text and RunSettings.tracker in text) == told
+
+
+def test_front_ends_are_listed_in_groups_with_licence_cost_and_needs(capsys):
+    with pytest.raises(SystemExit):
+        parse(RunSettings, ["--vis", "list"], "samodal run")
+    text = capsys.readouterr().out
+    places = [text.index(title) for title in (PIXELS, TRUTH, FILES)]
+    assert places == sorted(places) and places[0] == 2
+    assert places[0] < text.index("  videomt:") < text.index("  rf_detr:") < places[1] < text.index("  degraded:")
+    assert places[2] < text.index("  file:PATH")
+    for name, part in FRONT_ENDS.items():
+        assert part.group and part.cost and part.needs, name
+        assert part.licence or part.group == TRUTH, name

@@ -25,6 +25,7 @@ class Part:
         licence: of its code and weights, where they are not ours.
         cost: time, where it matters.
         needs: what must be there and how to get it.
+        group: heading that it is listed under, where there are several.
     """
 
     path: str
@@ -33,24 +34,14 @@ class Part:
     licence: str = ""
     cost: str = ""
     needs: str = ""
+    group: str = ""
 
+
+PIXELS = "From pixels alone:"
+FILES = "From results of any method:"
+TRUTH = "From a data set's truth, for studies:"
 
 FRONT_ENDS = {
-    "truth": Part("samodal.frontends.truth:Truth", "Visible masks of a data set: a perfect front end.", needs="--data"),
-    "degraded": Part(
-        "samodal.frontends.degraded:Degraded",
-        "Visible masks of a data set with the mistakes of a real method, for studies: mild, medium or severe misses, "
-        "rough borders, late starts, early ends, switched ids, low scores and false instances; new-ids changes nothing "
-        "but the id of what returns.",
-        argument="SEVERITY",
-        needs="--data",
-    ),
-    "file": Part(
-        "samodal.frontends.file:ResultsFile",
-        "Results of any method: YouTube-VIS JSON as GenVIS and VITA write it, KITTI MOTS txt or png, PointTrack txt, "
-        "Scalabel JSON.",
-        argument="PATH",
-    ),
     "videomt": Part(
         "samodal.frontends.videomt:Videomt",
         "VidEoMT from pixels alone, our own implementation. Online, one network for masks, classes and identities. "
@@ -60,6 +51,7 @@ FRONT_ENDS = {
         cost="0.1 s of a CPU core for a frame with our size small; the released ones are for a GPU",
         needs="a .safetensors of `samodal train vis`, a folder of transformers, or a hub name, which is fetched, as "
         "tue-mps/videomt-dinov2-small-ytvis2019",
+        group=PIXELS,
     ),
     "mask2former": Part(
         "samodal.frontends.mask2former:Mask2Former",
@@ -70,6 +62,7 @@ FRONT_ENDS = {
         cost="1.2 s of two CPU cores for an input of 384x384 with the smallest released one; for a GPU",
         needs="a folder of transformers, or a hub name, which is fetched, as "
         "facebook/mask2former-swin-tiny-coco-instance",
+        group=PIXELS,
     ),
     "rf_detr": Part(
         "samodal.frontends.rf_detr:RfDetr",
@@ -79,6 +72,34 @@ FRONT_ENDS = {
         cost="for a GPU; published: 6 ms on a T4 for seg-medium (432x432, TensorRT)",
         needs="transformers 5.23; a folder of transformers, or a hub name, which is fetched, as "
         "Roboflow/rf-detr-seg-medium",
+        group=PIXELS,
+    ),
+    "truth": Part(
+        "samodal.frontends.truth:Truth",
+        "Visible masks of a data set: a perfect front end.",
+        cost="nothing",
+        needs="--data",
+        group=TRUTH,
+    ),
+    "degraded": Part(
+        "samodal.frontends.degraded:Degraded",
+        "Visible masks of a data set with the mistakes of a real method, for studies: mild, medium or severe misses, "
+        "rough borders, late starts, early ends, switched ids, low scores and false instances; new-ids changes nothing "
+        "but the id of what returns.",
+        argument="SEVERITY",
+        cost="nothing",
+        needs="--data",
+        group=TRUTH,
+    ),
+    "file": Part(
+        "samodal.frontends.file:ResultsFile",
+        "Results of any method: YouTube-VIS JSON as GenVIS and VITA write it, KITTI MOTS txt or png, PointTrack txt, "
+        "Scalabel JSON.",
+        argument="PATH",
+        licence="that of the method that made them",
+        cost="nothing",
+        needs="the file",
+        group=FILES,
     ),
 }
 SELECTORS = {
@@ -198,9 +219,13 @@ def make_tracker(text: str, device: str = "cpu") -> Any:
 
 
 def listing(table: dict[str, Part], width: int = 79) -> str:
-    """A table of parts in words: name, what it does, licence, cost and needs."""
-    lines = []
-    for name, part in table.items():
+    """A table of parts in words, by groups where there are some: name, what it does, licence, cost and needs."""
+    lines, groups = [], list(dict.fromkeys(part.group for part in table.values()))
+    group = ""
+    for name, part in sorted(table.items(), key=lambda item: groups.index(item[1].group)):
+        if part.group != group:
+            group = part.group
+            lines += ["", f"  {group}"] if lines else [f"  {group}"]
         lines += [f"  {name}:{part.argument}" if part.argument else f"  {name}"]
         lines += _hanging("      ", part.about, width)
         for label in ("licence", "cost", "needs"):

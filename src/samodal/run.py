@@ -18,10 +18,12 @@ from samodal.errors import InputError
 from samodal.formats.frames import FramesWriter, read_frames
 from samodal.formats.youtube_vis import write_tracks
 from samodal.frontends.per_frame import Reassociated, association_for
+from samodal.frontends.scaled import Scaled
 from samodal.parts import FrontEnd, Method, Observed, Segmenter, Video, VisSession
-from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, find, make_tracker, split
+from samodal.registry import FRONT_ENDS, METHODS, PIXELS, TRACKERS, find, make_tracker, split
 from samodal.rules import Rules, preset
 from samodal.suggest import nearest
+from samodal.torch_files import shipped_path
 from samodal.tracks import UNSEEN, FrameResult
 from samodal.video import excerpt, open_video, renumber
 
@@ -29,6 +31,7 @@ DEMONSTRATION = (
     "The embedded weights were trained on StreetSim alone and are for demonstration; "
     "for real video give --weights (README, 'Your own weights')."
 )
+EMBEDDED_FRONT_END = "videomt:streetsim-videomt"
 OTHER_TRACKER = (
     "The released code tracks with CoTracker v1, this run with {}. For v1: --tracker cotracker1:CHECKOUT,CHECKPOINT "
     "(CC-BY-NC 4.0; {})."
@@ -160,24 +163,49 @@ def make_session(settings: RunSettings, video: Video) -> VisSession:
     A session that learns from results associates already.
     """
     session = make_front_end(settings, video).open(video)
+    if settings.vis_scale != 1:
+        session = scaled(session, settings, video)
     if settings.reassociate and not hasattr(session, "learn"):
         return Reassociated(session, association_for(video))
     return session
 
 
-def make_front_end(settings: RunSettings, video: Video) -> FrontEnd:
-    """The front end that the settings name; a data set's own truth where they name none."""
-    if settings.vis is None and video.truth is None:
+def scaled(session: VisSession, settings: RunSettings, video: Video) -> VisSession:
+    """A session that sees frames of the size that --vis_scale asks for.
+
+    Raises:
+        InputError: for a front end that reads masks, not pixels, or a scale that cannot be meant.
+    """
+    name = split(settings.vis or default_front_end(video), FRONT_ENDS)[0]
+    if name in FRONT_ENDS and FRONT_ENDS[name].group != PIXELS:
         raise InputError(
-            f"{video.source}: a plain video needs a front end; give visible masks with ids, as in "
-            "--vis file:results.json (YouTube-VIS JSON, KITTI MOTS or PointTrack txt, Scalabel JSON)"
+            f"--vis_scale is for front ends that work on pixels; {name} gives masks that are there already"
         )
-    name, argument = split(settings.vis or "truth", FRONT_ENDS)
+    if not 0.01 <= settings.vis_scale <= 8:
+        raise InputError(f"vis_scale {settings.vis_scale}: expected a share of the frame's size, as 0.5")
+    return Scaled(session, settings.vis_scale)
+
+
+def make_front_end(settings: RunSettings, video: Video) -> FrontEnd:
+    """The front end that the settings name, or the default one."""
+    name, argument = split(settings.vis or default_front_end(video), FRONT_ENDS)
     kind = find(FRONT_ENDS, name, "front end")
     taken = inspect.signature(kind).parameters
     options = {"device": _device(settings.device)} if "device" in taken else {}
     options |= {"seed": settings.seed} if "seed" in taken else {}
     return kind(**options) if argument is None else kind(argument, **options)
+
+
+def default_front_end(video: Video) -> str:
+    """A data set's own truth; for a plain video the embedded VidEoMT."""
+    if video.truth is not None:
+        return "truth"
+    if shipped_path(EMBEDDED_FRONT_END.partition(":")[2]) is None:
+        raise InputError(
+            f"{video.source}: a plain video needs a front end; give visible masks with ids, as in "
+            "--vis file:results.json (YouTube-VIS JSON, KITTI MOTS or PointTrack txt, Scalabel JSON)"
+        )
+    return EMBEDDED_FRONT_END
 
 
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:

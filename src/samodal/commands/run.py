@@ -17,6 +17,8 @@ class RunSettings:
     """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class."""
+    vis_scale: float = 1.0
+    """Size of the frames that a front end which works on pixels sees, in shares of their own, as 0.5."""
     reassociate: bool = False
     """Repair the front end's ids frame by frame: an instance that returns under a new id gets its old one back where
     its predicted amodal mask is."""
