@@ -37,7 +37,8 @@ def main() -> None:
     }
     jobs = [[(settings[title], clip, folders[title] / clip) for title in rows] for clip in clips]
     run_clips(jobs, given.workers)
-    rules = Rules(masks="visible", profile=given.profile, clips=clips, resamples=given.resamples)
+    resamples = given.resamples if len(clips) > 1 else 0
+    rules = Rules(masks="visible", profile=given.profile, clips=clips, resamples=resamples)
     scores = {title: evaluate(folders[title], given.data, rules) for title in rows}
     record = {
         "rows": {
