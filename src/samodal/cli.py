@@ -20,6 +20,7 @@ COMMANDS = {
     "train": ("samodal.commands.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),
     "train tracker": ("samodal.commands.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
     "train vis": ("samodal.commands.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
+    "train centers": ("samodal.commands.train_centers", "CentersSettings", "train the embedded front end, on a CPU"),
     "evaluate": ("samodal.commands.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
 }
 

@@ -42,6 +42,17 @@ FILES = "From results of any method:"
 TRUTH = "From a data set's truth, for studies:"
 
 FRONT_ENDS = {
+    "centers": Part(
+        "samodal.frontends.centers:CentersFrontEnd",
+        "Centres and masks from the embedding of the embedded SAM, frame by frame; identities by our association with "
+        "mask overlap, class, motion and the amodal masks of the memory. Trained on StreetSim alone: for "
+        "demonstration. LIMIT=VALUE changes what is reported (score, keep, area, most).",
+        argument="[CHECKPOINT][,LIMIT=VALUE...]",
+        licence="Apache-2.0 (code and weights)",
+        cost="0.1 s of a CPU core",
+        needs="nothing, or a .safetensors of `samodal train centers`",
+        group=PIXELS,
+    ),
     "videomt": Part(
         "samodal.frontends.videomt:Videomt",
         "VidEoMT from pixels alone, our own implementation. Online, one network for masks, classes and identities. "

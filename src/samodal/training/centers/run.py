@@ -1,0 +1,155 @@
+"""The training of the heads from their settings to checkpoint and card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from samodal.centers import Centers, CentersConfig, save
+from samodal.errors import InputError
+from samodal.sam import AmodalSam
+from samodal.training import schedule
+from samodal.training.card import commit, hardware
+from samodal.training.centers.frames import Frames, embed
+from samodal.training.centers.objective import losses, targets
+from samodal.training.vis.clips import load_clips
+from samodal.videomt import VideomtConfig
+from samodal.videomt.transform import normalise
+
+if TYPE_CHECKING:
+    from samodal.commands.train_centers import CentersSettings
+
+
+def train(settings: CentersSettings) -> str:
+    """Read the clips, embed their frames, train the heads, write them in 16 bit with their card.
+
+    Returns:
+        A line for the user.
+
+    Raises:
+        InputError: for settings that contradict each other or data that cannot be used.
+    """
+    if not settings.data:
+        raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
+    if bool(settings.minutes) == bool(settings.steps):
+        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
+    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    sam = AmodalSam.from_checkpoint(settings.encoder).to(device).eval()
+    classes = tuple(settings.classes.split(","))
+    view = VideomtConfig(classes=classes, size=sam.config.size, patch=sam.config.patch, stem="patch")
+    clips = load_clips(settings.data, view, count=settings.clips, workers=settings.workers)
+    if len(clips) <= settings.held_out:
+        raise InputError(f"{settings.data}: {len(clips)} clips, {settings.held_out} held out, leave none to train on")
+    cut = len(clips) - settings.held_out
+    learned = embed(clips.part(0, cut), sam, settings.every, settings.seed)
+    held = embed(clips.part(cut, len(clips)), sam, settings.every, settings.seed) if settings.held_out else None
+    config = CentersConfig(encoder=settings.encoder, embedding=sam.config.out_channels, classes=classes)
+    network = Centers.initialise(config, settings.seed).to(device)
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    log = learn(settings, network, learned)
+    checkpoint = out / f"{settings.name}.safetensors"
+    save(network, checkpoint, half=True)
+    metrics = {"held_out_loss": held_out_loss(network, held)} if held is not None else {}
+    facts = {
+        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
+        "hardware": hardware(device), "clips": cut, "frames": len(learned), **log, "metrics": metrics,
+        "parameters": sum(p.numel() for p in network.parameters()), "config": config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+    }  # fmt: skip
+    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    checkpoint.with_suffix(".md").write_text(card(facts), encoding="utf-8")
+    return f"{checkpoint} after {log['steps']} steps in {log['minutes']:.1f} min; {metrics}"
+
+
+def learn(settings: CentersSettings, network: Centers, frames: Frames) -> dict:
+    """Train in place; gives steps, minutes and the log, one entry for every `log_every` steps."""
+    network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    generator = torch.Generator().manual_seed(settings.seed)
+    began, step, sums, lines = time.monotonic(), 0, {}, []
+    while (done := _share(settings, step, began)) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * schedule.cosine(step, done, settings.warmup)
+        chosen = torch.randint(len(frames), (settings.batch,), generator=generator)
+        values = loss_of(network, frames, chosen, settings.instances, generator)
+        values["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        step += 1
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        if step % settings.log_every == 0:
+            line = {"step": step, "minutes": round((time.monotonic() - began) / 60, 2)}
+            lines.append(line | {name: round(value / settings.log_every, 4) for name, value in sums.items()})
+            sums = {}
+            print("  ".join(f"{name} {value}" for name, value in lines[-1].items()), flush=True)
+    network.eval()
+    return {"steps": step, "minutes": (time.monotonic() - began) / 60, "log": lines}
+
+
+def loss_of(
+    network: Centers, frames: Frames, chosen: torch.Tensor, most: int, generator: torch.Generator
+) -> dict[str, torch.Tensor]:
+    """The losses of some frames."""
+    device = next(network.parameters()).device
+    pixels = normalise(frames.pixels[chosen].to(device))
+    predicted = network(frames.embeddings[chosen].to(device).float(), pixels)
+    wanted = targets(frames.owners[chosen], frames.labels[chosen], len(network.config.classes))
+    wanted = dataclasses.replace(wanted, **{name: value.to(device) for name, value in vars(wanted).items()})
+    return losses(network, predicted, wanted, most, generator)
+
+
+@torch.no_grad()
+def held_out_loss(network: Centers, frames: Frames) -> float:
+    """Mean loss over frames that were not learned from, eight at a time."""
+    generator = torch.Generator().manual_seed(0)
+    parts = torch.arange(len(frames)).split(8)
+    values = [float(loss_of(network, frames, part, 100, generator)["loss"]) * len(part) for part in parts]
+    return sum(values) / len(frames)
+
+
+def _share(settings: CentersSettings, step: int, began: float) -> float:
+    if settings.steps:
+        return step / settings.steps
+    return (time.monotonic() - began) / (60 * settings.minutes)
+
+
+def card(facts: dict) -> str:
+    """The model card, Markdown."""
+    settings = "\n".join(f"{name}: {json.dumps(value)}" for name, value in facts["settings"].items())
+    log = "\n".join(json.dumps(line) for line in facts["log"][-20:])
+    metrics = "\n".join(f"* {name}: {value:.4f}" for name, value in facts["metrics"].items()) or "Not measured."
+    return f"""# {facts["name"]}
+
+Heads of {facts["parameters"]:,} parameters on the frozen image encoder of {facts["config"]["encoder"]}: visible road
+users in single frames. Trained from random weights by us; the licence is the package's where the encoder's is.
+
+* data: {facts["settings"]["data"]}: {facts["clips"]:,} clips, {facts["frames"]:,} frames; seed {facts["seed"]}
+* cost: {facts["steps"]:,} steps in {facts["minutes"]:.1f} min on {facts["hardware"]}, embeddings not counted
+* made by `{facts["command"]}` at commit {facts["commit"]}
+* use: `samodal run drive.mp4 --vis centers:{facts["name"]}.safetensors`
+
+## Metrics
+
+{metrics}
+
+## Settings
+
+```yaml
+{settings}
+```
+
+## End of the log
+
+```
+{log}
+```
+"""
