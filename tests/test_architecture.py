@@ -23,6 +23,7 @@ FORBIDDEN = {
     "sam": {"formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
     "trackers": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "methods", "run", "cli"},
     "videomt": {"sam", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
+    "centers": {"datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
     "frontends": {"sam", "sim", "training", "metrics", "trackers", "methods", "run", "cli"},
     "pipeline": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods"},
     "sim": {"sam", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
