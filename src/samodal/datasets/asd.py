@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from samodal.errors import InputError
 from samodal.formats.asd import InstanceTruth, frame_stem, read_frame
+from samodal.formats.reading import read_image
 from samodal.parts import Frame
 from samodal.tracks import Clip, Track
 
@@ -75,7 +74,7 @@ class AsdVideo:
             InputError: if the image is damaged or not of the sequence's size.
         """
         number = self._numbers[t]
-        image = _read_image(self._images[number])
+        image = read_image(self._images[number])
         if image.shape[:2] != self.size:
             raise InputError(
                 f"{self._images[number]}: {image.shape[0]}x{image.shape[1]} (height x width), "
@@ -191,13 +190,3 @@ def _numbered(folder: Path, pattern: re.Pattern) -> dict[int, Path]:
         return {}
     matches = ((pattern.fullmatch(path.name), path) for path in folder.iterdir())
     return {int(match[1]): path for match, path in matches if match}
-
-
-def _read_image(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from None

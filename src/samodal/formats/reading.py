@@ -59,6 +59,23 @@ def _by(size: Any) -> str:
     return "x".join(str(n) for n in size)
 
 
+def read_image(path: Path) -> np.ndarray:
+    """A picture as (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: damaged picture ({error})") from None
+
+
 def read_map(path: Path) -> np.ndarray:
     """A single-channel picture of numbers as (H, W) int32.
 

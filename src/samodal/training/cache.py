@@ -25,6 +25,7 @@ from samodal.masks import Rle
 
 if TYPE_CHECKING:
     from samodal.datasets.asd import AsdDataset
+    from samodal.datasets.kins import KinsDataset
     from samodal.formats.asd import InstanceTruth
     from samodal.sam.transform import FrameTransform
 
@@ -41,7 +42,7 @@ class Cache:
         visible, amodal: (N, H, W / 8) uint8, eight pixels to a byte, highest bit first.
         frame: (N,) int64, the frame of each instance, ascending.
         occlusion: (N,) float32, share of the amodal mask that is hidden, at the original resolution.
-        category: (N,) int16, AmodalSynthDrive's class number.
+        category: (N,) int16, AmodalSynthDrive's class number, 0 for classes that it does not have.
         centre: (N, 2) float32, x and y of the visible pixel farthest from the border, in input pixels;
             nan unless asked for.
         frame_size: (F, 2) int32, original (H, W).
@@ -198,7 +199,7 @@ def _sequence(task: tuple) -> dict:
 
 
 @lru_cache(1)
-def _dataset(data: str) -> AsdDataset:
+def _dataset(data: str) -> AsdDataset | KinsDataset:
     """Once per process: opening lists every sequence."""
     from samodal.datasets.open import open_dataset
 
@@ -248,7 +249,7 @@ def _instance(one: InstanceTruth, t: int, transform: FrameTransform, min_visible
         "amodal": pack(amodal),
         "frame": t,
         "occlusion": 1.0 - one.visible.area / one.amodal.area,
-        "category": CATEGORY_IDS[one.category],
+        "category": CATEGORY_IDS.get(one.category, 0),
         "centre": centre * scale,
     }
 
