@@ -16,11 +16,13 @@ class Wanted:
         title: its name, for messages.
         model_type: as config.json says it.
         example: a hub name of one.
+        licence: of its weights, told where they are gated.
     """
 
     title: str
     model_type: str
     example: str
+    licence: str = ""
 
 
 def model_folder(name: str, wanted: Wanted) -> Path:
@@ -49,8 +51,10 @@ def _download(name: str, wanted: Wanted) -> Path:
         _check(Path(hf_hub_download(name, "config.json")).parent, name, wanted)
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors"]))
     except GatedRepoError:
+        licence = f" ({wanted.licence})" if wanted.licence else ""
         raise InputError(
-            f"{name}: gated: accept its licence at https://huggingface.co/{name}, then `hf auth login`, or set HF_TOKEN"
+            f"{name}: gated: accept its licence{licence} at https://huggingface.co/{name}, then `hf auth login`, or "
+            "set HF_TOKEN"
         ) from None
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]

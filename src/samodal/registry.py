@@ -85,6 +85,30 @@ FRONT_ENDS = {
         "Roboflow/rf-detr-seg-medium",
         group=PIXELS,
     ),
+    "sam3_video": Part(
+        "samodal.frontends.sam3_video:Sam3Video",
+        "SAM 3 finds and follows what words name, as in sam3_video:facebook/sam3,car,person; without words, our "
+        "classes of road users. Online, ids are its own; the category is the word. LIMIT=VALUE changes what is "
+        "reported (score, area).",
+        argument="CHECKPOINT[,WORD...][,LIMIT=VALUE...]",
+        licence="code Apache-2.0 (transformers); weights SAM License: Meta's own terms, which bar military use among "
+        "others",
+        cost="3.4 GB of weights, for a GPU; each word costs a pass of the detector in each frame",
+        needs="transformers 5.23; a folder of transformers, or facebook/sam3, which is gated: accept its licence at "
+        "https://huggingface.co/facebook/sam3, then hf auth login",
+        group=PIXELS,
+    ),
+    "sam2_video": Part(
+        "samodal.frontends.sam2_video:Sam2Video",
+        "SAM 2 follows what is pointed at once. PROMPTS.json is a list of {frame, id, category, and point, points or "
+        "box} in original pixels. Online, from the frame of the prompt on; finds nothing by itself.",
+        argument="CHECKPOINT,PROMPTS.json[,LIMIT=VALUE...]",
+        licence="Apache-2.0 (code and released weights)",
+        cost="for a GPU",
+        needs="transformers 5.23; a folder of transformers, or a hub name, which is fetched, as "
+        "facebook/sam2.1-hiera-tiny; the prompts",
+        group=PIXELS,
+    ),
     "truth": Part(
         "samodal.frontends.truth:Truth",
         "Visible masks of a data set: a perfect front end.",

@@ -1,0 +1,264 @@
+"""`sam2_video:CHECKPOINT,PROMPTS.json`: SAM 2 (Ravi et al. 2024) follows what is pointed at once, frame by frame.
+
+It finds nothing by itself: each instance is named by points or a box in one frame, and is known from that frame on.
+The model is that of transformers, its input and output are ours, as transformers' need torchvision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from samodal.errors import InputError
+from samodal.formats.reading import read_json
+from samodal.frontends.checkpoint import fitting, parse
+from samodal.frontends.hub_segmenter import IMAGENET
+from samodal.frontends.sam_video import SamVideo, enlarged, forget, load
+from samodal.hub import Wanted
+from samodal.parts import Video
+from samodal.suggest import nearest
+from samodal.tracks import VisibleInstance
+
+WANTED = Wanted("SAM 2 for videos", "sam2_video", "facebook/sam2.1-hiera-tiny")
+NEEDS = f"a folder of transformers or a hub name, and the prompts, as in --vis sam2_video:{WANTED.example},prompts.json"
+FORM = (
+    '[{"frame": 0, "id": 1, "category": "car", "points": [[310, 220]]}, '
+    '{"frame": 0, "id": 2, "category": "person", "box": [40, 90, 80, 200]}]'
+)
+BOX_LABELS = (2, 3)
+"""SAM's labels of the two corners of a box; of points they are 1 on the instance and 0 beside it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What of the propagated is reported.
+
+    Attributes:
+        score: least probability that the instance is in the frame.
+        area: least visible pixels in the frame.
+    """
+
+    score: float = 0.5
+    area: int = 64
+
+
+@dataclass(frozen=True)
+class Pointed:
+    """Where an instance is in one frame.
+
+    Attributes:
+        frame: index from 0.
+        id: of the instance, as it is reported.
+        category: class name.
+        xy: (x, y) of the corners of a box, if there is one, and of the points, in original pixels.
+        labels: one for each, as SAM counts them.
+    """
+
+    frame: int
+    id: int | str
+    category: str
+    xy: tuple[tuple[float, float], ...]
+    labels: tuple[int, ...]
+
+
+def read_prompts(path: str | Path) -> list[Pointed]:
+    """The prompts of a JSON file: a list of objects with frame, id, category, and point, points or box.
+
+    `point` is [x, y]; `points` a list of them, with `labels` 1 on the instance and 0 beside it (all 1 if left out);
+    `box` is [x0, y0, x1, y1]. All in pixels of the original frames. The same id in a later frame is prompted anew.
+
+    Raises:
+        InputError: for a missing or malformed file, which entry is wrong and what is expected.
+    """
+    entries = read_json(Path(path))
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"{path}: expected a list of prompts, as {FORM}")
+    prompts = [_pointed(entry, f"{path}: prompt {n}") for n, entry in enumerate(entries)]
+    _check_together(prompts, path)
+    return prompts
+
+
+def _pointed(entry: Any, where: str) -> Pointed:
+    known = ("frame", "id", "category", "point", "points", "labels", "box")
+    if not isinstance(entry, Mapping):
+        raise InputError(f"{where}: expected an object, got {entry!r}; as {FORM}")
+    for name in entry:
+        if name not in known:
+            raise InputError(f"{where}: unknown key {name!r}{nearest(name, known)}")
+    frame, key, category = entry.get("frame"), entry.get("id"), entry.get("category")
+    if not _whole(frame) or frame < 0:
+        raise InputError(f"{where}: frame must be an index from 0, got {frame!r}")
+    if not (_whole(key) or isinstance(key, str)):
+        raise InputError(f"{where}: id must be a whole number or a text, got {key!r}")
+    if not isinstance(category, str) or not category:
+        raise InputError(f"{where}: category must be a class name, got {category!r}")
+    xy, labels = _places(entry, where)
+    return Pointed(frame, key, category, xy, labels)
+
+
+def _places(entry: Mapping, where: str) -> tuple[tuple[tuple[float, float], ...], tuple[int, ...]]:
+    """The points of an entry, corners of the box first, and their labels."""
+    if "point" in entry and "points" in entry:
+        raise InputError(f"{where}: point and points exclude each other")
+    points = entry.get("points", [entry["point"]] if "point" in entry else [])
+    labels = entry.get("labels", [1] * len(points) if isinstance(points, list) else [])
+    if not isinstance(points, list) or not all(_numbers(point, 2) for point in points):
+        raise InputError(f"{where}: points must be a list of [x, y], got {points!r}")
+    if not isinstance(labels, list) or len(labels) != len(points) or not all(label in (0, 1) for label in labels):
+        raise InputError(f"{where}: labels must be a 0 or 1 for each of the {len(points)} points, got {labels!r}")
+    box = entry.get("box")
+    if box is None:
+        if 1 not in labels:
+            raise InputError(f"{where}: needs a box or a point on the instance, as {FORM}")
+        return tuple((float(x), float(y)) for x, y in points), tuple(labels)
+    if not _numbers(box, 4) or not (box[0] < box[2] and box[1] < box[3]):
+        raise InputError(f"{where}: box must be [x0, y0, x1, y1] with x0 < x1 and y0 < y1, got {box!r}")
+    corners = [box[:2], box[2:]]
+    return tuple((float(x), float(y)) for x, y in corners + points), (*BOX_LABELS, *labels)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _numbers(value: Any, count: int) -> bool:
+    if not isinstance(value, list) or len(value) != count:
+        return False
+    return all(isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v) for v in value)
+
+
+def _check_together(prompts: Sequence[Pointed], path: str | Path) -> None:
+    """An id has one category, and one prompt in a frame."""
+    categories: dict[int | str, str] = {}
+    seen = set()
+    for one in prompts:
+        if categories.setdefault(one.id, one.category) != one.category:
+            raise InputError(
+                f"{path}: id {one.id} is a {categories[one.id]} and a {one.category}; give it one category"
+            )
+        if (one.frame, one.id) in seen:
+            raise InputError(f"{path}: id {one.id} has two prompts in frame {one.frame}; put its points into one")
+        seen.add((one.frame, one.id))
+
+
+class Sam2Video:
+    """A SAM 2 on a device, and what it is to follow.
+
+    Args:
+        argument: CHECKPOINT,PROMPTS.json[,LIMIT=VALUE…]: a folder as transformers saves one or a hub name, what
+            `read_prompts` takes, and changed `Limits`.
+        device: where it runs.
+
+    Raises:
+        InputError: without a checkpoint or prompts, or for wrong ones.
+    """
+
+    def __init__(self, argument: str | None = None, device: str = "cpu"):
+        pieces = (argument or "").split(",")
+        limits = [piece for piece in pieces[1:] if "=" in piece]
+        files = [piece for piece in pieces[1:] if "=" not in piece]
+        self.checkpoint, self.limits = parse(",".join([pieces[0], *limits]), WANTED.model_type, Limits(), NEEDS)
+        if len(files) != 1 or not files[0]:
+            raise InputError(f"--vis sam2_video needs one file of prompts, got {len(files)}: {NEEDS}")
+        self.prompts_file, self.prompts = files[0], read_prompts(files[0])
+        self.loaded = loaded(self.checkpoint, str(device))
+
+    def open(self, video: Video) -> Sam2VideoSession:
+        """At work on a video.
+
+        Raises:
+            InputError: for a prompt outside the video.
+        """
+        height, width = video.size
+        for one in self.prompts:
+            if video.length is not None and one.frame >= video.length:
+                raise InputError(
+                    f"{self.prompts_file}: id {one.id} is in frame {one.frame}, but {video.source} has {video.length}"
+                    " frames, counted from 0"
+                )
+            for x, y in one.xy:
+                if not (-0.5 <= x <= width and -0.5 <= y <= height):
+                    raise InputError(
+                        f"{self.prompts_file}: id {one.id} is at ({x:g}, {y:g}) in frame {one.frame}, outside the "
+                        f"{width}x{height} (width x height) of {video.source}"
+                    )
+        return Sam2VideoSession(self.loaded, self.prompts, self.limits, video)
+
+
+@lru_cache(maxsize=1)
+def loaded(checkpoint: str, device: str) -> SamVideo:
+    """A process loads a checkpoint once for all its videos."""
+    return load(checkpoint, WANTED, "Sam2VideoModel", IMAGENET, device)
+
+
+class Sam2VideoSession:
+    """SAM 2 at work on one video; frames are seen once, in order, and nothing of later ones is known.
+
+    Args:
+        loaded: the model.
+        prompts: what to follow, each from its frame on.
+        limits: what is reported.
+        video: for the size of its frames, which prompts count in, and for messages.
+    """
+
+    def __init__(self, loaded: SamVideo, prompts: Sequence[Pointed], limits: Limits, video: Video):
+        self.loaded, self.prompts, self.limits = loaded, prompts, limits
+        self.size, self.source = video.size, video.source
+        self.categories = {one.id: one.category for one in prompts}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was followed; the next frame is frame 0."""
+        from transformers.models.sam2_video.modeling_sam2_video import Sam2VideoInferenceSession
+
+        self._session = self.loaded.session(Sam2VideoInferenceSession)
+
+    def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
+        """The followed instances in frame t, one at most to a pixel.
+
+        Raises:
+            InputError: if the frame does not fit into memory.
+        """
+        with fitting(frame, f"{self.source}: frame {t}", self.loaded.model.device):
+            for one in self.prompts:
+                if one.frame == t:
+                    self._prompt(one)
+            # The model refuses a frame while there is nothing to follow.
+            if not self._session.get_obj_num():
+                return []
+            output = self.loaded.model(self._session, frame=self.loaded.pixels(frame), frame_idx=t)
+            forget(self._session, self.loaded.model.config, t)
+            return self._report(output, frame.shape[:2])
+
+    def _prompt(self, one: Pointed) -> None:
+        """Points as SAM 2 itself scales them: without the half pixel of a pixel centre, which the model adds."""
+        height, width = self.size
+        xy = torch.tensor(one.xy, dtype=torch.float32) * (self.loaded.side / torch.tensor([width, height]))
+        inputs = {
+            "point_coords": xy[None, None].to(self.loaded.model.dtype),  # (1, 1, points, 2)
+            "point_labels": torch.tensor(one.labels, dtype=torch.int32)[None, None],
+        }
+        self._session.add_point_inputs(self._session.obj_id_to_idx(one.id), one.frame, inputs)
+        self._session.obj_with_new_inputs.append(one.id)
+
+    def _report(self, output: Any, size: tuple[int, int]) -> list[VisibleInstance]:
+        """A pixel belongs to the instance with the highest logit there."""
+        scores = output.object_score_logits.float().sigmoid().flatten().tolist()
+        best, owner = np.zeros(size, np.float32), np.full(size, -1, np.int32)
+        for n, (logits, score) in enumerate(zip(output.pred_masks[:, 0], scores, strict=True)):
+            if score >= self.limits.score:
+                large = enlarged(logits, size)
+                wins = large > best
+                best[wins], owner[wins] = large[wins], n
+        masks = [owner == n for n in range(len(scores))]
+        return [
+            VisibleInstance(key, self.categories[key], score, mask)
+            for key, score, mask in zip(output.object_ids, scores, masks, strict=True)
+            if mask.sum() >= max(1, self.limits.area)
+        ]
