@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 from samodal import torch_files
 from samodal.errors import InputError
 from samodal.sam import AmodalSam, AmodalSamConfig
+from tiny_sam import transformers_sam
 
 TINY = AmodalSamConfig.named("tiny")
 
@@ -88,29 +89,7 @@ def test_low_rank_updates_are_merged_when_saved(tmp_path):
 
 
 def test_a_folder_of_transformers_sam_model_is_the_same_network(tmp_path):
-    from transformers import (
-        SamConfig,
-        SamMaskDecoderConfig,
-        SamModel,
-        SamPromptEncoderConfig,
-        SamVisionConfig,
-    )
-
-    vision = SamVisionConfig(
-        hidden_size=32, num_hidden_layers=3, num_attention_heads=2, image_size=128, output_channels=32, window_size=3,
-        global_attn_indexes=[1], num_pos_feats=16, initializer_range=0.1,
-    )  # fmt: skip
-    theirs = SamModel(
-        SamConfig(
-            vision_config=vision,
-            prompt_encoder_config=SamPromptEncoderConfig(hidden_size=32, image_size=128),
-            mask_decoder_config=SamMaskDecoderConfig(hidden_size=32, mlp_dim=64, iou_head_hidden_dim=32),
-        )
-    ).eval()
-    torch.nn.init.normal_(theirs.shared_image_embedding.positional_embedding)
-    for layer in theirs.vision_encoder.layers:
-        torch.nn.init.normal_(layer.attn.rel_pos_h, std=0.3)
-        torch.nn.init.normal_(layer.attn.rel_pos_w, std=0.3)
+    theirs = transformers_sam()
     theirs.save_pretrained(tmp_path / "sam")
     ours = AmodalSam.from_checkpoint(tmp_path / "sam")
     assert ours.config.global_layers == (1,)

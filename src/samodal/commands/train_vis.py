@@ -8,8 +8,8 @@ class VisSettings:
     """Everything that decides the training of a video instance segmenter, on any data set with truth."""
 
     data: str = ""
-    """Training clips: streetsim:ROOT/tracks (samodal synth --split tracks --out ROOT) or asd:ROOT/train; several data
-    sets are separated by commas."""
+    """Training clips: streetsim:ROOT/tracks (samodal synth --split tracks --out ROOT), asd:ROOT/train, or
+    kins:ROOT/train, single images; several data sets are separated by commas."""
     val: str = ""
     """Clips to measure on; empty takes the last `held_out` of the training data, which are then not trained on."""
     out: str = "runs/train"
@@ -32,7 +32,7 @@ class VisSettings:
     batch: int = 64
     """Frames of a step; clips of T frames are batch / T."""
     images: float = 0.5
-    """Share of the training on single frames; clips follow."""
+    """Share of the training on single frames; clips follow. 1 for data of single images."""
     longest: int = 5
     """Frames of a clip, at most; 3 at least."""
     stride: int = 4
