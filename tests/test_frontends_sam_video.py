@@ -98,14 +98,47 @@ def test_a_reset_starts_the_video_again(sam2, sam3, prompts):
         assert told([session.step(FRAMES[0], 0), session.step(FRAMES[1], 1)]) == first
 
 
+LONG = np.random.default_rng(1).integers(0, 255, (20, 40, 40, 3), np.uint8)
+"""More frames than the models look back."""
+
+
+def offline(session, sam):
+    """What transformers itself makes of each frame with the whole video at hand."""
+    session.processed_frames = dict(enumerate(sam.pixels(frame)[0] for frame in LONG))
+    return sam.model.propagate_in_video_iterator(session, start_frame_idx=0)
+
+
+def test_sam2_gives_what_transformers_gives_with_the_whole_video(sam2, prompts):
+    front_end = Sam2Video(f"{sam2},{prompts(CAR)},area=1")
+    session = front_end.open(ArrayVideo("drive", LONG))
+    session._prompt(front_end.prompts[0])
+    expected = [
+        sam_video.enlarged(out.pred_masks[0, 0], (40, 40)) > 0 for out in offline(session._session, front_end.loaded)
+    ]
+    found = stepped(front_end, LONG)
+    assert len(found) == len(expected) == 20
+    assert all((one.mask == mask).all() for (one,), mask in zip(found, expected, strict=True))
+
+
+def test_sam3_gives_what_transformers_gives_with_the_whole_video(tmp_path):
+    folder = tiny_sam3(tmp_path / "whole", hotstart_delay=0)
+    front_end = Sam3Video(f"{folder},car,score=0,area=1")
+    whole, stream = (front_end.open(ArrayVideo("drive", LONG)) for _ in range(2))
+    for t, expected in enumerate(offline(whole._session, stream.sam)):
+        found = stream.sam.model(stream._session, frame=stream.sam.pixels(LONG[t]), frame_idx=t)
+        stream._forget(t)
+        assert found.obj_id_to_mask.keys() == expected.obj_id_to_mask.keys() != set()
+        for key, logits in expected.obj_id_to_mask.items():
+            assert torch.equal(found.obj_id_to_mask[key], logits)
+
+
 def test_what_is_forgotten_changes_no_result(sam2, sam3, prompts, monkeypatch):
-    frames = np.random.default_rng(1).integers(0, 255, (20, 40, 40, 3), np.uint8)
     again = {**CAR, "frame": 1}
 
     def both():
         return [
-            told(stepped(Sam2Video(f"{sam2},{prompts(CAR, again)},area=1"), frames)),
-            told(stepped(Sam3Video(f"{sam3},car,score=0,area=1"), frames)),
+            told(stepped(Sam2Video(f"{sam2},{prompts(CAR, again)},area=1"), LONG)),
+            told(stepped(Sam3Video(f"{sam3},car,score=0,area=1"), LONG)),
         ]
 
     lean = both()
@@ -116,10 +149,9 @@ def test_what_is_forgotten_changes_no_result(sam2, sam3, prompts, monkeypatch):
 
 
 def test_a_long_video_is_not_kept(sam2, sam3, prompts):
-    frames = np.random.default_rng(1).integers(0, 255, (20, 40, 40, 3), np.uint8)
     for front_end in (Sam2Video(f"{sam2},{prompts(CAR)}"), Sam3Video(f"{sam3},car")):
-        session = front_end.open(ArrayVideo("drive", frames))
-        for t, frame in enumerate(frames):
+        session = front_end.open(ArrayVideo("drive", LONG))
+        for t, frame in enumerate(LONG):
             session.step(frame, t)
         kept = session._session
         assert all(pixels is None for pixels in kept.processed_frames.values())

@@ -241,7 +241,7 @@ class Sam2VideoSession:
         height, width = self.size
         xy = torch.tensor(one.xy, dtype=torch.float32) * (self.loaded.side / torch.tensor([width, height]))
         inputs = {
-            "point_coords": xy[None, None].to(self.loaded.model.dtype),  # (1, 1, points, 2)
+            "point_coords": xy[None, None],  # (1, 1, points, 2)
             "point_labels": torch.tensor(one.labels, dtype=torch.int32)[None, None],
         }
         self._session.add_point_inputs(self._session.obj_id_to_idx(one.id), one.frame, inputs)

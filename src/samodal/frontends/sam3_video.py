@@ -182,6 +182,10 @@ class Sam3VideoSession:
         from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoInferenceSession
 
         self._session = self.sam.session(Sam3VideoInferenceSession)
+        # transformers measures the age of what its tracker remembers by the number of frames that it holds, up to
+        # these; counted from the start, the first frames of a stream are treated as those of any longer video.
+        pointers = self.sam.model.tracker_model.config.max_object_pointers_in_encoder
+        self._session.processed_frames = dict.fromkeys(range(pointers))
         for word, read in self.words.items():
             n = self._session.add_prompt(word)
             self._session.prompt_input_ids[n] = read.input_ids.to(self.sam.model.device)
