@@ -283,12 +283,14 @@ def test_a_sam_learns_from_it(tmp_path, capsys, one_thread):
 def test_a_video_instance_segmenter_learns_from_clips_of_one_frame(tmp_path, capsys, one_thread, images):
     data = write_kins(tmp_path / "kins", images=4, seed=0)
     arguments = (
-        f"--data {data} --out {tmp_path} --size mini --input 32x96 --classes car,pedestrian --steps 2 --batch 4 "
+        f"--data {data} --out {tmp_path} --size mini --input 32x96 --steps 2 --batch 4 "
         f"--held_out 1 --images {images} --device cpu --precision float32 --workers 1"
     )
     assert main(["train", "vis", *arguments.split()]) == 0
     facts = json.loads((tmp_path / "vis.json").read_text())
     assert (facts["clips"], facts["frames"], facts["steps"]) == (3, 3, 2)
+    truth = [one for video in list(open_dataset(data))[:3] for one in video.frame_truth(0) if one.visible]
+    assert {one.category for one in truth} == {"car", "pedestrian"} and facts["instances"] == len(truth)
 
 
 def test_the_published_files_are_read():

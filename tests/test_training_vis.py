@@ -12,7 +12,7 @@ import torch
 from samodal.cli import main
 from samodal.commands.train_vis import VisSettings
 from samodal.errors import InputError
-from samodal.training.vis.clips import Clips, load_clips
+from samodal.training.vis.clips import Clips, label_of, load_clips
 from samodal.training.vis.draw import Step, _instances, choose, prepare
 from samodal.training.vis.loop import Loop
 from samodal.training.vis.matching import NEVER, costs, match
@@ -75,6 +75,21 @@ def test_instances_of_other_classes_are_scenery_and_none_at_all_is_an_error(tmp_
     assert only.labels.tolist() == [[-1, 0]] and only.owners.max() == 1
     with pytest.raises(InputError, match="no visible bus in 1 sequences"):
         load_clips(data, TINY.replace(classes=("bus",)), workers=1, report=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("category", "classes", "label"),
+    [
+        ("car", ("person", "car"), 1),
+        ("pedestrian", ("person", "car"), 0),
+        ("van", ("person", "car"), 1),
+        ("van", ("person", "car", "van"), 2),
+        ("tram", ("person", "car"), None),
+        ("misc", ("person", "car"), None),
+    ],
+)
+def test_a_class_is_learned_by_its_name_or_by_the_road_user_it_means(category, classes, label):
+    assert label_of(category, classes) == label
 
 
 def test_data_sets_are_read_one_after_another(tmp_path):

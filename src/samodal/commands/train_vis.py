@@ -24,7 +24,8 @@ class VisSettings:
     input: str = ""
     """Another input, HEIGHTxWIDTH in pixels, as in 512x1024; empty keeps that of the size or checkpoint."""
     classes: str = "person,rider,car,truck,bus,motorcycle,bicycle"
-    """What is learned; everything else is scenery."""
+    """What is learned, whatever a data set calls it (pedestrian is person, van is car, unless they are listed
+    themselves); everything else is scenery."""
     clips: int | None = None
     """So many clips of each data set, the first ones; all where it is not given."""
     held_out: int = 24

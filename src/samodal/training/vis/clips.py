@@ -15,6 +15,7 @@ from PIL import Image
 
 from samodal.errors import InputError
 from samodal.videomt.config import VideomtConfig
+from samodal.videomt.names import ours
 from samodal.videomt.transform import content_size, fitted
 
 MOST = 255
@@ -129,17 +130,27 @@ def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndar
         frames[t] = fitted(config, video.frame(t).image)
         owner = np.zeros(video.size, np.uint8)
         for one in video.frame_truth(t):
-            if one.visible is None or one.category not in config.classes:
+            label = label_of(one.category, config.classes)
+            if one.visible is None or label is None:
                 continue
             if one.id not in places and len(places) < MOST:
                 places[one.id] = len(places) + 1
-                labels.append(config.classes.index(one.category))
+                labels.append(label)
             owner[one.visible.decode()] = places.get(one.id, 0)
         height, width = content_size(config, video.size)
         owners[t, :height, :width] = np.asarray(
             Image.fromarray(owner).resize((width, height), Image.Resampling.NEAREST)
         )
     return frames, owners, labels, content_size(config, video.size)
+
+
+def label_of(category: str, classes: tuple[str, ...]) -> int | None:
+    """The place of a data set's class among those that are learned, None for scenery.
+
+    By its name, or else by the road user that it means: KINS' pedestrian is learned as person, its van as car.
+    """
+    name = category if category in classes else ours(category)
+    return classes.index(name) if name in classes else None
 
 
 def _joined(read: list[tuple], data: str, config: VideomtConfig) -> Clips:
