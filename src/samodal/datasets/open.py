@@ -5,15 +5,16 @@ from pathlib import Path
 
 from samodal.datasets.asd import AsdDataset, open_asd
 from samodal.datasets.coco import AnnotatedDataset, open_coco
+from samodal.datasets.cocoa import open_cocoa
 from samodal.datasets.kins import KinsDataset, open_kins
 from samodal.errors import InputError
 
-KINDS = {"asd": open_asd, "streetsim": open_asd, "kins": open_kins, "coco": open_coco}
+KINDS = {"asd": open_asd, "streetsim": open_asd, "kins": open_kins, "coco": open_coco, "cocoa": open_cocoa}
 """How each kind is opened; StreetSim is written in AmodalSynthDrive's layout."""
 
 
 def open_dataset(text: str) -> AsdDataset | KinsDataset | AnnotatedDataset:
-    """Open "asd:ROOT/val", "streetsim:ROOT/test", "kins:ROOT/train" or "coco:ANNOTATIONS.json,IMAGES".
+    """Open "asd:ROOT/val", "streetsim:ROOT/test", "kins:ROOT/train", "coco:ANNOTATIONS.json,IMAGES" or "cocoa:…".
 
     Raises:
         InputError: if the kind is unknown (names the nearest known one) or the folder is not of that layout.
