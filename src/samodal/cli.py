@@ -21,6 +21,7 @@ COMMANDS = {
     "train tracker": ("samodal.commands.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
     "train vis": ("samodal.commands.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
     "train centers": ("samodal.commands.train_centers", "CentersSettings", "train the embedded front end, on a CPU"),
+    "data check": ("samodal.commands.data_check", "CheckSettings", "what a data set holds, and what is broken in it"),
     "evaluate": ("samodal.commands.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
 }
 
@@ -45,7 +46,7 @@ class _Parser(ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, or 2 with a one-line message for what the user can mend."""
+    """Run a command; returns the exit code: 0, 2 with a one-line message for what the user can mend, or its own."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = import_module(module)
     try:
         rest = _configs(rest, getattr(command, "config_path", str))
-        command.main(parse(getattr(command, settings), rest, f"samodal {name}", description))
+        return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
     except InputError as error:
         print(f"samodal {name}: {error}", file=sys.stderr)
         return 2
@@ -73,7 +74,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # as in `samodal evaluate … | head`
         return 0
-    return 0
 
 
 def parse(settings: type, arguments: Sequence[str], prog: str, description: str = ""):

@@ -61,13 +61,13 @@ class AnnotatedVideo:
         time = (self._images[t].number - self._images[0].number) / self.fps
         return Frame(t, time, pixels, self.frame_names[t])
 
-    def frame_truth(self, t: int) -> list[InstanceTruth]:
+    def frame_truth(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
         """The instances of frame t, completely hidden ones included; nothing else of the sequence is drawn.
 
-        Raises:
-            InputError: if a mask is damaged.
+        Args:
+            report: gets each damaged mask; by default it is raised.
         """
-        return self._images[t].instances()
+        return self._images[t].instances(report)
 
     @cached_property
     def truth(self) -> Clip:

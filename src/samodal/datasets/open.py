@@ -1,5 +1,6 @@
 """Opening a data set by what the user writes: KIND:PATH."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -8,22 +9,34 @@ from samodal.datasets.coco import AnnotatedDataset, open_coco
 from samodal.datasets.cocoa import open_cocoa
 from samodal.datasets.kins import KinsDataset, open_kins
 from samodal.errors import InputError
+from samodal.formats.annotated import Report, refuse
 
 KINDS = {"asd": open_asd, "streetsim": open_asd, "kins": open_kins, "coco": open_coco, "cocoa": open_cocoa}
 """How each kind is opened; StreetSim is written in AmodalSynthDrive's layout."""
 
+_REPORTING = ("coco", "cocoa")
 
-def open_dataset(text: str) -> AsdDataset | KinsDataset | AnnotatedDataset:
+
+def open_dataset(text: str, report: Report = refuse) -> AsdDataset | KinsDataset | AnnotatedDataset:
     """Open "asd:ROOT/val", "streetsim:ROOT/test", "kins:ROOT/train", "coco:ANNOTATIONS.json,IMAGES" or "cocoa:…".
+
+    Args:
+        report: gets each thing that is wrong and can be left out, where the kind can go on without it (coco, cocoa);
+            by default it is raised.
 
     Raises:
         InputError: if the kind is unknown (names the nearest known one) or the folder is not of that layout.
     """
     kind, colon, path = text.partition(":")
     if kind in KINDS and path:
-        return KINDS[kind](Path(path))
+        return KINDS[kind](Path(path), report) if kind in _REPORTING else KINDS[kind](Path(path))
     known = ", ".join(f"{name}:PATH" for name in KINDS)
     if not colon or not path:
         raise InputError(f"data {text!r}: expected one of {known}")
     near = get_close_matches(kind, KINDS, n=1, cutoff=0.0)
     raise InputError(f"data {text!r}: unknown kind {kind!r}; did you mean {near[0]}:{path}? Known: {known}")
+
+
+def several(text: str) -> list[str]:
+    """The data sets of a list that commas separate; a comma within one, as in coco:A.json,IMAGES, separates none."""
+    return re.split(rf",(?=(?:{'|'.join(KINDS)}):)", text)

@@ -18,8 +18,8 @@ from samodal.formats.annotated import (
     AnnotatedSequence,
     Annotation,
     Report,
+    TrackCheck,
     check_shape,
-    check_tracks,
     collected,
     refuse,
 )
@@ -56,7 +56,7 @@ class _Reader:
     """One file: images and annotations by id, then sequences of them."""
 
     def __init__(self, path: Path, content: dict, report: Report):
-        self._path = path
+        self._path, self._report = path, report
         self._names = {entry["id"]: entry["name"] for entry in collected(content["categories"], self._category, report)}
         self._videos = {entry["id"]: entry for entry in collected(content.get("videos") or [], self._video, report)}
         self._images: dict[int, dict] = {}
@@ -77,13 +77,10 @@ class _Reader:
         return list(found.values())
 
     def sequence(self, entries: list[dict]) -> AnnotatedSequence:
-        """One sequence; an InputError where frames, sizes or tracks do not fit one another."""
-        first, video = entries[0], entries[0].get("video_id")
-        images = [
-            AnnotatedImage(one["file_name"], _size(one), one.get("frame_id", 0), tuple(self._members[one["id"]]))
-            for one in entries
-        ]
-        images.sort(key=lambda image: image.number)
+        """One sequence; an InputError where frames or sizes do not fit one another."""
+        entries = sorted(entries, key=lambda one: one.get("frame_id", 0))
+        first, video, tracks = entries[0], entries[0].get("video_id"), TrackCheck()
+        images = [self._image(entry, tracks) for entry in entries]
         for one, before in zip(images[1:], images, strict=False):
             if one.number == before.number:
                 raise InputError(f"{self._path}: video {video}: two images have the frame_id {one.number}")
@@ -95,9 +92,12 @@ class _Reader:
         stated = self._videos.get(video, {})
         name = str(PurePosixPath(first["file_name"]).with_suffix("")) if video is None else stated.get("name", video)
         fps = float(stated.get("fps", FRAMES_PER_SECOND))
-        sequence = AnnotatedSequence(str(name).replace("/", "_"), tuple(images), fps)
-        check_tracks(sequence)
-        return sequence
+        return AnnotatedSequence(str(name).replace("/", "_"), tuple(images), fps)
+
+    def _image(self, entry: dict, tracks: TrackCheck) -> AnnotatedImage:
+        name = entry["file_name"]
+        members = collected(self._members[entry["id"]], lambda one: tracks.passed(one, name), self._report)
+        return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
 
     def _category(self, entry: dict) -> dict:
         field(entry, "id", f"{self._path}: a category")

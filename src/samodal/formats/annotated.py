@@ -83,21 +83,20 @@ class AnnotatedImage:
     number: int
     annotations: tuple[Annotation, ...]
 
-    def instances(self) -> list[InstanceTruth]:
+    def instances(self, report: Report = refuse) -> list[InstanceTruth]:
         """The instances with their masks drawn; those without any amodal pixel are left out.
 
         Visible is what the file says, cut to the amodal mask; where it says nothing, amodal without the amodal masks
         of the occluders.
 
-        Raises:
-            InputError: if a mask is damaged or of another size, or most of a visible mask lies outside its amodal one.
+        Args:
+            report: gets each damaged mask, and each visible one that lies mostly outside its amodal one; by default it
+                is raised.
         """
-        amodal = {one.key: draw(one.amodal, self.size, one.where) for one in self.annotations}
-        return [
-            InstanceTruth(one.id, one.category, amodal[one.key], _visible(one, amodal, self.size), one.depth_order)
-            for one in self.annotations
-            if amodal[one.key] is not None
-        ]
+        drawn = collected(self.annotations, lambda one: (one, draw(one.amodal, self.size, one.where)), report)
+        there = [(one, mask) for one, mask in drawn if mask is not None]
+        amodal = {one.key: mask for one, mask in there}
+        return collected([one for one, _ in there], lambda one: _instance(one, amodal, self.size), report)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,22 +142,26 @@ def check_shape(value: Any, size: tuple[int, int], where: str) -> None:
         )
 
 
-def check_tracks(sequence: AnnotatedSequence) -> None:
-    """Refuse a track that is in an image twice, or that changes its class.
+class TrackCheck:
+    """Refuses a track that is in one image twice, or that changes its class; of one sequence, image by image."""
 
-    Raises:
-        InputError: names the annotation.
-    """
-    classes: dict[int, str] = {}
-    for image in sequence.images:
-        seen = set()
-        for one in image.annotations:
-            if one.id in seen:
-                raise InputError(f"{one.where}: a second annotation of track {one.id} in {image.file_name}")
-            seen.add(one.id)
-            before = classes.setdefault(one.id, one.category)
-            if before != one.category:
-                raise InputError(f"{one.where}: track {one.id} is a {one.category} here but a {before} before")
+    def __init__(self):
+        self._classes: dict[int, str] = {}
+        self._seen: set[tuple[str, int]] = set()
+
+    def passed(self, one: Annotation, file_name: str) -> Annotation:
+        """The annotation itself.
+
+        Raises:
+            InputError: names it.
+        """
+        if (file_name, one.id) in self._seen:
+            raise InputError(f"{one.where}: a second annotation of track {one.id} in {file_name}")
+        before = self._classes.setdefault(one.id, one.category)
+        if before != one.category:
+            raise InputError(f"{one.where}: track {one.id} is a {one.category} here but a {before} before")
+        self._seen.add((file_name, one.id))
+        return one
 
 
 def _is_polygon(value: Any) -> bool:
@@ -167,17 +170,23 @@ def _is_polygon(value: Any) -> bool:
     return all(isinstance(n, int | float) and math.isfinite(n) for n in value)
 
 
-def _visible(one: Annotation, amodal: dict[int, Rle | None], size: tuple[int, int]) -> Rle | None:
+def _instance(one: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) -> InstanceTruth:
+    mask = amodal[one.key]
     if one.visible is None:
-        return without(amodal[one.key], _united([amodal[key] for key in one.occluders]))
-    drawn = draw(one.visible, size, f"{one.where}, visible")
-    if drawn is None:
+        visible = without(mask, _united([amodal[key] for key in one.occluders if key in amodal]))
+    else:
+        visible = _inside(draw(one.visible, size, f"{one.where}, visible"), mask, one.where)
+    return InstanceTruth(one.id, one.category, mask, visible, one.depth_order)
+
+
+def _inside(visible: Rle | None, amodal: Rle, where: str) -> Rle | None:
+    """The part of a visible mask that is in the amodal one."""
+    if visible is None:
         return None
-    if overlap(drawn, amodal[one.key]) < _LEAST_INSIDE * drawn.area:
-        raise InputError(f"{one.where}: most of its visible mask lies outside its amodal one; were they exchanged?")
-    return without(drawn, without(drawn, amodal[one.key]))
+    if overlap(visible, amodal) < _LEAST_INSIDE * visible.area:
+        raise InputError(f"{where}: most of its visible mask lies outside its amodal one; were they exchanged?")
+    return without(visible, without(visible, amodal))
 
 
-def _united(masks: Sequence[Rle | None]) -> Rle | None:
-    there = [mask for mask in masks if mask is not None]
-    return union(there) if there else None
+def _united(masks: Sequence[Rle]) -> Rle | None:
+    return union(masks) if masks else None

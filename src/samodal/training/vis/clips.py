@@ -94,7 +94,9 @@ def load_clips(
     Raises:
         InputError: if the data set cannot be read, or has no instance of these classes.
     """
-    tasks = [(one, name, config) for one in data.split(",") for name in _dataset(one).sequences[:count]]
+    from samodal.datasets.open import several
+
+    tasks = [(one, name, config) for one in several(data) for name in _dataset(one).sequences[:count]]
     read = []
     for part in _each(tasks, workers or os.cpu_count() or 1):
         read.append(part)
