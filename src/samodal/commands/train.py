@@ -23,7 +23,7 @@ class TrainSettings:
     streetsim-visible, streetsim-amodal, asd-paper, asd-released, kins-paper, kins-released and others."""
 
     data: str = ""
-    """Training data: streetsim:ROOT/train, asd:ROOT/train or kins:ROOT/train."""
+    """Training data: streetsim:ROOT/train, asd:ROOT/train, kins:ROOT/train or coco:ANNOTATIONS.json,IMAGES."""
     val: str = ""
     """Validation data, used whole to choose the best checkpoint; empty keeps the last one."""
     test: str = ""
