@@ -1,0 +1,44 @@
+"""What the SAVOS network is built from, and the size of what it looks at."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Self
+
+from samodal.errors import InputError
+
+PATCH = (64, 128)
+"""(height, width) of the crops of one object; the kernels take them down to one cell."""
+SKIPS = ("flow", "visible")
+
+
+@dataclass(frozen=True)
+class SavosConfig:
+    """The defaults are those of the released KINS-car model (facts/datasets_metrics.md 3.2).
+
+    Attributes:
+        widths: channels of the six convolutions of the encoder and of the mask head's skip.
+        flow_widths: channels of the six convolutions that read the flow for the flow head.
+        hidden: size of the state of the LSTM and of what each convolution stack ends in.
+        skip: what the mask head sees beside the state: `flow` is the horizontal flow, as the released code does and
+            its checkpoint expects; `visible` is the visible mask, as it was meant to be.
+        enlarge: sides of the crop over those of the visible mask's box.
+    """
+
+    widths: tuple[int, ...] = (32, 64, 128, 256, 256, 512)
+    flow_widths: tuple[int, ...] = (16, 32, 64, 128, 256, 256)
+    hidden: int = 256
+    skip: str = "flow"
+    enlarge: float = 1.5
+
+    def __post_init__(self):
+        if self.skip not in SKIPS:
+            raise InputError(f"SAVOS: skip {self.skip!r} is unknown; expected one of {', '.join(SKIPS)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        return cls(**values | {name: tuple(values[name]) for name in ("widths", "flow_widths")})
