@@ -99,6 +99,15 @@ WRONG = [
     (change("annotations", 0, "segmentation", [1, 1, 5, 1, 5, 5]), "annotation 1, segmentation: .*polygons"),
     (change("annotations", 0, "segmentation", [[1, 1, 5, 1, 5, float("nan")]]), "annotation 1, segmentation"),
     (change("annotations", 0, "segmentation", None), "annotation 1, segmentation"),
+    (change("annotations", 0, "segmentation", []), "annotation 1: segmentation is empty"),
+    (change("annotations", 0, "segmentation", [[0, 0, 1e30, 0, 1, 1]]), "annotation 1, segmentation: .*polygons"),
+    (change("annotations", 0, "image_id", {}), "annotation 1: image_id {} is no whole number"),
+    (change("annotations", 1, "occluders", 1), "annotation 2: occluders is no list but 1"),
+    (change("categories", 0, "id", 2), "category 2: the id is there twice"),
+    (change("videos", 0, "fps", 0), "video 1: fps 0 is no number above 0"),
+    (change("videos", 0, "name", "../elsewhere"), "video 1: .*its name cannot name a folder"),
+    (change("videos", 1), "videos is no list but 1"),
+    (change("images", 2, "height", 10**9), "image 3: height 1000000000 is no number of pixels up to 32767"),
     (change("annotations", 1, "visible", None), "annotation 2: visible is null"),
     (change("annotations", 1, "occluders", [3]), "annotation 2: its occluder 3 is no other annotation of the same"),
     (change("annotations", 1, "occluders", [2]), "annotation 2: its occluder 2"),
@@ -130,7 +139,12 @@ def test_masks_that_turn_out_broken_when_drawn_are_refused(tmp_path):
     content = example()
     content["annotations"][0]["segmentation"] = {"size": list(SIZE), "counts": [100, 20]}
     content["annotations"][4]["visible"] = [[30, 20, 50, 20, 50, 30, 30, 30]]
+    content["images"].append({"id": 4, "file_name": "negative.png", "width": 60, "height": 40})
+    runs = {"size": list(SIZE), "counts": [-5, 2405]}
+    content["annotations"].append({"id": 6, "image_id": 4, "category_id": 1, "segmentation": runs})
     dataset = open_dataset(write(tmp_path, content))
+    with pytest.raises(InputError, match="annotation 6: expected run lengths"):
+        dataset.truth("negative")
     with pytest.raises(InputError, match="annotation 1: run lengths that do not add up to 40x60"):
         dataset.truth("drive")
     with pytest.raises(InputError, match="annotation 5: most of its visible mask lies outside"):

@@ -71,6 +71,8 @@ WRONG = [
     (lambda c: regions(c)[1].pop("visible_mask"), "region 2: its occlude_rate is 0.4, but it has no visible_mask"),
     (lambda c: regions(c)[1].update(segmentation=[1, 1, 5, 5]), "region 2, segmentation: .*three points"),
     (lambda c: regions(c)[0].pop("name"), "image 9, region 1: no field 'name'"),
+    (lambda c: regions(c)[0].update(name=7), "image 9, region 1: name 7 is no text"),
+    (lambda c: c["annotations"][0].pop("regions"), "image 9: no field 'regions'"),
     (lambda c: c["images"][0].update(height=21), r"region 1, segmentation: run lengths of size \[20, 30\]"),
     (lambda c: c["annotations"][0].update(image_id=8), "annotation 1: unknown image_id 8"),
     (lambda c: c["annotations"].append(c["annotations"][0]), "a second annotation of image 9"),

@@ -10,7 +10,6 @@ docs/data.md has a whole example. What makes it more than COCO's instances:
 
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from samodal.errors import InputError
 from samodal.formats.annotated import (
@@ -20,8 +19,11 @@ from samodal.formats.annotated import (
     Report,
     TrackCheck,
     check_shape,
+    check_size,
     collected,
+    listed,
     refuse,
+    whole_number,
 )
 from samodal.formats.reading import field, read_json
 
@@ -57,8 +59,10 @@ class _Reader:
 
     def __init__(self, path: Path, content: dict, report: Report):
         self._path, self._report = path, report
-        self._names = {entry["id"]: entry["name"] for entry in collected(content["categories"], self._category, report)}
-        self._videos = {entry["id"]: entry for entry in collected(content.get("videos") or [], self._video, report)}
+        self._names: dict[int, str] = {}
+        collected(content["categories"], self._add_category, report)
+        self._videos: dict[int, dict] = {}
+        collected(listed(content, "videos", str(path)), self._add_video, report)
         self._images: dict[int, dict] = {}
         self._files: set[str] = set()
         collected(content["images"], self._add_image, report)
@@ -99,47 +103,48 @@ class _Reader:
         members = collected(self._members[entry["id"]], lambda one: tracks.passed(one, name), self._report)
         return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
 
-    def _category(self, entry: dict) -> dict:
-        field(entry, "id", f"{self._path}: a category")
-        field(entry, "name", f"{self._path}: a category")
-        return entry
+    def _add_category(self, entry: dict) -> None:
+        key = whole_number(entry, "id", f"{self._path}: a category")
+        name = field(entry, "name", f"{self._path}: category {key}")
+        if key in self._names or not isinstance(name, str) or not name:
+            raise InputError(f"{self._path}: category {key}: the id is there twice, or its name is no text")
+        self._names[key] = name
 
-    def _video(self, entry: dict) -> dict:
-        where = f"{self._path}: video {field(entry, 'id', f'{self._path}: a video')}"
-        fps = entry.get("fps", FRAMES_PER_SECOND)
-        if not isinstance(fps, int | float) or not fps > 0:
-            raise InputError(f"{where}: fps {fps!r} is no number above 0")
-        return entry
+    def _add_video(self, entry: dict) -> None:
+        key = whole_number(entry, "id", f"{self._path}: a video")
+        fps, name = entry.get("fps", FRAMES_PER_SECOND), entry.get("name", "video")
+        if not isinstance(fps, int | float) or not 0 < fps < 1e6:
+            raise InputError(f"{self._path}: video {key}: fps {fps!r} is no number above 0")
+        if key in self._videos or not _usable(name):
+            raise InputError(f"{self._path}: video {key}: the id is there twice, or its name cannot name a folder")
+        self._videos[key] = entry
 
     def _add_image(self, entry: dict) -> None:
-        key = _integer(entry, "id", f"{self._path}: an image")
+        key = whole_number(entry, "id", f"{self._path}: an image")
         where = f"{self._path}: image {key}"
         name = field(entry, "file_name", where)
-        inside = isinstance(name, str) and name and not PurePosixPath(name).is_absolute()
-        if not inside or ".." in PurePosixPath(name).parts:
+        if not _usable(name):
             raise InputError(f"{where}: file_name {name!r} is no path inside the folder of images")
         if key in self._images or name in self._files:
             raise InputError(f"{where}: the id or its file {name} is there twice")
-        for side in ("height", "width"):
-            if _integer(entry, side, where) < 1:
-                raise InputError(f"{where}: {side} {entry[side]} is no number of pixels")
+        check_size(entry, where)
         if entry.get("video_id") is not None:
-            _integer(entry, "frame_id", where)
-            if self._videos and entry["video_id"] not in self._videos:
+            whole_number(entry, "frame_id", where)
+            if whole_number(entry, "video_id", where) not in self._videos and self._videos:
                 raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
         self._images[key] = entry
         self._files.add(name)
 
     def _add_annotation(self, entry: dict) -> None:
-        key = _integer(entry, "id", f"{self._path}: an annotation")
+        key = whole_number(entry, "id", f"{self._path}: an annotation")
         where = f"{self._path}: annotation {key}"
         if key in self._seen:
             raise InputError(f"{where}: a second annotation has this id")
         self._seen.add(key)
-        image = self._images.get(field(entry, "image_id", where))
+        image = self._images.get(whole_number(entry, "image_id", where))
         if image is None:
             raise InputError(f"{where}: unknown image_id {entry['image_id']!r}, 'images' does not list it")
-        number = field(entry, "category_id", where)
+        number = whole_number(entry, "category_id", where)
         if number not in self._names:
             raise InputError(f"{where}: unknown category_id {number!r}, 'categories' lists {sorted(self._names)}")
         if not entry.get("iscrowd"):
@@ -147,6 +152,8 @@ class _Reader:
 
     def _annotation(self, entry: dict, image: dict, where: str) -> Annotation:
         check_shape(field(entry, "segmentation", where), _size(image), f"{where}, segmentation")
+        if not entry["segmentation"]:
+            raise InputError(f"{where}: segmentation is empty; an object outside the image has no annotation there")
         if "visible" in entry:
             if entry["visible"] is None:
                 raise InputError(f"{where}: visible is null; write [] for completely hidden, or leave it out")
@@ -154,29 +161,28 @@ class _Reader:
         in_video = image.get("video_id") is not None
         return Annotation(
             key=entry["id"],
-            id=_integer(entry, "track_id", where) if in_video else entry["id"],
-            category=str(self._names[entry["category_id"]]),
+            id=whole_number(entry, "track_id", where) if in_video else entry["id"],
+            category=self._names[entry["category_id"]],
             amodal=entry["segmentation"],
             visible=entry.get("visible"),
-            occluders=tuple(entry.get("occluders") or ()),
+            occluders=tuple(listed(entry, "occluders", where)),
             depth_order=None,
             where=where,
         )
 
     def _with_occluders(self, one: Annotation, members: list[Annotation]) -> Annotation:
         """The annotation itself; an InputError where an occluder is not another one of the same image."""
-        others = {other.key for other in members} - {one.key}
+        others = [other.key for other in members if other is not one]
         for key in one.occluders:
             if key not in others:
                 raise InputError(f"{one.where}: its occluder {key!r} is no other annotation of the same image")
         return one
 
 
-def _integer(entry: Any, name: str, where: str) -> int:
-    value = field(entry, name, where)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{where}: {name} {value!r} is no whole number")
-    return value
+def _usable(name: object) -> bool:
+    """Whether a name stays inside the folder that it is put in."""
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("..")
+    return path.name != "" and not path.is_absolute() and ".." not in path.parts
 
 
 def _size(image: dict) -> tuple[int, int]:

@@ -4,21 +4,24 @@ Masks stay as they are in the file until they are asked for. What is wrong goes 
 `samodal data check` collects it and goes on.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from samodal.errors import InputError
 from samodal.formats.asd import InstanceTruth
-from samodal.formats.reading import read_mask
+from samodal.formats.reading import field, read_mask
 from samodal.formats.runs import without
 from samodal.masks import Rle, overlap, union
 
 Report = Callable[[str], None]
 """Gets one line for each thing that is wrong."""
 
+LARGEST_SIDE = 32767
+"""Of an image, in pixels: COCO's run lengths count pixels in 32 bits, and a larger one is a slip of the pen."""
+
 _POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
+_FARTHEST = 1e5  # COCO's library takes memory for each pixel of an outline, also of those outside the image.
 _LEAST_INSIDE = 0.5  # Outlines drawn one after the other differ at the border, by no more than some pixels.
 
 
@@ -124,6 +127,35 @@ def draw(value: dict | list, size: tuple[int, int], where: str) -> Rle | None:
     return read_mask(value, size, where)
 
 
+def check_size(entry: dict, where: str) -> None:
+    """Refuse an image whose `height` and `width` cannot be those of a picture.
+
+    Raises:
+        InputError: says which.
+    """
+    for side in ("height", "width"):
+        if not 1 <= whole_number(entry, side, where) <= LARGEST_SIDE:
+            raise InputError(f"{where}: {side} {entry[side]} is no number of pixels up to {LARGEST_SIDE}")
+
+
+def whole_number(entry: dict, name: str, where: str) -> int:
+    """A required whole number of a JSON object."""
+    value = field(entry, name, where)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"{where}: {name} {value!r} is no whole number")
+    return value
+
+
+def listed(entry: dict, name: str, where: str) -> list:
+    """A list of a JSON object, empty where it is left out or null."""
+    value = entry.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise InputError(f"{where}: {name} is no list but {str(value)[:60]}")
+    return value
+
+
 def check_shape(value: Any, size: tuple[int, int], where: str) -> None:
     """Refuse what is neither run lengths of `size` nor polygons, without drawing it.
 
@@ -167,7 +199,7 @@ class TrackCheck:
 def _is_polygon(value: Any) -> bool:
     if not isinstance(value, list) or len(value) < _POLYGON_NUMBERS or len(value) % 2:
         return False
-    return all(isinstance(n, int | float) and math.isfinite(n) for n in value)
+    return all(isinstance(n, int | float) and abs(n) <= _FARTHEST for n in value)  # false for nan
 
 
 def _instance(one: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) -> InstanceTruth:

@@ -19,8 +19,11 @@ from samodal.formats.annotated import (
     Annotation,
     Report,
     check_shape,
+    check_size,
     collected,
+    listed,
     refuse,
+    whole_number,
 )
 from samodal.formats.reading import field, read_json
 
@@ -66,10 +69,10 @@ def read_cocoa(
 
 
 def _add_image(images: dict[int, dict], entry: dict, path: Path) -> None:
-    key = field(entry, "id", f"{path}: an image")
-    for name, kind in (("file_name", str), ("height", int), ("width", int)):
-        if not isinstance(field(entry, name, f"{path}: image {key}"), kind):
-            raise InputError(f"{path}: image {key}: {name} {entry[name]!r} cannot be used")
+    key = whole_number(entry, "id", f"{path}: an image")
+    check_size(entry, f"{path}: image {key}")
+    if not isinstance(field(entry, "file_name", f"{path}: image {key}"), str):
+        raise InputError(f"{path}: image {key}: file_name {entry['file_name']!r} is no text")
     if key in images:
         raise InputError(f"{path}: image {key}: a second image has this id")
     images[key] = entry
@@ -77,7 +80,7 @@ def _add_image(images: dict[int, dict], entry: dict, path: Path) -> None:
 
 def _image_of(entry: dict, images: dict[int, dict], seen: set[int], path: Path) -> dict:
     """The image of an annotation; each has one."""
-    key = field(entry, "image_id", f"{path}: an annotation")
+    key = whole_number(entry, "image_id", f"{path}: an annotation")
     if key not in images:
         raise InputError(f"{path}: annotation {entry.get('id')}: unknown image_id {key!r}, 'images' does not list it")
     if key in seen:
@@ -88,7 +91,8 @@ def _image_of(entry: dict, images: dict[int, dict], seen: set[int], path: Path) 
 
 def _sequence(entry: dict, name: str, size: tuple[int, int], path: Path, report: Report) -> AnnotatedSequence:
     where = f"{path}: image {entry.get('image_id')}"
-    numbered = enumerate(field(entry, "regions", where), start=1)
+    field(entry, "regions", where)
+    numbered = enumerate(listed(entry, "regions", where), start=1)
     regions = collected(numbered, lambda one: _region(one[1], one[0], size, f"{where}, region {one[0]}"), report)
     image = AnnotatedImage(name, size, 0, tuple(regions))
     return AnnotatedSequence(PurePosixPath(name).stem, (image,), FRAMES_PER_SECOND)
@@ -102,11 +106,13 @@ def _region(entry: dict, number: int, size: tuple[int, int], where: str) -> Anno
     if visible is not None:
         visible = _shape(visible)
         check_shape(visible, size, f"{where}, visible_mask")
-    elif (entry.get("occlude_rate") or 0) > 0:
+    elif entry.get("occlude_rate"):
         raise InputError(f"{where}: its occlude_rate is {entry['occlude_rate']}, but it has no visible_mask")
-    order = entry.get("order")
-    category = " ".join(str(field(entry, "name", where)).lower().split())
-    return Annotation(number, number, category, amodal, visible, (), None if order is None else order - 1, where)
+    order = None if entry.get("order") is None else whole_number(entry, "order", where) - 1
+    name = field(entry, "name", where)
+    if not isinstance(name, str):
+        raise InputError(f"{where}: name {name!r} is no text")
+    return Annotation(number, number, " ".join(name.lower().split()), amodal, visible, (), order, where)
 
 
 def _shape(value: Any) -> Any:

@@ -51,7 +51,7 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
         return mask if mask.area else None
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, UnicodeEncodeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):  # UnicodeEncodeError is a ValueError
         raise InputError(f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}") from None
 
 
