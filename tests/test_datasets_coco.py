@@ -1,6 +1,7 @@
 """Data of your own: the example of the documentation, and everything that can be wrong with it."""
 
 import copy
+import itertools
 import json
 import re
 from pathlib import Path
@@ -149,6 +150,33 @@ def test_masks_that_turn_out_broken_when_drawn_are_refused(tmp_path):
         dataset.truth("drive")
     with pytest.raises(InputError, match="annotation 5: most of its visible mask lies outside"):
         dataset.truth("yard")
+
+
+JUNK = (None, "x", [], {}, -1, 1.5, 2**70, [["a"]], {"size": list(SIZE), "counts": "abc"}, {"counts": [-5, 2405]})
+
+
+def places(value, before=()):
+    """The keys down to every value of a JSON object."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield (*before, key)
+        yield from places(one, (*before, key))
+
+
+def test_no_damage_ends_in_anything_but_a_refusal(tmp_path):
+    whole, refused = example(), 0
+    data = write(tmp_path, whole)
+    for place, junk in itertools.product(places(whole), JUNK):
+        content = copy.deepcopy(whole)
+        change(*place, junk)(content)
+        (tmp_path / "labels.json").write_text(json.dumps(content))
+        try:
+            for video in open_dataset(data):
+                assert len(video.truth) == video.length
+        except InputError as error:
+            assert str(tmp_path) in str(error)
+            refused += 1
+    assert refused > 1000
 
 
 def test_frames_of_a_video_that_differ_in_size_are_refused(tmp_path):
