@@ -89,6 +89,16 @@ def test_what_does_not_fit_is_refused(tmp_path, content, break_it, message):
         open_dataset(write(tmp_path, content))
 
 
+def test_two_images_of_one_name_are_refused(tmp_path, content):
+    content["images"].append({**content["images"][0], "id": 10, "file_name": f"more/{NAME}.jpg"})
+    content["annotations"].append({**content["annotations"][0], "image_id": 10})
+    data = write(tmp_path, content)
+    (tmp_path / "images/more").mkdir()
+    (tmp_path / f"images/more/{NAME}.jpg").write_bytes((tmp_path / f"images/{NAME}.jpg").read_bytes())
+    with pytest.raises(InputError, match="two sequences have the same name"):
+        open_dataset(data)
+
+
 def test_an_annotation_alone_without_its_image_names_those_that_would_do(tmp_path, content):
     data = write(tmp_path, content["annotations"][0])
     with pytest.raises(InputError, match="none of the images labels.jpg, labels.png"):

@@ -108,6 +108,8 @@ class AnnotatedDataset:
             report(missing(path))
         self._videos = {video.name: video for video in videos}
         self.sequences = tuple(self._videos)
+        if len(self._videos) < len(videos):
+            report(f"{annotations}: two sequences have the same name; give their images other file names")
 
     def __len__(self) -> int:
         return len(self.sequences)
