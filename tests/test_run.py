@@ -144,7 +144,6 @@ def test_what_was_computed_before_a_damaged_frame_is_kept(drive, tmp_path):
 
 BAD = {
     "a missing video": (["nowhere.mp4", "--vis", "file:{mots}"], "nowhere.mp4: no such file"),
-    "no front end": (["{frames}"], "a plain video needs a front end"),
     "truth of a plain video": (["{frames}", "--vis", "truth"], "needs a data set"),
     "a missing results file": (["{frames}", "--vis", "file:{root}/none.json"], "none.json"),
     "results without a path": (["{frames}", "--vis", "file"], "--vis file needs a path"),

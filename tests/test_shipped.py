@@ -7,6 +7,7 @@ import pytest
 
 import samodal
 from samodal.datasets.open import open_dataset
+from samodal.formats.youtube_vis import read_clips
 from samodal.metrics.evaluate import Rules, evaluate
 
 PACKAGE = Path(samodal.__file__).parent
@@ -48,15 +49,30 @@ def test_every_weight_file_has_a_card_and_its_facts(weights):
     assert weights.stat().st_size < 30_000_000
 
 
-def test_the_demo_runs_and_beats_the_trivial_methods_on_what_is_hidden(tmp_path, capsys):
+def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_on_what_is_hidden(tmp_path, capsys):
     from samodal.cli import main
 
     assert main(["demo", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("samodal", "copy-visible", "constant-velocity", "overlay.mp4"))
+    assert all(name in printed for name in ("pixels", "truth, copy-visible", "visible vAP50", "overlay.mp4"))
 
-    def hidden(method):
-        scores = evaluate(tmp_path / method, f"streetsim:{CLIP}", Rules(profile="strict", level="image"))
-        return scores["metrics"]["miou_hidden"]
+    def image(row, masks, name):
+        scores = evaluate(tmp_path / row, f"streetsim:{CLIP}", Rules(profile="strict", level="image", masks=masks))
+        return scores["metrics"][name]
 
-    assert hidden("samodal") > max(hidden("copy-visible"), hidden("constant-velocity")) + 0.05
+    trivial = max(image(f"truth, {name}", "amodal", "miou_hidden") for name in ("copy-visible", "constant-velocity"))
+    assert image("truth", "amodal", "miou_hidden") > trivial + 0.05
+    assert image("pixels", "amodal", "miou_hidden") > trivial
+    assert 0.1 < image("pixels", "visible", "AP50") < image("truth", "visible", "AP50") == pytest.approx(1)
+
+
+def test_a_plain_video_needs_no_argument_and_real_ones_are_told_of_other_weights(tmp_path, capsys):
+    from samodal.cli import main
+
+    (frames,) = (CLIP / "images" / "front").iterdir()
+    assert main(["run", str(frames), "--frames", "0:6", "--no-overlay", "--out", str(tmp_path)]) == 0
+    (clip,) = read_clips(tmp_path / "tracks.json").values()
+    assert len(clip) == 6 and any(one is not None for track in clip.tracks for one in track.visible)
+    printed = capsys.readouterr().out
+    assert "the amodal SAM and the front end were trained on StreetSim alone" in printed
+    assert "give --weights and --vis" in printed

@@ -23,15 +23,14 @@ from samodal.parts import FrontEnd, Method, Observed, Segmenter, Video, VisSessi
 from samodal.registry import FRONT_ENDS, METHODS, PIXELS, TRACKERS, find, make_tracker, split
 from samodal.rules import Rules, preset
 from samodal.suggest import nearest
-from samodal.torch_files import shipped_path
 from samodal.tracks import UNSEEN, FrameResult
 from samodal.video import excerpt, open_video, renumber
 
 DEMONSTRATION = (
-    "The embedded weights were trained on StreetSim alone and are for demonstration; "
-    "for real video give --weights (README, 'Your own weights')."
+    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; "
+    "for real video give {} (docs/real-video.md)."
 )
-EMBEDDED_FRONT_END = "videomt:streetsim-videomt"
+EMBEDDED_FRONT_END = "centers"
 OTHER_TRACKER = (
     "The released code tracks with CoTracker v1, this run with {}. For v1: --tracker cotracker1:CHECKOUT,CHECKPOINT "
     "(CC-BY-NC 4.0; {})."
@@ -113,8 +112,8 @@ def run_all(settings: RunSettings) -> list[Summary]:
     from samodal.progress import frames_bar
 
     jobs = [(video, out) for video, out in _jobs(settings) if not _finished(settings, video, out)]
-    if settings.method == "samodal" and not (settings.data or "").startswith("streetsim:") and _embedded(settings):
-        print(DEMONSTRATION)
+    if not (settings.data or "").startswith("streetsim:") and (embedded := _embedded(settings)):
+        print(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
     if (
         settings.method == "samodal"
         and settings.preset == "released"
@@ -138,12 +137,17 @@ def run_all(settings: RunSettings) -> list[Summary]:
 
 def make_method(settings: RunSettings) -> Method:
     """The method that the settings name, with its model on its device; the model is loaded once a process."""
-    if settings.method not in METHODS and ":" not in settings.method:
-        raise InputError(f"unknown method {settings.method!r}{nearest(settings.method, METHODS)}")
-    kind = find(METHODS, settings.method, "method")
-    rules = make_rules(settings)
-    if settings.method != "samodal":
-        return kind.with_rules(rules) if hasattr(kind, "with_rules") else kind()
+    name, argument = split(settings.method, METHODS)
+    if name not in METHODS and ":" not in name:
+        raise InputError(f"unknown method {name!r}{nearest(name, METHODS)}")
+    kind, rules = find(METHODS, name, "method"), make_rules(settings)
+    if argument and name in METHODS and not METHODS[name].argument:
+        raise InputError(f"method {name} takes no argument; found {argument!r}")
+    if hasattr(kind, "with_rules"):
+        return kind.with_rules(rules)
+    if name != "samodal":
+        options = {"device": _device(settings.device)} if "device" in inspect.signature(kind).parameters else {}
+        return kind(**options) if argument is None else kind(argument, **options)
     tracker = make_tracker(settings.tracker, _device(settings.device))
     return kind(segmenter_of(settings.weights, settings.device), tracker, rules, settings.seed)
 
@@ -197,15 +201,8 @@ def make_front_end(settings: RunSettings, video: Video) -> FrontEnd:
 
 
 def default_front_end(video: Video) -> str:
-    """A data set's own truth; for a plain video the embedded VidEoMT."""
-    if video.truth is not None:
-        return "truth"
-    if shipped_path(EMBEDDED_FRONT_END.partition(":")[2]) is None:
-        raise InputError(
-            f"{video.source}: a plain video needs a front end; give visible masks with ids, as in "
-            "--vis file:results.json (YouTube-VIS JSON, KITTI MOTS or PointTrack txt, Scalabel JSON)"
-        )
-    return EMBEDDED_FRONT_END
+    """A data set's own truth; for a plain video the embedded one, which needs pixels alone."""
+    return "truth" if video.truth is not None else EMBEDDED_FRONT_END
 
 
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
@@ -304,14 +301,17 @@ def _device(name: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _embedded(settings: RunSettings) -> bool:
-    return settings.weights == RunSettings.weights
+def _embedded(settings: RunSettings) -> dict[str, str]:
+    """The embedded models that a run uses, each with the setting that names another."""
+    sam = settings.method == "samodal" and settings.weights == RunSettings.weights
+    vis = settings.vis == EMBEDDED_FRONT_END or (settings.vis is None and settings.data is None)
+    return dict([("the amodal SAM", "--weights")] * sam + [("the front end", "--vis")] * vis)
 
 
 def _jobs(settings: RunSettings) -> list[tuple[Video, Path]]:
     """(video, folder for its results): one for a video, one for each clip of a data set."""
     if (settings.video is None) == (settings.data is None):
-        raise InputError("give either a video or --data, as in: samodal run drive.mp4 --vis file:results.json")
+        raise InputError("give either a video or --data, as in: samodal run drive.mp4")
     if settings.video is not None:
         return [(open_video(settings.video), settings.out)]
     from samodal.datasets.open import open_dataset

@@ -16,14 +16,16 @@ class RunSettings:
     out: Path = Path("runs/latest")
     """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
-    """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class."""
+    """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class. Not
+    given: centers, from the pixels of a video, or truth with --data."""
     vis_scale: float = 1.0
     """Size of the frames that a front end which works on pixels sees, in shares of their own, as 0.5."""
     reassociate: bool = False
     """Repair the front end's ids frame by frame: an instance that returns under a new id gets its old one back where
     its predicted amodal mask is."""
     data: str | None = None
-    """Data set instead of a video: asd:ROOT/val or streetsim:ROOT/test; --vis is then truth unless given."""
+    """Data set instead of a video: asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/test or your own as coco:ANN.json,IMAGES;
+    --vis is then truth unless given."""
     method: str = "samodal"
     """samodal, or a trivial method to compare with: copy-visible, hull, hold-last, constant-velocity."""
     preset: str = "default"
