@@ -1,13 +1,26 @@
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from made_up import passing_square, square
+from samodal.commands.run import RunSettings
 from samodal.errors import InputError
+from samodal.masks import Rle
+from samodal.methods.savos import SavosMethod, runs
+from samodal.parts import Frame, Observed
+from samodal.run import make_method, run_video
 from samodal.savos import Savos, SavosConfig, load, save
+from samodal.savos.crops import crop, enlarged_box
+from samodal.savos.flow import observe_flow
+from samodal.savos.model import Directed, Predicted
 from samodal.savos.warp import base_flow, merge, paste, warp
+from samodal.tracks import VisibleInstance
+from samodal.video import open_video
 
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))
@@ -124,3 +137,127 @@ def test_parameters_of_another_shape_are_named(tmp_path):
     torch.save(state, tmp_path / "small.pth")
     with pytest.raises(InputError, match=r"should be \(32, 6, 4, 4\) and is \(4, 6, 4, 4\)"):
         load(tmp_path / "small.pth")
+
+
+def test_flow_of_a_moving_picture_goes_both_ways():
+    rng = np.random.default_rng(0)
+    wide = cv2.GaussianBlur(rng.integers(0, 256, (80, 140, 3), np.uint8), (0, 0), 2)
+    wide = cv2.normalize(wide, None, 0, 255, cv2.NORM_MINMAX)
+    images = [wide[:, 10 - 3 * t : 110 - 3 * t] for t in range(3)]  # 3 pixels to the right a frame
+    forward, reverse = observe_flow(images)
+    assert forward.shape == reverse.shape == (3, 80, 100, 2)
+    assert np.median(forward[0], (0, 1)) == pytest.approx([3, 0], abs=0.3)
+    assert np.median(reverse[2], (0, 1)) == pytest.approx([-3, 0], abs=0.3)
+    assert np.array_equal(forward[2], forward[1]) and np.array_equal(reverse[0], reverse[1])
+    assert not np.any(observe_flow(images[:1]))
+
+
+def test_a_box_grows_about_its_middle_and_stays_in_the_image():
+    mask = np.zeros((50, 100), bool)
+    mask[2:22, 40:60] = True
+    assert enlarged_box(mask, 1.5) == (35, 0, 65, 27)
+
+
+def test_crops_share_the_scale_of_the_largest_mask():
+    maps = [np.ones((80, 160, 1), np.float32)] * 2
+    patches = crop(maps, np.array([[0, 0, 64, 32], [0, 0, 32, 16]]), [100, 25])
+    assert patches.shape == (2, 1, 64, 128)
+    assert patches[0].min() == 1
+    assert patches[1, 0, :32, :64].min() == 1 and patches[1].sum() == 32 * 64
+
+
+def seen(masks_by_id):
+    """Observed frames of 60x120 from {id: one mask or None for each frame}."""
+    length = len(next(iter(masks_by_id.values())))
+    image = np.zeros((60, 120, 3), np.uint8)
+    return [
+        Observed(
+            Frame(t, t / 10, image, str(t)),
+            [VisibleInstance(key, "car", 0.5, m[t]) for key, m in masks_by_id.items() if m[t] is not None],
+        )
+        for t in range(length)
+    ]
+
+
+class Sure(torch.nn.Module):
+    """Instead of the network: one fixed probability for each pass, told apart by direction."""
+
+    config = SMALL
+
+    def __init__(self, merged, forward, reverse):
+        super().__init__()
+        self.values = merged, forward, reverse
+
+    def forward(self, patches, visible, flow, reverse_flow, boxes):
+        merged, ahead, behind = (torch.full(visible.shape, v) for v in self.values)
+        directions = [Directed(*[None] * 4, torch.stack([m, m], 2)) for m in (ahead, behind)]
+        return Predicted(merged, *directions)
+
+
+@pytest.fixture
+def method(tmp_path):
+    save(Savos(SMALL), tmp_path / "small.safetensors")
+    return SavosMethod(str(tmp_path / "small.safetensors"), window=4)
+
+
+def test_every_frame_has_its_result_across_windows(method):
+    clip = seen({1: [square(20), square(24), None, square(30), square(30), square(30)], 2: [None] * 5 + [square(60)]})
+    results = list(method.run("clip", clip))
+    assert [r.t for r in results] == [0, 1, 2, 3, 4, 5]
+    assert [[i.id for i in r.instances] for r in results] == [[1], [1], [], [1], [1], [1, 2]]
+    assert all((i.visible.decode() <= i.amodal.decode()).all() for r in results for i in r.instances)
+
+
+def test_runs_end_where_an_instance_is_not_reported():
+    a = square(20)
+    found = runs(seen({1: [a, a, None, a], 2: [None, a, a, a]}))
+    assert sorted((key, r.start, r.stop) for key, r in found) == [(1, 0, 2), (1, 3, 4), (2, 1, 4)]
+
+
+def test_a_prediction_counts_only_behind_other_instances(method):
+    near, far = square(20), square(30)
+    method.network = Sure(1.0, 1.0, 1.0)
+    results = list(method.run("clip", seen({1: [near] * 3, 2: [far & ~near] * 3})))
+    for result in results:
+        assert np.array_equal(result.instances[0].amodal.decode(), near | far)
+        assert np.array_equal(result.instances[1].amodal.decode(), near | far)
+    alone = list(method.run("clip", seen({1: [near] * 3})))
+    assert all(np.array_equal(r.instances[0].amodal.decode(), near) for r in alone)
+
+
+def test_the_ends_of_a_run_have_one_direction(method):
+    near, far = square(20), square(30)
+    method.network = Sure(0.0, 1.0, 0.0)
+    clip = seen({1: [near] * 3, 2: [far & ~near] * 3})
+    assert [r.instances[0].amodal.area > near.sum() for r in method.run("clip", clip)] == [False, False, True]
+    method.network = Sure(0.0, 0.0, 1.0)
+    assert [r.instances[0].amodal.area > near.sum() for r in method.run("clip", clip)] == [True, False, False]
+
+
+def test_it_runs_from_the_command_line_names(tmp_path):
+    save(Savos(SMALL), tmp_path / "small.safetensors")
+    made = make_method(RunSettings(method=f"savos:{tmp_path / 'small.safetensors'}", device="cpu"))
+    assert isinstance(made, SavosMethod)
+    with pytest.raises(InputError, match="savos:CHECKPOINT"):
+        make_method(RunSettings(method="savos", device="cpu"))
+    with pytest.raises(InputError, match="hull takes no argument"):
+        make_method(RunSettings(method="hull:x", device="cpu"))
+
+
+def test_a_video_gives_the_files_of_every_method(tmp_path):
+    save(Savos(SMALL), tmp_path / "small.safetensors")
+    (tmp_path / "frames").mkdir()
+    lines = []
+    for one in passing_square(6)[1]:
+        Image.fromarray(one.frame.image).save(tmp_path / "frames" / f"{one.frame.t:06d}.png")
+        lines += [f"{one.frame.t} 1007 1 60 120 {Rle.encode(v.mask).counts}" for v in one.visible]
+    (tmp_path / "mots.txt").write_text("\n".join(lines) + "\n")
+    settings = RunSettings(
+        video=str(tmp_path / "frames"),
+        vis=f"file:{tmp_path / 'mots.txt'}",
+        method=f"savos:{tmp_path / 'small.safetensors'}",
+        device="cpu",
+    )
+    summary = run_video(settings, open_video(settings.video), tmp_path / "out")
+    assert summary.frames == 6 and summary.amodal == summary.visible == len(lines)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"frames.jsonl", "tracks.json", "overlay.mp4"}

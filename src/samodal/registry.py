@@ -213,6 +213,14 @@ METHODS = {
     "hull": Part("samodal.methods.trivial:Hull", "The convex hull of the visible mask."),
     "hold-last": Part("samodal.methods.trivial:HoldLast", "The last visible mask stays while an instance is hidden."),
     "constant-velocity": Part("samodal.methods.trivial:ConstantVelocity", "It goes on as it went before."),
+    "savos": Part(
+        "samodal.methods.savos:SavosMethod",
+        "SAVOS, our own implementation: visible masks, optical flow (DIS) and both directions of time. Offline, "
+        "results come every 30 frames; nothing while an instance is hidden.",
+        argument="CHECKPOINT",
+        licence="Apache-2.0 (code); released weights: see their page",
+        needs="released KINS-car weights, or a .safetensors of ours; none are shipped",
+    ),
 }
 
 
