@@ -24,8 +24,8 @@ class RunSettings:
     """Repair the front end's ids frame by frame: an instance that returns under a new id gets its old one back where
     its predicted amodal mask is."""
     data: str | None = None
-    """Data set instead of a video: asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/test or your own as coco:ANN.json,IMAGES;
-    --vis is then truth unless given."""
+    """Data set instead of a video: asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/test, or your own as
+    coco:ANN.json,IMAGES; --vis is then truth unless given."""
     method: str = "samodal"
     """samodal, or a trivial method to compare with: copy-visible, hull, hold-last, constant-velocity."""
     preset: str = "default"
