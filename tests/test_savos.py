@@ -17,6 +17,7 @@ from samodal.run import make_method, run_video
 from samodal.savos import Savos, SavosConfig, load, save
 from samodal.savos.crops import crop, enlarged_box
 from samodal.savos.flow import observe_flow
+from samodal.savos.losses import consistency_loss, reconstruction_loss
 from samodal.savos.model import Directed, Predicted
 from samodal.savos.warp import base_flow, merge, paste, warp
 from samodal.tracks import VisibleInstance
@@ -261,3 +262,65 @@ def test_a_video_gives_the_files_of_every_method(tmp_path):
     summary = run_video(settings, open_video(settings.video), tmp_path / "out")
     assert summary.frames == 6 and summary.amodal == summary.visible == len(lines)
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"frames.jsonl", "tracks.json", "overlay.mp4"}
+
+
+def test_the_reconstruction_loss_equals_the_released_one(golden, predicted):
+    visible, counted = (torch.from_numpy(golden[name]).float()[None] for name in ("visible_mask", "loss_mask"))
+    loss = reconstruction_loss(predicted.probability, visible, counted, torch.ones(1, 6))
+    assert loss.item() == pytest.approx(float(golden["reconstruction_loss"]), rel=1e-5)
+
+
+def test_frames_that_fill_a_batch_and_other_objects_do_not_count():
+    probability = torch.full((1, 5, 1, 2), 0.5)
+    probability[0, 1] = 0.9
+    visible, counted = torch.ones(1, 5, 1, 2), torch.ones(1, 5, 1, 2)
+    counted[0, 1, 0, 0] = 0
+    valid = torch.tensor([[1, 1, 1, 0, 0]])
+    loss = reconstruction_loss(probability, visible, counted, valid)
+    assert loss.item() == pytest.approx((np.log(2) + -2 * np.log(0.9)) / 2, rel=1e-5)
+
+
+def slow_consistency(warped, full, valid):
+    """The same, number by number."""
+    total = 0.0
+    for b in range(len(warped)):
+        so_far = 0.0
+        for t in range(warped.shape[1] - 1):
+            a, c = warped[b, t, 0].flatten().tolist(), full[b, t + 1, 0].flatten().tolist()
+            both = sum(x * y for x, y in zip(a, c, strict=True))
+            either = sum(x + y - x * y for x, y in zip(a, c, strict=True))
+            so_far += (1 - both / either) * float(valid[b, t + 1])
+            total += so_far
+    return total / len(warped)
+
+
+def test_the_consistency_loss_equals_a_slow_judge():
+    generator = torch.Generator().manual_seed(0)
+    warped, full = (torch.rand(2, 4, 2, 3, 5, generator=generator) for _ in range(2))
+    valid = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    found = consistency_loss(Directed(None, None, None, full, warped), valid)
+    assert found.item() == pytest.approx(slow_consistency(warped, full, valid), rel=1e-5)
+
+
+def test_masks_that_agree_are_consistent():
+    mask = torch.zeros(1, 3, 2, 4, 4)
+    mask[..., 1:3, 1:3] = 1
+    assert consistency_loss(Directed(None, None, None, mask, mask), torch.ones(1, 3)).item() == pytest.approx(0)
+    apart = mask.roll(2, -1)
+    assert consistency_loss(Directed(None, None, None, mask, apart), torch.ones(1, 3)).item() == pytest.approx(1 + 2)
+
+
+def test_both_losses_teach_every_part():
+    network = Savos(SMALL)
+    torch.manual_seed(0)
+    patches, visible = torch.rand(1, 4, 8, 64, 128), torch.zeros(1, 4, 20, 40)
+    visible[:, :, 5:15, 10:30] = 1
+    flow = torch.randn(2, 1, 4, 2, 20, 40)
+    found = network(patches, visible, *flow, torch.tensor([[[5.0, 2, 35, 18]] * 4]))
+    valid = torch.ones(1, 4)
+    loss = reconstruction_loss(found.probability, visible, torch.ones_like(visible), valid)
+    loss = loss + sum(consistency_loss(one, valid) for one in (found.forward, found.reverse))
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    assert network.st_encoder.encoder[0][0].weight.grad.any()
+    assert network.flow_decoder.flow_decoder[6][2].bias.grad.any()
