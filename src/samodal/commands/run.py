@@ -27,7 +27,7 @@ class RunSettings:
     """Data set instead of a video: asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/test, or your own as
     coco:ANN.json,IMAGES; --vis is then truth unless given."""
     method: str = "samodal"
-    """samodal, or a trivial method to compare with: copy-visible, hull, hold-last, constant-velocity."""
+    """samodal, or one to compare with: copy-visible, hull, hold-last, constant-velocity, savos:CHECKPOINT."""
     preset: str = "default"
     """Rules of samodal: default, paper (what its text says) or released (what its authors' code does)."""
     rules: dict[str, Any] = field(default_factory=dict)
