@@ -219,6 +219,7 @@ METHODS = {
         "results come every 30 frames; nothing while an instance is hidden.",
         argument="CHECKPOINT",
         licence="Apache-2.0 (code); released weights: see their page",
+        cost="0.2 s of a CPU core for a frame of 540x960 with one instance",
         needs="released KINS-car weights, or a .safetensors of ours; none are shipped",
     ),
 }
