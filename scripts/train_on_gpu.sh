@@ -8,6 +8,7 @@
 #                                            train it, and compare point trackers on the test split
 #   scripts/train_on_gpu.sh render vis vis_scores    VidEoMT, the front end from pixels alone, and its scores on the
 #                                            validation split; with tracks before it, on those clips too
+#   scripts/train_on_gpu.sh tracks centers   the front end on the SAM's embedding, longer than a CPU would
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
@@ -29,6 +30,7 @@ if [ -n "${TOY:-}" ]; then
   TRACKS=${TRACKS:-6} POINT_CLIPS=${POINT_CLIPS:-0:1}
   TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
+  CENTERS=${CENTERS:---steps 3 --held_out 2 --device cpu --log_every 1}
   MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -36,7 +38,7 @@ else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
   VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
-  VIS=${VIS:---minutes 18}
+  VIS=${VIS:---minutes 18} CENTERS=${CENTERS:---minutes 8 --batch 32 --lr 4e-3 --warmup 300}
   MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
 fi
 DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
@@ -115,6 +117,12 @@ vis() {
   if [ -e "$RUN/data/tracks.done" ]; then data="$data,streetsim:$RUN/data/tracks"; fi
   samodal train vis --data "$data" --val "streetsim:$RUN/data/val" --name streetsim-vis --out "$RUN/train" \
     --workers "$WORKERS" $VIS >>"$RUN/logs/vis.log" 2>&1
+}
+
+centers() {
+  if [ -e "$RUN/train/streetsim-centers.md" ]; then return; fi
+  samodal train centers --data "streetsim:$RUN/data/tracks" --name streetsim-centers --out "$RUN/train" \
+    --workers "$WORKERS" $CENTERS >>"$RUN/logs/centers.log" 2>&1
 }
 
 # Visible AP of what a run reports, and of what it could report: AP ranks unlikely instances too.

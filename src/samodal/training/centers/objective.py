@@ -40,36 +40,30 @@ class Targets:
 
 
 def targets(owners: Tensor, labels: Tensor, classes: int) -> Targets:
-    """From (B, H, W) owners and the (B, S + 1) classes of their places.
+    """From (B, H, W) owners and the (B, S + 1) classes of their places, on the device where they are.
 
     The centre is the middle of the visible pixels, also where it lies on something else, as between two halves.
     """
-    count, height, width = owners.shape
+    (count, height, width), places = owners.shape, labels.shape[1]
     h, w = height // CELL, width // CELL
-    heat, weight = owners.new_zeros(count, classes, h, w, dtype=torch.float32), torch.ones(count, 1, h, w)
-    y, x = torch.arange(height).float(), torch.arange(width).float()
-    cells_y, cells_x = torch.arange(h).float(), torch.arange(w).float()
-    cells, masks = [], []
-    for frame in range(count):
-        for place in owners[frame].unique().tolist():
-            label = int(labels[frame, place])
-            if label < 0:
-                continue
-            mask = (owners[frame] == place).float()
-            area = float(mask.sum())
-            if area < LEAST_PIXELS:
-                weight[frame] *= 1 - F.max_pool2d(mask[None, None], CELL)[0]
-                continue
-            row, column = float(mask.sum(1) @ y) / area / CELL, float(mask.sum(0) @ x) / area / CELL
-            cell = min(int(row), h - 1), min(int(column), w - 1)
-            deviation = max(0.5, SPREAD * area**0.5 / CELL)
-            hill = torch.exp(-((cells_y[:, None] - cell[0]) ** 2 + (cells_x[None] - cell[1]) ** 2) / (2 * deviation**2))
-            heat[frame, label] = torch.maximum(heat[frame, label], hill)
-            cells.append((frame, *cell, label))
-            masks.append(F.avg_pool2d(mask[None], CELL // 2)[0])
-    found = torch.tensor(cells, dtype=torch.long).reshape(-1, 4)
-    stacked = torch.stack(masks) if masks else torch.zeros(0, 2 * h, 2 * w)
-    return Targets(heat, weight, *found.T, stacked)
+    first = places * torch.arange(count, device=owners.device)[:, None, None]
+    areas = torch.bincount((owners.long() + first).flatten(), minlength=count * places).view(count, places)
+    areas = areas * (labels >= 0)
+    tiny = torch.zeros_like(owners, dtype=torch.float32)
+    for frame, place in ((areas > 0) & (areas < LEAST_PIXELS)).nonzero().tolist():
+        tiny[frame] += owners[frame] == place
+    frames, asked = (areas >= LEAST_PIXELS).nonzero(as_tuple=True)
+    masks, area, label = owners[frames] == asked[:, None, None], areas[frames, asked], labels[frames, asked]
+    y, x = (torch.arange(size, device=owners.device, dtype=torch.float32) for size in (height, width))
+    rows, columns = ((masks.sum(axis).float() @ along / area / CELL).long() for axis, along in ((2, y), (1, x)))
+    deviation = (SPREAD * area**0.5 / CELL).clamp(min=0.5)[:, None, None]
+    distance = (y[:h, None] - rows[:, None, None]) ** 2 + (x[:w] - columns[:, None, None]) ** 2
+    hills = torch.exp(-distance / (2 * deviation**2))  # (N, h, w)
+    heat = hills.new_zeros(count * classes, h, w).index_reduce_(0, frames * classes + label, hills, "amax")
+    quarters = [F.avg_pool2d(part.float(), CELL // 2) for part in masks.split(64)]
+    stacked = torch.cat(quarters) if quarters else hills.new_zeros(0, 2 * h, 2 * w)
+    weight = 1 - F.max_pool2d(tiny[:, None], CELL).clamp(max=1)
+    return Targets(heat.unflatten(0, (count, classes)), weight, frames, rows, columns, label, stacked)
 
 
 def losses(network: Centers, predicted: Predicted, wanted: Targets, most: int, generator: torch.Generator) -> dict:
@@ -77,9 +71,11 @@ def losses(network: Centers, predicted: Predicted, wanted: Targets, most: int, g
 
     Args:
         most: masks per frame that are drawn, chosen by chance.
+        generator: of the CPU.
     """
     heat = heat_loss(predicted.heat, wanted.heat, wanted.weight)
     chosen = torch.randperm(len(wanted.frames), generator=generator)[: most * len(predicted.heat)]
+    chosen = chosen.to(wanted.frames.device)
     mask = predicted.kernels.sum() * 0.0
     if len(chosen):
         places = (values[chosen] for values in (wanted.frames, wanted.rows, wanted.columns))

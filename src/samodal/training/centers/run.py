@@ -85,10 +85,10 @@ def learn(settings: CentersSettings, network: Centers, frames: Frames) -> dict:
         optimizer.zero_grad(set_to_none=True)
         step += 1
         for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
+            sums[name] = sums.get(name, 0.0) + value.detach()
         if step % settings.log_every == 0:
             line = {"step": step, "minutes": round((time.monotonic() - began) / 60, 2)}
-            lines.append(line | {name: round(value / settings.log_every, 4) for name, value in sums.items()})
+            lines.append(line | {name: round(float(value) / settings.log_every, 4) for name, value in sums.items()})
             sums = {}
             print("  ".join(f"{name} {value}" for name, value in lines[-1].items()), flush=True)
     network.eval()
@@ -102,8 +102,8 @@ def loss_of(
     device = next(network.parameters()).device
     pixels = normalise(frames.pixels[chosen].to(device))
     predicted = network(frames.embeddings[chosen].to(device).float(), pixels)
-    wanted = targets(frames.owners[chosen], frames.labels[chosen], len(network.config.classes))
-    wanted = dataclasses.replace(wanted, **{name: value.to(device) for name, value in vars(wanted).items()})
+    owners, labels = frames.owners[chosen].to(device), frames.labels[chosen].to(device)
+    wanted = targets(owners, labels, len(network.config.classes))
     return losses(network, predicted, wanted, most, generator)
 
 
