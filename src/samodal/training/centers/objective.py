@@ -46,24 +46,36 @@ def targets(owners: Tensor, labels: Tensor, classes: int) -> Targets:
     """
     (count, height, width), places = owners.shape, labels.shape[1]
     h, w = height // CELL, width // CELL
-    first = places * torch.arange(count, device=owners.device)[:, None, None]
-    areas = torch.bincount((owners.long() + first).flatten(), minlength=count * places).view(count, places)
-    areas = areas * (labels >= 0)
+    whose = owners.long() + places * torch.arange(count, device=owners.device)[:, None, None]
+    down, across = (_pixels_by(whose, axis, count, places) for axis in (1, 2))
+    areas = down.sum(-1) * (labels >= 0)
     tiny = torch.zeros_like(owners, dtype=torch.float32)
     for frame, place in ((areas > 0) & (areas < LEAST_PIXELS)).nonzero().tolist():
         tiny[frame] += owners[frame] == place
     frames, asked = (areas >= LEAST_PIXELS).nonzero(as_tuple=True)
-    masks, area, label = owners[frames] == asked[:, None, None], areas[frames, asked], labels[frames, asked]
+    area, label = areas[frames, asked], labels[frames, asked]
     y, x = (torch.arange(size, device=owners.device, dtype=torch.float32) for size in (height, width))
-    rows, columns = ((masks.sum(axis).float() @ along / area / CELL).long() for axis, along in ((2, y), (1, x)))
+    rows, columns = ((part[frames, asked] @ along / area / CELL).long() for part, along in ((down, y), (across, x)))
     deviation = (SPREAD * area**0.5 / CELL).clamp(min=0.5)[:, None, None]
     distance = (y[:h, None] - rows[:, None, None]) ** 2 + (x[:w] - columns[:, None, None]) ** 2
     hills = torch.exp(-distance / (2 * deviation**2))  # (N, h, w)
-    heat = hills.new_zeros(count * classes, h, w).index_reduce_(0, frames * classes + label, hills, "amax")
-    quarters = [F.avg_pool2d(part.float(), CELL // 2) for part in masks.split(64)]
-    stacked = torch.cat(quarters) if quarters else hills.new_zeros(0, 2 * h, 2 * w)
+    heat, where = hills.new_zeros(count * classes, h, w), (frames * classes + label)[:, None, None].expand(-1, h, w)
+    heat.scatter_reduce_(0, where, hills, "amax")
+    masks = hills.new_zeros(len(frames), 2 * h, 2 * w)
+    for part in torch.arange(len(frames), device=owners.device).split(64):  # all at full size would fill gigabytes
+        own = owners[frames[part]] == asked[part][:, None, None]
+        masks[part] = F.avg_pool2d(own[:, None].float(), CELL // 2)[:, 0]
     weight = 1 - F.max_pool2d(tiny[:, None], CELL).clamp(max=1)
-    return Targets(heat.unflatten(0, (count, classes)), weight, frames, rows, columns, label, stacked)
+    return Targets(heat.unflatten(0, (count, classes)), weight, frames, rows, columns, label, masks)
+
+
+def _pixels_by(whose: Tensor, axis: int, count: int, places: int) -> Tensor:
+    """(count, places, size of the axis) float32: how many pixels each place of each frame has in a row or column."""
+    size = whose.shape[axis]
+    along = torch.arange(size, device=whose.device)
+    along = along[:, None] if axis == 1 else along
+    found = torch.bincount((whose * size + along).flatten(), minlength=count * places * size)
+    return found.view(count, places, size).float()
 
 
 def losses(network: Centers, predicted: Predicted, wanted: Targets, most: int, generator: torch.Generator) -> dict:
