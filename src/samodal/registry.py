@@ -141,6 +141,9 @@ SELECTORS = {
     "random": Part("samodal.prompts.selectors:RandomPoints", "Points drawn from the visible mask."),
     "erosion": Part("samodal.prompts.selectors:ErodedPoints", "Points drawn from the eroded mask.", argument="SIDE"),
     "center": Part("samodal.prompts.selectors:CenterPoint", "Points deep inside the visible mask."),
+    "saliency": Part("samodal.prompts.ablations:SalientPoint", "The most salient points of the visible mask."),
+    "max-distance": Part("samodal.prompts.ablations:MaxDistancePoint", "Points far from a random one."),
+    "max-entropy": Part("samodal.prompts.ablations:MaxEntropyPoint", "Points where the texture is most unlike."),
 }
 CLONE = "git clone https://github.com/{}"
 NON_COMMERCIAL = "CC-BY-NC 4.0 (code and weights): not for commercial use"

@@ -16,7 +16,8 @@ class Rules:
     """How the pipeline behaves; None switches a rule off."""
 
     prompt: str = "random"
-    """Prompt selector, NAME or NAME:ARGUMENT (paper: random; Table 4: erosion:3, erosion:7)."""
+    """Prompt selector, NAME or NAME:ARGUMENT: random (paper), erosion:3, erosion:7 and saliency (Table 4), max-distance
+    and max-entropy (released code), center (ours)."""
     points: int = 1
     """K, prompt points per instance (paper Table 3: 1 is best)."""
     unite: bool = False

@@ -31,7 +31,8 @@ class RunSettings:
     preset: str = "default"
     """Rules of samodal: default, paper (what its text says) or released (what its authors' code does)."""
     rules: dict[str, Any] = field(default_factory=dict)
-    """Single rules changed, as in --rules.unite=false; samodal/rules.py lists and explains them."""
+    """Single rules changed, as in --rules.unite=false, or the prompts, as in --rules.prompt=saliency --rules.points=3;
+    samodal/rules.py lists and explains them."""
     weights: str = "streetsim-small"
     """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
     tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})

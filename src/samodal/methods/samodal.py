@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from samodal.errors import InputError
 from samodal.parts import Observed, PointTracker, Segmenter
 from samodal.pipeline import Pipeline
 from samodal.registry import SELECTORS, find, split
@@ -29,7 +30,17 @@ class SAmodal:
 
 
 def make_selector(rules: Rules):
-    """The selector that the rules name, with its K and, for `erosion:N`, its footprint."""
+    """The selector that the rules name, with its K and, for `erosion:N`, its footprint.
+
+    Raises:
+        InputError: for an unknown name, or an argument that it does not take.
+    """
     name, argument = split(rules.prompt, SELECTORS)
     selector = find(SELECTORS, name, "prompt selector")
-    return selector(count=rules.points) if argument is None else selector(int(argument), count=rules.points)
+    if argument is None:
+        return selector(count=rules.points)
+    if name in SELECTORS and not SELECTORS[name].argument:
+        raise InputError(f"prompt {rules.prompt!r}: {name} takes no argument; the number of points is rules.points")
+    if not argument.isdecimal() or int(argument) < 1:
+        raise InputError(f"prompt {rules.prompt!r}: expected a whole number from 1 after the colon, as in erosion:7")
+    return selector(int(argument), count=rules.points)
