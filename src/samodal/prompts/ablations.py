@@ -23,9 +23,10 @@ class SalientPoint:
     """The visible pixel that is most salient in the picture around its instance.
 
     The paper takes saliency from VST, a network whose code is a repository without a package and whose map is binary:
-    the released code draws a random pixel of it. This is OpenCV's fine-grained saliency (Montabone and Soto 2010),
-    contrasts of brightness between centres and surrounds at several sizes: maintained and without weights, but it
-    knows nothing of objects. So numbers of Table 4's column need not come out alike.
+    the released code draws a random pixel of it. This is OpenCV's spectral residual (Hou and Zhang 2007), what the
+    amplitudes of a picture's frequencies do not lead to expect: maintained and without weights, but it knows nothing
+    of objects. So numbers of Table 4's column need not come out alike. OpenCV's fine-grained saliency was not taken:
+    it is flat around small things, so that chance would decide.
 
     Args:
         count: K; each further point has the largest saliency times distance to those taken.
@@ -35,7 +36,7 @@ class SalientPoint:
     """
 
     def __init__(self, count: int = 1):
-        if not hasattr(getattr(cv2, "saliency", None), "StaticSaliencyFineGrained_create"):
+        if not hasattr(getattr(cv2, "saliency", None), "StaticSaliencySpectralResidual_create"):
             raise InputError(
                 "prompt saliency: this OpenCV has no saliency module; "
                 "pip install --force-reinstall --no-deps opencv-contrib-python-headless"
@@ -47,10 +48,7 @@ class SalientPoint:
     ) -> Prompt:
         points = _pixels(mask)
         saliency = self._saliency(image, points)
-        # The map is coarse: many pixels share the highest value, and the middle one of them is the least by chance.
-        highest = np.flatnonzero(saliency == saliency.max())
-        middle = np.hypot(*(points[highest] - points[highest].mean(0)).T).argmin()
-        taken = [int(highest[middle])]
+        taken = [int(saliency.argmax())]
         while len(taken) < self.count:
             distance = np.hypot(*(points[:, None] - points[taken]).transpose(2, 0, 1)).min(1)
             # Not zero anywhere: where nothing is salient, the farthest pixel is the next.
@@ -62,7 +60,7 @@ class SalientPoint:
         x0, y0 = np.maximum(points.min(0).astype(int) - MARGIN, 0)
         x1, y1 = points.max(0).astype(int) + MARGIN + 1
         crop = cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_RGB2BGR)
-        _, found = cv2.saliency.StaticSaliencyFineGrained_create().computeSaliency(crop)
+        _, found = cv2.saliency.StaticSaliencySpectralResidual_create().computeSaliency(crop)
         x, y = points.astype(int).T
         return np.nan_to_num(found.astype(np.float32))[y - y0, x - x0]
 
