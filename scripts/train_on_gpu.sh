@@ -30,7 +30,7 @@ if [ -n "${TOY:-}" ]; then
   TRACKS=${TRACKS:-6} POINT_CLIPS=${POINT_CLIPS:-0:1}
   TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
-  CENTERS=${CENTERS:---steps 3 --held_out 2 --device cpu --log_every 1}
+  CENTERS=${CENTERS:---steps 3 --augment --held_out 2 --device cpu --log_every 1}
   MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -38,7 +38,7 @@ else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
   VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
-  VIS=${VIS:---minutes 18} CENTERS=${CENTERS:---minutes 8 --batch 32 --lr 4e-3 --warmup 300}
+  VIS=${VIS:---minutes 18} CENTERS=${CENTERS:---minutes 8 --augment --width 96 --batch 32 --lr 4e-3 --warmup 300}
   MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
 fi
 DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
@@ -110,12 +110,15 @@ points() {
     --out "$RUN/points.json" --workers "${POINT_WORKERS:-4}" >"$RUN/points.md" 2>>"$RUN/logs/points.log"
 }
 
-# Frames of a second apart at full size, and where they were rendered, clips at 10 frames a second.
+# Frames of a second apart at full size, clips at 10 frames a second, or both: what was rendered.
 vis() {
   if [ -e "$RUN/train/streetsim-vis.md" ]; then return; fi
-  local data="streetsim:$RUN/data/train"
-  if [ -e "$RUN/data/tracks.done" ]; then data="$data,streetsim:$RUN/data/tracks"; fi
-  samodal train vis --data "$data" --val "streetsim:$RUN/data/val" --name streetsim-vis --out "$RUN/train" \
+  local part data= val=
+  for part in train tracks; do
+    if [ -e "$RUN/data/$part.done" ]; then data="${data:+$data,}streetsim:$RUN/data/$part"; fi
+  done
+  if [ -e "$RUN/data/val.done" ]; then val="--val streetsim:$RUN/data/val"; fi
+  samodal train vis --data "$data" $val --name streetsim-vis --out "$RUN/train" \
     --workers "$WORKERS" $VIS >>"$RUN/logs/vis.log" 2>&1
 }
 

@@ -151,13 +151,14 @@ def test_detections_have_the_frame_s_size_no_pixel_in_common_and_do_not_depend_o
         assert all(np.array_equal(a.mask, b.mask) for a, b in zip(one, other, strict=True))
 
 
-def test_training_from_the_command_line_learns_and_writes_a_card(tmp_path, encoder, capsys):
+@pytest.mark.parametrize("augment, below", [("--no-augment", 0.7), ("--augment", 0.85)])
+def test_training_from_the_command_line_learns_and_writes_a_card(tmp_path, encoder, augment, below):
     data = write_toy(tmp_path / "toy", sequences=3, frames=4, seed=0)
     arguments = ["train", "centers", "--data", data, "--encoder", str(encoder), "--held_out", "1", "--every", "1"]
     arguments += ["--batch", "4", "--steps", "40", "--log_every", "10", "--workers", "1", "--warmup", "5"]
-    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert main([*arguments, augment, "--out", str(tmp_path)]) == 0
     facts = json.loads((tmp_path / "centers.json").read_text(encoding="utf-8"))
-    assert facts["log"][-1]["loss"] < 0.7 * facts["log"][0]["loss"]
+    assert facts["log"][-1]["loss"] < below * facts["log"][0]["loss"]
     assert facts["frames"] == 8 and facts["metrics"]["held_out_loss"] > 0
     assert "40 steps in" in (tmp_path / "centers.md").read_text(encoding="utf-8")
     assert load(tmp_path / "centers.safetensors").config.classes[0] == "person"

@@ -23,6 +23,11 @@ class CentersSettings:
     """Every so manieth frame of a clip is learned from."""
     held_out: int = 12
     """Clips at the end that are measured on and not learned from."""
+    width: int = 64
+    """Channels of its layers."""
+    augment: bool = False
+    """Mirror, zoom, show bands, change colours, noise and blur, and embed each step's frames anew: for a GPU. Otherwise
+    frames are embedded once, half of them mirrored."""
     batch: int = 8
     """Frames of a step."""
     instances: int = 8

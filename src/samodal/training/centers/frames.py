@@ -1,4 +1,4 @@
-"""Frames with their embeddings, made once, and what is visible in them."""
+"""Frames with their embeddings, and what is visible in them: embedded once, or anew for each step."""
 
 from __future__ import annotations
 
@@ -10,6 +10,25 @@ import torch
 from samodal.progress import frames_bar
 from samodal.sam import AmodalSam
 from samodal.training.vis.clips import Clips
+from samodal.training.vis.draw import augment
+from samodal.videomt.transform import normalise
+
+
+@dataclass
+class Batch:
+    """B frames of a step, on the device that trains.
+
+    Attributes:
+        embeddings: (B, C, H / 16, W / 16) float32.
+        pixels: (B, 3, H, W) float32, normalised.
+        owners: (B, H, W) uint8.
+        labels: (B, S + 1) int64.
+    """
+
+    embeddings: torch.Tensor
+    pixels: torch.Tensor
+    owners: torch.Tensor
+    labels: torch.Tensor
 
 
 @dataclass
@@ -31,6 +50,46 @@ class Frames:
     def __len__(self) -> int:
         return len(self.pixels)
 
+    def batch(self, chosen: torch.Tensor, device: torch.device, seed: int) -> Batch:
+        """Some of them as they are."""
+        held = (self.embeddings[chosen].float(), self.pixels[chosen], self.owners[chosen], self.labels[chosen])
+        embeddings, pixels, owners, labels = (part.to(device) for part in held)
+        return Batch(embeddings, normalise(pixels), owners, labels)
+
+
+class Augmented:
+    """Every so manieth frame of all clips, never the same: mirrored, zoomed and recoloured, then embedded.
+
+    For a GPU, as the encoder runs in each step.
+
+    Args:
+        clips: of the encoder's input size.
+        sam: on the device that trains.
+    """
+
+    def __init__(self, clips: Clips, sam: AmodalSam, every: int):
+        self.clips, self.sam, self.index = clips, sam, every_frame(clips, every)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @torch.no_grad()
+    def batch(self, chosen: torch.Tensor, device: torch.device, seed: int) -> Batch:
+        """Some of them, changed as the seed decides."""
+        index = self.index[chosen.numpy()]
+        clip = torch.from_numpy(np.searchsorted(self.clips.first, index, side="right") - 1).to(self.clips.device)
+        where = torch.from_numpy(index).to(self.clips.frames.device)
+        pixels, owners = (part[where].to(device) for part in (self.clips.frames, self.clips.owners))
+        generator = torch.Generator(device).manual_seed(seed)
+        pixels, owners = augment(pixels.float(), owners, self.clips.content[clip].to(device), generator)
+        embeddings = self.sam.embed(self.sam.transform.normalise(pixels)).float()
+        return Batch(embeddings, normalise(pixels), owners, self.clips.labels[clip].to(device))
+
+
+def every_frame(clips: Clips, every: int) -> np.ndarray:
+    """The places of every so manieth frame of all clips."""
+    return np.concatenate([np.arange(a, a + n, every) for a, n in zip(clips.first, clips.length, strict=True)])
+
 
 @torch.inference_mode()
 def embed(clips: Clips, sam: AmodalSam, every: int, seed: int, batch: int = 8) -> Frames:
@@ -41,7 +100,7 @@ def embed(clips: Clips, sam: AmodalSam, every: int, seed: int, batch: int = 8) -
         sam: on the device that embeds.
         seed: decides which frames are mirrored.
     """
-    index = np.concatenate([np.arange(a, a + n, every) for a, n in zip(clips.first, clips.length, strict=True)])
+    index = every_frame(clips, every)
     clip = np.searchsorted(clips.first, index, side="right") - 1
     mirrored = torch.from_numpy(np.random.default_rng(seed).random(len(index)) < 0.5)
     pixels, owners = clips.frames[index], clips.owners[index]

@@ -16,11 +16,10 @@ from samodal.errors import InputError
 from samodal.sam import AmodalSam
 from samodal.training import schedule
 from samodal.training.card import commit, hardware
-from samodal.training.centers.frames import Frames, embed
+from samodal.training.centers.frames import Augmented, Batch, Frames, embed
 from samodal.training.centers.objective import losses, targets
-from samodal.training.vis.clips import load_clips
+from samodal.training.vis.clips import Clips, load_clips
 from samodal.videomt import VideomtConfig
-from samodal.videomt.transform import normalise
 
 if TYPE_CHECKING:
     from samodal.commands.train_centers import CentersSettings
@@ -47,9 +46,9 @@ def train(settings: CentersSettings) -> str:
     if len(clips) <= settings.held_out:
         raise InputError(f"{settings.data}: {len(clips)} clips, {settings.held_out} held out, leave none to train on")
     cut = len(clips) - settings.held_out
-    learned = embed(clips.part(0, cut), sam, settings.every, settings.seed)
+    learned = frames_of(settings, clips.part(0, cut), sam)
     held = embed(clips.part(cut, len(clips)), sam, settings.every, settings.seed) if settings.held_out else None
-    config = CentersConfig(encoder=settings.encoder, embedding=sam.config.out_channels, classes=classes)
+    config = CentersConfig(settings.encoder, sam.config.out_channels, classes, settings.width)
     network = Centers.initialise(config, settings.seed).to(device)
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -68,9 +67,17 @@ def train(settings: CentersSettings) -> str:
     return f"{checkpoint} after {log['steps']} steps in {log['minutes']:.1f} min; {metrics}"
 
 
-def learn(settings: CentersSettings, network: Centers, frames: Frames) -> dict:
+def frames_of(settings: CentersSettings, clips: Clips, sam: AmodalSam) -> Frames | Augmented:
+    """What is learned from."""
+    if settings.augment:
+        return Augmented(clips.to(next(sam.parameters()).device), sam, settings.every)
+    return embed(clips, sam, settings.every, settings.seed)
+
+
+def learn(settings: CentersSettings, network: Centers, frames: Frames | Augmented) -> dict:
     """Train in place; gives steps, minutes and the log, one entry for every `log_every` steps."""
     network.train()
+    device = next(network.parameters()).device
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     generator = torch.Generator().manual_seed(settings.seed)
     began, step, sums, lines = time.monotonic(), 0, {}, []
@@ -78,7 +85,8 @@ def learn(settings: CentersSettings, network: Centers, frames: Frames) -> dict:
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule.cosine(step, done, settings.warmup)
         chosen = torch.randint(len(frames), (settings.batch,), generator=generator)
-        values = loss_of(network, frames, chosen, settings.instances, generator)
+        batch = frames.batch(chosen, device, settings.seed * 1_000_003 + step)
+        values = loss_of(network, batch, settings.instances, generator)
         values["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
@@ -95,25 +103,22 @@ def learn(settings: CentersSettings, network: Centers, frames: Frames) -> dict:
     return {"steps": step, "minutes": (time.monotonic() - began) / 60, "log": lines}
 
 
-def loss_of(
-    network: Centers, frames: Frames, chosen: torch.Tensor, most: int, generator: torch.Generator
-) -> dict[str, torch.Tensor]:
+def loss_of(network: Centers, batch: Batch, most: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
     """The losses of some frames."""
-    device = next(network.parameters()).device
-    pixels = normalise(frames.pixels[chosen].to(device))
-    predicted = network(frames.embeddings[chosen].to(device).float(), pixels)
-    owners, labels = frames.owners[chosen].to(device), frames.labels[chosen].to(device)
-    wanted = targets(owners, labels, len(network.config.classes))
+    predicted = network(batch.embeddings, batch.pixels)
+    wanted = targets(batch.owners, batch.labels, len(network.config.classes))
     return losses(network, predicted, wanted, most, generator)
 
 
 @torch.no_grad()
 def held_out_loss(network: Centers, frames: Frames) -> float:
     """Mean loss over frames that were not learned from, eight at a time."""
-    generator = torch.Generator().manual_seed(0)
-    parts = torch.arange(len(frames)).split(8)
-    values = [float(loss_of(network, frames, part, 100, generator)["loss"]) * len(part) for part in parts]
-    return sum(values) / len(frames)
+    device, generator = next(network.parameters()).device, torch.Generator().manual_seed(0)
+    total = 0.0
+    for part in torch.arange(len(frames)).split(8):
+        values = loss_of(network, frames.batch(part, device, 0), 100, generator)
+        total += float(values["loss"]) * len(part)
+    return total / len(frames)
 
 
 def _share(settings: CentersSettings, step: int, began: float) -> float:

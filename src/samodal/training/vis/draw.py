@@ -69,7 +69,7 @@ def prepare(clips: Clips, chosen: np.ndarray, mask_size: tuple[int, int], genera
     pixels, owners = (_take(x, index, clips.device) for x in (clips.frames, clips.owners))
     pixels = pixels.float()
     if generator is not None:
-        pixels, owners = _augment(pixels, owners, clips.content[clip], generator)
+        pixels, owners = augment(pixels, owners, clips.content[clip], generator)
     pixels, owners = normalise(pixels).unflatten(0, chosen.shape), owners.unflatten(0, chosen.shape)
     return Step(pixels, *_instances(owners, clips.labels[clip], mask_size))
 
@@ -78,10 +78,17 @@ def _take(values: torch.Tensor, index: torch.Tensor, device: torch.device) -> to
     return values[index.to(values.device)].to(device)
 
 
-def _augment(
+def augment(
     pixels: torch.Tensor, owners: torch.Tensor, content: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Every clip its own way, the frames of a clip the same way."""
+    """Every clip its own way, the frames of a clip the same way.
+
+    Args:
+        pixels: (B * T, 3, H, W) float32 in 0..255.
+        owners: (B * T, H, W) uint8.
+        content: (B, 2) (H, W) of the frames in the input.
+        generator: of the device.
+    """
     clips, size = len(content), tuple(pixels.shape[-2:])
     length = len(pixels) // clips
     views = draw_views(content, size, AUGMENT, generator)
