@@ -47,6 +47,7 @@ class Tally:
         masks: amodal masks, one for each instance and frame.
         occlusions, sizes: masks by bin.
         images: frames by (H, W).
+        only_visible: whether nothing is known of what is hidden, as in KITTI MOTS; masks are then visible ones.
         odd: what is strange but breaks nothing, in words.
         problems: what is broken, in order, each once.
     """
@@ -60,6 +61,7 @@ class Tally:
     occlusions: Counter = field(default_factory=Counter)
     sizes: Counter = field(default_factory=Counter)
     images: Counter = field(default_factory=Counter)
+    only_visible: bool = False
     odd: list[str] = field(default_factory=list)
     problems: dict[str, None] = field(default_factory=dict)
 
@@ -115,7 +117,9 @@ def lines(tally: Tally) -> list[str]:
         "holds": f"{tally.clips} clips, {tally.frames} frames ({tally.labelled} labelled), "
         f"{tally.classes.total()} instances, {tally.masks} masks",
         "classes": _counts(dict(tally.classes.most_common())),
-        "occlusion": _counts({name: tally.occlusions[name] for name in OCCLUSIONS}),
+        "occlusion": "not known: visible masks only"
+        if tally.only_visible
+        else _counts({name: tally.occlusions[name] for name in OCCLUSIONS}),
         "size": _counts({name: tally.sizes[name] for name in SIZES}),
         "images": _counts({f"{height}x{width}": n for (height, width), n in tally.images.most_common()}),
         "odd": "; ".join(tally.odd) or "nothing",
@@ -172,6 +176,9 @@ def _instances(video: "Video", t: int, tally: Tally) -> "list[InstanceTruth]":
     """Of frame t; where the data set can go on past a broken one, all the others."""
     from samodal.datasets.coco import AnnotatedVideo
 
+    if not getattr(video, "has_amodal", True):
+        tally.only_visible = True
+        return video.frame_visible(t)
     return video.frame_truth(t, tally.report) if isinstance(video, AnnotatedVideo) else video.frame_truth(t)
 
 
@@ -215,5 +222,5 @@ def _note_odd(tally: Tally, unlisted: list) -> None:
         tally.odd.append(f"{_number(tally.without, 'labelled frame')} without an instance")
     if tally.labelled < tally.frames:
         tally.odd.append(f"{_number(tally.frames - tally.labelled, 'frame')} without labels")
-    if tally.masks and tally.occlusions["none"] == tally.masks:
+    if tally.masks and tally.occlusions["none"] == tally.masks and not tally.only_visible:
         tally.odd.append("nothing is hidden anywhere: do the labels say what is visible?")

@@ -8,10 +8,18 @@ from samodal.datasets.asd import AsdDataset, open_asd
 from samodal.datasets.coco import AnnotatedDataset, open_coco
 from samodal.datasets.cocoa import open_cocoa
 from samodal.datasets.kins import KinsDataset, open_kins
+from samodal.datasets.kitti_mots import open_kitti_mots
 from samodal.errors import InputError
 from samodal.formats.annotated import Report, refuse
 
-KINDS = {"asd": open_asd, "streetsim": open_asd, "kins": open_kins, "coco": open_coco, "cocoa": open_cocoa}
+KINDS = {
+    "asd": open_asd,
+    "streetsim": open_asd,
+    "kins": open_kins,
+    "kitti_mots": open_kitti_mots,
+    "coco": open_coco,
+    "cocoa": open_cocoa,
+}
 """How each kind is opened; StreetSim is written in AmodalSynthDrive's layout."""
 
 _REPORTING = ("coco", "cocoa")

@@ -15,8 +15,15 @@ SCORE_RULE = (
 
 
 def truth_by_video(clips: Mapping[str, Clip], masks: str) -> Annotated:
-    """One entry per track with any mask, its columns cut to the labelled frames; groups are clip names."""
+    """One entry per track with any mask, its columns cut to the labelled frames; groups are clip names.
+
+    Raises:
+        InputError: if amodal masks are asked for and the truth has visible ones alone, as KITTI MOTS.
+    """
     entries = []
+    tracks = [track for clip in clips.values() for track in clip.tracks]
+    if masks == "amodal" and any(any(t.visible) for t in tracks) and not any(any(t.amodal) for t in tracks):
+        raise InputError("the truth has visible masks alone, no amodal ones: give --masks visible")
     for name, clip in clips.items():
         for track in clip.tracks:
             column = _column(track, masks, labelled(clip))

@@ -131,7 +131,7 @@ def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndar
     for t in range(video.length):
         frames[t] = fitted(config, video.frame(t).image)
         owner = np.zeros(video.size, np.uint8)
-        for one in video.frame_truth(t):
+        for one in video.frame_truth(t) if getattr(video, "has_amodal", True) else video.frame_visible(t):
             label = label_of(one.category, config.classes)
             if one.visible is None or label is None:
                 continue
