@@ -102,7 +102,7 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
             )
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
-    parsed = parser.parse_args(list(arguments))
+    parsed = parser.parse_args([_underscored(one, {f.name for f in fields}) for one in arguments])
     for name, (what, table) in tables.items():
         _check_part(what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
@@ -116,6 +116,15 @@ def _check_part(what: str, given: str | None, table: dict, prog: str) -> None:
     if given is not None and given not in table and ":" not in given:
         print(f"{prog}: unknown {what} {given!r}{nearest(given, table)}\n{listing(table)}", file=sys.stderr)
         sys.exit(2)
+
+
+def _underscored(argument: str, known: set[str]) -> str:
+    """A flag with hyphens for the underscores of its setting, as --paste-occluders, as the setting is named."""
+    flag, equals, value = argument.partition("=")
+    name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+    if not flag.startswith("--") or name not in known:
+        return argument
+    return ("--no-" if flag.startswith("--no-") else "--") + name + equals + value
 
 
 def _configs(arguments: list[str], path_of: Callable[[str], object]) -> list[str]:

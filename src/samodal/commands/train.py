@@ -62,6 +62,10 @@ class TrainSettings:
     """Height of the band as a share of the input's, rounded to whole patches."""
     occluded_weight: float = 0.0
     """How many times oftener a fully occluded instance is drawn than an unoccluded one, less one."""
+    paste_occluders: bool = False
+    """Stage amodal from visible masks alone, also --paste-occluders: instances cut from the data are pasted in front of
+    others, and what they cover is learned. The data's amodal masks are never read, but for those of `test`; the best
+    checkpoint is chosen on `val` with things pasted into it."""
     min_visible: int = 12
     """Instances with fewer visible pixels at the model's input size are left out: nothing to prompt from."""
     frames: int = 64

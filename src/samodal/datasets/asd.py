@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.formats.asd import InstanceTruth, frame_stem, read_frame
+from samodal.formats.asd import InstanceTruth, frame_stem, read_frame, read_visible_frame
 from samodal.formats.reading import read_image
 from samodal.parts import Frame
 from samodal.tracks import Clip, Track
@@ -86,6 +86,10 @@ class AsdVideo:
     def frame_truth(self, t: int) -> list[InstanceTruth]:
         """The instances of frame t, fully hidden ones included; nothing else of the sequence is read."""
         return read_frame(self._labels, self._numbers[t], self.size)
+
+    def frame_visible(self, t: int) -> list[InstanceTruth]:
+        """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
+        return read_visible_frame(self._labels, self._numbers[t], self.size)
 
     @cached_property
     def truth(self) -> Clip | None:

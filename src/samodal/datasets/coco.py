@@ -69,6 +69,10 @@ class AnnotatedVideo:
         """
         return self._images[t].instances(report)
 
+    def frame_visible(self, t: int) -> list[InstanceTruth]:
+        """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
+        return self._images[t].visible_instances()
+
     @cached_property
     def truth(self) -> Clip:
         """All tracks, read once.

@@ -73,6 +73,10 @@ class KinsVideo:
         """
         return self._image.instances()
 
+    def frame_visible(self, t: int) -> list[InstanceTruth]:
+        """What is visible of the one frame, as if no amodal masks were there: `amodal` is the visible mask."""
+        return self._image.visible_instances()
+
     @cached_property
     def truth(self) -> Clip:
         """All instances, each a track of one frame."""

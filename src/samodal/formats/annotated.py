@@ -101,6 +101,18 @@ class AnnotatedImage:
         amodal = {one.key: mask for one, mask in there}
         return collected([one for one, _ in there], lambda one: _instance(one, amodal, self.size), report)
 
+    def visible_instances(self, report: Report = refuse) -> list[InstanceTruth]:
+        """What is visible, as if no amodal masks were there: `amodal` is the visible mask. No amodal mask is drawn.
+
+        An annotation that tells neither `visible` nor `occluders` is visible as a whole: its one mask is taken.
+
+        Args:
+            report: gets each damaged mask, and each annotation whose visible part follows from amodal masks alone; by
+                default it is raised.
+        """
+        drawn = collected(self.annotations, lambda one: _visible_instance(one, self.size), report)
+        return [one for one in drawn if one is not None]
+
 
 @dataclass(frozen=True, eq=False)
 class AnnotatedSequence:
@@ -209,6 +221,15 @@ def _instance(one: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) ->
     else:
         visible = _inside(draw(one.visible, size, f"{one.where}, visible"), mask, one.where)
     return InstanceTruth(one.id, one.category, mask, visible, one.depth_order)
+
+
+def _visible_instance(one: Annotation, size: tuple[int, int]) -> InstanceTruth | None:
+    if one.visible is None and one.occluders:
+        raise InputError(
+            f"{one.where}: what is visible of it follows from amodal masks (occluders); give visible instead"
+        )
+    mask = draw(one.amodal if one.visible is None else one.visible, size, one.where)
+    return None if mask is None else InstanceTruth(one.id, one.category, mask, mask, one.depth_order)
 
 
 def _inside(visible: Rle | None, amodal: Rle, where: str) -> Rle | None:

@@ -7,7 +7,7 @@ of the others the PNG has every pixel.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,6 +135,26 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
         InputError: if a file is missing or cut off, a mask has another size, a class is unknown, or an id is
             there twice.
     """
+    return _read(folder, t, size, _instance)
+
+
+def read_visible_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> list[InstanceTruth]:
+    """The instances of a frame from the PNG alone, as if nothing were known of what is hidden: amodal is visible.
+
+    Of the JSON only ids and classes are read, so that its masks may be missing or wrong. Instances without a pixel in
+    the PNG are left out.
+
+    Args:
+        folder, t, size: as for `read_frame`.
+
+    Raises:
+        InputError: as `read_frame`, but not for masks.
+    """
+    return _read(folder, t, size, _visible_instance)
+
+
+def _read(folder: Path, t: int, size: tuple[int, int] | None, read: Callable) -> list[InstanceTruth]:
+    """The instances of a frame, each made by `read` from its entry and the id map."""
     path = Path(folder) / f"{frame_stem(t)}_aminseg.json"
     content = read_json(path)
     if not isinstance(content, dict):
@@ -146,7 +166,7 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
             f"found {ids.shape[0]}x{ids.shape[1]}"
         )
     drawn = split(ids)
-    instances = [_instance(entry, key, drawn, ids.shape, path) for key, entry in content.items()]
+    instances = [read(entry, key, drawn, ids.shape, path) for key, entry in content.items()]
     instances = [one for one in instances if one is not None]
     seen = set()
     for one in instances:
@@ -158,11 +178,7 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
 
 def _instance(entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int], path: Path) -> InstanceTruth | None:
     where = f"{path}: instance {key}"
-    track_id = int(field(entry, "track_id", where))
-    number = int(field(entry, "category_id", where))
-    number = _WRONG_IDS.get(number, number)
-    if number not in CATEGORIES:
-        raise InputError(f"{where}: unknown category_id {number}, expected one of {sorted(CATEGORIES)}")
+    track_id, category = _identity(entry, where)
     if entry.get("iscrowd"):
         return None
     if entry.get("occluded"):
@@ -174,4 +190,22 @@ def _instance(entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int
         amodal = visible = drawn.get(int(key))
     if amodal is None:
         return None
-    return InstanceTruth(track_id, CATEGORIES[number], amodal, visible, entry.get("depth_order"))
+    return InstanceTruth(track_id, category, amodal, visible, entry.get("depth_order"))
+
+
+def _visible_instance(
+    entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int], path: Path
+) -> InstanceTruth | None:
+    track_id, category = _identity(entry, f"{path}: instance {key}")
+    visible = None if entry.get("iscrowd") else drawn.get(int(key))
+    return None if visible is None else InstanceTruth(track_id, category, visible, visible)
+
+
+def _identity(entry: dict, where: str) -> tuple[int, str]:
+    """Track id and class name of an entry."""
+    track_id = int(field(entry, "track_id", where))
+    number = int(field(entry, "category_id", where))
+    number = _WRONG_IDS.get(number, number)
+    if number not in CATEGORIES:
+        raise InputError(f"{where}: unknown category_id {number}, expected one of {sorted(CATEGORIES)}")
+    return track_id, CATEGORIES[number]

@@ -85,6 +85,15 @@ class KinsImage:
         drawn = [_drawn(one, self.size) for one in self.annotations]
         return [one for one in drawn if one is not None]
 
+    def visible_instances(self) -> list[InstanceTruth]:
+        """What is visible, as if no amodal masks were there: `amodal` is the visible mask. No amodal mask is drawn.
+
+        Raises:
+            InputError: as `instances`.
+        """
+        drawn = [(one, _mask(one.visible, self.size, one.where)) for one in self.annotations]
+        return [InstanceTruth(one.id, one.category, mask, mask) for one, mask in drawn if mask is not None]
+
 
 def read_kins(path: Path) -> list[KinsImage]:
     """The images of a file of either generation, sorted by file name.

@@ -20,6 +20,7 @@ from samodal.training.augment import (
     warp_masks,
 )
 from samodal.training.cache import Cache, unpack
+from samodal.training.paste import Paster
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Batch:
         index: (N,) int64, the frame of each instance.
         content: (F, 2) int32, (H, W) of what is not padding, and `frame_size`: (F, 2), of the original;
             both only where the frames were not moved.
+        unknown: (N, h, w) bool, what the loss leaves out; None where all is known.
     """
 
     pixels: torch.Tensor
@@ -40,6 +42,7 @@ class Batch:
     index: torch.Tensor
     content: torch.Tensor | None = None
     frame_size: torch.Tensor | None = None
+    unknown: torch.Tensor | None = None
 
 
 class Order:
@@ -131,6 +134,7 @@ def draw_batch(
     out: tuple[int, int],
     cut: bool,
     min_visible: int,
+    paste: Paster | None = None,
 ) -> Batch:
     """Fetch, move and colour the frames of a step.
 
@@ -141,29 +145,31 @@ def draw_batch(
         out: (h, w) of the batch, the frames' input size or less.
         cut: whether `out` shows a part of the frames.
         min_visible: instances of which a move leaves fewer visible pixels are replaced by others of the batch.
+        paste: covers some instances, of which `amodal` is then what was visible before; None: as the data has them.
     """
     stored, content = cache.frames.shape[-2:], cache.content[frames]
-    visible, amodal = (unpack(_take(bits, chosen)) for bits in (cache.visible, cache.amodal))
-    pixels = _take(cache.frames, frames)
+    visible = unpack(_take(cache.visible, chosen))
+    if paste is None:
+        pixels, masks = _take(cache.frames, frames), [visible, unpack(_take(cache.amodal, chosen))]
+    else:
+        made = paste(frames, visible, _shown(content, stored), generator)
+        pixels, masks = made.pixels, [made.visible, made.amodal, made.unknown]
     if augment is None and not cut:
         shown = _shown(content, out)
-        pixels, visible, amodal = (x[..., : out[0], : out[1]] for x in (pixels, visible, amodal))
+        pixels, *masks = (x[..., : out[0], : out[1]] for x in (pixels, *masks))
     else:
         views = draw_views(content, out, augment, generator) if augment else _plain_views(content, out, generator)
         where = grid(views, content, stored, out)
         shown = inside(where, content, stored)
-        pixels, visible, amodal = (
-            warp_frames(pixels, where),
-            warp_masks(visible, where),
-            warp_masks(amodal, where),
-        )
+        pixels, masks = warp_frames(pixels, where), [warp_masks(x, where) for x in masks]
     if augment:
         pixels = recolour(pixels, augment, generator)
     batch = Batch(
         transform.normalise(pixels) * shown,
-        visible.flatten(0, 1),
-        amodal.flatten(0, 1),
-        torch.arange(len(frames), device=frames.device).repeat_interleave(chosen.shape[1]),
+        masks[0].flatten(0, 1),
+        masks[1].flatten(0, 1),
+        torch.arange(len(frames), device=frames.device).repeat_interleave(masks[0].shape[1]),
+        unknown=masks[2].flatten(0, 1) if paste else None,
     )
     if augment is None and not cut:
         batch.content, batch.frame_size = content, cache.frame_size[frames]
@@ -195,4 +201,6 @@ def _without_slivers(batch: Batch, min_visible: int, generator: torch.Generator)
     other = torch.multinomial(enough.float() + 1e-6, len(enough), replacement=True, generator=generator)
     take = torch.where(enough, torch.arange(len(enough), device=enough.device), other)
     batch.visible, batch.amodal, batch.index = batch.visible[take], batch.amodal[take], batch.index[take]
+    if batch.unknown is not None:
+        batch.unknown = batch.unknown[take]
     return batch

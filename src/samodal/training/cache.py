@@ -101,6 +101,7 @@ def open_cache(
     path: Path | None = None,
     min_visible: int = 12,
     centres: bool = False,
+    amodal: bool = True,
     workers: int = 0,
     report: Callable[[str], None] = print,
 ) -> Cache:
@@ -112,6 +113,7 @@ def open_cache(
         path: a file; None prepares in memory.
         min_visible: instances with fewer visible pixels at input size are counted and left out.
         centres: also find each instance's centre point, which costs about a millisecond each.
+        amodal: False never reads the data set's amodal masks; `Cache.amodal` is then what is visible.
         workers: processes; 0 takes one per core.
         report: gets lines of progress.
 
@@ -122,9 +124,13 @@ def open_cache(
         "layout": LAYOUT, "data": data, "size": list(transform.size), "pad": transform.pad,
         "min_visible": min_visible, "centres": centres,
     }  # fmt: skip
+    if not amodal:
+        made_from["amodal"] = False
     if path is not None and Path(path).exists():
         return _load(Path(path), made_from)
-    cache = build(data, transform, min_visible=min_visible, centres=centres, workers=workers, report=report)
+    cache = build(
+        data, transform, min_visible=min_visible, centres=centres, amodal=amodal, workers=workers, report=report
+    )
     if path is not None:
         _save(cache, made_from, Path(path))
     return cache
@@ -133,9 +139,9 @@ def open_cache(
 def _load(path: Path, made_from: dict) -> Cache:
     held = torch.load(path, weights_only=True, mmap=True)
     if held["made_from"] != made_from:
-        differing = [k for k in made_from if held["made_from"].get(k) != made_from[k]]
+        differing = [k for k in held["made_from"] | made_from if held["made_from"].get(k) != made_from.get(k)]
         found = {k: held["made_from"].get(k) for k in differing}
-        expected = {k: made_from[k] for k in differing}
+        expected = {k: made_from.get(k) for k in differing}
         raise InputError(f"{path}: prepared with {found}, expected {expected}; delete it or name another file")
     return Cache(**held["cache"])
 
@@ -154,11 +160,12 @@ def build(
     *,
     min_visible: int = 12,
     centres: bool = False,
+    amodal: bool = True,
     workers: int = 0,
     report: Callable[[str], None] = print,
 ) -> Cache:
     """Prepare a data set, one sequence per task; equal for any number of workers."""
-    tasks = [(data, name, transform, min_visible, centres) for name in _dataset(data).sequences]
+    tasks = [(data, name, transform, min_visible, centres, amodal) for name in _dataset(data).sequences]
     parts: list[dict] = []
     for done, part in enumerate(_prepared(tasks, workers or os.cpu_count() or 1), start=1):
         parts.append(part)
@@ -178,7 +185,7 @@ def _prepared(tasks: list[tuple], workers: int) -> Iterator[dict]:
 
 def _sequence(task: tuple) -> dict:
     """The arrays of one sequence; `frame` counts from its first frame."""
-    data, name, transform, min_visible, centres = task
+    data, name, transform, min_visible, centres, amodal = task
     video = _dataset(data).video(name)
     part: dict[str, list] = {"frames": [], "sizes": [], "instances": [], "hidden": 0, "too_small": 0}
     for t in range(video.length):
@@ -187,7 +194,7 @@ def _sequence(task: tuple) -> dict:
         part["sizes"].append(
             (image.shape[:2], transform.resized(image.shape[:2]), transform.input_size(image.shape[:2]))
         )
-        for one in video.frame_truth(t):
+        for one in video.frame_truth(t) if amodal else video.frame_visible(t):
             if one.visible is None:
                 part["hidden"] += 1
                 continue

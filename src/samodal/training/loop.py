@@ -21,6 +21,7 @@ from samodal.training.augment import AugmentSettings
 from samodal.training.batch import InstanceTable, Order, draw_batch
 from samodal.training.cache import Cache
 from samodal.training.objective import Objective
+from samodal.training.paste import Paster
 from samodal.training.prompts import draw_prompts
 from samodal.training.stages import StepPlan, plan_step
 
@@ -140,6 +141,7 @@ class Loop:
         self.total_steps = settings.steps or math.ceil(settings.epochs * self.order.steps_per_epoch)
         self.objective = Objective(settings.loss, settings.iou_weight, settings.loss_size)
         self.augment = AugmentSettings() if settings.augment else None
+        self.paste = Paster(self.cache) if settings.paste_occluders else None
         optimizer = new_optimizer(model, settings)
         self.report(check_optimised(model, optimizer, settings.tune == "adapters"))
         self.predict, self.optimizer = accelerator.prepare(Predict(model), optimizer)
@@ -219,6 +221,7 @@ class Loop:
         batch = draw_batch(
             self.cache, frames, chosen, self.model.transform, generator,
             augment=self.augment, out=(height, width), cut=plan.band, min_visible=settings.min_visible,
+            paste=self.paste,
         )  # fmt: skip
         return batch, draw_prompts(batch.visible, plan, generator)
 

@@ -11,6 +11,9 @@ from samodal.sam.transform import FrameTransform
 from samodal.training.batch import Batch
 from samodal.training.losses import focal_dice, iou_loss, released_loss, true_iou
 
+SURELY_OUTSIDE = -50.0
+"""A logit whose focal and dice loss against "outside" is zero in float32."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -46,7 +49,14 @@ class Objective:
         Returns:
             Scalars: "loss" (with gradient), "mask_loss", "iou_loss", "iou" (mean true IoU).
         """
+        unknown = batch.unknown
+        if unknown is not None:
+            _, unknown = self.sized(logits, unknown, batch, transform)
         logits, target = self.sized(logits, target, batch, transform)
+        if unknown is not None:
+            # Surely outside, in prediction and target alike: no part of the loss counts such a pixel.
+            target = target * (1 - unknown)
+            logits = logits.masked_fill(unknown[:, None] > 0, SURELY_OUTSIDE)
         mask_loss = self._mask_loss(logits, target)
         with torch.no_grad():
             reached = true_iou(logits, target[:, None])

@@ -16,6 +16,7 @@ from samodal.sam.config import AmodalSamConfig
 from samodal.training.cache import Cache, first_frames, open_cache
 from samodal.training.card import Made, write_card
 from samodal.training.loop import Loop, Predict, check_optimised
+from samodal.training.paste import pasted
 from samodal.training.validate import validate
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def check_settings(settings: TrainSettings) -> None:
         raise InputError(f"give exactly one of minutes, steps and epochs as the length, got {lengths or 'none'}")
     if settings.schedule == "released" and settings.minutes:
         raise InputError("the released schedule counts steps; give steps or epochs instead of minutes")
+    if settings.paste_occluders and settings.stage != "amodal":
+        raise InputError("paste_occluders makes amodal masks; give stage: amodal with it")
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda, but torch finds no GPU here; give device: cpu or leave it out")
     if settings.loss_size == "frame" and (settings.augment or settings.band_share or settings.frames > 1):
@@ -168,6 +171,8 @@ def _data(settings: TrainSettings, model: AmodalSam, accelerator: Accelerator) -
     with accelerator.main_process_first():
         cache = _open(settings, model, settings.data, settings.cache, centres=False)
         val = _open(settings, model, settings.val, settings.val_cache) if settings.val else None
+        if val is not None and settings.paste_occluders:
+            val = pasted(val, min_visible=settings.min_visible)
     memory = cache.nbytes() / 1e9
     accelerator.print(
         f"{cache.counts['frames']:,} frames, {cache.counts['instances']:,} instances, {memory:.2f} GB",
@@ -177,13 +182,19 @@ def _data(settings: TrainSettings, model: AmodalSam, accelerator: Accelerator) -
 
 
 def _test_data(settings: TrainSettings, model: AmodalSam) -> Cache | None:
-    return _open(settings, model, settings.test, settings.test_cache) if settings.test else None
+    if not settings.test:
+        return None
+    # Measured once at the end: true amodal masks decide nothing there.
+    return _open(settings, model, settings.test, settings.test_cache, amodal=True)
 
 
-def _open(settings: TrainSettings, model: AmodalSam, data: str, path: str, centres: bool = True) -> Cache:
+def _open(
+    settings: TrainSettings, model: AmodalSam, data: str, path: str, centres: bool = True, amodal: bool | None = None
+) -> Cache:
+    """The prepared data; with `paste_occluders` its amodal masks are read only where `amodal` is True."""
     return open_cache(
         data, model.transform, path=Path(path) if path else None, min_visible=settings.min_visible,
-        centres=centres, workers=settings.workers,
+        centres=centres, amodal=not settings.paste_occluders if amodal is None else amodal, workers=settings.workers,
     )  # fmt: skip
 
 
