@@ -12,6 +12,8 @@ import torch
 from samodal.cli import main
 from samodal.commands.train_vis import VisSettings
 from samodal.errors import InputError
+from samodal.sam import AmodalSam
+from samodal.sam.config import SIZES
 from samodal.training.vis.clips import Clips, label_of, load_clips
 from samodal.training.vis.draw import Step, _instances, choose, prepare
 from samodal.training.vis.loop import Loop
@@ -352,3 +354,21 @@ def test_what_cannot_be_meant_is_an_error_with_the_way_out(changes, message, tmp
     data = write_toy(tmp_path / "toy", sequences=1, frames=1, seed=0)
     with pytest.raises(InputError, match=message):
         train(settings(tmp_path, **{"data": data, "held_out": 0} | changes))
+
+
+def test_the_encoder_of_an_amodal_sam_is_a_start_whose_layers_do_the_same(tmp_path):
+    """A layer that sees the whole grid and knows no relative places is the same function in both."""
+    sam = AmodalSam.initialise(SIZES["tiny"], seed=0)
+    sam.save(tmp_path / "sam.safetensors")
+    network = start(settings(tmp_path, init=f"{tmp_path}/sam.safetensors"))
+    assert network.config.size == (128, 224) and network.config.layers == 3
+    theirs, pixels = sam.vision_encoder, torch.randn(1, 3, 128, 224, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        theirs.layers[1].attn.rel_pos_h.zero_()
+        theirs.layers[1].attn.rel_pos_w.zero_()
+        patches = theirs.patch_embed.projection(pixels).permute(0, 2, 3, 1) + theirs.pos_embed
+        ours = network.embeddings(pixels)[:, network.embeddings.prefix :]
+        assert torch.allclose(ours, patches.flatten(1, 2), atol=1e-5)
+        same = theirs.layers[1](patches)
+        same = same[0] if isinstance(same, tuple) else same
+        assert torch.allclose(network.layers[1](ours), same.flatten(1, 2), atol=1e-4)

@@ -17,8 +17,8 @@ class VisSettings:
     name: str = "vis"
     """Name of the checkpoint: OUT/NAME.safetensors."""
     init: str = ""
-    """Checkpoint to start from: a file of ours, a folder of transformers or a hub name; empty starts from random
-    weights of `size`."""
+    """Checkpoint to start from: a file of ours, a folder of transformers or a hub name; an amodal SAM of ours, as
+    streetsim-small, lends its image encoder; empty starts from random weights of `size`."""
     size: str = "small"
     """small, or mini for two CPU cores."""
     input: str = ""

@@ -3,32 +3,77 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 
 from samodal.errors import InputError
+from samodal.sam import AmodalSam
 from samodal.suggest import nearest
+from samodal.torch_files import read_safetensors, shipped_path
 from samodal.videomt import SIZES, Network, VideomtConfig, load
 
 if TYPE_CHECKING:
     from samodal.commands.train_vis import VisSettings
 
+ENCODER_NAMES = {
+    "norm1": "layer_norm1", "attention.out_proj": "attn.proj", "norm2": "layer_norm2", "mlp.fc1": "mlp.lin1",
+    "mlp.fc2": "mlp.lin2",
+}  # fmt: skip
+"""Parts of our layers, and what they are called in SAM's."""
+
 
 def start(settings: VisSettings) -> Network:
-    """Random weights of a size, or a checkpoint, with the settings' classes and input.
+    """Random weights of a size, the image encoder of an amodal SAM of ours, or a checkpoint, with the settings' classes
+    and input.
 
     Raises:
         InputError: for an unknown size, an input that is no multiple of the patch, or a wrong checkpoint.
     """
     classes = tuple(settings.classes.split(","))
     if settings.init:
-        network = load(settings.init)
+        network = from_encoder(settings) if _is_amodal_sam(settings.init) else load(settings.init)
         return adapted(network, _config(network.config, classes, settings.input), settings.seed)
     if settings.size not in SIZES:
         raise InputError(f"unknown size of VidEoMT {settings.size!r}{nearest(settings.size, SIZES)}")
     return untrained(_config(SIZES[settings.size], classes, settings.input), settings.seed)
+
+
+def from_encoder(settings: VisSettings) -> Network:
+    """Patches, places and layers of an amodal SAM's image encoder; what looks at queries and masks is random.
+
+    SAM's relative places, its windows and the adapters have no counterpart and are left out, so that the layers have to
+    be trained on, but they know road users already.
+    """
+    encoder = AmodalSam.from_checkpoint(settings.init)
+    theirs, state = encoder.config, encoder.vision_encoder.state_dict()
+    config = VideomtConfig(
+        size=theirs.size, patch=theirs.patch, stem="patch", hidden=theirs.hidden, layers=theirs.layers,
+        heads=theirs.heads,
+    )  # fmt: skip
+    network = untrained(config, settings.seed)
+    kept = {
+        f"embeddings.patch_embeddings.projection.{name}": state[f"patch_embed.projection.{name}"]
+        for name in ("weight", "bias")
+    }
+    kept["embeddings.position_embeddings.weight"] = state["pos_embed"].flatten(0, 2)
+    for n in range(config.layers):
+        for ours, name in ENCODER_NAMES.items():
+            for kind in ("weight", "bias"):
+                kept[f"layers.{n}.{ours}.{kind}"] = state[f"layers.{n}.{name}.{kind}"]
+        for kind in ("weight", "bias"):
+            parts = state[f"layers.{n}.attn.qkv.{kind}"].chunk(3)
+            for ours, part in zip(("q_proj", "k_proj", "v_proj"), parts, strict=True):
+                kept[f"layers.{n}.attention.{ours}.{kind}"] = part
+    network.load_state_dict(network.state_dict() | kept)
+    return network
+
+
+def _is_amodal_sam(name: str) -> bool:
+    path = Path(name) if Path(name).is_file() else shipped_path(name)
+    return path is not None and path.suffix == ".safetensors" and "samodal" in read_safetensors(path)[0]
 
 
 def untrained(config: VideomtConfig, seed: int) -> Network:
