@@ -75,9 +75,9 @@ class Paster:
         self._cache, self._settings = cache, settings
         self._taken = torch.zeros(len(cache.frames), *cache.visible.shape[1:], dtype=torch.uint8)
         area = []
-        for row, (bits, frame) in enumerate(zip(cache.visible.cpu(), cache.frame.tolist(), strict=True)):
+        for bits, frame in zip(cache.visible.cpu(), cache.frame.tolist(), strict=True):
             self._taken[frame] |= bits
-            area.append(int(unpack(cache.visible[row]).sum()))
+            area.append(int(unpack(bits).sum()))
         donors = np.flatnonzero(np.array(area) >= settings.least)
         if not len(donors):
             raise InputError(
