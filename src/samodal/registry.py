@@ -136,6 +136,14 @@ FRONT_ENDS = {
         needs="the file",
         group=FILES,
     ),
+    "kinscar": Part(
+        "samodal.frontends.kinscar:PointTrackOfKinsCar",
+        "PointTrack's visible masks of cars, which lie in SAVOS' pickles of KINS-car (the paper's PT rows).",
+        licence="that of KINS-car",
+        cost="nothing",
+        needs="--data kinscar:ROOT/test",
+        group=FILES,
+    ),
 }
 SELECTORS = {
     "random": Part("samodal.prompts.selectors:RandomPoints", "Points drawn from the visible mask."),

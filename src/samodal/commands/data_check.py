@@ -103,7 +103,8 @@ def check(data: str, pixels: bool = True) -> Tally:
             try:
                 video = dataset.video(name)
                 _check_video(video, tally, pixels)
-                vars(video).pop("truth", None)  # a large data set's masks do not fit in memory all at once
+                for column in ("truth", "found"):
+                    vars(video).pop(column, None)  # a large data set's masks do not fit in memory all at once
             except InputError as error:
                 tally.report(str(error))
             advance(1)
@@ -149,6 +150,8 @@ def _check_video(video: "Video", tally: Tally, pixels: bool) -> None:
     if pixels:
         for t in range(video.length):
             _attempt(lambda t=t: video.frame(t), tally)
+    if hasattr(type(video), "found"):  # masks of a front end that come with the data
+        _attempt(lambda: video.found, tally)
     classes: dict[int | str, str] = {}
     for t in _labelled(video, tally):
         instances = _attempt(lambda t=t: _instances(video, t, tally), tally)

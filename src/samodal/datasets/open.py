@@ -8,6 +8,7 @@ from samodal.datasets.asd import AsdDataset, open_asd
 from samodal.datasets.coco import AnnotatedDataset, open_coco
 from samodal.datasets.cocoa import open_cocoa
 from samodal.datasets.kins import KinsDataset, open_kins
+from samodal.datasets.kinscar import open_kinscar
 from samodal.datasets.kitti_mots import open_kitti_mots
 from samodal.errors import InputError
 from samodal.formats.annotated import Report, refuse
@@ -16,6 +17,7 @@ KINDS = {
     "asd": open_asd,
     "streetsim": open_asd,
     "kins": open_kins,
+    "kinscar": open_kinscar,
     "kitti_mots": open_kitti_mots,
     "coco": open_coco,
     "cocoa": open_cocoa,
