@@ -11,6 +11,7 @@
 #   scripts/train_on_gpu.sh tracks centers   the front end on the SAM's embedding, longer than a CPU would
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
+#   scripts/train_on_gpu.sh render visible paste    the amodal stage from visible masks alone, measured with true ones
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
 #
 # A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
@@ -86,6 +87,12 @@ start="--init $RUN/train/streetsim-visible.safetensors"
 amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
 
 paper() { train streetsim-amodal-paper streetsim-small-paper $DATA $TUNING $start --minutes "$AMODAL"; }
+
+# Caches of its own: amodal masks are read for the test at the end, and not before.
+paste() {
+  train streetsim-pasted streetsim-pasted $DATA $TUNING $start --minutes "$AMODAL" \
+    --cache "$RUN/cache/pasted-train.pt" --val_cache "$RUN/cache/pasted-val.pt"
+}
 
 # A tracker sees frames of 256x448: rendering them at 270x480 takes a third of the time.
 tracks() {
