@@ -233,8 +233,7 @@ def scores_of(tmp_path: Path, data: str, vis: str) -> dict:
     run = ["run", "--data", data, "--vis", vis, "--method", "copy-visible", "--out", str(out), "--no-overlay"]
     assert main(run) == 0
     assert len((out / VIDEO / "frames.jsonl").read_text().splitlines()) == 1 + FRAMES  # all frames, not the labelled
-    command = ["evaluate", str(out), "--truth", data, "--masks", "visible", "--json", str(scores)]
-    assert main([*command, "--level", "image"]) == 0
+    assert main(["evaluate", str(out), "--truth", data, "--masks", "visible", "--json", str(scores)]) == 0
     return json.loads(scores.read_text())
 
 
@@ -264,3 +263,25 @@ def test_released_size_resizes_and_never_matches_other_native_sizes(tmp_path, mo
 
 def test_the_option_is_no_data_set_of_its_own():
     assert several("kinscar:a/test,released-size,kins:b/val") == ["kinscar:a/test,released-size", "kins:b/val"]
+
+
+def test_a_video_travels_to_another_process_with_its_own_labels_alone(tmp_path):
+    video = open_toy(write_kinscar(tmp_path))
+    copy = pickle.loads(pickle.dumps(video))
+    assert copy._kins is None
+    assert copy.truth.labelled == (1, 3) and copy.frame_truth(1)[0].amodal == video.frame_truth(1)[0].amodal
+
+
+def test_videos_without_a_match_count_for_nothing_and_only_images_are_scored(tmp_path, capsys):
+    data = write_kinscar(tmp_path / "data")
+    (tmp_path / "data" / "Kins" / "training" / "image_2" / "000005.png").write_bytes(b"another")
+    out, scores = tmp_path / "out", tmp_path / "scores.json"
+    run = ["run", "--data", data, "--vis", "kinscar", "--method", "hull", "--out", str(out), "--no-overlay"]
+    assert main(run) == 0
+    assert main(["evaluate", str(out), "--truth", data, "--json", str(scores)]) == 0
+    content = json.loads(scores.read_text())
+    assert content["counts"]["instances"] == content["counts"]["detections"] == 2
+    # Amodal 12 x 7 of each car, of which PointTrack saw 6 x 7. Its one track is paired in both frames.
+    assert (content["level"], content["metrics"]["miou"]) == ("image", 0.5)
+    assert main(["evaluate", str(out), "--truth", data, "--level", "video"]) == 2
+    assert "give --level image" in capsys.readouterr().err

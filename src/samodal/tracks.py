@@ -144,6 +144,7 @@ class Clip:
         frames: file names of the frames, or "000000", "000001", … where they have none.
         tracks: every instance that ever appears.
         labelled: which frames have truth (t indices); None means all.
+        linked: whether an id is the same instance in every frame; else each track is of one frame (KINS-car).
     """
 
     name: str
@@ -152,6 +153,7 @@ class Clip:
     tracks: tuple[Track, ...]
     labelled: tuple[int, ...] | None = None
     info: dict = field(default_factory=dict)
+    linked: bool = True
 
     def __post_init__(self):
         seen = set()

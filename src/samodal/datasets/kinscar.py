@@ -122,6 +122,10 @@ class KinsCarVideo:
         self._paths = [paths[number] for number in self._numbers]
         self.length = len(paths)
 
+    def __getstate__(self) -> dict:
+        """What travels to another process: the labels of this video, not those of all KINS."""
+        return vars(self) | {"_labelled": self._labelled, "_kins": None}
+
     def __len__(self) -> int:
         return self.length
 
@@ -231,7 +235,7 @@ class KinsCarVideo:
     def _clip(self, read: Callable[[int], list[InstanceTruth]], size: tuple[int, int]) -> Clip:
         labelled = tuple(sorted(self._labelled))
         tracks = [self._track(one, t) for t in labelled for one in read(t)]
-        return Clip(self.name, size, self.frame_names, tuple(tracks), labelled=labelled)
+        return Clip(self.name, size, self.frame_names, tuple(tracks), labelled=labelled, linked=False)
 
     def _track(self, one: InstanceTruth, t: int) -> Track:
         """An instance of frame t alone: KINS does not say which cars of two images are the same."""

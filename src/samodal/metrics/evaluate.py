@@ -149,17 +149,29 @@ def read_runs(path: Path) -> dict[str, Clip]:
 
 
 def score_clips(results: Mapping[str, Clip], truth: Mapping[str, Clip], rules: Rules) -> dict[str, Scores]:
-    """Score clips by level ("image", "video"); a clip or frame without results has nothing found."""
+    """Score clips by level ("image", "video"); a clip or frame without results has nothing found.
+
+    Truth that does not link its frames is scored by image alone, and mean IoUs pair within each frame.
+
+    Raises:
+        InputError: if such truth is to be scored by video.
+    """
+    linked = all(clip.linked for clip in truth.values())
+    if not linked and rules.level == "video":
+        raise InputError("the truth does not say which instances of two frames are the same: give --level image")
     videos = levels.truth_by_video(truth, rules.masks)
     tracks = levels.results_by_video(results, truth, rules.masks, rules.scores)
-    regions = measure(videos, tracks)
+    images = levels.truth_by_image(videos)
+    if linked:
+        regions = measure(videos, tracks)
+    else:
+        regions = measure(images, levels.results_by_image(results, truth, rules.masks, rules.scores))
     scores = {}
     if rules.level in ("auto", "image"):
-        images = levels.truth_by_image(videos)
         only_visible = profile_named(rules.profile).only_visible
         singles = levels.results_by_image(results, truth, rules.masks, rules.scores, only_visible)
         scores["image"] = _score(images, singles, regions, rules)
-    if rules.level in ("auto", "video"):
+    if rules.level in ("auto", "video") and linked:
         scores["video"] = _score(videos, tracks, regions, rules)
     return scores
 
