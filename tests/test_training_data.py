@@ -332,3 +332,11 @@ def test_a_plan_depends_on_seed_and_step_alone():
     assert 0.2 < np.mean([p.band for p in plans]) < 0.4
     with pytest.raises(InputError, match="visible"):
         plan_step("visable", 0, 0)
+
+
+def test_a_number_of_points_holds_for_every_prompt_that_has_points():
+    plans = [plan_step("amodal", s, 5, points=4, multimask=1.0) for s in range(200)]
+    assert {p.points for p in plans if p.kind.points[1]} == {4} and not any(p.multimask for p in plans)
+    assert {p.points for p in plans if not p.kind.points[1]} == {0}
+    assert [p.kind for p in plans] == [plan_step("amodal", s, 5).kind for s in range(200)]
+    assert {plan_step("random_point", s, 5, points=3).points for s in range(9)} == {3}

@@ -20,6 +20,7 @@ from samodal.training import schedule
 from samodal.training.batch import Batch
 from samodal.training.loop import Loop, Predict, check_optimised, new_optimizer
 from samodal.training.objective import Objective
+from samodal.training.run import new_model as model_of
 from samodal.training.run import train
 from samodal.training.validate import validate
 from toy_data import write_toy
@@ -229,6 +230,17 @@ def test_an_optimiser_with_frozen_or_foreign_parameters_is_refused():
     foreign = torch.optim.AdamW([*model.trainable().values(), torch.nn.Parameter(torch.zeros(1))])
     with pytest.raises(RuntimeError, match="a foreign tensor"):
         check_optimised(model, foreign, adapters=False)
+
+
+def test_adapters_of_the_start_can_be_taken_off(tmp_path):
+    model = new_model("adapters")
+    model.save(tmp_path / "with.safetensors")
+    settings = TrainSettings(init=str(tmp_path / "with.safetensors"), adapters="none", tune="decoder")
+    plain = model_of(settings)
+    assert not plain.config.adapters and not any(".adapter." in name for name in plain.state_dict())
+    kept = {k: v for k, v in model.state_dict().items() if ".adapter." not in k}
+    assert plain.state_dict().keys() == kept.keys()
+    assert all(torch.equal(plain.state_dict()[k], v) for k, v in kept.items())
 
 
 def test_adapters_that_are_to_be_trained_must_be_there():

@@ -39,13 +39,15 @@ class TrainSettings:
     size: str = "small"
     """Model size for random weights: tiny, small, vit_b, vit_l or vit_h."""
     adapters: str = "keep"
-    """Adapters of the model: keep what `init` has, attach fresh ones, or none for a new model."""
+    """Adapters of the model: keep what `init` has, attach fresh ones, or none, which takes off those that `init` has."""
     stage: str = "visible"
     """What is learned: visible or amodal masks."""
     tune: str = "full"
     """What is trained: full, adapters (with the mask decoder, as the paper), decoder alone, or lora (with it)."""
     prompts: str = "visible"
     """Name of the mix of prompts: visible, amodal, random_point or eroded_point."""
+    points: int = 0
+    """K, points of each prompt that has some (paper Table 3); 0 leaves their number to the mix."""
     multimask: float = 0.5
     """Share of single-point steps in which the best of three masks is trained instead of the single one."""
     loss: str = "focal_dice"

@@ -182,6 +182,11 @@ class AmodalSam(nn.Module):
         place = self.vision_encoder.pos_embed
         self.vision_encoder.adapter = adapter.to(place.device, place.dtype)
 
+    def remove_adapters(self) -> None:
+        """Take off the adapters, if there are some, in place: the frozen encoder alone is left."""
+        self.config = self.config.replace(adapters=False)
+        self.vision_encoder.adapter = None
+
     def save(
         self,
         path: str | Path,

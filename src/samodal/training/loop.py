@@ -179,6 +179,7 @@ class Loop:
             settings.prompts,
             step,
             settings.seed,
+            points=settings.points,
             multimask=settings.multimask,
             band_share=settings.band_share,
         )

@@ -110,6 +110,8 @@ def check_settings(settings: TrainSettings) -> None:
     if not settings.data:
         raise InputError("no data; give --data streetsim:ROOT/train or asd:ROOT/train")
     lengths = {k: getattr(settings, k) for k in ("minutes", "steps", "epochs") if getattr(settings, k)}
+    if settings.points < 0:
+        raise InputError(f"points must be 0 or more, got {settings.points}")
     if len(lengths) != 1:
         raise InputError(f"give exactly one of minutes, steps and epochs as the length, got {lengths or 'none'}")
     if settings.schedule == "released" and settings.minutes:
@@ -137,6 +139,8 @@ def new_model(settings: TrainSettings) -> AmodalSam:
             if model.config.adapters:
                 raise InputError(f"{settings.init} has adapters already; give adapters: keep")
             model.add_adapters(settings.seed)
+        elif settings.adapters == "none":
+            model.remove_adapters()
     else:
         config = AmodalSamConfig.named(settings.size).replace(adapters=settings.adapters != "none")
         model = AmodalSam.initialise(config, settings.seed)

@@ -77,8 +77,13 @@ class StepPlan:
     band: bool
 
 
-def plan_step(mix: str, step: int, seed: int, *, multimask: float = 0.0, band_share: float = 0.0) -> StepPlan:
+def plan_step(
+    mix: str, step: int, seed: int, *, points: int = 0, multimask: float = 0.0, band_share: float = 0.0
+) -> StepPlan:
     """Draw the plan of a step.
+
+    Args:
+        points: so many points in every kind that has some (paper Table 3, K); 0 leaves them to the kind.
 
     Raises:
         InputError: if there is no mix of this name.
@@ -89,6 +94,7 @@ def plan_step(mix: str, step: int, seed: int, *, multimask: float = 0.0, band_sh
     kinds = MIXES[mix]
     shares = np.array([k.share for k in kinds])
     kind = kinds[rng.choice(len(kinds), p=shares / shares.sum())]
-    points = int(rng.integers(kind.points[0], kind.points[1] + 1))
-    single = points == 1 and not kind.box and not kind.mask
-    return StepPlan(kind, points, bool(rng.random() < multimask) and single, bool(rng.random() < band_share))
+    drawn = int(rng.integers(kind.points[0], kind.points[1] + 1))
+    count = points if points and drawn else drawn
+    single = count == 1 and not kind.box and not kind.mask
+    return StepPlan(kind, count, bool(rng.random() < multimask) and single, bool(rng.random() < band_share))
