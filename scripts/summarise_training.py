@@ -13,6 +13,8 @@ VARIANTS = {
     "amodal": "adapters trained",
     "untrained-adapters": "adapters not trained",
     "decoder": "decoder only",
+    "lora": "low-rank updates",
+    "full": "everything trained",
 }
 
 
@@ -46,7 +48,7 @@ def print_variants(made: dict[str, dict]) -> None:
         table = {v: _by_seed(made, v, part) for v in VARIANTS}
         for variant, seeds in table.items():
             print_row(VARIANTS[variant], part, seeds)
-        for variant in list(VARIANTS)[:2]:
+        for variant in [v for v in VARIANTS if v != "decoder"]:
             common = sorted(table[variant].keys() & table["decoder"].keys())
             differences = {s: table[variant][s] - table["decoder"][s] for s in common}
             print_row(f"{VARIANTS[variant]} less decoder only", part, differences)

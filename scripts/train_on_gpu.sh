@@ -12,9 +12,13 @@
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   scripts/train_on_gpu.sh render visible paste    the amodal stage from visible masks alone, measured with true ones
+#   scripts/train_on_gpu.sh render cache visible amodal seeds points_k     a second training seed, and one training for
+#                                            each number of points K (paper Table 3), by the paper's recipe
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
 #
-# A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
+# Phases joined by a plus run side by side, as in vis+savos; on a machine of two GPUs start the script twice, each with
+# its own CUDA_VISIBLE_DEVICES. VISIBLE_FLAGS="--init streetsim-small --adapters none" trains the visible stage on from
+# the shipped encoder. A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
 # after an interruption. Sizes are variables, see below; SAMODAL_COMMIT names the commit in a copy without .git. Needs
 # Python with torch, transformers, accelerate, and panda3d for rendering.
 set -euo pipefail
@@ -24,10 +28,11 @@ PYTHON=${PYTHON:-python3}
 RUN=${RUN:-runs/gpu}
 export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 RECIPES=src/samodal/recipes
+VISIBLE_FLAGS=${VISIBLE_FLAGS:-}
 
 if [ -n "${TOY:-}" ]; then
   TRAIN=${TRAIN:-6} VAL=${VAL:-1} TEST=${TEST:-1} FEW=${FEW:-2} WORKERS=${WORKERS:-2} JOBS=${JOBS:-1}
-  VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0}
+  VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0} K_STEPS=${K_STEPS:-3}
   TRACKS=${TRACKS:-6} POINT_CLIPS=${POINT_CLIPS:-0:1}
   TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
@@ -37,7 +42,7 @@ if [ -n "${TOY:-}" ]; then
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
-  VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
+  VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2} K_STEPS=${K_STEPS:-1500}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
   VIS=${VIS:---minutes 18 --init streetsim-small} CENTERS=${CENTERS:---minutes 8 --augment --width 96 --batch 32 --lr 4e-3 --warmup 300}
   MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
@@ -53,6 +58,19 @@ train() {
   shift 2
   if [ -e "$RUN/train/$name.md" ]; then return; fi
   samodal train --config "$RECIPES/$recipe.yaml" --name "$name" --out "$RUN/train" "$@" >>"$RUN/logs/$name.log" 2>&1
+}
+
+# Start a command beside at most JOBS - 1 others; finish waits for all, and fails where one did.
+pids=()
+parallel() {
+  while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do sleep 0.5; done
+  "$@" &
+  pids+=($!)
+}
+finish() {
+  local pid
+  for pid in "${pids[@]}"; do wait "$pid"; done
+  pids=()
 }
 
 render() {
@@ -80,11 +98,23 @@ for part in ('train', 'val', 'test'):
 " "$RUN" "${MODEL#--size }" "$WORKERS" >>"$RUN/logs/cache.log" 2>&1
 }
 
-visible() { train streetsim-visible streetsim-visible $DATA $MODEL $TUNING --minutes "$VISIBLE"; }
+visible() { train streetsim-visible streetsim-visible $DATA $MODEL $TUNING --minutes "$VISIBLE" $VISIBLE_FLAGS; }
 
 start="--init $RUN/train/streetsim-visible.safetensors"
 
 amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
+
+seeds() { train streetsim-amodal streetsim-small-seed1 $DATA $TUNING $start --minutes "$AMODAL" --seed 1; }
+
+# Equal steps for each K; several at once share the GPU.
+points_k() {
+  local k
+  for k in 1 3 5 10; do
+    parallel train streetsim-amodal-paper "streetsim-k$k" $DATA $TUNING $start --points "$k" --minutes 0 \
+      --steps "$K_STEPS" --validations 1
+  done
+  finish
+}
 
 paper() { train streetsim-amodal-paper streetsim-small-paper $DATA $TUNING $start --minutes "$AMODAL"; }
 
@@ -156,17 +186,15 @@ ablation_steps() {
 }
 
 ablation() {
-  local steps seed recipe pid pids=()
+  local steps seed recipe
   steps=$(ablation_steps)
   for seed in $SEEDS; do
-    for recipe in streetsim-amodal streetsim-untrained-adapters streetsim-decoder; do
-      while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do sleep 0.5; done
-      train "$recipe" "ablation-${recipe#streetsim-}-$seed" $DATA $TUNING $start --minutes 0 --steps "$steps" \
-        --seed "$seed" --validations 1 &
-      pids+=($!)
+    for recipe in streetsim-amodal streetsim-untrained-adapters streetsim-decoder streetsim-lora streetsim-full; do
+      parallel train "$recipe" "ablation-${recipe#streetsim-}-$seed" $DATA $TUNING $start --minutes 0 --steps "$steps" \
+        --seed "$seed" --validations 1
     done
   done
-  for pid in "${pids[@]}"; do wait "$pid"; done
+  finish
 }
 
 # Frames of 1024x1024 are large, and a minute sees few of them: the first sequences are enough.
@@ -204,14 +232,22 @@ failed() {
 
 # One function, read whole before it starts: the file may change while a long job runs.
 main() {
-  local began
+  local began part
   mkdir -p "$RUN/logs" "$RUN/data" "$RUN/cache" "$RUN/train"
   [ $# -gt 0 ] || set -- render cache visible amodal ablation vit_b collect
   trap failed EXIT
   for phase in "$@"; do
     began=$(date +%s)
     echo "$phase …"
-    "$phase"
+    if [[ $phase == *+* ]]; then
+      for part in ${phase//+/ }; do
+        (pids=() && "$part") &
+        pids+=($!)
+      done
+      finish
+    else
+      "$phase"
+    fi
     echo "$phase $(($(date +%s) - began)) s" | tee -a "$RUN/times.txt"
   done
 }
