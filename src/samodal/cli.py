@@ -22,6 +22,7 @@ COMMANDS = {
     "train vis": ("samodal.commands.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
     "train centers": ("samodal.commands.train_centers", "CentersSettings", "train the embedded front end, on a CPU"),
     "data check": ("samodal.commands.data_check", "CheckSettings", "what a data set holds, and what is broken in it"),
+    "experiments": ("samodal.commands.experiments", "ExperimentsSettings", "the paper's tables and figures, by name"),
     "evaluate": ("samodal.commands.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
 }
 

@@ -66,9 +66,11 @@ class Pipeline:
 
         # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now.
         # Slivers first seen now are not remembered yet; they stand with their visible mask.
-        missing = self.memory.missing(one.id for one in seen)
-        followed = self._follow(missing, visible)
         by_id = {one.id: one for one in slivers}
+        missing = self.memory.missing(one.id for one in seen)
+        if not self.rules.track:
+            missing = [one for one in missing if one.id in by_id]
+        followed = self._follow(missing, visible)
         in_front = np.logical_or.reduce([one.mask for one in visible] or [np.zeros(frame.shape[:2], bool)])
         hidden = [self._move(one, followed.get(one.id), by_id.pop(one.id, None), in_front) for one in missing]
         stray = [self._keep(one) for one in by_id.values()]

@@ -26,6 +26,9 @@ class Rules:
     """A reported instance with fewer visible pixels is treated as hidden, not prompted from a sliver (ours)."""
     min_cover: float | None = None
     """Keep the visible mask alone where the amodal one covers a smaller share of it, in [0, 1] (ours)."""
+    track: bool = True
+    """Move the masks of instances that are not reported; False leaves them out (the released scripts' first evaluation,
+    facts 4.5)."""
     follow: int | None = None
     """Points of an instance to follow, the prompt points first, the others spread over its visible mask; None: the
     prompt points alone (paper; ours follows more, so that some may be wrong)."""

@@ -323,9 +323,11 @@ def _jobs(settings: RunSettings) -> list[tuple[Video, Path]]:
 
 def _finished(settings: RunSettings, video: Video, out: Path) -> bool:
     """Whether tracks.json of a data set's clip is there, made with the same settings."""
-    path = out / "tracks.json"
+    path, lines = out / "tracks.json", out / "frames.jsonl"
     if settings.data is None or not path.exists():
         return False
+    if video.length is not None and result_count(lines) < excerpt(video, settings.frames).length:
+        return False  # interrupted: what was finished is there, and no more
     made = json.loads(path.read_text(encoding="utf-8")).get("info", {}).get("settings")
     same = json.loads(json.dumps(describe(settings, video), default=str))
     return made == same and (not settings.overlay or (out / "overlay.mp4").exists())

@@ -1,0 +1,139 @@
+"""From an experiment to runs: every row with every front end, all weights and, where chance plays a part, all seeds."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from samodal.commands.run import RunSettings
+from samodal.experiments.config import Experiment
+from samodal.experiments.machine import digest_of
+from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, split
+from samodal.rules import preset
+from samodal.torch_files import shipped_path
+
+DRAWN = ("random", "erosion", "max-distance")
+"""Prompt selectors that draw; the others give the same points for every seed."""
+FILES = (".safetensors", ".pth", ".pt")
+_KEY = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run over all clips.
+
+    Attributes:
+        front_end, row: of the table.
+        settings: of `samodal run`, without clip and folder.
+        weights: what each key stood for.
+        folder: where CLIP/tracks.json lies; its name tells all that decides the result.
+    """
+
+    front_end: str
+    row: str
+    settings: RunSettings
+    weights: dict[str, str]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A row that cannot run, and what it needs."""
+
+    front_end: str
+    row: str
+    needs: str
+
+
+def plan(
+    experiment: Experiment, data: str, out: Path, *, seeds: int, device: str
+) -> tuple[list[Planned], list[Missing]]:
+    """All runs of an experiment, in the order of its table.
+
+    Args:
+        data: data set, as --data of `samodal run`.
+        out: results come below its folder `runs`, shared by all experiments: equal runs run once.
+        seeds: inference seeds, for rows in which chance plays a part.
+    """
+    runs, missing = [], []
+    for front_end, row in itertools.product(experiment.front_ends, experiment.rows):
+        wanted = {"weights": "{sam}"} if "sam" in experiment.weights else {}
+        wanted |= experiment.front_ends[front_end] | experiment.rows[row]
+        absent = [key for key in _keys(wanted) if not _found(experiment.weights.get(key, ()))]
+        if absent:
+            missing.append(Missing(front_end, row, needs(experiment, absent)))
+            continue
+        for settings, weights in _filled(wanted, experiment.weights, data, device):
+            for seed in range(seeds if draws(settings) else 1):
+                one = replace(settings, seed=seed)
+                runs.append(Planned(front_end, row, one, weights, out / "runs" / _folder(one)))
+    return runs, missing
+
+
+def needs(experiment: Experiment, absent: list[str]) -> str:
+    """What to do about keys without weights, in words."""
+    given = " ".join(f"--weights.{key}=…" for key in absent)
+    trainable = all(key in experiment.train for key in absent)
+    return f"{', '.join(absent)}: give {given}" + (" or --train DATA" if trainable else "")
+
+
+def draws(settings: RunSettings) -> bool:
+    """Whether a seed changes the result."""
+    if split(settings.vis or "", FRONT_ENDS)[0] == "degraded":
+        return True
+    rules = preset(settings.preset, **settings.rules)
+    return settings.method == "samodal" and rules.prompt.partition(":")[0] in DRAWN
+
+
+def _keys(wanted: dict[str, Any]) -> list[str]:
+    """Keys that a row's settings stand on; weights count only where the method reads them."""
+    used = {k: v for k, v in wanted.items() if k != "weights" or wanted.get("method", "samodal") == "samodal"}
+    return sorted({key for value in used.values() if isinstance(value, str) for key in _KEY.findall(value)})
+
+
+def _found(values: tuple[str, ...]) -> bool:
+    """Whether weights are there, as far as can be told: a file must exist, a name of the hub is believed."""
+    return bool(values) and all(file_of(value) or not value.endswith(FILES) for value in values)
+
+
+def file_of(weights: str) -> Path | None:
+    """The file of weights, shipped or given, without limits behind a comma and a name before a colon."""
+    name = weights.rpartition(":")[2].split(",")[0]
+    return Path(name) if Path(name).is_file() else shipped_path(name)
+
+
+def _filled(
+    wanted: dict[str, Any], weights: dict[str, tuple[str, ...]], data: str, device: str
+) -> Iterator[tuple[RunSettings, dict[str, str]]]:
+    """Settings for every choice of the weights that they stand on."""
+    keys = _keys(wanted)
+    for chosen in itertools.product(*(weights[key] for key in keys)):
+        known = dict(zip(keys, chosen, strict=True))
+        values = {k: _KEY.sub(lambda m: known.get(m[1], ""), v) if isinstance(v, str) else v for k, v in wanted.items()}
+        if "weights" not in keys and not values.get("weights"):
+            values.pop("weights", None)
+        yield RunSettings(data=data, device=device, overlay=False, **values), known
+
+
+def _folder(settings: RunSettings) -> str:
+    """A name that people can read and a digest of everything that decides the result, weights included."""
+    decided = asdict(settings)
+    for name in ("out", "overlay", "device", "workers", "clips", "video"):
+        decided.pop(name)
+    parts = ((settings.vis, FRONT_ENDS), (settings.tracker, TRACKERS), (settings.method, METHODS))
+    named = [split(text or "", table)[1] or "" for text, table in parts]
+    if settings.method == "samodal":
+        named.append(settings.weights)
+    for text in named:
+        if file := file_of(text):
+            decided[f"content of {text}"] = digest_of(file)
+    digest = hashlib.blake2b(json.dumps(decided, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
+    words = [settings.vis or "", settings.method, settings.preset if settings.method == "samodal" else ""]
+    readable = re.sub("[^A-Za-z0-9=_.-]+", "-", "-".join(filter(None, words)))[:60]
+    return f"{readable}-{settings.seed}-{digest}"

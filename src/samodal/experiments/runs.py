@@ -1,0 +1,66 @@
+"""Running many methods over clips, one process a clip, so that frames are read and embedded once for all of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from samodal.commands.run import RunSettings
+from samodal.progress import frames_bar
+
+Run = tuple[RunSettings, str, Path]
+"""Settings, the name of a clip, and the folder for its results."""
+
+
+def run_clips(jobs: Sequence[Sequence[Run]], workers: int) -> bool:
+    """Run what is not finished of every job, see `run_clip`; gives whether something was finished before."""
+    waiting = [[run for run in job if not _finished(run)] for job in jobs]
+    for _ in in_processes(run_clip, [job for job in waiting if job], workers, "clips"):
+        pass
+    return sum(map(len, waiting)) < sum(map(len, jobs))
+
+
+def _finished(run: Run) -> bool:
+    return (run[2] / "tracks.json").exists()
+
+
+def run_clip(runs: Sequence[Run]) -> None:
+    """Run what is not finished of all runs of one clip; its truth is read and its frames are embedded once."""
+    from samodal.datasets.open import open_dataset
+    from samodal.run import run_video, segmenter_of
+
+    waiting = [run for run in runs if not _finished(run)]
+    if not waiting:
+        return
+    first, clip, _ = waiting[0]
+    video = open_dataset(first.data).video(clip)
+    for settings, _, out in waiting:
+        if settings.method == "samodal":
+            segmenter_of(settings.weights, settings.device).remember = video.length
+        # Of a run that is interrupted, tracks.json holds the frames that were finished.
+        unfinished = out.with_name(f"{out.name}.part")
+        run_video(settings, video, unfinished)
+        unfinished.replace(out)
+
+
+def in_processes(work: Callable, jobs: Sequence, workers: int, what: str) -> Iterator[Any]:
+    """Results of work(job) as they come, in processes of one thread each, with a bar."""
+    if not jobs:
+        return
+    with frames_bar(what, len(jobs), what) as advance:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=one_thread) as pool:
+            for done in as_completed([pool.submit(work, job) for job in jobs]):
+                yield done.result()
+                advance(1)
+
+
+def one_thread() -> None:
+    """Take one core in this process."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
