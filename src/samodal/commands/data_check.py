@@ -179,10 +179,9 @@ def _instances(video: "Video", t: int, tally: Tally) -> "list[InstanceTruth]":
     """Of frame t; where the data set can go on past a broken one, all the others."""
     from samodal.datasets.coco import AnnotatedVideo
 
-    if not getattr(video, "has_amodal", True):
-        tally.only_visible = True
-        return video.frame_visible(t)
-    return video.frame_truth(t, tally.report) if isinstance(video, AnnotatedVideo) else video.frame_truth(t)
+    tally.only_visible = not getattr(video, "has_amodal", True)
+    read = video.frame_visible if tally.only_visible else video.frame_truth
+    return read(t, tally.report) if isinstance(video, AnnotatedVideo) else read(t)
 
 
 def _attempt(read, tally: Tally) -> "list[InstanceTruth] | None":
