@@ -31,7 +31,9 @@ class CheckSettings:
     """Read every label and image of a data set and say what there is; exit code 1 where something is broken."""
 
     data: str = field(metadata={"positional": str})
-    """asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/train, coco:ANNOTATIONS.json,IMAGES or cocoa:…"""
+    """KIND:PATH, one of asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/train, kinscar:ROOT/test, sailvos:ROOT/val,
+    sailvos-cut:ROOT/val, kitti_mots:ROOT/val, coco:ANN.json,IMAGES, cocoa:ANN.json,IMAGES, coco-vid:ANN.json,IMAGES,
+    ytvis:ANN.json,IMAGES; docs/data.md explains each."""
     pixels: bool = True
     """Also read every image to its end; without it, what is damaged or of another size stays unnoticed."""
 

@@ -207,7 +207,10 @@ def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
 
 def no_amodal(source: str) -> InputError:
     """The error where amodal masks are asked of data that has visible ones alone."""
-    return InputError(f"{source}: there are no amodal masks; it serves run, train vis and evaluate --masks visible")
+    return InputError(
+        f"{source}: there are no amodal masks; it serves run, train vis, train --paste-occluders "
+        "and evaluate --masks visible"
+    )
 
 
 def missing(path: Path) -> str:
