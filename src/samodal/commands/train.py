@@ -23,7 +23,8 @@ class TrainSettings:
     streetsim-visible, streetsim-amodal, asd-paper, asd-released, kins-paper, kins-released and others."""
 
     data: str = ""
-    """Training data: streetsim:ROOT/train, asd:ROOT/train, kins:ROOT/train or coco:ANNOTATIONS.json,IMAGES."""
+    """Training data, KIND:PATH, as streetsim:ROOT/train (samodal data check --help lists all kinds); kinds that know
+    visible masks alone, as kitti_mots, with --paste-occluders."""
     val: str = ""
     """Validation data, used whole to choose the best checkpoint; empty keeps the last one."""
     test: str = ""
