@@ -40,7 +40,7 @@ class TrainSettings:
     size: str = "small"
     """Model size for random weights: tiny, small, vit_b, vit_l or vit_h."""
     adapters: str = "keep"
-    """Adapters of the model: keep what `init` has, attach fresh ones, or none, which takes off those that `init` has."""
+    """Adapters of the model: keep those of `init`, or take them off and attach fresh ones or none."""
     stage: str = "visible"
     """What is learned: visible or amodal masks."""
     tune: str = "full"
