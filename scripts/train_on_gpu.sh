@@ -18,7 +18,7 @@
 #
 # Phases joined by a plus run side by side, as in vis+savos; on a machine of two GPUs start the script twice, each with
 # its own CUDA_VISIBLE_DEVICES. VISIBLE_FLAGS="--init streetsim-small --adapters none" trains the visible stage on from
-# the shipped encoder. A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
+# the shipped encoder; START="--init streetsim-small" leaves it out. A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
 # after an interruption. Sizes are variables, see below; SAMODAL_COMMIT names the commit in a copy without .git. Needs
 # Python with torch, transformers, accelerate, and panda3d for rendering.
 set -euo pipefail
@@ -100,7 +100,7 @@ for part in ('train', 'val', 'test'):
 
 visible() { train streetsim-visible streetsim-visible $DATA $MODEL $TUNING --minutes "$VISIBLE" $VISIBLE_FLAGS; }
 
-start="--init $RUN/train/streetsim-visible.safetensors"
+start=${START:---init $RUN/train/streetsim-visible.safetensors}
 
 amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
 

@@ -1,5 +1,7 @@
 """`samodal data check`: what is counted, and that nothing broken escapes it."""
 
+import re
+
 import pytest
 from PIL import Image
 
@@ -124,3 +126,16 @@ def test_a_comma_within_a_data_set_separates_none():
     from samodal.datasets.open import several
 
     assert several("streetsim:a/b,coco:x.json,images,asd:c") == ["streetsim:a/b", "coco:x.json,images", "asd:c"]
+
+
+def test_the_help_and_the_documentation_name_every_kind_once(capsys):
+    from samodal.datasets.open import KINDS
+
+    with pytest.raises(SystemExit):
+        main(["data", "check", "--help"])
+    said = re.sub(r"(?<=-) ", "", " ".join(capsys.readouterr().out.split()))  # lines may end behind a hyphen
+    named = re.findall(r"([\w-]+):(?:ROOT|ANN)", said)
+    assert sorted(named) == sorted(KINDS)
+    page = PAGE.read_text(encoding="utf-8")
+    table = page[page.index("## All kinds") : page.index("## AmodalSynthDrive")]
+    assert sorted(re.findall(r"^\| `([\w-]+):", table, re.MULTILINE)) == sorted(KINDS)

@@ -1,10 +1,15 @@
 """AmodalSynthDrive as a folder, on a miniature that is written here."""
 
+import json
+from pathlib import Path
+from shutil import copytree
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.datasets.open import open_dataset
+from samodal.cli import main
+from samodal.datasets.open import open_dataset, several
 from samodal.errors import InputError
 from samodal.formats.asd import InstanceTruth, write_frame
 from samodal.masks import Rle
@@ -108,6 +113,94 @@ def test_a_track_that_changes_its_class_is_refused(root):
     write_frame(labels(root), 2, [InstanceTruth(5, "bus", rectangle(0, 3), None)], SIZE)
     with pytest.raises(InputError, match="track 5 is a bus in front_full_0002 but a car before"):
         open_dataset(f"asd:{root}/val").truth(NAME)
+
+
+def as_camera(root, camera: str, flat: bool) -> str:
+    """The same sequence as seen by another camera beside the front one; flat is the early release without folders."""
+    for kind, folder in (("images", images(root)), ("amodal_instance_seg", labels(root))):
+        target = root / "early" / kind / NAME if flat else root / "val" / kind / camera / NAME
+        target.mkdir(parents=True)
+        for path in folder.iterdir():
+            (target / path.name.replace("front_", f"{camera}_")).write_bytes(path.read_bytes())
+            if flat:
+                (target / path.name).write_bytes(path.read_bytes())
+    for path in (root / "early" if flat else root / "val").rglob(f"{camera}_full_0002_aminseg.*"):
+        path.unlink()
+    return f"asd:{root}/early" if flat else f"asd:{root}/val"
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_another_camera_is_read_where_it_is_named(root, flat):
+    data = as_camera(root, "back", flat)
+    (front,), (back,) = open_dataset(data), open_dataset(f"{data},camera=back")
+    assert (front.name, back.name, back.length, back.size) == (NAME, NAME, 3, SIZE)
+    assert (front.truth.labelled, back.truth.labelled) == (None, (0, 1))
+    assert back.frame_names[0] == "back_full_0000_rgb.jpg" and back.frame(1).image.shape == (*SIZE, 3)
+    assert [one.id for one in back.frame_truth(1)] == [5, 9] and [one.id for one in back.frame_visible(1)] == [9]
+    assert main(["data", "check", f"{data},camera=back"]) == 0
+    with pytest.raises(InputError, match="left"):
+        list(open_dataset(f"{data},camera=left"))
+
+
+def test_a_camera_that_is_not_there_is_refused_with_those_that_are(root):
+    data = as_camera(root, "back", flat=False)
+    with pytest.raises(InputError, match="no folder images/right in it; there is front, back"):
+        open_dataset(f"{data},camera=right")
+
+
+@pytest.fixture
+def lists(root):
+    """Two more sequences, and a file of lists with one of the three each."""
+    for name in ("another_Town10HD", "third_Town10HD"):
+        for folder in (images(root), labels(root)):
+            copytree(folder, folder.with_name(name))
+    path = root / "amsynthdrive.json"
+    path.write_text(json.dumps({"train": ["third_Town10HD"], "val": [NAME], "test": ["gone"], "twice": [NAME] * 2}))
+    return path
+
+
+def test_a_list_chooses_the_sequences_of_a_split(root, lists):
+    assert open_dataset(f"asd:{root}/val").sequences == (NAME, "another_Town10HD", "third_Town10HD")
+    (video,) = open_dataset(f"asd:{root}/val,split={lists}:train")
+    assert (video.name, video.number) == ("third_Town10HD", 1)
+    both = open_dataset(f"asd:{root}/val,camera=front,split={lists}:val")
+    assert both.sequences == open_dataset(f"asd:{root}/val,split={lists}:val,camera=front").sequences == (NAME,)
+    assert several(f"asd:{root}/val,split={lists}:val,kins:x/train") == [
+        f"asd:{root}/val,split={lists}:val",
+        "kins:x/train",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("split={lists}:valid", "no list 'valid' in it; there is train, val, test, twice"),
+        ("split={lists}:test", "1 of the 1 sequences of the split are not in it, first gone"),
+        ("split={lists}:twice", "'twice' has .* twice"),
+        ("split={lists}", "expected split=LIST.json:NAME"),
+        ("split=nowhere.json:val", "nowhere.json: no such file"),
+        ("kamera=back", "unknown option 'kamera'; did you mean 'camera'"),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_refused(root, lists, option, message):
+    with pytest.raises(InputError, match=message):
+        open_dataset(f"asd:{root}/val,{option.format(lists=lists)}")
+
+
+PUBLISHED = Path(__file__).parents[2] / "shared" / "real" / "formats" / "amodalsynthdrive_split.json"
+
+
+@pytest.mark.skipif(not PUBLISHED.is_file(), reason="no published list in ../shared/real/formats beside the repository")
+def test_the_published_list_names_105_15_and_30_sequences(root):
+    lists = json.loads(PUBLISHED.read_text())
+    assert {name: len(names) for name, names in lists.items()} == {"train": 105, "val": 15, "test": 30}
+    for name in lists["val"]:
+        if name != NAME:
+            copytree(images(root), images(root).with_name(name))
+    dataset = open_dataset(f"asd:{root}/val,split={PUBLISHED}:val")
+    assert set(dataset.sequences) == set(lists["val"]) and NAME in dataset.sequences
+    with pytest.raises(InputError, match="105 of the 105 sequences of the split are not in it"):
+        open_dataset(f"asd:{root}/val,split={PUBLISHED}:train")
 
 
 @pytest.mark.parametrize(

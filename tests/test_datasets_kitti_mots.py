@@ -91,7 +91,9 @@ def test_frames_are_told_by_their_number(tmp_path):
 
 def test_amodal_truth_is_refused_with_the_way_out(tmp_path):
     (video,) = open_dataset(write(tmp_path))
-    with pytest.raises(InputError, match="no amodal masks; it serves run, train vis and evaluate --masks visible"):
+    with pytest.raises(
+        InputError, match="there are no amodal masks; it serves run, train vis, train --paste-occluders"
+    ):
         video.frame_truth(0)
 
 

@@ -1,12 +1,15 @@
 """AmodalSynthDrive's frame files."""
 
+import itertools
 import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from damage import JUNK
 from samodal.errors import InputError
-from samodal.formats.asd import InstanceTruth, read_frame, write_frame
+from samodal.formats.asd import InstanceTruth, read_frame, read_visible_frame, write_frame
 from samodal.masks import Rle
 
 SIZE = (4, 6)
@@ -73,7 +76,69 @@ def test_the_two_published_wrong_classes_are_mended_occluded_or_not(tmp_path, wr
     entries = json.loads(path.read_text())
     entries[key]["category_id"] = wrong
     path.write_text(json.dumps(entries))
-    assert {str(one.id): one.category for one in read_frame(tmp_path, 0)}[key] == right
+    for read in (read_frame, read_visible_frame):
+        assert {str(one.id): one.category for one in read(tmp_path, 0)}[key] == right
+
+
+def published(folder) -> None:
+    """A frame as it is published, by hand: keys are no track ids, occluded is 0 or 1, masks are empty where not.
+
+    Key 3 is a car (track 50) in front, key 8 one (track 3) behind it, key 9 a person (track 8) that is hidden wholly,
+    key 4 a car (track 51) of which nothing is left in the image.
+    """
+    pixels = np.zeros(SIZE, np.uint8)
+    pixels[BUS], pixels[CAR_SEEN] = 3, 8
+    Image.fromarray(pixels).save(folder / "front_full_0000_aminseg.png")
+
+    def occluded(track_id: int, category_id: int, amodal: np.ndarray, hidden: np.ndarray) -> dict:
+        masks = {"amodal_mask": Rle.encode(amodal).to_coco(), "occlusion_mask": Rle.encode(hidden).to_coco()}
+        return {"track_id": track_id, "category_id": category_id, "occluded": 1, "iscrowd": 0, **masks}
+
+    entries = {
+        "3": {"track_id": 50, "category_id": 26, "occluded": 0, "amodal_mask": {}, "occlusion_mask": []},
+        "8": occluded(3, 26, CAR, CAR & ~CAR_SEEN),
+        "9": occluded(8, 24, WALKER, WALKER),
+        "4": occluded(51, 26, np.zeros(SIZE, bool), CAR),
+    }
+    (folder / "front_full_0000_aminseg.json").write_text(json.dumps(entries))
+
+
+def test_the_map_holds_keys_and_the_identity_is_the_track_id(tmp_path):
+    published(tmp_path)
+    front, behind, hidden = read_frame(tmp_path, 0)
+    assert [(one.id, one.category) for one in (front, behind, hidden)] == [(50, "car"), (3, "car"), (8, "person")]
+    assert front.amodal == front.visible == Rle.encode(BUS)
+    assert (behind.amodal, behind.visible) == (Rle.encode(CAR), Rle.encode(CAR_SEEN))
+    assert (hidden.amodal, hidden.visible) == (Rle.encode(WALKER), None)
+    assert [(one.id, one.visible) for one in read_visible_frame(tmp_path, 0)] == [
+        (50, Rle.encode(BUS)),
+        (3, Rle.encode(CAR_SEEN)),
+    ]
+
+
+def test_a_mask_is_empty_by_its_area_not_by_how_the_published_size_writes_it():
+    empty = Rle.encode(np.zeros((1080, 1920), bool))
+    assert empty.counts == "PPYo1" and empty.area == 0  # the text that the released code compares with
+    assert Rle.encode(np.zeros(SIZE, bool)).counts != "PPYo1"
+
+
+def test_no_damage_of_a_frame_ends_in_anything_but_a_refusal(tmp_path):
+    published(tmp_path)
+    path = tmp_path / "front_full_0000_aminseg.json"
+    whole, refused = json.loads(path.read_text()), 0
+    places = [(key, name) for key, entry in whole.items() for name in entry]
+    for (key, name), junk in itertools.product(places, (*JUNK, {"size": 4, "counts": "04"})):
+        path.write_text(json.dumps({**whole, key: {**whole[key], name: junk}}))
+        try:
+            assert len(read_frame(tmp_path, 0)) >= 2
+        except InputError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 80
+    for entries in ({"one": whole["3"]}, {"3": None}, {"3": []}):
+        path.write_text(json.dumps(entries))
+        with pytest.raises(InputError, match="0000_aminseg.json: (key 'one' is no whole|instance 3: no field)"):
+            read_frame(tmp_path, 0)
 
 
 def test_an_annotation_without_any_amodal_pixel_is_left_out(tmp_path):

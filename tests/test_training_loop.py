@@ -232,15 +232,20 @@ def test_an_optimiser_with_frozen_or_foreign_parameters_is_refused():
         check_optimised(model, foreign, adapters=False)
 
 
-def test_adapters_of_the_start_can_be_taken_off(tmp_path):
+@pytest.mark.parametrize("adapters", ("none", "fresh"))
+def test_adapters_of_the_start_can_be_taken_off_or_replaced(tmp_path, adapters):
     model = new_model("adapters")
     model.save(tmp_path / "with.safetensors")
-    settings = TrainSettings(init=str(tmp_path / "with.safetensors"), adapters="none", tune="decoder")
-    plain = model_of(settings)
-    assert not plain.config.adapters and not any(".adapter." in name for name in plain.state_dict())
-    kept = {k: v for k, v in model.state_dict().items() if ".adapter." not in k}
-    assert plain.state_dict().keys() == kept.keys()
-    assert all(torch.equal(plain.state_dict()[k], v) for k, v in kept.items())
+    settings = TrainSettings(init=str(tmp_path / "with.safetensors"), adapters=adapters, tune="decoder", seed=4)
+    started = model_of(settings).state_dict()
+    before = model.state_dict()
+    kept = {k: v for k, v in before.items() if ".adapter." not in k}
+    assert all(torch.equal(started[k], v) for k, v in kept.items())
+    if adapters == "none":
+        assert started.keys() == kept.keys()
+    else:
+        assert started.keys() == before.keys()
+        assert any(not torch.equal(started[k], v) for k, v in before.items() if ".adapter." in k)
 
 
 def test_adapters_that_are_to_be_trained_must_be_there():

@@ -31,7 +31,9 @@ class CheckSettings:
     """Read every label and image of a data set and say what there is; exit code 1 where something is broken."""
 
     data: str = field(metadata={"positional": str})
-    """asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/train, coco:ANNOTATIONS.json,IMAGES or cocoa:…"""
+    """KIND:PATH, one of asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/train, kinscar:ROOT/test, sailvos:ROOT/val,
+    sailvos-cut:ROOT/val, kitti_mots:ROOT/val, coco:ANN.json,IMAGES, cocoa:ANN.json,IMAGES, coco-vid:ANN.json,IMAGES,
+    ytvis:ANN.json,IMAGES; docs/data.md explains each."""
     pixels: bool = True
     """Also read every image to its end; without it, what is damaged or of another size stays unnoticed."""
 
@@ -179,10 +181,9 @@ def _instances(video: "Video", t: int, tally: Tally) -> "list[InstanceTruth]":
     """Of frame t; where the data set can go on past a broken one, all the others."""
     from samodal.datasets.coco import AnnotatedVideo
 
-    if not getattr(video, "has_amodal", True):
-        tally.only_visible = True
-        return video.frame_visible(t)
-    return video.frame_truth(t, tally.report) if isinstance(video, AnnotatedVideo) else video.frame_truth(t)
+    tally.only_visible = not getattr(video, "has_amodal", True)
+    read = video.frame_visible if tally.only_visible else video.frame_truth
+    return read(t, tally.report) if isinstance(video, AnnotatedVideo) else read(t)
 
 
 def _attempt(read, tally: Tally) -> "list[InstanceTruth] | None":

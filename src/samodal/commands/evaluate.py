@@ -12,8 +12,7 @@ class EvaluateSettings:
     results: str = field(metadata={"positional": str})
     """Results file in YouTube-VIS or COCO form, a tracks.json, or a folder of runs with CLIP/tracks.json."""
     truth: str
-    """Truth in the same form, or a data set: asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/test,
-    coco:ANNOTATIONS.json,IMAGES."""
+    """Truth in the same form, or a data set: KIND:PATH, as asd:ROOT/val (samodal data check --help lists all kinds)."""
     profile: Literal["official", "strict"] = "official"
     """official: the published evaluation with its quirks. strict: every instance, fully hidden ones included."""
     masks: Literal["amodal", "visible"] = "amodal"

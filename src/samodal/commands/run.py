@@ -24,8 +24,8 @@ class RunSettings:
     """Repair the front end's ids frame by frame: an instance that returns under a new id gets its old one back where
     its predicted amodal mask is."""
     data: str | None = None
-    """Data set instead of a video: asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/test, or your own as
-    coco:ANN.json,IMAGES; --vis is then truth unless given."""
+    """Data set instead of a video: KIND:PATH, as asd:ROOT/val, or coco:ANN.json,IMAGES for your own (samodal data check
+    --help lists all kinds); --vis is then truth unless given."""
     method: str = "samodal"
     """samodal, or one to compare with: copy-visible, hull, hold-last, constant-velocity, savos:CHECKPOINT."""
     preset: str = "default"

@@ -23,7 +23,8 @@ class TrainSettings:
     streetsim-visible, streetsim-amodal, asd-paper, asd-released, kins-paper, kins-released and others."""
 
     data: str = ""
-    """Training data: streetsim:ROOT/train, asd:ROOT/train, kins:ROOT/train or coco:ANNOTATIONS.json,IMAGES."""
+    """Training data, KIND:PATH, as streetsim:ROOT/train (samodal data check --help lists all kinds); kinds that know
+    visible masks alone, as kitti_mots, with --paste-occluders."""
     val: str = ""
     """Validation data, used whole to choose the best checkpoint; empty keeps the last one."""
     test: str = ""
@@ -39,7 +40,7 @@ class TrainSettings:
     size: str = "small"
     """Model size for random weights: tiny, small, vit_b, vit_l or vit_h."""
     adapters: str = "keep"
-    """Adapters of the model: keep what `init` has, attach fresh ones, or none, which takes off those that `init` has."""
+    """Adapters of the model: keep those of `init`, or take them off and attach fresh ones or none."""
     stage: str = "visible"
     """What is learned: visible or amodal masks."""
     tune: str = "full"

@@ -8,7 +8,8 @@ class CentersSettings:
     """Train heads that find road users in the embedding of an amodal SAM, which stays as it is."""
 
     data: str = ""
-    """What to learn from: streetsim:ROOT/tracks, asd:ROOT/train, kins:…; several separated by commas."""
+    """What to learn from, KIND:PATH, as streetsim:ROOT/tracks (samodal data check --help lists all kinds); several are
+    separated by commas."""
     out: str = "runs/train"
     """Folder for the checkpoint, its model card and the log."""
     name: str = "centers"

@@ -8,8 +8,8 @@ class VisSettings:
     """Everything that decides the training of a video instance segmenter, on any data set with truth."""
 
     data: str = ""
-    """Training clips: streetsim:ROOT/tracks (samodal synth --split tracks --out ROOT), asd:ROOT/train, or
-    kins:ROOT/train, single images; several data sets are separated by commas."""
+    """Training clips: streetsim:ROOT/tracks (samodal synth --split tracks --out ROOT) or any other KIND:PATH, single
+    images, too (samodal data check --help lists all kinds); several data sets are separated by commas."""
     val: str = ""
     """Clips to measure on; empty takes the last `held_out` of the training data, which are then not trained on."""
     out: str = "runs/train"

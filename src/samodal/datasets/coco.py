@@ -1,6 +1,7 @@
-"""Data of your own: `coco:ANNOTATIONS.json,IMAGES`, the format of docs/data.md.
+"""Data of your own: `coco:ANNOTATIONS.json,IMAGES`, the format of docs/data.md; `coco-vid:` and `ytvis:` know less.
 
-A sequence is a video, or one image on its own. The classes serve any reader of annotated sequences.
+Those two, as mmtracking and YouTube-VIS write it, have what is visible alone. A sequence is a video, or one image on
+its own. The classes serve any reader of annotated sequences.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.formats.amodal_coco import read_amodal_coco
+from samodal.formats.amodal_coco import COCO_VID, read_amodal_coco
 from samodal.formats.annotated import AnnotatedSequence, Report, refuse
 from samodal.formats.asd import InstanceTruth
 from samodal.formats.reading import read_image
+from samodal.formats.youtube_vis_truth import read_youtube_vis_truth
 from samodal.parts import Frame
 from samodal.tracks import Clip, Track
 
@@ -22,11 +24,12 @@ PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 class AnnotatedVideo:
     """One sequence as a `samodal.parts.Video`; images and masks are read when they are asked for.
 
-    `number` is the sequence's place in the sorted data set, from 1.
+    `number` is the sequence's place in the sorted data set, from 1; `has_amodal` whether hidden parts are known.
     """
 
-    def __init__(self, folder: Path, sequence: AnnotatedSequence, number: int = 1):
+    def __init__(self, folder: Path, sequence: AnnotatedSequence, number: int = 1, has_amodal: bool = True):
         self.name = sequence.name
+        self.has_amodal = has_amodal
         self.number = number
         self.source = f"{folder}: {sequence.name}"
         self.fps = sequence.fps
@@ -66,26 +69,31 @@ class AnnotatedVideo:
 
         Args:
             report: gets each damaged mask; by default it is raised.
+
+        Raises:
+            InputError: if nothing is known of what is hidden.
         """
+        if not self.has_amodal:
+            raise no_amodal(self.source)
         return self._images[t].instances(report)
 
-    def frame_visible(self, t: int) -> list[InstanceTruth]:
+    def frame_visible(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
-        return self._images[t].visible_instances()
+        return self._images[t].visible_instances(report)
 
     @cached_property
     def truth(self) -> Clip:
-        """All tracks, read once.
+        """All tracks, read once; their amodal columns are empty where nothing is known of what is hidden.
 
         Raises:
-            InputError: as for `frame_truth`.
+            InputError: if a mask is damaged.
         """
         columns: dict[int, dict] = {}
         for t in range(self.length):
-            for one in self.frame_truth(t):
+            for one in self.frame_truth(t) if self.has_amodal else self.frame_visible(t):
                 empty = {"category": one.category, "visible": [None] * self.length, "amodal": [None] * self.length}
                 column = columns.setdefault(one.id, empty)
-                column["visible"][t], column["amodal"][t] = one.visible, one.amodal
+                column["visible"][t], column["amodal"][t] = one.visible, one.amodal if self.has_amodal else None
         tracks = tuple(
             Track(key, c["category"], None, tuple(c["visible"]), tuple(c["amodal"])) for key, c in columns.items()
         )
@@ -102,12 +110,17 @@ class AnnotatedDataset:
     """
 
     def __init__(
-        self, annotations: Path, images: Path, sequences: Sequence[AnnotatedSequence], report: Report = refuse
+        self,
+        annotations: Path,
+        images: Path,
+        sequences: Sequence[AnnotatedSequence],
+        report: Report = refuse,
+        has_amodal: bool = True,
     ):
         self.annotations, self.images = annotations, images
         if not images.is_dir():
             raise InputError(f"{images}: no such folder of images")
-        videos = [AnnotatedVideo(images, one, number) for number, one in enumerate(sequences, start=1)]
+        videos = [AnnotatedVideo(images, one, number, has_amodal) for number, one in enumerate(sequences, start=1)]
         for path in (path for video in videos for path in video.paths if not path.is_file()):
             report(missing(path))
         self._videos = {video.name: video for video in videos}
@@ -160,6 +173,26 @@ def open_coco(path: Path, report: Report = refuse) -> AnnotatedDataset:
     return AnnotatedDataset(annotations, images, read_amodal_coco(annotations, report), report)
 
 
+def open_coco_vid(path: Path, report: Report = refuse) -> AnnotatedDataset:
+    """The data set of ANNOTATIONS.json,IMAGES in COCO-VID's form, as mmtracking writes it, with visible masks alone.
+
+    Args, Raises: as for `open_coco`.
+    """
+    annotations, images = two_paths(path, "coco-vid")
+    sequences = read_amodal_coco(annotations, report, COCO_VID)
+    return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
+
+
+def open_ytvis(path: Path, report: Report = refuse) -> AnnotatedDataset:
+    """The data set of ANNOTATIONS.json,IMAGES in YouTube-VIS' form, with visible masks alone.
+
+    Args, Raises: as for `open_coco`.
+    """
+    annotations, images = two_paths(path, "ytvis")
+    sequences = read_youtube_vis_truth(annotations, report)
+    return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
+
+
 def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
     """ANNOTATIONS.json and IMAGES of what stands after KIND: and a colon.
 
@@ -170,6 +203,14 @@ def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
     if not comma or not images:
         raise InputError(f"{path}: expected {kind}:ANNOTATIONS.json,IMAGES, the file and the folder of its images")
     return Path(f"{annotations}.json"), Path(images)
+
+
+def no_amodal(source: str) -> InputError:
+    """The error where amodal masks are asked of data that has visible ones alone."""
+    return InputError(
+        f"{source}: there are no amodal masks; it serves run, train vis, train --paste-occluders "
+        "and evaluate --masks visible"
+    )
 
 
 def missing(path: Path) -> str:

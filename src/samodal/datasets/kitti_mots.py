@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
+from samodal.datasets.coco import no_amodal
 from samodal.errors import InputError
 from samodal.formats.asd import InstanceTruth
 from samodal.formats.kitti_mots import read_kitti_pictures, read_kitti_text
@@ -104,9 +105,7 @@ class KittiMotsVideo:
         Raises:
             InputError: always.
         """
-        raise InputError(
-            f"{self.source}: KITTI MOTS has no amodal masks; it serves run, train vis and evaluate --masks visible"
-        )
+        raise no_amodal(self.source)
 
     @cached_property
     def truth(self) -> Clip | None:

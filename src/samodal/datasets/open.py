@@ -5,11 +5,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from samodal.datasets.asd import AsdDataset, open_asd
-from samodal.datasets.coco import AnnotatedDataset, open_coco
+from samodal.datasets.coco import AnnotatedDataset, open_coco, open_coco_vid, open_ytvis
 from samodal.datasets.cocoa import open_cocoa
 from samodal.datasets.kins import KinsDataset, open_kins
 from samodal.datasets.kinscar import open_kinscar
 from samodal.datasets.kitti_mots import open_kitti_mots
+from samodal.datasets.sailvos import open_sailvos, open_sailvos_cut
 from samodal.errors import InputError
 from samodal.formats.annotated import Report, refuse
 
@@ -21,18 +22,22 @@ KINDS = {
     "kitti_mots": open_kitti_mots,
     "coco": open_coco,
     "cocoa": open_cocoa,
+    "coco-vid": open_coco_vid,
+    "ytvis": open_ytvis,
+    "sailvos": open_sailvos,
+    "sailvos-cut": open_sailvos_cut,
 }
 """How each kind is opened; StreetSim is written in AmodalSynthDrive's layout."""
 
-_REPORTING = ("coco", "cocoa")
+_REPORTING = ("coco", "cocoa", "coco-vid", "ytvis", "sailvos", "sailvos-cut")
 
 
 def open_dataset(text: str, report: Report = refuse) -> AsdDataset | KinsDataset | AnnotatedDataset:
-    """Open "asd:ROOT/val", "streetsim:ROOT/test", "kins:ROOT/train", "coco:ANNOTATIONS.json,IMAGES" or "cocoa:…".
+    """Open what KIND:PATH means, such as "asd:ROOT/val" or "coco:ANNOTATIONS.json,IMAGES"; docs/data.md has all kinds.
 
     Args:
-        report: gets each thing that is wrong and can be left out, where the kind can go on without it (coco, cocoa);
-            by default it is raised.
+        report: gets each thing that is wrong and can be left out, where the kind can go on without it (those of one
+            annotation file); by default it is raised.
 
     Raises:
         InputError: if the kind is unknown (names the nearest known one) or the folder is not of that layout.

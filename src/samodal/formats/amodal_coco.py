@@ -6,9 +6,11 @@ docs/data.md has a whole example. What makes it more than COCO's instances:
     annotations  id, image_id, category_id, segmentation (amodal); visible and occluders where known; track_id in videos
     categories   id, name
     videos       id, name and fps; may be left out
+
+Other data sets say the same in other words: `Form`.
 """
 
-from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from samodal.errors import InputError
@@ -18,23 +20,51 @@ from samodal.formats.annotated import (
     Annotation,
     Report,
     TrackCheck,
+    by_name,
     check_shape,
     check_size,
+    class_names,
+    class_of,
     collected,
+    frame_rate,
     listed,
     refuse,
+    usable_path,
     whole_number,
 )
 from samodal.formats.reading import field, read_json
 
-FRAMES_PER_SECOND = 10.0
-"""Of videos for which the file states none."""
+
+@dataclass(frozen=True)
+class Form:
+    """How a data set of this family says it.
+
+    Attributes:
+        track: field of an annotation with the track's number; the first of several names that is there.
+        visible: field with the visible mask; None where `segmentation` is what can be seen, and no more is known.
+        required: fields that no annotation may lack, beside those that all files have.
+        by_folder: whether a video is the images of a folder, the first one of `file_name`, whatever `video_id` says.
+    """
+
+    track: tuple[str, ...] = ("track_id",)
+    visible: str | None = "visible"
+    required: tuple[str, ...] = ()
+    by_folder: bool = False
 
 
-def read_amodal_coco(path: Path, report: Report = refuse) -> list[AnnotatedSequence]:
-    """The sequences of a file, sorted by name; an image without `video_id` is a sequence of one frame.
+OWN = Form()
+COCO_VID = Form(track=("instance_id", "track_id"), visible=None)
+"""As mmtracking writes it: the masks are what can be seen."""
+SAILVOS = Form(track=("obj_id",), visible="visible_mask", required=("visible_mask",), by_folder=True)
+"""SAIL-VOS and its copies by VATrack; the numbers of its `videos` are not unique. Source: facts 2.4, and VATrack's
+converters."""
+
+
+def read_amodal_coco(path: Path, report: Report = refuse, form: Form = OWN) -> list[AnnotatedSequence]:
+    """The sequences of a file, sorted by name; an image without a video is a sequence of one frame.
 
     Args:
+        form: how the file says it.
         report: gets each thing that is wrong; what it concerns is then left out.
 
     Raises:
@@ -44,25 +74,20 @@ def read_amodal_coco(path: Path, report: Report = refuse) -> list[AnnotatedSeque
     for name in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise InputError(f"{path}: no list {name!r} in it; docs/data.md shows a whole file")
-    reader = _Reader(path, content, report)
+    reader = _Reader(path, content, report, form)
     sequences = collected(reader.groups(), reader.sequence, report)
-    for name, count in Counter(one.name for one in sequences).items():
-        if count > 1:
-            report(f"{path}: {count} sequences would be named {name!r}; give other file names, or names in 'videos'")
-    if not sequences:
-        raise InputError(f"{path}: no usable image in it")
-    return sorted({one.name: one for one in sequences}.values(), key=lambda one: one.name)
+    return by_name(sequences, path, report)
 
 
 class _Reader:
     """One file: images and annotations by id, then sequences of them."""
 
-    def __init__(self, path: Path, content: dict, report: Report):
-        self._path, self._report = path, report
-        self._names: dict[int, str] = {}
-        collected(content["categories"], self._add_category, report)
-        self._videos: dict[int, dict] = {}
-        collected(listed(content, "videos", str(path)), self._add_video, report)
+    def __init__(self, path: Path, content: dict, report: Report, form: Form):
+        self._path, self._report, self._form = path, report, form
+        self._names = class_names(content["categories"], path, report)
+        self._videos: dict[int | str, dict] = {}
+        if not form.by_folder:
+            collected(listed(content, "videos", str(path)), self._add_video, report)
         self._images: dict[int, dict] = {}
         self._files: set[str] = set()
         collected(content["images"], self._add_image, report)
@@ -76,14 +101,14 @@ class _Reader:
         """The images of each sequence."""
         found: dict[tuple, list[dict]] = {}
         for key, entry in self._images.items():
-            video = entry.get("video_id")
+            video = self._video(entry)
             found.setdefault(("image", key) if video is None else ("video", video), []).append(entry)
         return list(found.values())
 
     def sequence(self, entries: list[dict]) -> AnnotatedSequence:
         """One sequence; an InputError where frames or sizes do not fit one another."""
         entries = sorted(entries, key=lambda one: one.get("frame_id", 0))
-        first, video, tracks = entries[0], entries[0].get("video_id"), TrackCheck()
+        first, video, tracks = entries[0], self._video(entries[0]), TrackCheck()
         images = [self._image(entry, tracks) for entry in entries]
         for one, before in zip(images[1:], images, strict=False):
             if one.number == before.number:
@@ -95,27 +120,21 @@ class _Reader:
                 )
         stated = self._videos.get(video, {})
         name = str(PurePosixPath(first["file_name"]).with_suffix("")) if video is None else stated.get("name", video)
-        fps = float(stated.get("fps", FRAMES_PER_SECOND))
-        return AnnotatedSequence(str(name).replace("/", "_"), tuple(images), fps)
+        return AnnotatedSequence(str(name).replace("/", "_"), tuple(images), frame_rate(stated, str(self._path)))
+
+    def _video(self, image: dict) -> int | str | None:
+        """The video that an image is a frame of, None for one on its own."""
+        return PurePosixPath(image["file_name"]).parts[0] if self._form.by_folder else image.get("video_id")
 
     def _image(self, entry: dict, tracks: TrackCheck) -> AnnotatedImage:
         name = entry["file_name"]
         members = collected(self._members[entry["id"]], lambda one: tracks.passed(one, name), self._report)
         return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
 
-    def _add_category(self, entry: dict) -> None:
-        key = whole_number(entry, "id", f"{self._path}: a category")
-        name = field(entry, "name", f"{self._path}: category {key}")
-        if key in self._names or not isinstance(name, str) or not name:
-            raise InputError(f"{self._path}: category {key}: the id is there twice, or its name is no text")
-        self._names[key] = name
-
     def _add_video(self, entry: dict) -> None:
         key = whole_number(entry, "id", f"{self._path}: a video")
-        fps, name = entry.get("fps", FRAMES_PER_SECOND), entry.get("name", "video")
-        if not isinstance(fps, int | float) or not 0 < fps < 1e6:
-            raise InputError(f"{self._path}: video {key}: fps {fps!r} is no number above 0")
-        if key in self._videos or not _usable(name):
+        frame_rate(entry, f"{self._path}: video {key}")
+        if key in self._videos or not usable_path(entry.get("name", "video")):
             raise InputError(f"{self._path}: video {key}: the id is there twice, or its name cannot name a folder")
         self._videos[key] = entry
 
@@ -123,12 +142,16 @@ class _Reader:
         key = whole_number(entry, "id", f"{self._path}: an image")
         where = f"{self._path}: image {key}"
         name = field(entry, "file_name", where)
-        if not _usable(name):
+        if not usable_path(name):
             raise InputError(f"{where}: file_name {name!r} is no path inside the folder of images")
         if key in self._images or name in self._files:
             raise InputError(f"{where}: the id or its file {name} is there twice")
         check_size(entry, where)
-        if entry.get("video_id") is not None:
+        if self._form.by_folder:
+            whole_number(entry, "frame_id", where)
+            if len(PurePosixPath(name).parts) < 2:
+                raise InputError(f"{where}: file_name {name!r} has no folder, which names the video")
+        elif entry.get("video_id") is not None:
             whole_number(entry, "frame_id", where)
             if whole_number(entry, "video_id", where) not in self._videos and self._videos:
                 raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
@@ -144,28 +167,31 @@ class _Reader:
         image = self._images.get(whole_number(entry, "image_id", where))
         if image is None:
             raise InputError(f"{where}: unknown image_id {entry['image_id']!r}, 'images' does not list it")
-        number = whole_number(entry, "category_id", where)
-        if number not in self._names:
-            raise InputError(f"{where}: unknown category_id {number!r}, 'categories' lists {sorted(self._names)}")
+        class_of(entry, self._names, where)
         if not entry.get("iscrowd"):
             self._members[image["id"]].append(self._annotation(entry, image, where))
 
     def _annotation(self, entry: dict, image: dict, where: str) -> Annotation:
-        check_shape(field(entry, "segmentation", where), _size(image), f"{where}, segmentation")
+        if "segmentation" not in entry:
+            raise InputError(f"{where}: no field 'segmentation'; a box alone is not enough, masks are needed")
+        for name in self._form.required:
+            field(entry, name, where)
+        check_shape(entry["segmentation"], _size(image), f"{where}, segmentation")
         if not entry["segmentation"]:
             raise InputError(f"{where}: segmentation is empty; an object outside the image has no annotation there")
-        if "visible" in entry:
-            if entry["visible"] is None:
-                raise InputError(f"{where}: visible is null; write [] for completely hidden, or leave it out")
-            check_shape(entry["visible"], _size(image), f"{where}, visible")
-        in_video = image.get("video_id") is not None
+        seen = self._form.visible
+        if seen in entry:
+            if entry[seen] is None:
+                raise InputError(f"{where}: {seen} is null; write [] for completely hidden, or leave it out")
+            check_shape(entry[seen], _size(image), f"{where}, {seen}")
+        track = next((name for name in self._form.track if name in entry), self._form.track[0])
         return Annotation(
             key=entry["id"],
-            id=whole_number(entry, "track_id", where) if in_video else entry["id"],
-            category=self._names[entry["category_id"]],
+            id=entry["id"] if self._video(image) is None else whole_number(entry, track, where),
+            category=class_of(entry, self._names, where),
             amodal=entry["segmentation"],
-            visible=entry.get("visible"),
-            occluders=tuple(listed(entry, "occluders", where)),
+            visible=entry.get(seen),
+            occluders=tuple(listed(entry, "occluders", where)) if seen == OWN.visible else (),
             depth_order=None,
             where=where,
         )
@@ -177,12 +203,6 @@ class _Reader:
             if key not in others:
                 raise InputError(f"{one.where}: its occluder {key!r} is no other annotation of the same image")
         return one
-
-
-def _usable(name: object) -> bool:
-    """Whether a name stays inside the folder that it is put in."""
-    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("..")
-    return path.name != "" and not path.is_absolute() and ".." not in path.parts
 
 
 def _size(image: dict) -> tuple[int, int]:

@@ -4,8 +4,10 @@ Masks stay as they are in the file until they are asked for. What is wrong goes 
 `samodal data check` collects it and goes on.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from samodal.errors import InputError
@@ -19,6 +21,9 @@ Report = Callable[[str], None]
 
 LARGEST_SIDE = 32767
 """Of an image, in pixels: COCO's run lengths count pixels in 32 bits, and a larger one is a slip of the pen."""
+
+FRAMES_PER_SECOND = 10.0
+"""Of videos for which a file states none."""
 
 _POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
 _FARTHEST = 1e5  # COCO's library takes memory for each pixel of an outline, also of those outside the image.
@@ -129,6 +134,20 @@ class AnnotatedSequence:
     fps: float
 
 
+def by_name(sequences: Sequence[AnnotatedSequence], path: Path, report: Report) -> list[AnnotatedSequence]:
+    """The sequences of a file sorted by name; names that are there twice are reported.
+
+    Raises:
+        InputError: if there is none.
+    """
+    for name, count in Counter(one.name for one in sequences).items():
+        if count > 1:
+            report(f"{path}: {count} sequences would be named {name!r}; give other file names, or names in 'videos'")
+    if not sequences:
+        raise InputError(f"{path}: no usable image in it")
+    return sorted({one.name: one for one in sequences}.values(), key=lambda one: one.name)
+
+
 def draw(value: dict | list, size: tuple[int, int], where: str) -> Rle | None:
     """The mask of run lengths or polygons on an image of `size`, None where it has no pixel.
 
@@ -148,6 +167,51 @@ def check_size(entry: dict, where: str) -> None:
     for side in ("height", "width"):
         if not 1 <= whole_number(entry, side, where) <= LARGEST_SIDE:
             raise InputError(f"{where}: {side} {entry[side]} is no number of pixels up to {LARGEST_SIDE}")
+
+
+def class_names(entries: list, path: Path, report: Report) -> dict[int, str]:
+    """{id: name} of a file's `categories`; what is damaged or there twice is reported."""
+    names: dict[int, str] = {}
+
+    def add(entry: dict) -> None:
+        key = whole_number(entry, "id", f"{path}: a category")
+        name = field(entry, "name", f"{path}: category {key}")
+        if key in names or not isinstance(name, str) or not name:
+            raise InputError(f"{path}: category {key}: the id is there twice, or its name is no text")
+        names[key] = name
+
+    collected(entries, add, report)
+    return names
+
+
+def class_of(annotation: dict, names: dict[int, str], where: str) -> str:
+    """The class of an annotation.
+
+    Raises:
+        InputError: if `names` does not have it.
+    """
+    number = whole_number(annotation, "category_id", where)
+    if number not in names:
+        raise InputError(f"{where}: unknown category_id {number!r}, 'categories' lists {sorted(names)}")
+    return names[number]
+
+
+def frame_rate(video: dict, where: str) -> float:
+    """Frames per second that a video states.
+
+    Raises:
+        InputError: if it is no number above 0.
+    """
+    fps = video.get("fps", FRAMES_PER_SECOND)
+    if not isinstance(fps, int | float) or not 0 < fps < 1e6:
+        raise InputError(f"{where}: fps {fps!r} is no number above 0")
+    return float(fps)
+
+
+def usable_path(name: object) -> bool:
+    """Whether a name of a file or folder stays inside the folder that it is put in."""
+    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("..")
+    return path.name != "" and not path.is_absolute() and ".." not in path.parts
 
 
 def whole_number(entry: dict, name: str, where: str) -> int:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,9 @@ _WRONG_IDS = {21: 27, 11: 26}
 
 _LARGEST_ID = 65535
 
+FRONT = "front"
+"""The camera that is read and written unless another is named."""
+
 
 @dataclass(frozen=True, eq=False)
 class InstanceTruth:
@@ -58,9 +62,9 @@ class InstanceTruth:
     depth_order: int | None = None
 
 
-def frame_stem(number: int) -> str:
+def frame_stem(number: int, camera: str = FRONT) -> str:
     """How the files of a frame begin: front_full_0007."""
-    return f"front_full_{number:04d}"
+    return f"{camera}_full_{number:04d}"
 
 
 def write_frame(folder: Path, t: int, instances: Iterable[InstanceTruth], size: tuple[int, int]) -> None:
@@ -120,7 +124,7 @@ def _save_map(path: Path, ids: np.ndarray) -> None:
     Image.fromarray(ids).save(path)
 
 
-def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> list[InstanceTruth]:
+def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None, camera: str = FRONT) -> list[InstanceTruth]:
     """The instances of a frame in the file's order; those without any amodal pixel are left out.
 
     The visible mask is amodal and not occlusion, or for an instance that is not occluded the PNG's pixels
@@ -130,32 +134,35 @@ def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> lis
         folder: holds `front_full_%04d_aminseg.json` and `.png`.
         t: the number in the file names.
         size: (H, W) that the frame must have; None takes the PNG's.
+        camera: that the file names begin with.
 
     Raises:
         InputError: if a file is missing or cut off, a mask has another size, a class is unknown, or an id is
             there twice.
     """
-    return _read(folder, t, size, _instance)
+    return _read(folder, t, size, camera, _instance)
 
 
-def read_visible_frame(folder: Path, t: int, size: tuple[int, int] | None = None) -> list[InstanceTruth]:
+def read_visible_frame(
+    folder: Path, t: int, size: tuple[int, int] | None = None, camera: str = FRONT
+) -> list[InstanceTruth]:
     """The instances of a frame from the PNG alone, as if nothing were known of what is hidden: amodal is visible.
 
     Of the JSON only ids and classes are read, so that its masks may be missing or wrong. Instances without a pixel in
     the PNG are left out.
 
     Args:
-        folder, t, size: as for `read_frame`.
+        folder, t, size, camera: as for `read_frame`.
 
     Raises:
         InputError: as `read_frame`, but not for masks.
     """
-    return _read(folder, t, size, _visible_instance)
+    return _read(folder, t, size, camera, _visible_instance)
 
 
-def _read(folder: Path, t: int, size: tuple[int, int] | None, read: Callable) -> list[InstanceTruth]:
+def _read(folder: Path, t: int, size: tuple[int, int] | None, camera: str, read: Callable) -> list[InstanceTruth]:
     """The instances of a frame, each made by `read` from its entry and the id map."""
-    path = Path(folder) / f"{frame_stem(t)}_aminseg.json"
+    path = Path(folder) / f"{frame_stem(t, camera)}_aminseg.json"
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected an object keyed by instance id, found a {type(content).__name__}")
@@ -166,7 +173,7 @@ def _read(folder: Path, t: int, size: tuple[int, int] | None, read: Callable) ->
             f"found {ids.shape[0]}x{ids.shape[1]}"
         )
     drawn = split(ids)
-    instances = [read(entry, key, drawn, ids.shape, path) for key, entry in content.items()]
+    instances = [read(entry, _whole(key, f"{path}: key"), drawn, ids.shape, path) for key, entry in content.items()]
     instances = [one for one in instances if one is not None]
     seen = set()
     for one in instances:
@@ -176,7 +183,7 @@ def _read(folder: Path, t: int, size: tuple[int, int] | None, read: Callable) ->
     return instances
 
 
-def _instance(entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int], path: Path) -> InstanceTruth | None:
+def _instance(entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int], path: Path) -> InstanceTruth | None:
     where = f"{path}: instance {key}"
     track_id, category = _identity(entry, where)
     if entry.get("iscrowd"):
@@ -187,25 +194,32 @@ def _instance(entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int
         # And-not: the released subtraction in uint8 wraps where the occlusion mask leaves the amodal one.
         visible = without(amodal, hidden) if amodal is not None else None
     else:
-        amodal = visible = drawn.get(int(key))
+        amodal = visible = drawn.get(key)
     if amodal is None:
         return None
     return InstanceTruth(track_id, category, amodal, visible, entry.get("depth_order"))
 
 
 def _visible_instance(
-    entry: dict, key: str, drawn: dict[int, Rle], size: tuple[int, int], path: Path
+    entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int], path: Path
 ) -> InstanceTruth | None:
     track_id, category = _identity(entry, f"{path}: instance {key}")
-    visible = None if entry.get("iscrowd") else drawn.get(int(key))
+    visible = None if entry.get("iscrowd") else drawn.get(key)
     return None if visible is None else InstanceTruth(track_id, category, visible, visible)
 
 
 def _identity(entry: dict, where: str) -> tuple[int, str]:
     """Track id and class name of an entry."""
-    track_id = int(field(entry, "track_id", where))
-    number = int(field(entry, "category_id", where))
+    track_id = _whole(field(entry, "track_id", where), f"{where}: track_id")
+    number = _whole(field(entry, "category_id", where), f"{where}: category_id")
     number = _WRONG_IDS.get(number, number)
     if number not in CATEGORIES:
         raise InputError(f"{where}: unknown category_id {number}, expected one of {sorted(CATEGORIES)}")
     return track_id, CATEGORIES[number]
+
+
+def _whole(value: Any, where: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{where} {str(value)[:60]!r} is no whole number") from None

@@ -41,9 +41,10 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
     """
     if not value:
         return None
-    if isinstance(value, dict) and "size" in value and list(value["size"]) != list(size):
+    found = value.get("size") if isinstance(value, dict) else None
+    if isinstance(found, list | tuple) and list(found) != list(size):
         raise InputError(
-            f"{where}: the mask is {_by(value['size'])} but the frame is {_by(size)} (height x width); "
+            f"{where}: the mask is {_by(found)} but the frame is {_by(size)} (height x width); "
             "were the results made on another video?"
         )
     try:
@@ -51,7 +52,7 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
         return mask if mask.area else None
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):  # UnicodeEncodeError is a ValueError
+    except Exception:  # COCO's library itself raises nothing more special
         raise InputError(f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}") from None
 
 

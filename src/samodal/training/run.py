@@ -131,16 +131,14 @@ def new_model(settings: TrainSettings) -> AmodalSam:
     """The model to start from, with what is to be trained marked so.
 
     Raises:
-        InputError: if adapters are asked for twice, or to be trained where there are none.
+        InputError: if adapters are to be trained where there are none.
     """
     if settings.init:
         model = AmodalSam.from_checkpoint(settings.init)
-        if settings.adapters == "fresh":
-            if model.config.adapters:
-                raise InputError(f"{settings.init} has adapters already; give adapters: keep")
-            model.add_adapters(settings.seed)
-        elif settings.adapters == "none":
+        if settings.adapters != "keep":
             model.remove_adapters()
+        if settings.adapters == "fresh":
+            model.add_adapters(settings.seed)
     else:
         config = AmodalSamConfig.named(settings.size).replace(adapters=settings.adapters != "none")
         model = AmodalSam.initialise(config, settings.seed)
