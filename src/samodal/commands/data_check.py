@@ -31,7 +31,7 @@ class CheckSettings:
     """Read every label and image of a data set and say what there is; exit code 1 where something is broken."""
 
     data: str = field(metadata={"positional": str})
-    """asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/train, coco:ANNOTATIONS.json,IMAGES or cocoa:…"""
+    """asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/train, coco:ANNOTATIONS.json,IMAGES, chewing-gum:val or cocoa:…"""
     pixels: bool = True
     """Also read every image to its end; without it, what is damaged or of another size stays unnoticed."""
 

@@ -8,8 +8,9 @@ class SavosSettings:
     """Everything that decides the training of a SAVOS, on any data set of videos with visible masks."""
 
     data: str = ""
-    """Training clips: streetsim:ROOT/tracks (samodal synth --split tracks --out ROOT), asd:ROOT/train or other videos;
-    several data sets are separated by commas. Amodal masks of what is trained on are never read."""
+    """Training clips: streetsim:ROOT/tracks (samodal synth --split tracks --out ROOT), asd:ROOT/train,
+    chewing-gum:train,500 or other videos; several data sets are separated by commas. Amodal masks of what is trained on
+    are never read."""
     val: str = ""
     """Clips to measure on, of which the first `held_out` are read; empty takes the last `held_out` of the training
     data, which are then not trained on."""

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from samodal.datasets.asd import AsdDataset, open_asd
+from samodal.datasets.chewing_gum import open_chewing_gum
 from samodal.datasets.coco import AnnotatedDataset, open_coco
 from samodal.datasets.cocoa import open_cocoa
 from samodal.datasets.kins import KinsDataset, open_kins
@@ -21,14 +22,15 @@ KINDS = {
     "kitti_mots": open_kitti_mots,
     "coco": open_coco,
     "cocoa": open_cocoa,
+    "chewing-gum": open_chewing_gum,
 }
-"""How each kind is opened; StreetSim is written in AmodalSynthDrive's layout."""
+"""How each kind is opened; StreetSim is written in AmodalSynthDrive's layout, and chewing-gum has no files at all."""
 
 _REPORTING = ("coco", "cocoa")
 
 
 def open_dataset(text: str, report: Report = refuse) -> AsdDataset | KinsDataset | AnnotatedDataset:
-    """Open "asd:ROOT/val", "streetsim:ROOT/test", "kins:ROOT/train", "coco:ANNOTATIONS.json,IMAGES" or "cocoa:…".
+    """Open "asd:ROOT/val", "kins:ROOT/train", "coco:ANNOTATIONS.json,IMAGES", "chewing-gum:test" or another of `KINDS`.
 
     Args:
         report: gets each thing that is wrong and can be left out, where the kind can go on without it (coco, cocoa);
