@@ -9,6 +9,7 @@
 #   scripts/train_on_gpu.sh render vis vis_scores    VidEoMT, the front end from pixels alone, and its scores on the
 #                                            validation split; with tracks before it, on those clips too
 #   scripts/train_on_gpu.sh tracks centers   the front end on the SAM's embedding, longer than a CPU would
+#   scripts/train_on_gpu.sh tracks savos     SAVOS in the released and in our small size, on the same clips
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   scripts/train_on_gpu.sh render visible paste    the amodal stage from visible masks alone, measured with true ones
@@ -37,6 +38,7 @@ if [ -n "${TOY:-}" ]; then
   TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
   CENTERS=${CENTERS:---steps 3 --augment --held_out 2 --device cpu --log_every 1}
+  SAVOS=${SAVOS:---steps 3 --clips 6 --batch 2 --length 6 --held_out 2 --validations 1 --device cpu --log_every 1}
   MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -45,6 +47,7 @@ else
   VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2} K_STEPS=${K_STEPS:-1500}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
   VIS=${VIS:---minutes 18 --init streetsim-small} CENTERS=${CENTERS:---minutes 8 --augment --width 96 --batch 32 --lr 4e-3 --warmup 300}
+  SAVOS=${SAVOS:---minutes 8 --clips 400}
   MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
 fi
 DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
@@ -163,6 +166,21 @@ centers() {
   if [ -e "$RUN/train/streetsim-centers.md" ]; then return; fi
   samodal train centers --data "streetsim:$RUN/data/tracks" --name streetsim-centers --out "$RUN/train" \
     --workers "$WORKERS" $CENTERS >>"$RUN/logs/centers.log" 2>&1
+}
+
+# Both at once where JOBS allows it, each with its own copy of the clips: 20 GB of main memory for 400 of them.
+savos() {
+  local size name pid pids=()
+  for size in released small; do
+    name=streetsim-savos
+    if [ "$size" != released ]; then name=streetsim-savos-$size; fi
+    if [ -e "$RUN/train/$name.md" ]; then continue; fi
+    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do sleep 0.5; done
+    samodal train savos --data "streetsim:$RUN/data/tracks" --size "$size" --name "$name" --out "$RUN/train" \
+      --workers "$WORKERS" $SAVOS >>"$RUN/logs/savos-$size.log" 2>&1 &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid"; done
 }
 
 # Visible AP of what a run reports, and of what it could report: AP ranks unlikely instances too.

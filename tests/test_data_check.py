@@ -134,7 +134,7 @@ def test_the_help_and_the_documentation_name_every_kind_once(capsys):
     with pytest.raises(SystemExit):
         main(["data", "check", "--help"])
     said = re.sub(r"(?<=-) ", "", " ".join(capsys.readouterr().out.split()))  # lines may end behind a hyphen
-    named = re.findall(r"([\w-]+):(?:ROOT|ANN)", said)
+    named = re.findall(r"([\w-]+):(?:ROOT|ANN|val;)", said)
     assert sorted(named) == sorted(KINDS)
     page = PAGE.read_text(encoding="utf-8")
     table = page[page.index("## All kinds") : page.index("## AmodalSynthDrive")]

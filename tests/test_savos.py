@@ -11,12 +11,13 @@ from made_up import passing_square, square
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.methods.savos import SavosMethod, runs
+from samodal.methods.savos import SavosMethod
 from samodal.parts import Frame, Observed
 from samodal.run import make_method, run_video
 from samodal.savos import Savos, SavosConfig, load, save
 from samodal.savos.crops import crop, enlarged_box
 from samodal.savos.flow import observe_flow
+from samodal.savos.inputs import ends, runs
 from samodal.savos.losses import consistency_loss, reconstruction_loss
 from samodal.savos.model import Directed, Predicted
 from samodal.savos.warp import base_flow, merge, paste, warp
@@ -160,11 +161,41 @@ def test_a_box_grows_about_its_middle_and_stays_in_the_image():
 
 
 def test_crops_share_the_scale_of_the_largest_mask():
-    maps = [np.ones((80, 160, 1), np.float32)] * 2
-    patches = crop(maps, np.array([[0, 0, 64, 32], [0, 0, 32, 16]]), [100, 25])
-    assert patches.shape == (2, 1, 64, 128)
-    assert patches[0].min() == 1
-    assert patches[1, 0, :32, :64].min() == 1 and patches[1].sum() == 32 * 64
+    boxes = torch.tensor([[[0, 0, 64, 32], [0, 0, 32, 16]]])
+    patches = crop(torch.ones(1, 2, 1, 80, 160), boxes, torch.tensor([[100, 25]]))
+    assert patches.shape == (1, 2, 1, 64, 128)
+    assert patches[0, 0].min() == 1
+    assert patches[0, 1, 0, :32, :64].min() == 1 and patches[0, 1].sum() == 32 * 64
+
+
+def resized(maps, boxes, areas):
+    """The same crops by OpenCV, one frame after another: (T, C, 64, 128) of (T, H, W, C)."""
+    x0, y0, x1, y1 = boxes[int(np.argmax(areas))]
+    scale_y, scale_x = 64 / (y1 - y0), 128 / (x1 - x0)
+    patches = np.zeros((len(maps), 64, 128, maps.shape[-1]), np.float32)
+    for patch, one, (x0, y0, x1, y1) in zip(patches, maps, boxes, strict=True):
+        size = max(1, round((x1 - x0) * scale_x)), max(1, round((y1 - y0) * scale_y))
+        scaled = cv2.resize(one[y0:y1, x0:x1], size, interpolation=cv2.INTER_LINEAR)[:64, :128]
+        patch[: scaled.shape[0], : scaled.shape[1]] = scaled
+    return patches.transpose(0, 3, 1, 2)
+
+
+def test_crops_are_those_of_opencv():
+    rng = np.random.default_rng(0)
+    maps = rng.normal(0, 5, (2, 6, 90, 170, 3)).astype(np.float32)
+    starts = rng.integers(0, (60, 30), (2, 6, 2))
+    boxes = np.concatenate([starts, starts + rng.integers(2, (110, 60), (2, 6, 2))], -1)
+    boxes[1, 0] = (0, 0, 170, 90)
+    boxes[1, 1] = (169, 89, 170, 90)
+    areas = rng.integers(1, 999, (2, 6))
+    found = crop(torch.from_numpy(maps).movedim(-1, 2), torch.from_numpy(boxes), torch.from_numpy(areas))
+    for b in range(2):
+        np.testing.assert_allclose(found[b].numpy(), resized(maps[b], boxes[b], areas[b]), atol=2e-3)
+
+
+def test_a_stretch_uses_only_flow_between_its_own_frames():
+    forward, reverse = ends(np.array([12.0, 23, 34]), np.array([10.0, 21, 32]))
+    assert forward.tolist() == [12, 23, 23] and reverse.tolist() == [21, 21, 32]
 
 
 def seen(masks_by_id):
@@ -191,7 +222,7 @@ class Sure(torch.nn.Module):
 
     def forward(self, patches, visible, flow, reverse_flow, boxes):
         merged, ahead, behind = (torch.full(visible.shape, v) for v in self.values)
-        directions = [Directed(*[None] * 4, torch.stack([m, m], 2)) for m in (ahead, behind)]
+        directions = [Directed(*[None] * 4, torch.stack([m, m], 2), None) for m in (ahead, behind)]
         return Predicted(merged, *directions)
 
 
@@ -210,8 +241,7 @@ def test_every_frame_has_its_result_across_windows(method):
 
 
 def test_runs_end_where_an_instance_is_not_reported():
-    a = square(20)
-    found = runs(seen({1: [a, a, None, a], 2: [None, a, a, a]}))
+    found = runs([[1], [1, 2], [2], [1, 2]])
     assert sorted((key, r.start, r.stop) for key, r in found) == [(1, 0, 2), (1, 3, 4), (2, 1, 4)]
 
 
@@ -298,16 +328,18 @@ def test_the_consistency_loss_equals_a_slow_judge():
     generator = torch.Generator().manual_seed(0)
     warped, full = (torch.rand(2, 4, 2, 3, 5, generator=generator) for _ in range(2))
     valid = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
-    found = consistency_loss(Directed(None, None, None, full, warped), valid)
+    found = consistency_loss(Directed(None, None, None, full, warped, None), valid)
     assert found.item() == pytest.approx(slow_consistency(warped, full, valid), rel=1e-5)
 
 
 def test_masks_that_agree_are_consistent():
     mask = torch.zeros(1, 3, 2, 4, 4)
     mask[..., 1:3, 1:3] = 1
-    assert consistency_loss(Directed(None, None, None, mask, mask), torch.ones(1, 3)).item() == pytest.approx(0)
+    assert consistency_loss(Directed(None, None, None, mask, mask, None), torch.ones(1, 3)).item() == pytest.approx(0)
     apart = mask.roll(2, -1)
-    assert consistency_loss(Directed(None, None, None, mask, apart), torch.ones(1, 3)).item() == pytest.approx(1 + 2)
+    assert consistency_loss(Directed(None, None, None, mask, apart, None), torch.ones(1, 3)).item() == pytest.approx(
+        1 + 2
+    )
 
 
 def test_both_losses_teach_every_part():

@@ -33,7 +33,7 @@ class CheckSettings:
     data: str = field(metadata={"positional": str})
     """KIND:PATH, one of asd:ROOT/val, streetsim:ROOT/test, kins:ROOT/train, kinscar:ROOT/test, sailvos:ROOT/val,
     sailvos-cut:ROOT/val, kitti_mots:ROOT/val, coco:ANN.json,IMAGES, cocoa:ANN.json,IMAGES, coco-vid:ANN.json,IMAGES,
-    ytvis:ANN.json,IMAGES; docs/data.md explains each."""
+    ytvis:ANN.json,IMAGES, chewing-gum:val; docs/data.md explains each."""
     pixels: bool = True
     """Also read every image to its end; without it, what is damaged or of another size stays unnoticed."""
 

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from samodal.datasets.asd import AsdDataset, open_asd
+from samodal.datasets.chewing_gum import open_chewing_gum
 from samodal.datasets.coco import AnnotatedDataset, open_coco, open_coco_vid, open_ytvis
 from samodal.datasets.cocoa import open_cocoa
 from samodal.datasets.kins import KinsDataset, open_kins
@@ -26,8 +27,9 @@ KINDS = {
     "ytvis": open_ytvis,
     "sailvos": open_sailvos,
     "sailvos-cut": open_sailvos_cut,
+    "chewing-gum": open_chewing_gum,
 }
-"""How each kind is opened; StreetSim is written in AmodalSynthDrive's layout."""
+"""How each kind is opened; StreetSim is written in AmodalSynthDrive's layout, and chewing-gum has no files at all."""
 
 _REPORTING = ("coco", "cocoa", "coco-vid", "ytvis", "sailvos", "sailvos-cut")
 

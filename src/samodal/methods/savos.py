@@ -9,12 +9,10 @@ from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.parts import Observed
 from samodal.savos import Savos, load
-from samodal.savos.crops import crop, enlarged_box
+from samodal.savos.crops import enlarged_box
 from samodal.savos.flow import observe_flow
+from samodal.savos.inputs import ends, prepare, region, runs
 from samodal.tracks import FrameResult, Instance, State
-
-MARGIN = 32
-"""Pixels around all boxes of a track that are computed, for what the flow carries out of them."""
 
 
 class SavosMethod:
@@ -52,7 +50,7 @@ class SavosMethod:
         """The results of a window."""
         flows = observe_flow([one.frame.image for one in frames])
         amodal = {}
-        for key, run in runs(frames):
+        for key, run in runs([[seen.id for seen in one.visible] for one in frames]):
             masks = [next(v.mask for v in frames[t].visible if v.id == key) for t in run]
             for t, mask in zip(run, self._predict(frames, flows, run, masks), strict=True):
                 amodal[key, t] = mask
@@ -71,53 +69,22 @@ class SavosMethod:
         if len(run) == 1:
             return whole
         boxes = np.array([enlarged_box(mask, self.network.config.enlarge) for mask in masks])
-        forward, reverse = (_ends(flow[run.start : run.stop], flow is flows[1]) for flow in flows)
-        maps = [
-            np.dstack([frames[t].frame.image.astype(np.float32) / 255, mask.astype(np.float32), ahead, behind])
-            for t, mask, ahead, behind in zip(run, masks, forward, reverse, strict=True)
-        ]
-        patches = crop(maps, boxes, [int(mask.sum()) for mask in masks])
-        rows, columns = _around(boxes, whole.shape[1:])
+        rows, columns = region(boxes, whole.shape[1:])
+        flows = ends(*(flow[run.start : run.stop, rows, columns] for flow in flows))
+        images = np.stack([frames[t].frame.image[rows, columns] for t in run])
         near = boxes - np.array([columns.start, rows.start] * 2)
-        arrays = (patches, whole[:, rows, columns], *(_channels_first(f[:, rows, columns]) for f in (forward, reverse)))
+        areas = np.array([mask.sum() for mask in masks])
         result = np.zeros_like(whole)
-        result[:, rows, columns] = self._infer(*arrays, near) > self.threshold
+        known = self._infer(images, whole[:, rows, columns], *flows, near, areas)
+        result[:, rows, columns] = known > self.threshold
         return result
 
     @torch.inference_mode()
     def _infer(self, *arrays: np.ndarray) -> np.ndarray:
-        """(T, h, w) probabilities of the frames themselves, from the arguments of `Savos.forward` without batch."""
-        tensors = [torch.from_numpy(np.ascontiguousarray(a)).float()[None].to(self.device) for a in arrays]
-        found = self.network(*tensors)
-        first, last = found.reverse.warped[0, -2, 0], found.forward.warped[0, -2, 0]
-        return torch.cat([first[None], found.probability[0, :-2], last[None]]).cpu().numpy()
-
-
-def runs(frames: list[Observed]) -> list[tuple[int | str, range]]:
-    """(id, range of indices) for every unbroken stretch of frames in which an instance is reported."""
-    found, open_runs = [], {}
-    for t, one in enumerate(frames):
-        open_runs = {seen.id: open_runs.get(seen.id, t) for seen in one.visible}
-        coming = {v.id for v in frames[t + 1].visible} if t + 1 < len(frames) else set()
-        found += [(key, range(start, t + 1)) for key, start in open_runs.items() if key not in coming]
-    return found
-
-
-def _ends(flow: np.ndarray, reverse: bool) -> np.ndarray:
-    """A run's flow with the frame that has no neighbour in it repeating the one beside it, as in training."""
-    return np.concatenate([flow[1:2], flow[1:]]) if reverse else np.concatenate([flow[:-1], flow[-2:-1]])
+        """(T, h, w) probabilities of the frames themselves, from the arguments of `prepare` without batch."""
+        tensors = [torch.from_numpy(np.ascontiguousarray(a))[None].to(self.device) for a in arrays]
+        return self.network(*prepare(*tensors)).of_frames()[0].cpu().numpy()
 
 
 def _union(masks: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     return np.logical_or.reduce(masks) if masks else np.zeros(size, bool)
-
-
-def _around(boxes: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of all boxes with a margin, within the image."""
-    x0, y0 = np.maximum(boxes[:, :2].min(0) - MARGIN, 0)
-    x1, y1 = boxes[:, 2:].max(0) + MARGIN
-    return slice(y0, min(y1, size[0])), slice(x0, min(x1, size[1]))
-
-
-def _channels_first(maps: np.ndarray) -> np.ndarray:
-    return maps.transpose(0, 3, 1, 2)

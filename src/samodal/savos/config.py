@@ -42,3 +42,10 @@ class SavosConfig:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         return cls(**values | {name: tuple(values[name]) for name in ("widths", "flow_widths")})
+
+
+SIZES = {
+    "released": SavosConfig(),
+    "small": SavosConfig(widths=(12, 24, 48, 96, 96, 160), flow_widths=(8, 16, 24, 48, 96, 96), hidden=128),
+}
+"""By name: as published, and one of 2.3 M parameters, under 5 MB in 16 bit."""

@@ -1,9 +1,9 @@
 """What the network sees of one object: crops of all its frames at one scale (facts/datasets_metrics.md 3.1)."""
 
-from collections.abc import Sequence
-
-import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from samodal.savos.config import PATCH
 
@@ -20,20 +20,30 @@ def enlarged_box(mask: np.ndarray, factor: float) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def crop(maps: Sequence[np.ndarray], boxes: np.ndarray, areas: Sequence[int]) -> np.ndarray:
-    """Crops (T, C, 64, 128) float32 of T maps (H, W, C), all scaled alike and padded with 0s to the right and below.
+def crop(maps: Tensor, boxes: Tensor, areas: Tensor) -> Tensor:
+    """Crops (B, T, C, 64, 128) of maps (B, T, C, H, W), bilinear, padded with 0s to the right and below.
 
-    The crop of the frame with the largest visible mask fills the patch; what is larger in others is cut off.
+    All crops of an object are scaled alike: that of the frame with the largest visible mask fills the patch; what is
+    larger in others is cut off. Pixels are places as `cv2.resize` sees them, and none outside the box is looked at.
 
     Args:
-        boxes: (T, 4) whole numbers, (x0, y0, x1, y1) in pixel borders.
-        areas: T numbers of visible pixels.
+        boxes: (B, T, 4) whole numbers, (x0, y0, x1, y1) in pixel borders, within the maps.
+        areas: (B, T) numbers of visible pixels.
     """
-    x0, y0, x1, y1 = boxes[int(np.argmax(areas))]
-    scale_y, scale_x = PATCH[0] / (y1 - y0), PATCH[1] / (x1 - x0)
-    patches = np.zeros((len(maps), *PATCH, maps[0].shape[-1]), np.float32)
-    for patch, one, (x0, y0, x1, y1) in zip(patches, maps, boxes, strict=True):
-        size = max(1, round((x1 - x0) * scale_x)), max(1, round((y1 - y0) * scale_y))
-        scaled = cv2.resize(one[y0:y1, x0:x1], size, interpolation=cv2.INTER_LINEAR)[: PATCH[0], : PATCH[1]]
-        patch[: scaled.shape[0], : scaled.shape[1]] = scaled.reshape(*scaled.shape[:2], -1)
-    return patches.transpose(0, 3, 1, 2)
+    largest = boxes[torch.arange(len(boxes), device=boxes.device), areas.argmax(1)].double()
+    axes = []
+    for axis in (0, 1):
+        patch, length = PATCH[1 - axis], maps.shape[-1 - axis]
+        scale = patch / (largest[:, axis + 2] - largest[:, axis])
+        start, side = boxes[..., axis].double(), (boxes[..., axis + 2] - boxes[..., axis]).double()
+        size = (side * scale[:, None]).round().clamp(min=1)[..., None]  # (B, T, 1)
+        index = torch.arange(patch, device=maps.device)
+        place = ((index + 0.5) * side[..., None] / size - 0.5).clamp(min=0)
+        place = torch.minimum(place, side[..., None] - 1) + start[..., None]  # (B, T, patch)
+        axes.append((((2 * place + 1) / length - 1).to(maps.dtype), index < size))
+    (x, across), (y, down) = axes
+    shape = (*boxes.shape[:2], *PATCH)
+    grid = torch.stack([x[..., None, :].expand(shape), y[..., None].expand(shape)], -1)
+    flat = F.grid_sample(maps.flatten(0, 1), grid.flatten(0, 1), padding_mode="border", align_corners=False)
+    inside = down[..., None] & across[..., None, :]
+    return flat.unflatten(0, boxes.shape[:2]) * inside[:, :, None]

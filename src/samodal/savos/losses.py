@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samodal.savos.model import SQUEEZE, Directed
+from samodal.savos.warp import warp
 
 
 def reconstruction_loss(probability: Tensor, visible: Tensor, counted: Tensor, valid: Tensor) -> Tensor:
@@ -41,3 +42,23 @@ def consistency_loss(direction: Directed, valid: Tensor) -> Tensor:
     either = (moved + following).sum((2, 3)) - both
     apart = (1 - both / either.clamp(min=SQUEEZE)) * valid[:, 1:].to(moved)
     return torch.cumsum(apart, 1).sum(1).mean()
+
+
+def patch_loss(direction: Directed, images: Tensor, visible: Tensor, valid: Tensor) -> Tensor:
+    """How much pictures of the object, warped, differ from the next ones, as FishBowl's training has it; a scalar.
+
+    Absolute differences, meant over colours and summed over the pixels that both the warped visible mask and the next
+    one have; mean over the valid frames. The description leaves open how they are summed: so is the reconstruction.
+
+    Args:
+        direction: one direction's pass.
+        images: (B, T, 3, H, W) in that direction's order, in 0..1.
+        visible: (B, T, H, W) in that order, 1 in the object's visible pixels.
+        valid: (B, T) in that order, 0 for frames that only fill a batch.
+    """
+    shown = torch.cat([images, visible[:, :, None].to(images)], 2)[:, :-1]
+    moved = warp(shown.flatten(0, 1), direction.motion[:, :-1].flatten(0, 1)).unflatten(0, shown.shape[:2])
+    overlap = moved[:, :, 3] * visible[:, 1:]
+    apart = ((moved[:, :, :3] - images[:, 1:]).abs().mean(2) * overlap).sum((2, 3))
+    used = valid[:, 1:].to(apart)
+    return (apart * used).sum() / used.sum().clamp(min=1)

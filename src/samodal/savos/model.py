@@ -29,6 +29,7 @@ class Directed(NamedTuple):
         flow_patch: (B, T, 2, 64, 128), residual flow in pixels of the image.
         full: (B, T, 2, H, W), the mask patch pasted into the image.
         warped: (B, T, 2, H, W), the same moved on by one frame.
+        motion: (B, T, 2, H, W), the flow that it was moved by: residual and base.
     """
 
     embedding: Tensor
@@ -36,6 +37,7 @@ class Directed(NamedTuple):
     flow_patch: Tensor
     full: Tensor
     warped: Tensor
+    motion: Tensor
 
 
 class Predicted(NamedTuple):
@@ -50,6 +52,13 @@ class Predicted(NamedTuple):
     probability: Tensor
     forward: Directed
     reverse: Directed
+
+    def of_frames(self) -> Tensor:
+        """(B, T, H, W): the probability of each frame itself; the first from the reverse direction alone, the last
+        from the forward one (facts/datasets_metrics.md 3.6).
+        """
+        first, last = self.reverse.warped[:, -2:-1, 0], self.forward.warped[:, -2:-1, 0]
+        return torch.cat([first, self.probability[:, :-2], last], 1)
 
 
 class Savos(nn.Module):
@@ -89,7 +98,7 @@ class Savos(nn.Module):
         pasted = paste(torch.cat([mask_patch, flow_patch], 1), boxes.flatten(0, 1), size)
         full, residual = pasted.split(2, 1)
         motion = residual + base_flow(flow.flatten(0, 1), visible.flatten(0, 1))
-        maps = (embedding.flatten(0, 1), mask_patch, flow_patch, full, warp(full, motion))
+        maps = (embedding.flatten(0, 1), mask_patch, flow_patch, full, warp(full, motion), motion)
         return Directed(*(m.unflatten(0, (batch, length)) for m in maps))
 
 

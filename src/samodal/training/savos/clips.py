@@ -1,0 +1,184 @@
+"""Clips as SAVOS learns from them, all in main memory: frames, whose visible pixel each is, and optical flow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from samodal.masks import Rle
+from samodal.savos.crops import enlarged_box
+from samodal.savos.flow import observe_flow
+from samodal.savos.inputs import runs
+
+if TYPE_CHECKING:
+    from samodal.datasets.asd import AsdVideo
+
+OUTSIDE = 255
+"""Owner of pixels of which nothing is known; up to as many instances of a clip less one can be told apart."""
+
+
+@dataclass(eq=False)
+class Stretch:
+    """An unbroken run of frames in which an instance is visible.
+
+    Attributes:
+        place: of the instance in its clip, as in `Clip.owners`.
+        start: index of its first frame.
+        boxes: (T, 4) int32, (x0, y0, x1, y1) of the crops, in pixel borders.
+        areas: (T,) int32, visible pixels.
+    """
+
+    place: int
+    start: int
+    boxes: np.ndarray
+    areas: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(eq=False)
+class Clip:
+    """T frames of (H, W) pixels.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8 RGB.
+        owners: (T, H, W) uint8, whose visible pixel it is: the place of an instance from 1, 0 for the scenery.
+        forward, reverse: (T, H, W, 2) float16, as `observe_flow` has them.
+        stretches: that are trained or measured on.
+        amodal: the true whole mask by (place, t), for measuring; empty where it was not asked for or is not known.
+    """
+
+    frames: np.ndarray
+    owners: np.ndarray
+    forward: np.ndarray
+    reverse: np.ndarray
+    stretches: list[Stretch]
+    amodal: dict[tuple[int, int], Rle] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(one.nbytes for one in (self.frames, self.owners, self.forward, self.reverse))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which stretches are used.
+
+    Attributes:
+        enlarge: sides of the crop over those of the visible mask's box.
+        least_area: visible pixels that its largest visible mask must have.
+        least_length: frames.
+    """
+
+    enlarge: float = 1.5
+    least_area: int = 64
+    least_length: int = 10
+
+
+def load_clips(
+    data: str,
+    wanted: Wanted,
+    *,
+    count: int | None = None,
+    held_out: int = 0,
+    workers: int = 0,
+    report: Callable[[str], None] = print,
+) -> list[Clip]:
+    """Read the sequences of data sets with visible masks and compute their flow.
+
+    Args:
+        data: what `open_dataset` takes, such as streetsim:ROOT/tracks; several are separated by commas.
+        wanted: which stretches are kept.
+        count: so many sequences of each, the first ones; None for all.
+        held_out: of so many sequences at the end amodal truth is read, too, for measuring; of the others never.
+        workers: processes; 0 takes one per core.
+        report: gets lines of progress.
+
+    Raises:
+        InputError: if the data set cannot be read.
+    """
+    from samodal.datasets.open import several
+
+    names = [(one, name) for one in several(data) for name in _dataset(one).sequences[:count]]
+    tasks = [(*one, wanted, n >= len(names) - held_out) for n, one in enumerate(names)]
+    clips = []
+    for clip in _each(tasks, workers or os.cpu_count() or 1):
+        clips.append(clip)
+        if len(clips) % max(1, len(tasks) // 10) == 0:
+            report(f"read {len(clips)} of {len(tasks)} sequences of {data}")
+    return clips
+
+
+def _each(tasks: list[tuple], workers: int) -> Iterator[Clip]:
+    if workers == 1 or len(tasks) == 1:
+        yield from map(_clip, tasks)
+        return
+    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(_clip, tasks)
+
+
+@lru_cache(4)
+def _dataset(data: str):
+    """Once per process: opening lists every sequence."""
+    from samodal.datasets.open import open_dataset
+
+    return open_dataset(data)
+
+
+def _clip(task: tuple[str, str, Wanted, bool]) -> Clip:
+    data, name, wanted, measured = task
+    video = _dataset(data).video(name)
+    frames = np.stack([video.frame(t).image for t in range(video.length)])
+    owners, places = read_owners(video)
+    forward, reverse = (flow.astype(np.float16) for flow in observe_flow(list(frames)))
+    amodal = _amodal(video, places) if measured and getattr(video, "has_amodal", True) else {}
+    return Clip(frames, owners, forward, reverse, stretches(owners, wanted), amodal)
+
+
+def read_owners(video: AsdVideo) -> tuple[np.ndarray, dict[int, int]]:
+    """(T, H, W) uint8 as in `Clip`, and the place of each id; from visible masks alone.
+
+    What has no place left, as there are more than 254 instances, is scenery.
+    """
+    places: dict[int, int] = {}
+    owners = np.zeros((video.length, *video.size), np.uint8)
+    for t in range(video.length):
+        for one in video.frame_visible(t):
+            if one.visible is None:
+                continue
+            if one.id not in places and len(places) < OUTSIDE - 1:
+                places[one.id] = len(places) + 1
+            owners[t][one.visible.decode()] = places.get(one.id, 0)
+    return owners, places
+
+
+def _amodal(video: AsdVideo, places: dict[int, int]) -> dict[tuple[int, int], Rle]:
+    return {
+        (places[one.id], t): one.amodal
+        for t in range(video.length)
+        for one in video.frame_truth(t)
+        if one.id in places and one.amodal is not None
+    }
+
+
+def stretches(owners: np.ndarray, wanted: Wanted) -> list[Stretch]:
+    """The stretches of (T, H, W) owners that are wanted."""
+    found = []
+    for place, run in runs([np.unique(owner[owner > 0]).tolist() for owner in owners]):
+        if len(run) < wanted.least_length:
+            continue
+        masks = owners[run.start : run.stop] == place
+        areas = masks.sum((1, 2), dtype=np.int32)
+        if areas.max() >= wanted.least_area:
+            boxes = np.array([enlarged_box(mask, wanted.enlarge) for mask in masks], np.int32)
+            found.append(Stretch(place, run.start, boxes, areas))
+    return found

@@ -1,0 +1,167 @@
+"""The training of SAVOS from its settings to its checkpoint and card."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from samodal.errors import InputError
+from samodal.savos import Savos, load
+from samodal.savos.config import SIZES
+from samodal.training.card import LOG_LINES, commit, hardware
+from samodal.training.run import peak_memory
+from samodal.training.savos.clips import Clip, Wanted, load_clips
+from samodal.training.savos.loop import Loop, Progress
+from samodal.training.savos.validate import measure
+
+if TYPE_CHECKING:
+    from samodal.commands.train_savos import SavosSettings
+
+FEW = 8
+"""Held-out clips that are measured in between."""
+
+
+def train(settings: SavosSettings) -> str:
+    """Read the clips, train, write the checkpoint in 16 bit and its card.
+
+    Returns:
+        A line for the user.
+
+    Raises:
+        InputError: for settings that contradict each other or data that cannot be used.
+    """
+    check_settings(settings)
+    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    torch.set_float32_matmul_precision("high")
+    out = Path(settings.out)
+    out.mkdir(parents=True, exist_ok=True)
+    network = start(settings).to(device)
+    learned, held_out = data_of(settings, network)
+    counts = {
+        "clips": len(learned),
+        "frames": sum(len(clip.frames) for clip in learned),
+        "tracks": sum(len(clip.stretches) for clip in learned),
+    }
+    size = sum(clip.nbytes for clip in [*learned, *held_out]) / 1e9
+    print(f"{counts}, {len(held_out)} clips held out, {size:.1f} GB", flush=True)
+    few = held_out[:FEW]
+    loop = Loop(settings, network, learned, out, few and (lambda: measure(network, few, settings.length)))
+    spent = loop.run()
+    metrics = measure(load(loop.checkpoint).to(device), held_out, settings.length) if held_out else {}
+    write_card(loop.checkpoint, settings, network, counts, spent, metrics)
+    loop.finish()
+    return f"{loop.checkpoint} after {spent}; held out: {metrics}"
+
+
+def check_settings(settings: SavosSettings) -> None:
+    """Raise InputError, with the way out, for settings that cannot be meant."""
+    if not settings.data:
+        raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
+    if bool(settings.minutes) == bool(settings.steps):
+        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
+    if settings.size not in SIZES:
+        raise InputError(f"unknown size of SAVOS {settings.size!r}; known: {', '.join(SIZES)}")
+    for name, least in (("batch", 1), ("length", 3), ("min_length", 2), ("log_every", 1), ("validations", 1)):
+        if getattr(settings, name) < least:
+            raise InputError(f"{name} must be at least {least}, got {getattr(settings, name)}")
+    if settings.held_out < 0:
+        raise InputError(f"held_out must be at least 0, got {settings.held_out}")
+
+
+def start(settings: SavosSettings) -> Savos:
+    """The network to start from: a checkpoint, or random weights by the seed."""
+    if settings.init:
+        return load(settings.init, **({"skip": settings.skip} if settings.skip else {}))
+    torch.manual_seed(settings.seed)
+    return Savos(dataclasses.replace(SIZES[settings.size], skip=settings.skip or "visible"))
+
+
+def data_of(settings: SavosSettings, network: Savos) -> tuple[list[Clip], list[Clip]]:
+    """The clips to learn from and those to measure on.
+
+    Raises:
+        InputError: if there is no track to train or to measure on.
+    """
+    wanted = Wanted(network.config.enlarge, settings.min_area, settings.min_length)
+    held = 0 if settings.val else settings.held_out
+    clips = load_clips(settings.data, wanted, count=settings.clips, held_out=held, workers=settings.workers)
+    cut = len(clips) - held
+    if cut < 1:
+        raise InputError(
+            f"{settings.data}: {len(clips)} clips, {held} of them held out, leave none to train on; give --held_out, "
+            "or --val with other data"
+        )
+    learned, held_out = clips[:cut], clips[cut:]
+    if settings.val:
+        held_out = load_clips(
+            settings.val, wanted, count=settings.held_out, held_out=settings.held_out, workers=settings.workers
+        )
+    for data, some in ((settings.data, learned), (settings.val or settings.data, held_out)):
+        if some and not any(clip.stretches for clip in some):
+            raise InputError(
+                f"{data}: no instance is visible in {settings.min_length} frames in a row with {settings.min_area} "
+                f"pixels, in {len(some)} clips; give --min_length or --min_area, or videos"
+            )
+    return learned, held_out
+
+
+def write_card(
+    checkpoint: Path, settings: SavosSettings, network: Savos, counts: dict[str, int], spent: Progress, metrics: dict
+) -> None:
+    """The model card as Markdown beside the checkpoint, and the same facts as JSON."""
+    device = next(network.parameters()).device
+    facts = {
+        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
+        "hardware": hardware(device), "peak_memory_gb": peak_memory(device), **counts, "steps": spent.step,
+        "minutes": spent.seconds / 60, "parameters": sum(p.numel() for p in network.parameters()),
+        "held_out": metrics, "history": spent.history, "config": network.config.to_dict(),
+        "settings": dataclasses.asdict(settings),
+    }  # fmt: skip
+    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    log = checkpoint.parent / f"{settings.name}.log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
+    checkpoint.with_suffix(".md").write_text(_markdown(facts, lines), encoding="utf-8")
+
+
+def _markdown(facts: dict, lines: list[str]) -> str:
+    settings, held_out = facts["settings"], facts["held_out"]
+    origin = "all trained from random weights by us: no released weights are in it, and it has our licence"
+    if settings["init"]:
+        origin = f"trained on from {settings['init']}, whose licence holds"
+    about = [
+        f"# {facts['name']}",
+        "",
+        f"A SAVOS of {facts['parameters']:,} parameters, {origin}. No amodal mask was used in its training.",
+        "",
+        f"* data: {settings['data']}: {facts['clips']:,} clips, {facts['frames']:,} frames, {facts['tracks']:,} "
+        f"tracks of at least {settings['min_length']} frames; seed {facts['seed']}",
+        f"* cost: {facts['steps']:,} steps of {settings['batch']} windows of {settings['length']} frames in "
+        f"{facts['minutes']:.1f} min on {facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
+        f"* made by `{facts['command']}` at commit {facts['commit']}",
+        f"* use: `samodal run drive.mp4 --vis … --method savos:{facts['name']}.safetensors`",
+    ]
+    source = settings["val"] or f"the last {settings['held_out']} clips of the data, which were not trained on"
+    rows = [f"| {name} | {_number(value)} |" for name, value in held_out.items()]
+    table = (
+        f"On {source}: mean IoU over the frames of all tracks of the prediction with the visible mask, without regard "
+        "to others' visible pixels (this chose the checkpoint); of the amodal mask with the true one, and of the "
+        "visible mask with it; and of the part that is not visible, of which copying the visible mask has 0.\n\n"
+        "| | |\n|---|---|\n" + "\n".join(rows)
+    )
+    parts = {"Held-out clips": table if held_out else "Not measured."}
+    for name in ("config", "settings"):
+        text = "\n".join(f"{key}: {json.dumps(value)}" for key, value in facts[name].items())
+        parts[name.capitalize()] = f"```yaml\n{text}\n```"
+    parts["End of the log"] = "```\n" + "\n".join(lines) + "\n```"
+    return "\n".join(about) + "".join(f"\n\n## {title}\n\n{text}" for title, text in parts.items()) + "\n"
+
+
+def _number(value: float | int | None) -> str:
+    if value is None:
+        return "not known"
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
