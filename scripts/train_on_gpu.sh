@@ -134,8 +134,6 @@ tracks() {
       --height 270 --width 480 >>"$RUN/logs/tracks.log" 2>&1
     touch "$RUN/data/tracks.done"
   fi
-  samodal synth --out "$RUN/points" --split test --count "$TEST" --workers "$WORKERS" --points \
-    >>"$RUN/logs/tracks.log" 2>&1
 }
 
 tracker() {
@@ -145,6 +143,8 @@ tracker() {
 }
 
 points() {
+  samodal synth --out "$RUN/points" --split test --count "$TEST" --workers "$WORKERS" --points \
+    >>"$RUN/logs/points.log" 2>&1
   "$PYTHON" scripts/points_table.py --data "streetsim:$RUN/points/test" --clips "$POINT_CLIPS" --seeds 0 1 2 \
     --trackers still velocity lucas_kanade "cotracker3:$RUN/train/streetsim-points.safetensors" \
     --out "$RUN/points.json" --workers "${POINT_WORKERS:-4}" >"$RUN/points.md" 2>>"$RUN/logs/points.log"
@@ -170,17 +170,18 @@ centers() {
 
 # Both at once where JOBS allows it, each with its own copy of the clips: 20 GB of main memory for 400 of them.
 savos() {
-  local size name pid pids=()
+  local size name
   for size in released small; do
     name=streetsim-savos
     if [ "$size" != released ]; then name=streetsim-savos-$size; fi
     if [ -e "$RUN/train/$name.md" ]; then continue; fi
-    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do sleep 0.5; done
-    samodal train savos --data "streetsim:$RUN/data/tracks" --size "$size" --name "$name" --out "$RUN/train" \
-      --workers "$WORKERS" $SAVOS >>"$RUN/logs/savos-$size.log" 2>&1 &
-    pids+=($!)
+    parallel savos_of "$size" "$name"
   done
-  for pid in "${pids[@]}"; do wait "$pid"; done
+  finish
+}
+savos_of() {
+  samodal train savos --data "streetsim:$RUN/data/tracks" --size "$1" --name "$2" --out "$RUN/train" \
+    --workers "$WORKERS" $SAVOS >>"$RUN/logs/savos-$1.log" 2>&1
 }
 
 # Visible AP of what a run reports, and of what it could report: AP ranks unlikely instances too.
