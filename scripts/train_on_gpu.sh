@@ -19,8 +19,9 @@
 #
 # Phases joined by a plus run side by side, as in vis+savos; on a machine of two GPUs start the script twice, each with
 # its own CUDA_VISIBLE_DEVICES. VISIBLE_FLAGS="--init streetsim-small --adapters none" trains the visible stage on from
-# the shipped encoder; START="--init streetsim-small" leaves it out. A phase whose output exists is skipped and an interrupted training goes on, so the same command can be given again
-# after an interruption. Sizes are variables, see below; SAMODAL_COMMIT names the commit in a copy without .git. Needs
+# the shipped encoder; START="--init streetsim-small" leaves it out. TRACK_FLAGS= renders
+# clips without the points that only the point tracker needs. A phase whose output exists is skipped and an interrupted
+# training goes on, so the same command can be given again after an interruption. Sizes are variables, see below; SAMODAL_COMMIT names the commit in a copy without .git. Needs
 # Python with torch, transformers, accelerate, and panda3d for rendering.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,6 +31,7 @@ RUN=${RUN:-runs/gpu}
 export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
 RECIPES=src/samodal/recipes
 VISIBLE_FLAGS=${VISIBLE_FLAGS:-}
+TRACK_FLAGS=${TRACK_FLAGS---points}
 
 if [ -n "${TOY:-}" ]; then
   TRAIN=${TRAIN:-6} VAL=${VAL:-1} TEST=${TEST:-1} FEW=${FEW:-2} WORKERS=${WORKERS:-2} JOBS=${JOBS:-1}
@@ -39,7 +41,7 @@ if [ -n "${TOY:-}" ]; then
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
   CENTERS=${CENTERS:---steps 3 --augment --held_out 2 --device cpu --log_every 1}
   SAVOS=${SAVOS:---steps 3 --clips 6 --batch 2 --length 6 --held_out 2 --validations 1 --device cpu --log_every 1}
-  MODEL="--size tiny" TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
+  MODEL=${MODEL:---size tiny} TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 else
@@ -48,7 +50,7 @@ else
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
   VIS=${VIS:---minutes 18 --init streetsim-small} CENTERS=${CENTERS:---minutes 8 --augment --width 96 --batch 32 --lr 4e-3 --warmup 300}
   SAVOS=${SAVOS:---minutes 8 --clips 400}
-  MODEL="--size small" TUNING="--log_every 50" VIT="--size vit_b"
+  MODEL=${MODEL:---size small} TUNING="--log_every 50" VIT="--size vit_b"
 fi
 DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
   --cache $RUN/cache/train.pt --val_cache $RUN/cache/val.pt --test_cache $RUN/cache/test.pt --workers $WORKERS"
@@ -130,7 +132,7 @@ paste() {
 # A tracker sees frames of 256x448: rendering them at 270x480 takes a third of the time.
 tracks() {
   if [ ! -e "$RUN/data/tracks.done" ]; then
-    samodal synth --out "$RUN/data" --split tracks --count "$TRACKS" --workers "$WORKERS" --points \
+    samodal synth --out "$RUN/data" --split tracks --count "$TRACKS" --workers "$WORKERS" $TRACK_FLAGS \
       --height 270 --width 480 >>"$RUN/logs/tracks.log" 2>&1
     touch "$RUN/data/tracks.done"
   fi
