@@ -19,10 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from tables import Run, chosen, digest, found_device, in_processes, machine, markdown, run_clip, spread
 
 from samodal.commands.run import RunSettings
 from samodal.datasets.open import open_dataset
+from samodal.experiments.data import chosen
+from samodal.experiments.machine import digest, found_device, machine
+from samodal.experiments.report import markdown, spread
+from samodal.experiments.runs import Run, in_processes, run_clip
 from samodal.masks import Rle
 from samodal.metrics import bootstrap
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within

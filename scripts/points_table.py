@@ -21,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tables import chosen, digest, found_device, in_processes, machine, markdown, one_thread, spread
 
 from samodal.datasets.open import open_dataset
+from samodal.experiments.data import chosen
+from samodal.experiments.machine import digest, found_device, machine
+from samodal.experiments.report import markdown, spread
+from samodal.experiments.runs import in_processes, one_thread
 from samodal.metrics.points import THRESHOLDS, PointCounts, count_points, summarise_points
 from samodal.parts import PointTracker
 from samodal.seeds import generator

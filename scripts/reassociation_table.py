@@ -20,11 +20,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tables import Run, chosen, found_device, in_processes, machine, markdown, run_clip
 
 from samodal.association import Association, AssociationRules, Detection
 from samodal.commands.run import RunSettings
 from samodal.datasets.open import open_dataset
+from samodal.experiments.data import chosen
+from samodal.experiments.machine import found_device, machine
+from samodal.experiments.report import markdown
+from samodal.experiments.runs import Run, in_processes, run_clip
 from samodal.formats.kitti_mots import read_kitti_text
 from samodal.frontends.replay import Replay
 from samodal.masks import Rle

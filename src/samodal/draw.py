@@ -3,6 +3,7 @@
 import colorsys
 import zlib
 from collections import defaultdict, deque
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,9 +27,15 @@ def color_of(key: int | str) -> tuple[int, int, int]:
 
 
 class Drawer:
-    """Draws frame after frame of one clip; keeps the trails of followed points."""
+    """Draws frame after frame of one clip; keeps the trails of followed points.
 
-    def __init__(self):
+    Args:
+        color: the RGB colour of an id.
+        labels: write ids, classes and hidden shares.
+    """
+
+    def __init__(self, color: Callable[[int | str], tuple[int, int, int]] = color_of, labels: bool = True):
+        self.color, self.labels = color, labels
         self._trails: dict = defaultdict(lambda: deque(maxlen=TRAIL_FRAMES))
 
     def draw(self, image: np.ndarray, result: FrameResult) -> np.ndarray:
@@ -37,7 +44,7 @@ class Drawer:
         # Nearer instances tend to be larger and less occluded; drawn last, they stay readable.
         for one in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
             if one.amodal is not None:
-                _paint(canvas, one, color_of(one.id))
+                _paint(canvas, one, self.color(one.id))
         present = {one.id for one in result.instances}
         for forgotten in self._trails.keys() - present:  # an endless stream must not gather trails
             del self._trails[forgotten]
@@ -46,21 +53,22 @@ class Drawer:
         return canvas
 
     def _mark(self, canvas: np.ndarray, one: Instance) -> None:
+        color = self.color(one.id)
         if one.followed is not None:
             self._trails[one.id].append(one.followed)
             width, radius, length = (2, 4, TRAIL_FRAMES) if len(one.followed) <= FEW else (1, 1, 5)
             for n in range(len(one.followed)):
                 trail = np.rint([points[n] for points in self._trails[one.id]][-length:]).astype(np.int32)
-                cv2.polylines(canvas, [trail[:, None]], False, color_of(one.id), width, cv2.LINE_AA)
-                cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color_of(one.id), -1, cv2.LINE_AA)
+                cv2.polylines(canvas, [trail[:, None]], False, color, width, cv2.LINE_AA)
+                cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color, -1, cv2.LINE_AA)
         else:
             self._trails.pop(one.id, None)
             for x, y in np.rint(one.points if one.points is not None else np.zeros((0, 2))).astype(int).tolist():
-                for color, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
-                    cv2.line(canvas, (x - 5, y), (x + 5, y), color, width)
-                    cv2.line(canvas, (x, y - 5), (x, y + 5), color, width)
-        if one.amodal is not None:
-            _label(canvas, one)
+                for edge, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
+                    cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
+                    cv2.line(canvas, (x, y - 5), (x, y + 5), edge, width)
+        if one.amodal is not None and self.labels:
+            _label(canvas, one, color)
 
 
 def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
@@ -74,12 +82,19 @@ def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> No
     for part, weight in ((visible & amodal, 0.4), (amodal & ~visible & stripes, 0.75), (amodal & ~visible, 0.15)):
         tint = crop[part] * (1 - weight) + np.array(color) * weight
         crop[part] = tint.astype(np.uint8)
-    contours, _ = cv2.findContours(amodal.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(x0, y0))
     thin = one.state in UNSEEN or one.amodal.area < 1500
-    cv2.drawContours(canvas, contours, -1, color, 1 if thin else 2, cv2.LINE_AA)
+    outline(canvas, amodal, color, 1 if thin else 2, (x0, y0))
 
 
-def _label(canvas: np.ndarray, one: Instance) -> None:
+def outline(
+    canvas: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width: int, offset: tuple[int, int] = (0, 0)
+) -> None:
+    """Draw the contour of a (h, w) bool mask, whose first pixel is (x, y) `offset` of the canvas, onto it."""
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=offset)
+    cv2.drawContours(canvas, contours, -1, color, width, cv2.LINE_AA)
+
+
+def _label(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
     text = str(one.id)
     if one.amodal.area >= 600:
         text += f" {one.category}"
@@ -91,7 +106,7 @@ def _label(canvas: np.ndarray, one: Instance) -> None:
     x = int(np.clip(one.amodal.box[0], 0, max(0, canvas.shape[1] - width - 4)))
     y = max(int(one.amodal.box[1]) - 4, height + 3)
     cv2.rectangle(canvas, (x, y - height - 3), (x + width + 3, y + base - 1), (16, 16, 16), -1)
-    cv2.putText(canvas, text, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color_of(one.id), 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
 
 
 class VideoWriter:

@@ -7,10 +7,19 @@ import os
 import platform
 from pathlib import Path
 
+from samodal.torch_files import shipped_path
 
-def digest_of(path: Path) -> str:
-    """Of a file's content."""
-    return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
+
+def file_of(part: str) -> Path | None:
+    """The file of weights, shipped or not, that WEIGHTS or NAME:WEIGHTS[,LIMIT=VALUE…] names, None for none."""
+    name = part.rpartition(":")[2].split(",")[0]
+    return Path(name) if Path(name).is_file() else shipped_path(name)
+
+
+def digest(part: str) -> str | None:
+    """Of the content of the file that a part names, see `file_of`."""
+    file = file_of(part)
+    return file and hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
 
 
 def found_device(device: str) -> str:

@@ -13,10 +13,9 @@ from typing import Any
 
 from samodal.commands.run import RunSettings
 from samodal.experiments.config import Experiment
-from samodal.experiments.machine import digest_of
+from samodal.experiments.machine import digest, file_of
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, split
 from samodal.rules import preset
-from samodal.torch_files import shipped_path
 
 DRAWN = ("random", "erosion", "max-distance")
 """Prompt selectors that draw; the others give the same points for every seed."""
@@ -102,12 +101,6 @@ def _found(values: tuple[str, ...]) -> bool:
     return bool(values) and all(file_of(value) or not value.endswith(FILES) for value in values)
 
 
-def file_of(weights: str) -> Path | None:
-    """The file of weights, shipped or given, without limits behind a comma and a name before a colon."""
-    name = weights.rpartition(":")[2].split(",")[0]
-    return Path(name) if Path(name).is_file() else shipped_path(name)
-
-
 def _filled(
     wanted: dict[str, Any], weights: dict[str, tuple[str, ...]], data: str, device: str
 ) -> Iterator[tuple[RunSettings, dict[str, str]]]:
@@ -115,10 +108,15 @@ def _filled(
     keys = _keys(wanted)
     for chosen in itertools.product(*(weights[key] for key in keys)):
         known = dict(zip(keys, chosen, strict=True))
-        values = {k: _KEY.sub(lambda m: known.get(m[1], ""), v) if isinstance(v, str) else v for k, v in wanted.items()}
+        values = {name: _put(value, known) if isinstance(value, str) else value for name, value in wanted.items()}
         if "weights" not in keys and not values.get("weights"):
             values.pop("weights", None)
         yield RunSettings(data=data, device=device, overlay=False, **values), known
+
+
+def _put(text: str, known: dict[str, str]) -> str:
+    """A text with the weights in place of their keys; those that a method does not read are left out."""
+    return _KEY.sub(lambda found: known.get(found[1], ""), text)
 
 
 def _folder(settings: RunSettings) -> str:
@@ -131,9 +129,9 @@ def _folder(settings: RunSettings) -> str:
     if settings.method == "samodal":
         named.append(settings.weights)
     for text in named:
-        if file := file_of(text):
-            decided[f"content of {text}"] = digest_of(file)
-    digest = hashlib.blake2b(json.dumps(decided, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
+        if content := digest(text):
+            decided[f"content of {text}"] = content
+    key = hashlib.blake2b(json.dumps(decided, sort_keys=True, default=str).encode(), digest_size=6).hexdigest()
     words = [settings.vis or "", settings.method, settings.preset if settings.method == "samodal" else ""]
     readable = re.sub("[^A-Za-z0-9=_.-]+", "-", "-".join(filter(None, words)))[:60]
-    return f"{readable}-{settings.seed}-{digest}"
+    return f"{readable}-{settings.seed}-{key}"

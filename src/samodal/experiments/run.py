@@ -14,8 +14,8 @@ from samodal.errors import InputError
 from samodal.experiments import report
 from samodal.experiments.config import Experiment, load, names
 from samodal.experiments.data import clips_of, streetsim
-from samodal.experiments.machine import digest_of, machine
-from samodal.experiments.plan import Planned, file_of, plan
+from samodal.experiments.machine import digest, machine
+from samodal.experiments.plan import Planned, plan
 from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import save_truth, score_all, scoring
 from samodal.formats.writing import write_json
@@ -132,7 +132,7 @@ def _resamples(runs: Sequence[Planned], one: Planned, settings: ExperimentsSetti
 def _digests(runs: Sequence[Planned]) -> dict[str, str]:
     """Digest of every file of weights by the name that it was given."""
     named = sorted({value for run in runs for value in run.weights.values()})
-    return {value: digest_of(file) for value in named if (file := file_of(value))}
+    return {value: content for value in named if (content := digest(value))}
 
 
 def _run_record(run: Planned, score: dict) -> dict[str, Any]:
