@@ -44,6 +44,18 @@ def test_every_preset_gives_the_whole_object_while_a_part_is_visible(name):
     assert max(one.occlusion for _, one in shown) >= 0.5
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_without_tracking_only_what_is_reported_has_a_mask_and_ids_are_kept(name):
+    _, tracked, _ = run(PRESETS[name])
+    _, results, _ = run(preset(name, track=False))
+    _, observed = passing_square(20)
+    for one, result, full in zip(observed, results, tracked, strict=True):
+        assert {i.id for i in result.instances} == {v.id for v in one.visible}
+        shown = [i for i in full.instances if i.state == State.VISIBLE]
+        assert [i.amodal for i in result.instances if i.state == State.VISIBLE] == [i.amodal for i in shown]
+    assert any(not one.visible for one in observed) and any(r.instances for r in tracked[-5:])
+
+
 class Blind(Still):
     """Says of every point that it cannot be seen."""
 

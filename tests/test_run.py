@@ -20,6 +20,7 @@ from samodal.sam import AmodalSam
 from samodal.sam.config import AmodalSamConfig
 from samodal.tracks import State
 from samodal.video import open_video
+from toy_data import write_toy
 
 FRAMES = 12
 
@@ -223,3 +224,17 @@ def test_a_full_disk_is_one_line_and_keeps_what_fits(drive, tmp_path, monkeypatc
     with pytest.raises(InputError, match="No space left on device"):
         run(settings(drive, method="copy-visible"), tmp_path)
     assert len(read_frames(tmp_path / "frames.jsonl").results) == 5
+
+
+def test_a_clip_of_a_data_set_is_run_again_only_where_frames_are_missing(tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=1, frames=3, seed=0)
+    command = ["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    lines = tmp_path / "out" / "toy_0000" / "frames.jsonl"
+    whole = lines.read_text()
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "every clip is finished" in capsys.readouterr().out
+    lines.write_text("".join(whole.splitlines(keepends=True)[:-1]))  # as an interruption leaves it
+    assert main(command) == 0
+    assert lines.read_text() == whole

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -365,6 +367,23 @@ def test_a_training_starts_from_random_weights_by_the_seed_or_from_a_checkpoint(
     assert start(settings(tmp_path, init=str(tmp_path / "a.safetensors"), skip="")).config.skip == "flow"
     assert start(settings(tmp_path, init=str(tmp_path / "a.safetensors"))).config.skip == "visible"
     assert start(settings(tmp_path, size="released", skip="flow")).config == SavosConfig()
+
+
+def test_a_log_becomes_a_curve(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "scripts"))
+    from loss_curve import curve
+
+    lines = [{"step": 10 * n, "reconstruction": 8.0 / n, "consistency": 2.0} for n in (1, 2, 4)]
+    drawn = ElementTree.fromstring(curve([*lines, {"step": 40, "measured": True}], ["reconstruction", "consistency"]))
+    falling, flat = (
+        [tuple(map(float, point.split(","))) for point in one.get("points").split()]
+        for one in drawn.iter("{http://www.w3.org/2000/svg}polyline")
+    )
+    assert len(falling) == len(flat) == 3 and len({y for _, y in flat}) == 1
+    ys = [y for _, y in falling]
+    assert ys[0] == flat[0][1] and ys[1] - ys[0] == pytest.approx(2 * (ys[2] - ys[1]), abs=0.2)  # y grows downwards
+    texts = [one.text for one in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert "reconstruction: 8 to 2" in texts and "40" in texts
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ METHODS = {
         argument="CHECKPOINT",
         licence="Apache-2.0 (code); released weights: see their page",
         cost="0.2 s of a CPU core for a frame of 540x960 with one instance",
-        needs="released KINS-car weights, or a .safetensors of ours; none are shipped",
+        needs="released KINS-car weights, or a .safetensors of `samodal train savos`; none are shipped",
     ),
 }
 

@@ -49,8 +49,7 @@ class CentersFrontEnd:
     """
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
-        checkpoint, comma, limits = (argument or "").partition(",")
-        self.checkpoint, self.limits = parse(f"{checkpoint or EMBEDDED}{comma}{limits}", "centers", Limits(), "")
+        self.checkpoint, self.limits = parse(argument, "centers", Limits(), embedded=EMBEDDED)
         self.seeing = _loaded(self.checkpoint, str(device))
 
     def open(self, video: Video) -> AssociatedSession:

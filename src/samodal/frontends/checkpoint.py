@@ -14,7 +14,7 @@ from samodal.suggest import nearest
 Limits = TypeVar("Limits")
 
 
-def parse(argument: str | None, vis: str, limits: Limits, needs: str) -> tuple[str, Limits]:
+def parse(argument: str | None, vis: str, limits: Limits, needs: str = "", embedded: str = "") -> tuple[str, Limits]:
     """The checkpoint and the limits of CHECKPOINT[,LIMIT=VALUE…].
 
     Args:
@@ -22,11 +22,13 @@ def parse(argument: str | None, vis: str, limits: Limits, needs: str) -> tuple[s
         vis: that name.
         limits: a dataclass with the defaults; the values given replace them.
         needs: what to give where there is no checkpoint, for the message.
+        embedded: shipped weights that are taken where no checkpoint is named, as in NAME:,LIMIT=VALUE.
 
     Raises:
         InputError: without a checkpoint, for an unknown limit, or one that is no number.
     """
     checkpoint, *changes = (argument or "").split(",")
+    checkpoint = checkpoint or embedded
     if not checkpoint:
         raise InputError(f"--vis {vis} needs a checkpoint: {needs}")
     values, known = {}, limits.__dataclass_fields__

@@ -32,7 +32,10 @@ class SavosMethod:
 
     def __init__(self, checkpoint: str | None = None, device: str = "cpu", window: int = 30, threshold: float = 0.5):
         if checkpoint is None:
-            raise InputError("method savos needs weights, as in --method savos:CHECKPOINT; none are shipped")
+            raise InputError(
+                "method savos needs weights, as in --method savos:CHECKPOINT; none are shipped, samodal train savos "
+                "makes some"
+            )
         self.network: Savos = load(checkpoint).to(device)
         self.device, self.window, self.threshold = device, window, threshold
 

@@ -15,9 +15,8 @@ from samodal.training.savos.clips import OUTSIDE, Clip, Stretch
 
 COARSE = 32
 """Sides of the regions are multiples of it, so that a GPU meets few different sizes."""
-
-
 POOLED = 8
+"""Steps whose windows are drawn together."""
 
 
 class Part(NamedTuple):
@@ -63,7 +62,9 @@ class Windows(NamedTuple):
     valid: torch.Tensor
 
     def to(self, device: torch.device) -> Windows:
-        return Windows(*(one.to(device, non_blocking=True) for one in self))
+        """The same on a device; through pinned memory, so that a GPU goes on working meanwhile."""
+        gpu = device.type == "cuda"
+        return Windows(*((one.pin_memory() if gpu else one).to(device, non_blocking=gpu) for one in self))
 
     @property
     def visible(self) -> torch.Tensor:

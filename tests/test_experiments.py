@@ -1,0 +1,256 @@
+"""Experiments: what is planned, that finished parts are used again, and that a table says what the evaluation says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from samodal.cli import main
+from samodal.errors import InputError
+from samodal.experiments import run as running
+from samodal.experiments.config import Relation, load, names
+from samodal.experiments.data import chosen, streetsim
+from samodal.experiments.plan import draws, plan
+from samodal.experiments.report import judge, markdown_of
+from samodal.experiments.run import jobs_of
+from samodal.metrics.profiles import profile_named
+from toy_data import write_toy
+
+SMALL = {
+    "title": "Two trivial methods",
+    "columns": {"AP50": "official image AP50", "vAP": "official video AP", "mIoU": "strict image miou"},
+    "front_ends": {"truth": {"vis": "truth"}, "degraded": {"vis": "degraded:severe"}},
+    "rows": {"copy": {"method": "copy-visible"}, "hull": {"method": "hull"}, "ours": {"weights": "{sam}"}},
+    "weights": {"sam": None},
+    "relations": [
+        {"claim": "hull is higher", "left": "hull", "right": "copy", "column": "mIoU"},
+        {"claim": "ours is higher", "left": "ours", "right": "copy", "column": "mIoU", "front_end": "degraded"},
+    ],
+}
+
+
+def write(tmp_path: Path, **changes) -> str:
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL | changes, sort_keys=False), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> str:
+    return write_toy(tmp_path_factory.mktemp("toy"), sequences=2, frames=3, seed=3)
+
+
+def run(tmp_path: Path, data: str, *more: str, out: str = "out", **changes) -> dict:
+    command = [
+        "experiments",
+        write(tmp_path, **changes),
+        "--data",
+        data,
+        "--out",
+        str(tmp_path / out),
+        "--workers",
+        "1",
+    ]
+    assert main([*command, "--device", "cpu", "--seeds", "2", *more]) == 0
+    return json.loads((tmp_path / out / "small.json").read_text(encoding="utf-8"))
+
+
+def test_every_shipped_experiment_can_be_planned_and_asks_for_numbers_that_exist(tmp_path):
+    assert {f"table{n}" for n in range(1, 7)} < set(names()) and "figures" in names()
+    for name in names():
+        experiment = load(name)
+        runs, missing = plan(experiment, "streetsim:x", tmp_path, seeds=3, device="cpu")
+        assert runs or experiment.train, name
+        assert {one.row for one in [*runs, *missing]} == set(experiment.rows)
+        for profile, _, metric in experiment.columns.values():
+            known = profile_named("official" if profile == "ones" else profile)
+            assert metric in known.numbers or metric in known.regions, (name, metric)
+        for key, changes in experiment.train.items():
+            assert not experiment.weights[key] and changes["recipe"], (name, key)
+
+
+def test_tables_of_image_and_video_share_their_runs(tmp_path):
+    plans = [plan(load(name), "streetsim:x", tmp_path, seeds=3, device="cpu")[0] for name in ("table1", "table2")]
+    assert [one.folder for one in plans[0]] == [one.folder for one in plans[1]]
+
+
+def test_rows_run_with_all_weights_and_with_all_seeds_where_chance_plays_a_part(tmp_path):
+    found = load("table1", {"sam": "streetsim-small,streetsim-centers"})
+    runs, missing = plan(found, "streetsim:x", tmp_path, seeds=3, device="cpu")
+    count = {
+        (front_end, row): [(one.settings.weights, one.settings.seed) for one in runs
+                           if (one.front_end, one.row) == (front_end, row)]
+        for front_end in found.front_ends for row in found.rows
+    }  # fmt: skip
+    assert len(count["truth", "copy-visible"]) == 1 and len(count["degraded", "copy-visible"]) == 3
+    assert len(count["truth", "S-AModal default"]) == 2 and len(count["truth", "S-AModal paper"]) == 6
+    assert {weights for weights, _ in count["truth", "S-AModal paper"]} == {"streetsim-small", "streetsim-centers"}
+    assert len({one.folder for one in runs}) == len(runs)
+    assert {one.row for one in missing} == {"SAVOS"} and "--weights.savos" in missing[0].needs
+
+
+def test_chance_plays_a_part_in_random_prompts_and_degraded_front_ends_alone(tmp_path):
+    settings = plan(load("table1"), "streetsim:x", tmp_path, seeds=1, device="cpu")[0][0].settings
+    ours = replace(settings, method="samodal", vis="truth")
+    assert draws(replace(ours, preset="paper")) and draws(replace(ours, preset="released"))
+    assert not draws(ours) and not draws(replace(ours, preset="paper", rules={"prompt": "saliency"}))
+    assert not draws(settings) and draws(replace(settings, vis="degraded:mild"))
+
+
+def test_other_weights_under_the_same_name_are_another_run(tmp_path):
+    experiment = load(write(tmp_path), {"sam": str(tmp_path / "mine.safetensors")})
+    folders = []
+    for content in (b"one", b"two"):
+        (tmp_path / "mine.safetensors").write_bytes(content)
+        runs, missing = plan(experiment, "streetsim:x", tmp_path, seeds=1, device="cpu")
+        assert not missing
+        folders.append({one.row: one.folder for one in runs if one.front_end == "truth"})
+    assert folders[0]["copy"] == folders[1]["copy"] and folders[0]["ours"] != folders[1]["ours"]
+
+
+def test_the_table_says_what_the_evaluation_says(tmp_path, data, capsys):
+    record = run(tmp_path, data)
+    table = {(one["front_end"], one["row"]): one["columns"] for one in record["table"]}
+    assert set(table) == {(f, r) for f in ("truth", "degraded") for r in ("copy", "hull")}
+    assert len(table["degraded", "copy"]["AP50"]["values"]) == 2 and len(table["truth", "copy"]["AP50"]["values"]) == 1
+    scores = {}
+    for profile in ("official", "strict"):
+        (folder,) = (tmp_path / "out" / "runs").glob("truth-hull-0-*")
+        path = tmp_path / f"{profile}.json"
+        assert main(["evaluate", str(folder), "--truth", data, "--profile", profile, "--json", str(path)]) == 0
+        scores[profile] = json.loads(path.read_text())["metrics"]
+    hull = table["truth", "hull"]
+    assert hull["AP50"]["mean"] == pytest.approx(100 * scores["official"]["image"]["AP50"], abs=1e-3)
+    assert hull["vAP"]["mean"] == pytest.approx(100 * scores["official"]["video"]["AP"], abs=1e-3)
+    assert hull["mIoU"]["mean"] == pytest.approx(100 * scores["strict"]["image"]["miou"], abs=1e-3)
+    degraded = table["degraded", "copy"]["AP50"]
+    assert degraded["mean"] == pytest.approx(np.mean(degraded["values"]), abs=1e-3)
+    assert degraded["std"] == pytest.approx(np.std(degraded["values"]), abs=1e-3)
+    verdicts = {one["claim"]: one["found"] for one in record["relations"]}
+    assert verdicts == {"hull is higher": hull["mIoU"]["mean"] > table["truth", "copy"]["mIoU"]["mean"],
+                        "ours is higher": None}  # fmt: skip
+    assert record["missing"] == [
+        {"front_end": f, "row": "ours", "needs": "sam: give --weights.sam=…"} for f in ("truth", "degraded")
+    ]
+    page = (tmp_path / "out" / "small.md").read_text(encoding="utf-8")
+    assert "| truth | hull | " in page and "ours: not run" in page and page.strip() in capsys.readouterr().out
+
+
+def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_run_again(tmp_path, data, monkeypatch):
+    first, again = run(tmp_path, data), run(tmp_path, data, out="again")
+    told = {"cost_s", "command"}
+    assert {k: v for k, v in first.items() if k not in told} == {k: v for k, v in again.items() if k not in told}
+    (run_of_one,) = (tmp_path / "out" / "runs").glob("truth-hull-0-*")
+    for path in (run_of_one / "toy_0001").iterdir():
+        path.unlink()
+    (run_of_one / "toy_0001").rmdir()
+    ran = []
+    real = running.run_clips
+    monkeypatch.setattr(running, "run_clips", lambda jobs, workers: ran.extend(jobs) or real(jobs, workers))
+    third = run(tmp_path, data)
+    assert third["table"] == first["table"] and third["reused"] and not first["reused"]
+    monkeypatch.setattr("samodal.experiments.runs.run_clip", None)
+    assert run(tmp_path, data)["table"] == first["table"]
+
+
+def test_jobs_are_split_where_there_are_more_workers_than_clips(tmp_path):
+    runs = plan(load("table1"), "streetsim:x", tmp_path, seeds=2, device="cpu")[0]
+    one, many = jobs_of(runs, ["a", "b"], 2), jobs_of(runs, ["a", "b"], 8)
+    assert len(one) == 2 and len(many) == 8
+    assert sorted(str(r[2]) for job in one for r in job) == sorted(str(r[2]) for job in many for r in job)
+    assert len(one[0]) == len({run.folder for run in runs})
+
+
+def test_weights_that_are_lacking_are_trained_once(tmp_path, data, monkeypatch):
+    made = []
+
+    def train(settings):
+        made.append(settings)
+        path = Path(settings.out) / f"{settings.name}.safetensors"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for end in (".safetensors", ".md"):
+            path.with_suffix(end).write_bytes(b"")
+
+    monkeypatch.setattr("samodal.training.run.train", train)
+    from samodal.commands.experiments import ExperimentsSettings
+
+    settings = ExperimentsSettings("table3", out=tmp_path, train=data, train_steps=7, device="cpu")
+    experiment = running.trained(load("table3", {"k5": "mine.safetensors"}), settings)
+    assert [(one.name, one.points, one.steps, one.data, one.init) for one in made] == [
+        (f"k{k}", k, 7, data, "streetsim-small") for k in (1, 3, 10)
+    ]
+    assert experiment.weights["k1"] == (str(tmp_path / "weights" / "k1.safetensors"),)
+    assert experiment.weights["k5"] == ("mine.safetensors",)
+    running.trained(load("table3", {"k5": "mine.safetensors"}), settings)
+    assert len(made) == 3
+
+
+def row(name: str, mean: float | None, front_end: str = "truth") -> dict:
+    value = None if mean is None else {"mean": mean, "std": 0.0, "values": [mean], "interval": None}
+    return {"front_end": front_end, "row": name, "runs": 1, "columns": {"AP": value}}
+
+
+def test_a_claim_is_found_not_found_or_not_tested():
+    table = [row("a", 2.0), row("b", 1.0), row("a", 3.0, "pixels"), row("c", None)]
+    assert judge(Relation("", "a", "b", "AP", "truth"), table)["found"] is True
+    assert judge(Relation("", "b", "a", "AP", "truth"), table)["found"] is False
+    assert judge(Relation("", "a", "a", "AP", ("truth", "pixels")), table)["found"] is False
+    assert judge(Relation("", "a", "c", "AP", "truth"), table)["found"] is None
+    assert judge(Relation("", "a", "b", "AP", "pixels"), table)["found"] is None
+
+
+def test_a_page_tells_claims_and_what_counts_nothing():
+    claim = judge(Relation("a is higher", "a", "b", "AP", "truth"), [row("a", 2.04), row("b", 1.0)])
+    record = {
+        "title": "T", "note": "N.", "table": [row("a", 2.04), row("c", None)], "missing": [], "relations": [claim],
+        "settings": {"seeds": 3, "clips": ["x"], "data": "d"}, "command": "c", "machine": "m", "commit": "0123456789",
+        "cost_s": 4, "reused": False,
+    }  # fmt: skip
+    page = markdown_of(record)
+    assert "| method | AP |" in page and "| a | 2.0 |" in page and "| c | - |" in page
+    assert "a is higher: **found** (2.0 against 1.0; a, truth against b, truth, AP)" in page
+    assert "commit 0123456; 4 s." in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"colums": {}}, "unknown key 'colums'; did you mean 'columns'"),
+        ({"columns": {"AP": "official image"}}, "expected PROFILE LEVEL METRIC"),
+        ({"rows": {"a": {"metod": "hull"}}}, "unknown setting 'metod'; did you mean 'method'"),
+        ({"rows": {"a": {"out": "x"}}}, "unknown setting 'out'"),
+        ({"relations": [{"claim": "c", "left": "cpy", "right": "hull", "column": "mIoU"}]}, "did you mean 'copy'"),
+        ({"relations": [{"claim": "c", "left": "copy", "right": "hull"}]}, "column"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_nearest_known_name(tmp_path, changes, said):
+    with pytest.raises(InputError, match=said):
+        load(write(tmp_path, **changes))
+
+
+def test_unknown_experiments_weights_and_clips_are_refused(tmp_path, capsys):
+    assert main(["experiments", "tabel1"]) == 2
+    assert "did you mean 'table1'" in capsys.readouterr().err
+    assert main(["experiments", "table1", "--weights.savo=x", "--data", "streetsim:x"]) == 2
+    assert "did you mean 'savos'" in capsys.readouterr().err
+    with pytest.raises(InputError, match="0:4"):
+        chosen(["a"], "three")
+    with pytest.raises(InputError, match="there are 2"):
+        chosen(["a", "b"], "4:")
+    assert chosen("abcd", "1:3") == ("b", "c") and chosen("abcd", None) == tuple("abcd")
+
+
+def test_without_data_the_first_clips_of_streetsim_are_rendered(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("samodal.sim.write.write_split", lambda *where, progress, **how: asked.append((where, how)))
+    assert streetsim(tmp_path, 2, 1) == f"streetsim:{tmp_path / 'test'}"
+    assert asked == [((tmp_path, "test"), {"count": 2, "workers": 1})]
+
+
+def test_the_list_names_every_experiment(capsys):
+    assert main(["experiments", "list"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in names()) and "paper, Table 1" in said
