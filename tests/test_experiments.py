@@ -78,7 +78,7 @@ def test_tables_of_image_and_video_share_their_runs(tmp_path):
 
 
 def test_rows_run_with_all_weights_and_with_all_seeds_where_chance_plays_a_part(tmp_path):
-    found = load("table1", {"sam": "streetsim-small,streetsim-centers"})
+    found = load("table1", {"sam": "streetsim-small,streetsim-centers", "savos": "not-there.safetensors"})
     runs, missing = plan(found, "streetsim:x", tmp_path, seeds=3, device="cpu")
     count = {
         (front_end, row): [(one.settings.weights, one.settings.seed) for one in runs

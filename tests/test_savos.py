@@ -123,7 +123,7 @@ def test_weights_come_back_with_their_config(tmp_path):
 
 
 def test_other_weights_are_refused(tmp_path):
-    with pytest.raises(InputError, match="no such checkpoint"):
+    with pytest.raises(InputError, match="no such SAVOS.*streetsim-savos"):
         load(tmp_path / "nothing.pth")
     state = Savos().state_dict() | {"backbone.weight": torch.zeros(2)}
     del state["mask_decoder.last_vm_map.1.bias"]
@@ -269,8 +269,8 @@ def test_it_runs_from_the_command_line_names(tmp_path):
     save(Savos(SMALL), tmp_path / "small.safetensors")
     made = make_method(RunSettings(method=f"savos:{tmp_path / 'small.safetensors'}", device="cpu"))
     assert isinstance(made, SavosMethod)
-    with pytest.raises(InputError, match="savos:CHECKPOINT"):
-        make_method(RunSettings(method="savos", device="cpu"))
+    shipped = make_method(RunSettings(method="savos", device="cpu"))
+    assert shipped.network.config.skip == "visible"
     with pytest.raises(InputError, match="hull takes no argument"):
         make_method(RunSettings(method="hull:x", device="cpu"))
 

@@ -139,9 +139,12 @@ def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
 
 
 def test_the_argument_names_a_checkpoint_and_limits():
-    assert parse("org/model,score=0.3,area=9", "videomt", Limits(), "") == ("org/model", Limits(score=0.3, area=9))
+    assert parse("org/model,score=0.3,area=9", "videomt", Limits()) == ("org/model", Limits(score=0.3, area=9))
+    assert Videomt(",score=0.3").limits.score == 0.3 and Videomt().checkpoint == "streetsim-videomt"
+    with pytest.raises(InputError, match="needs a checkpoint: a folder"):
+        parse(None, "mask2former", Limits(), "a folder")
     for argument, message in [
-        (None, "needs a checkpoint"), ("a,scor=1", "did you mean 'score'"), ("a,area=big", "area must be a number"),
+        ("a,scor=1", "did you mean 'score'"), ("a,area=big", "area must be a number"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=message):
             Videomt(argument)
@@ -151,7 +154,7 @@ def test_it_is_made_by_name_from_a_checkpoint_of_ours(tmp_path):
     save(tiny(), tmp_path / "vis.safetensors")
     video = SimpleNamespace(source="clip.mp4", truth=None)
     settings = RunSettings(vis=f"videomt:{tmp_path}/vis.safetensors,score=0,frames=1,area=1", device="cpu")
-    front_end = make_front_end(settings, video)
+    front_end = make_front_end(settings)
     assert isinstance(front_end, Videomt) and front_end.classes == {"person": [0], "car": [1]}
     assert all(one.mask.any() for one in front_end.open(video).step(frames(1)[0], 0))
 

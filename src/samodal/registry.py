@@ -42,6 +42,18 @@ FILES = "From results of any method:"
 TRUTH = "From a data set's truth, for studies:"
 
 FRONT_ENDS = {
+    "videomt": Part(
+        "samodal.frontends.videomt:Videomt",
+        "VidEoMT from pixels alone, our own implementation. Online, one network for masks, classes and identities. The "
+        "shipped weights were trained on StreetSim alone: for demonstration. LIMIT=VALUE changes what is reported, as "
+        "in videomt:vis.safetensors,score=0.3 (also area, share, frames).",
+        argument="[CHECKPOINT][,LIMIT=VALUE...]",
+        licence="Apache-2.0 (code, our weights); released weights: see their cards",
+        cost="0.1 s of a CPU core for a frame with our size small; the released ones are for a GPU",
+        needs="nothing, or a .safetensors of `samodal train vis`, a folder of transformers, or a hub name, which is "
+        "fetched, as tue-mps/videomt-dinov2-small-ytvis2019",
+        group=PIXELS,
+    ),
     "centers": Part(
         "samodal.frontends.centers:CentersFrontEnd",
         "Centres and masks from the embedding of the embedded SAM, frame by frame; identities by our association with "
@@ -51,17 +63,6 @@ FRONT_ENDS = {
         licence="Apache-2.0 (code and weights)",
         cost="0.1 s of a CPU core",
         needs="nothing, or a .safetensors of `samodal train centers`",
-        group=PIXELS,
-    ),
-    "videomt": Part(
-        "samodal.frontends.videomt:Videomt",
-        "VidEoMT from pixels alone, our own implementation. Online, one network for masks, classes and identities. "
-        "LIMIT=VALUE changes what is reported, as in videomt:vis.safetensors,score=0.3 (also area, share, frames).",
-        argument="CHECKPOINT[,LIMIT=VALUE...]",
-        licence="Apache-2.0 (code, our weights); released weights: see their cards",
-        cost="0.1 s of a CPU core for a frame with our size small; the released ones are for a GPU",
-        needs="a .safetensors of `samodal train vis`, a folder of transformers, or a hub name, which is fetched, as "
-        "tue-mps/videomt-dinov2-small-ytvis2019",
         group=PIXELS,
     ),
     "mask2former": Part(
@@ -228,10 +229,10 @@ METHODS = {
         "samodal.methods.savos:SavosMethod",
         "SAVOS, our own implementation: visible masks, optical flow (DIS) and both directions of time. Offline, "
         "results come every 30 frames; nothing while an instance is hidden.",
-        argument="CHECKPOINT",
-        licence="Apache-2.0 (code); released weights: see their page",
+        argument="[CHECKPOINT]",
+        licence="Apache-2.0 (code, our weights); released weights: see their page",
         cost="0.2 s of a CPU core for a frame of 540x960 with one instance",
-        needs="released KINS-car weights, or a .safetensors of `samodal train savos`; none are shipped",
+        needs="nothing, released KINS-car weights, or a .safetensors of `samodal train savos`",
     ),
 }
 

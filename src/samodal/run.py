@@ -30,7 +30,8 @@ DEMONSTRATION = (
     "The embedded weights of {} were trained on StreetSim alone and are for demonstration; "
     "for real video give {} (docs/real-video.md)."
 )
-EMBEDDED_FRONT_END = "centers"
+EMBEDDED_FRONT_END = {"vis": "videomt", "reassociate": True}
+"""What sees in a plain video where nothing is named: better than `centers` on StreetSim (docs/results.md)."""
 OTHER_TRACKER = (
     "The released code tracks with CoTracker v1, this run with {}. For v1: --tracker cotracker1:CHECKOUT,CHECKPOINT "
     "(CC-BY-NC 4.0; {})."
@@ -80,6 +81,7 @@ def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable
         InputError: for anything a user can mend. The frames finished before are in frames.jsonl, and from them
             tracks.json is written all the same.
     """
+    settings = settled(settings, video)
     session = make_session(settings, video)
     method = make_method(settings)
     frames = excerpt(video, settings.frames)
@@ -166,7 +168,8 @@ def make_session(settings: RunSettings, video: Video) -> VisSession:
 
     A session that learns from results associates already.
     """
-    session = make_front_end(settings, video).open(video)
+    settings = settled(settings, video)
+    session = make_front_end(settings).open(video)
     if settings.vis_scale != 1:
         session = scaled(session, settings, video)
     if settings.reassociate and not hasattr(session, "learn"):
@@ -180,7 +183,7 @@ def scaled(session: VisSession, settings: RunSettings, video: Video) -> VisSessi
     Raises:
         InputError: for a front end that reads masks, not pixels, or a scale that cannot be meant.
     """
-    name = split(settings.vis or default_front_end(video), FRONT_ENDS)[0]
+    name = split(settings.vis, FRONT_ENDS)[0]
     if name in FRONT_ENDS and FRONT_ENDS[name].group != PIXELS:
         raise InputError(
             f"--vis_scale is for front ends that work on pixels; {name} gives masks that are there already"
@@ -190,9 +193,9 @@ def scaled(session: VisSession, settings: RunSettings, video: Video) -> VisSessi
     return Scaled(session, settings.vis_scale)
 
 
-def make_front_end(settings: RunSettings, video: Video) -> FrontEnd:
-    """The front end that the settings name, or the default one."""
-    name, argument = split(settings.vis or default_front_end(video), FRONT_ENDS)
+def make_front_end(settings: RunSettings) -> FrontEnd:
+    """The front end that the settings name."""
+    name, argument = split(settings.vis, FRONT_ENDS)
     kind = find(FRONT_ENDS, name, "front end")
     taken = inspect.signature(kind).parameters
     options = {"device": _device(settings.device)} if "device" in taken else {}
@@ -200,9 +203,11 @@ def make_front_end(settings: RunSettings, video: Video) -> FrontEnd:
     return kind(**options) if argument is None else kind(argument, **options)
 
 
-def default_front_end(video: Video) -> str:
-    """A data set's own truth; for a plain video the embedded one, which needs pixels alone."""
-    return "truth" if video.truth is not None else EMBEDDED_FRONT_END
+def settled(settings: RunSettings, video: Video) -> RunSettings:
+    """The settings with the front end that they leave open: a data set's own truth, or the embedded one."""
+    if settings.vis is not None:
+        return settings
+    return replace(settings, **({"vis": "truth"} if video.truth is not None else EMBEDDED_FRONT_END))
 
 
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
@@ -304,7 +309,7 @@ def _device(name: str) -> str:
 def _embedded(settings: RunSettings) -> dict[str, str]:
     """The embedded models that a run uses, each with the setting that names another."""
     sam = settings.method == "samodal" and settings.weights == RunSettings.weights
-    vis = settings.vis == EMBEDDED_FRONT_END or (settings.vis is None and settings.data is None)
+    vis = settings.vis in ("videomt", "centers") or (settings.vis is None and settings.data is None)
     return dict([("the amodal SAM", "--weights")] * sam + [("the front end", "--vis")] * vis)
 
 
@@ -329,7 +334,7 @@ def _finished(settings: RunSettings, video: Video, out: Path) -> bool:
     if video.length is not None and result_count(lines) < excerpt(video, settings.frames).length:
         return False  # interrupted: what was finished is there, and no more
     made = json.loads(path.read_text(encoding="utf-8")).get("info", {}).get("settings")
-    same = json.loads(json.dumps(describe(settings, video), default=str))
+    same = json.loads(json.dumps(describe(settled(settings, video), video), default=str))
     return made == same and (not settings.overlay or (out / "overlay.mp4").exists())
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROWS = {
-    "pixels": {"vis": "centers"},
+    "pixels": {"vis": "videomt", "reassociate": True},
+    "pixels, centers": {"vis": "centers"},
     "truth": {},
     "truth, constant-velocity": {"method": "constant-velocity"},
     "truth, copy-visible": {"method": "copy-visible"},

@@ -17,7 +17,7 @@ class RunSettings:
     """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class. Not
-    given: centers, from the pixels of a video, or truth with --data."""
+    given: videomt with --reassociate, from the pixels of a video, or truth with --data."""
     vis_scale: float = 1.0
     """Size of the frames that a front end which works on pixels sees, in shares of their own, as 0.5."""
     reassociate: bool = False
@@ -27,7 +27,7 @@ class RunSettings:
     """Data set instead of a video: KIND:PATH, as asd:ROOT/val, or coco:ANN.json,IMAGES for your own (samodal data check
     --help lists all kinds); --vis is then truth unless given."""
     method: str = "samodal"
-    """samodal, or one to compare with: copy-visible, hull, hold-last, constant-velocity, savos:CHECKPOINT."""
+    """samodal, or one to compare with: copy-visible, hull, hold-last, constant-velocity, savos[:CHECKPOINT]."""
     preset: str = "default"
     """Rules of samodal: default, paper (what its text says) or released (what its authors' code does)."""
     rules: dict[str, Any] = field(default_factory=dict)

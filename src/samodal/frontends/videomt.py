@@ -1,4 +1,4 @@
-"""`videomt:CHECKPOINT`: VidEoMT as front end, frame by frame; the query that sees a thing is its identity.
+"""`videomt[:CHECKPOINT]`: VidEoMT as front end, frame by frame; the query that sees a thing is its identity.
 
 Source of the model: see `samodal.videomt`. Masks are made as Mask2Former and VidEoMT make them for instances: a pixel
 belongs to the query with the highest class score times mask probability, and the score of an instance is its class
@@ -22,10 +22,7 @@ from samodal.videomt.names import mapping
 from samodal.videomt.regions import won
 from samodal.videomt.transform import pixels_of
 
-NEEDS = (
-    "a .safetensors of `samodal train vis`, a folder of transformers, or a hub name, as in "
-    "--vis videomt:tue-mps/videomt-dinov2-small-ytvis2019"
-)
+EMBEDDED = "streetsim-videomt"
 
 
 @dataclass(frozen=True)
@@ -51,16 +48,16 @@ class Videomt:
     """A VidEoMT on a device.
 
     Args:
-        argument: CHECKPOINT[,LIMIT=VALUE…]: what `samodal.videomt.load` takes, and changed `Limits`, as in
-            `vis.safetensors,score=0.3`.
+        argument: [CHECKPOINT][,LIMIT=VALUE…]: what `samodal.videomt.load` takes, and changed `Limits`, as in
+            `vis.safetensors,score=0.3`; the shipped weights where it is not given.
         device: where it runs.
 
     Raises:
-        InputError: without a checkpoint, for a wrong one, or one that knows no road user.
+        InputError: for a wrong checkpoint, or one that knows no road user.
     """
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
-        self.checkpoint, self.limits = parse(argument, "videomt", Limits(), NEEDS)
+        self.checkpoint, self.limits = parse(argument, "videomt", Limits(), embedded=EMBEDDED)
         self.network = loaded(self.checkpoint, str(device))
         self.classes = mapping(self.network.config.classes, self.checkpoint)
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.parts import Observed
 from samodal.savos import Savos, load
@@ -13,6 +12,8 @@ from samodal.savos.crops import enlarged_box
 from samodal.savos.flow import observe_flow
 from samodal.savos.inputs import ends, prepare, region, runs
 from samodal.tracks import FrameResult, Instance, State
+
+EMBEDDED = "streetsim-savos"
 
 
 class SavosMethod:
@@ -24,18 +25,13 @@ class SavosMethod:
     the last one the forward direction; a run of one frame keeps its visible mask.
 
     Args:
-        checkpoint: a released SAVOS file or a .safetensors, as `samodal.savos.load` takes it.
+        checkpoint: what `samodal.savos.load` takes: a released SAVOS file, a .safetensors, or shipped weights.
         device: where the network runs.
         window: frames that are read at once, 30 as in KINS-car.
         threshold: least probability of an amodal pixel.
     """
 
-    def __init__(self, checkpoint: str | None = None, device: str = "cpu", window: int = 30, threshold: float = 0.5):
-        if checkpoint is None:
-            raise InputError(
-                "method savos needs weights, as in --method savos:CHECKPOINT; none are shipped, samodal train savos "
-                "makes some"
-            )
+    def __init__(self, checkpoint: str = EMBEDDED, device: str = "cpu", window: int = 30, threshold: float = 0.5):
         self.network: Savos = load(checkpoint).to(device)
         self.device, self.window, self.threshold = device, window, threshold
 

@@ -10,22 +10,26 @@ import torch
 from samodal.errors import InputError
 from samodal.savos.config import SavosConfig
 from samodal.savos.model import Savos
-from samodal.torch_files import read_safetensors, read_state_dict, write_network
+from samodal.torch_files import read_safetensors, read_state_dict, shipped_names, shipped_path, write_network
 
 
 def load(path: str | Path, **changes) -> Savos:
     """A network in float32 on the CPU, in evaluation.
 
     Args:
-        path: a .safetensors of `save`, or a torch file with the released names, which never runs code.
+        path: a .safetensors of `save`, the name of weights shipped with this package, or a torch file with the released
+            names, which never runs code.
         changes: of the config, as skip="visible".
 
     Raises:
         InputError: for a missing or damaged file, or one of another network.
     """
-    path = Path(path)
+    path = Path(path) if Path(path).is_file() else shipped_path(str(path)) or Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; give a released SAVOS file or a .safetensors of ours")
+        raise InputError(
+            f"{path}: no such SAVOS; give a released file, a .safetensors of ours, or weights shipped here "
+            f"({shipped_names('savos')})"
+        )
     values, state = {}, None
     if path.suffix == ".safetensors":
         metadata, state = read_safetensors(path)
