@@ -10,6 +10,15 @@ import numpy as np
 from samodal.experiments.config import Experiment, Relation
 from samodal.experiments.plan import Missing, Planned
 
+MARGIN = 0.5
+"""Points that two means must be apart before a claim about them counts as found."""
+VERDICTS = {
+    "found": "found",
+    "reverse": "not found, the reverse is",
+    "level": f"neither, within {MARGIN} points",
+    "not tested": "not tested",
+}
+
 
 def rows_of(experiment: Experiment, runs: Sequence[Planned], scores: Sequence[dict]) -> list[dict[str, Any]]:
     """One entry per front end and row: mean, standard deviation and single values of every column, in percent."""
@@ -42,17 +51,21 @@ def _column(scores: Sequence[dict], profile: str, level: str, metric: str) -> di
 
 
 def judge(relation: Relation, table: Sequence[dict]) -> dict[str, Any]:
-    """Whether a claim is found in a table: the left row's mean above the right one's; None where a row is missing."""
+    """Whether the left row's mean is above the right one's by more than `MARGIN` (found), below it by more (reverse),
+    or neither (level); not tested where a row is missing."""
     ends = relation.front_end if isinstance(relation.front_end, tuple) else (relation.front_end,) * 2
     means = []
     for row, front_end in zip((relation.left, relation.right), ends, strict=True):
         found = [one for one in table if (one["row"], one["front_end"]) == (row, front_end)]
         value = found[0]["columns"][relation.column] if found else None
         means.append(None if value is None else value["mean"])
-    known = None not in means
+    verdict = "not tested"
+    if None not in means:
+        above = means[0] - means[1]
+        verdict = "level" if abs(above) <= MARGIN else "found" if above > 0 else "reverse"
     return {
         "claim": relation.claim, "column": relation.column, "left": f"{relation.left}, {ends[0]}",
-        "right": f"{relation.right}, {ends[1]}", "values": means, "found": bool(means[0] > means[1]) if known else None,
+        "right": f"{relation.right}, {ends[1]}", "values": means, "verdict": verdict,
     }  # fmt: skip
 
 
@@ -85,10 +98,10 @@ def markdown_of(record: dict[str, Any]) -> str:
 
 def _verdict(one: dict[str, Any]) -> str:
     ends = f"{one['left']} against {one['right']}, {one['column']}"
-    if one["found"] is None:
+    if one["verdict"] == "not tested":
         return f"{one['claim']}: not tested ({ends})"
     left, right = one["values"]
-    return f"{one['claim']}: **{'found' if one['found'] else 'not found'}** ({left:.1f} against {right:.1f}; {ends})"
+    return f"{one['claim']}: **{VERDICTS[one['verdict']]}** ({left:.1f} against {right:.1f}; {ends})"
 
 
 def _cell(value: dict[str, Any] | None) -> str:
