@@ -18,6 +18,7 @@ from samodal.training import schedule
 from samodal.training.card import commit, hardware
 from samodal.training.centers.frames import Augmented, Batch, Frames, embed
 from samodal.training.centers.objective import losses, targets
+from samodal.training.setup import check_length, device_of
 from samodal.training.vis.clips import Clips, load_clips
 from samodal.videomt import VideomtConfig
 
@@ -36,9 +37,8 @@ def train(settings: CentersSettings) -> str:
     """
     if not settings.data:
         raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
-    if bool(settings.minutes) == bool(settings.steps):
-        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
-    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    check_length(settings)
+    device = device_of(settings)
     sam = AmodalSam.from_checkpoint(settings.encoder).to(device).eval()
     classes = tuple(settings.classes.split(","))
     view = VideomtConfig(classes=classes, size=sam.config.size, patch=sam.config.patch, stem="patch")

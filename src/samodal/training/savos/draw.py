@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -148,12 +145,3 @@ def _fill(window: Windows, part: Part) -> None:
     window.forward[:length, *inside] = torch.from_numpy(forward)
     window.reverse[:length, *inside] = torch.from_numpy(reverse)
     window.valid[:length] = True
-
-
-def ahead(make: Callable[[int], Windows], first: int, workers: int) -> Iterator[Windows]:
-    """make(first), make(first + 1), … without end, made in threads some steps ahead."""
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(make, first + n) for n in range(workers + 1)]
-        for number in count(first + workers + 1):
-            yield waiting.pop(0).result()
-            waiting.append(pool.submit(make, number))

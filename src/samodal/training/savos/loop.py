@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from samodal.savos import Savos, save
-from samodal.training import schedule
+from samodal.training import clock, schedule
+from samodal.training.clock import ClockLoop, replaced
 from samodal.training.savos.clips import Clip, Stretch
-from samodal.training.savos.draw import Windows, ahead, draw, windows
+from samodal.training.savos.draw import Windows, draw, windows
 from samodal.training.savos.objective import Objective
+from samodal.training.workers import ahead
 
 if TYPE_CHECKING:
     from samodal.commands.train_savos import SavosSettings
@@ -26,26 +25,19 @@ THREADS = 4
 
 
 @dataclass
-class Progress:
+class Progress(clock.Progress):
     """Where a training stands.
 
     Attributes:
-        step: steps done.
-        seconds: spent so far, measurements included.
         best: highest IoU by visible masks that was measured; the checkpoint has it.
         history: what was measured, with the step.
     """
 
-    step: int = 0
-    seconds: float = 0.0
     best: float = -1.0
     history: list[dict] = field(default_factory=list)
 
-    def __str__(self) -> str:
-        return f"{self.step:,} steps in {self.seconds / 60:.1f} min"
 
-
-class Loop:
+class Loop(ClockLoop):
     """Trains a network on the tracks of clips.
 
     Args:
@@ -56,6 +48,8 @@ class Loop:
         check: measures the network; "visible_iou" chooses the checkpoint, without it the last one is kept.
     """
 
+    progress: Progress
+
     def __init__(
         self,
         settings: SavosSettings,
@@ -64,44 +58,18 @@ class Loop:
         out: Path,
         check: Callable[[], dict] | None = None,
     ):
-        self.settings, self.network, self.check = settings, network, check
+        self.check = check
         self.tracks: list[tuple[Clip, Stretch]] = [(clip, one) for clip in clips for one in clip.stretches]
-        self.device = next(network.parameters()).device
-        self.state_file, self.log_file = out / f"{settings.name}.state.pt", out / f"{settings.name}.log.jsonl"
         self.checkpoint = out / f"{settings.name}.safetensors"
         self.draft = out / f"{settings.name}.draft.safetensors"
         self.objective = Objective(network, settings.patch_weight)
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr, fused=self.device.type == "cuda")
-        self.progress = Progress()
+        parameters = list(network.parameters())
+        optimizer = torch.optim.Adam(parameters, lr=settings.lr, fused=parameters[0].is_cuda)
+        super().__init__(settings, network, out, {"network": network, "optimizer": optimizer}, Progress(), parameters)
 
-    def run(self) -> Progress:
-        """Train to the end, from where an interrupted run stopped; gives where it ended."""
-        if self.settings.resume and self.state_file.exists():
-            self._load()
-            print(f"going on after {self.progress}", flush=True)
-        self._began = time.monotonic() - self.progress.seconds
-        saved, sums, since = time.monotonic(), {}, (self.progress.step, self.progress.seconds)
-        self.network.train()
-        coming = ahead(self.windows, self.progress.step, THREADS)
-        while (done := self._share_done()) < 1.0:
-            self._check_if_due(done)
-            for name, value in self.step(next(coming), done).items():
-                sums[name] = sums.get(name, 0.0) + value
-            if self.progress.step % self.settings.log_every == 0:
-                self._log(sums, since)
-                sums, since = {}, (self.progress.step, self.progress.seconds)
-            if time.monotonic() - saved > 60 * self.settings.save_minutes:
-                self._save()
-                saved = time.monotonic()
-        coming.close()
-        self._check()
-        self.network.eval()
-        return self.progress
-
-    def finish(self) -> None:
-        """Forget state and draft; the training is over and its card written."""
-        self.state_file.unlink(missing_ok=True)
-        self.draft.unlink(missing_ok=True)
+    def coming(self) -> Generator[Windows, None, None]:
+        """The windows of each step, on the device."""
+        return ahead(self.windows, self.progress.step, THREADS)
 
     def windows(self, number: int) -> Windows:
         """What step `number` sees, on the device."""
@@ -109,27 +77,23 @@ class Loop:
         parts = draw(self.tracks, settings.batch, settings.length, settings.seed, number)
         return windows(parts, settings.length).to(self.device)
 
-    def step(self, seen: Windows, done: float) -> dict[str, torch.Tensor]:
-        """One step of the optimiser, at a share of the training; gives its losses, still on the device."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.lr * schedule.halved_twice(done)
-        values = self.objective(seen)
-        values["loss"].backward()
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.progress.step += 1
-        return {name: value.detach() for name, value in values.items()}
+    def losses(self, seen: Windows, done: float) -> dict[str, torch.Tensor]:
+        return self.objective(seen)
 
-    def _share_done(self) -> float:
-        self.progress.seconds = time.monotonic() - self._began
-        if self.settings.minutes:
-            return min(1.0, self.progress.seconds / (60 * self.settings.minutes))
-        return min(1.0, self.progress.step / self.settings.steps)
+    def factor(self, done: float) -> float:
+        return schedule.halved_twice(done)
 
-    def _check_if_due(self, done: float) -> None:
+    def per_second(self, steps: float) -> dict[str, float]:
+        return {"steps_per_s": round(steps, 3)}
+
+    def measure_if_due(self) -> None:
         """Measure at equal shares of the training; the last time is at its end."""
-        if self.check and len(self.progress.history) < int(done * self.settings.validations):
+        done = self.share_done()
+        if self.check and done < 1.0 and len(self.progress.history) < int(done * self.settings.validations):
             self._check()
+
+    def end(self) -> None:
+        self._check()
 
     def _check(self) -> None:
         """Measure, and keep the network where it is the best so far."""
@@ -137,54 +101,19 @@ class Loop:
         if measured:
             line = {"step": self.progress.step, **measured}
             self.progress.history.append(line)
-            self._write({"measured": True, **line})
+            self.write({"measured": True, **line})
         if not measured or measured["visible_iou"] > self.progress.best:
             self.progress.best = measured.get("visible_iou", self.progress.best)
-            _replace(self.network, self.checkpoint)
+            replaced(self.checkpoint, self._write_network)
 
-    def _log(self, sums: dict[str, torch.Tensor], since: tuple[int, float]) -> None:
-        steps = self.progress.step - since[0]
-        means = {name: round(float(value) / steps, 5) for name, value in sums.items()}
-        if not math.isfinite(means["loss"]):
-            raise RuntimeError(f"the loss is {means['loss']} at step {self.progress.step}; try a lower lr")
-        self.progress.seconds = time.monotonic() - self._began
-        rate = steps / max(self.progress.seconds - since[1], 1e-9)
-        self._write(
-            {
-                "step": self.progress.step,
-                "minutes": round(self.progress.seconds / 60, 3),
-                "lr": self.optimizer.param_groups[0]["lr"],
-                **means,
-                "steps_per_s": round(rate, 3),
-            }  # fmt: skip
-        )
+    def save_draft(self) -> None:
+        """The network as it is."""
+        replaced(self.draft, self._write_network)
 
-    def _write(self, line: dict) -> None:
-        with open(self.log_file, "a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
-        print("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()), flush=True)
+    def finish(self) -> None:
+        """Forget state and draft; the training is over and its card written."""
+        super().finish()
+        self.draft.unlink(missing_ok=True)
 
-    def _save(self) -> None:
-        """Write everything that a resumed run needs, and the network as it is; a file is whole or not there."""
-        held = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "progress": vars(self.progress),
-        }
-        unfinished = self.state_file.with_suffix(".part")
-        torch.save(held, unfinished)
-        unfinished.replace(self.state_file)
-        _replace(self.network, self.draft)
-
-    def _load(self) -> None:
-        held = torch.load(self.state_file, map_location="cpu", weights_only=True)
-        self.network.load_state_dict(held["network"])
-        self.optimizer.load_state_dict(held["optimizer"])
-        self.progress = Progress(**held["progress"])
-
-
-def _replace(network: Savos, path: Path) -> None:
-    """Write a network in 16 bit where another one may lie, which stays whole until then."""
-    unfinished = path.with_name(f"{path.stem}.part.safetensors")
-    save(network, unfinished, half=True)
-    unfinished.replace(path)
+    def _write_network(self, path: Path) -> None:
+        save(self.network, path, half=True)

@@ -18,6 +18,7 @@ from samodal.training.run import peak_memory
 from samodal.training.savos.clips import Clip, Wanted, load_clips
 from samodal.training.savos.loop import Loop, Progress
 from samodal.training.savos.validate import measure
+from samodal.training.setup import check_length, device_of
 
 if TYPE_CHECKING:
     from samodal.commands.train_savos import SavosSettings
@@ -36,7 +37,7 @@ def train(settings: SavosSettings) -> str:
         InputError: for settings that contradict each other or data that cannot be used.
     """
     check_settings(settings)
-    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_of(settings)
     torch.set_float32_matmul_precision("high")
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -62,8 +63,7 @@ def check_settings(settings: SavosSettings) -> None:
     """Raise InputError, with the way out, for settings that cannot be meant."""
     if not settings.data:
         raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
-    if bool(settings.minutes) == bool(settings.steps):
-        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
+    check_length(settings)
     if settings.size not in SIZES:
         raise InputError(f"unknown size of SAVOS {settings.size!r}; known: {', '.join(SIZES)}")
     for name, least in (("batch", 1), ("length", 3), ("min_length", 2), ("log_every", 1), ("validations", 1)):

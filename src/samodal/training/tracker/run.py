@@ -16,6 +16,7 @@ from samodal.trackers.cotracker import CoTracker3
 from samodal.trackers.cotracker.model import Network
 from samodal.training.card import LOG_LINES, commit, hardware
 from samodal.training.run import peak_memory
+from samodal.training.setup import check_length, check_precision, device_of
 from samodal.training.tracker.clips import Clips, load_clips
 from samodal.training.tracker.draw import Step
 from samodal.training.tracker.features import matching, with_features
@@ -36,7 +37,7 @@ def train(settings: TrackerSettings) -> str:
         InputError: for settings that contradict each other or data that cannot be used.
     """
     folder = check_settings(settings)
-    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_of(settings)
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
     start = CoTracker3.from_checkpoint(settings.init) if settings.init else untrained(settings)
@@ -96,10 +97,8 @@ def check_settings(settings: TrackerSettings) -> Path:
         raise InputError("no clips with points; give --data streetsim:ROOT/tracks (samodal synth --points makes them)")
     if not Path(place).is_dir():
         raise InputError(f"{place}: no such folder; samodal synth --split tracks --points --out ROOT makes it")
-    if bool(settings.minutes) == bool(settings.steps):
-        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
-    if settings.precision not in ("bf16", "float32"):
-        raise InputError(f"precision {settings.precision!r}: choose bf16 or float32")
+    check_length(settings)
+    check_precision(settings)
     return Path(place)
 
 

@@ -13,6 +13,7 @@ import torch
 from samodal.errors import InputError
 from samodal.training.card import LOG_LINES, commit, hardware
 from samodal.training.run import peak_memory
+from samodal.training.setup import check_length, check_precision, device_of
 from samodal.training.vis.clips import Clips, load_clips
 from samodal.training.vis.loop import Loop, Progress
 from samodal.training.vis.start import start
@@ -33,7 +34,7 @@ def train(settings: VisSettings) -> str:
         InputError: for settings that contradict each other or data that cannot be used.
     """
     check_settings(settings)
-    device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_of(settings)
     torch.set_float32_matmul_precision("high")
     out = Path(settings.out)
     out.mkdir(parents=True, exist_ok=True)
@@ -55,10 +56,8 @@ def check_settings(settings: VisSettings) -> None:
     """Raise InputError, with the way out, for settings that cannot be meant."""
     if not settings.data:
         raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
-    if bool(settings.minutes) == bool(settings.steps):
-        raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
-    if settings.precision not in ("bf16", "float32"):
-        raise InputError(f"precision {settings.precision!r}: choose bf16 or float32")
+    check_length(settings)
+    check_precision(settings)
     for name in ("batch", "longest", "stride", "log_every"):
         if getattr(settings, name) < 1:
             raise InputError(f"{name} must be at least 1, got {getattr(settings, name)}")
