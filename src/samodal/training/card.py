@@ -10,15 +10,17 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 if TYPE_CHECKING:
     from samodal.commands.train import TrainSettings
 
 LOG_LINES = 12
 """Lines of the log's end that a card shows."""
+OURS = "all trained from random weights by us: no released weights are in it, and it has our licence"
 
 
 @dataclass(frozen=True)
@@ -66,56 +68,108 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
+def peak_memory(device: torch.device) -> float:
+    """Highest GPU memory of this process so far in GB; 0 on a CPU."""
+    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
+
+
+def origin_of(settings: Any, device: torch.device) -> dict[str, Any]:
+    """How a checkpoint was made, as every card has it."""
+    return {
+        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
+        "hardware": hardware(device),
+    }  # fmt: skip
+
+
+def facts_of(settings: Any, network: nn.Module, config: dict, metrics: dict, **more: Any) -> dict[str, Any]:
+    """What the card of a network says that was trained by the clock; `metrics` are of held-out clips."""
+    device = next(network.parameters()).device
+    return origin_of(settings, device) | {
+        "peak_memory_gb": peak_memory(device), **more, "parameters": sum(p.numel() for p in network.parameters()),
+        "held_out": metrics, "config": config, "settings": dataclasses.asdict(settings),
+    }  # fmt: skip
+
+
+def write(
+    checkpoint: Path, facts: dict[str, Any], what: str, points: list[str], parts: dict[str, str], log: list[str]
+) -> None:
+    """Write facts as JSON and a text as Markdown beside a checkpoint.
+
+    Args:
+        facts: "name" and "settings" among them.
+        what: the first paragraph.
+        points: the list below it.
+        parts: by heading; the settings and the log follow them.
+        log: lines of its end.
+    """
+    about = [f"# {facts['name']}", "", what, "", *(f"* {point}" for point in points)]
+    ends = {"Settings": yaml(facts["settings"]), "End of the log": "```\n" + "\n".join(log) + "\n```"}
+    blocks = ["\n".join(about), *(f"## {title}\n\n{text}" for title, text in (parts | ends).items())]
+    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    checkpoint.with_suffix(".md").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+
+
+def made_by(facts: dict[str, Any]) -> str:
+    """A point of the list."""
+    return f"made by `{facts['command']}` at commit {facts['commit']}"
+
+
+def yaml(values: dict[str, Any]) -> str:
+    """A block of settings."""
+    return "```yaml\n" + "\n".join(f"{key}: {json.dumps(value)}" for key, value in values.items()) + "\n```"
+
+
+def held_out_table(about: str, metrics: dict[str, float | int | None]) -> str:
+    """What was measured on held-out clips, below what it is."""
+    if not metrics:
+        return "Not measured."
+    rows = [f"| {name} | {number(value, 'not known')} |" for name, value in metrics.items()]
+    return f"{about}\n\n| | |\n|---|---|\n" + "\n".join(rows)
+
+
+def number(value: float | int | None, unknown: str = "") -> str:
+    """A number as a table has it."""
+    if value is None:
+        return unknown
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def log_end(log: Path) -> list[str]:
+    """The last lines of a log file."""
+    return log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
+
+
 def write_card(path: Path, settings: TrainSettings, made: Made, device: torch.device, log: Path) -> None:
-    """Write the card as Markdown to `path`, and the same facts as JSON beside it."""
-    lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
+    """Write the card of an amodal SAM as Markdown to `path`, and the same facts as JSON beside it."""
     facts = {
-        "name": settings.name, "recipe": settings.recipe, "command": " ".join(sys.argv), "commit": commit(),
-        "seed": settings.seed, "hardware": hardware(device), **dataclasses.asdict(made),
+        **origin_of(settings, device), "recipe": settings.recipe, **dataclasses.asdict(made),
         "settings": dataclasses.asdict(settings),
     }  # fmt: skip
-    path.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    path.write_text(_markdown(facts, lines), encoding="utf-8")
-
-
-def _markdown(facts: dict, lines: list[str]) -> str:
-    settings, counts = facts["settings"], facts["counts"]
-    about = [
-        f"# {facts['name']}",
-        "",
-        f"An amodal SAM, stage `{settings['stage']}`, tuned `{settings['tune']}`: {facts['parameters']:,} parameters, "
-        f"{facts['trained']:,} of them trained.",
-        "",
-        f"* recipe: {facts['recipe'] or 'none'}; starts from: {settings['init'] or 'random weights'}; "
-        f"seed {facts['seed']}",
-        f"* data: {settings['data']}: {counts['frames']:,} frames, {counts['instances']:,} instances "
+    counts = made.counts
+    what = (
+        f"An amodal SAM, stage `{settings.stage}`, tuned `{settings.tune}`: {made.parameters:,} parameters, "
+        f"{made.trained:,} of them trained."
+    )
+    points = [
+        f"recipe: {settings.recipe or 'none'}; starts from: {settings.init or 'random weights'}; seed {settings.seed}",
+        f"data: {settings.data}: {counts['frames']:,} frames, {counts['instances']:,} instances "
         f"({counts['hidden']:,} fully hidden and {counts['too_small']:,} too small ones left out)",
-        f"* cost: {facts['steps']:,} steps in {facts['minutes']:.1f} minutes on {facts['hardware']}, "
-        f"{facts['peak_memory_gb']:.1f} GB of GPU memory",
-        f"* made by `{facts['command']}` at commit {facts['commit']}",
+        f"cost: {made.steps:,} steps in {made.minutes:.1f} minutes on {facts['hardware']}, "
+        f"{made.peak_memory_gb:.1f} GB of GPU memory",
+        made_by(facts),
     ]
-    blocks = ["\n".join(about), _metrics(settings, facts["metrics"])]
-    blocks.append("## Optimised parameters\n\n```\n" + facts["optimised"] + "\n```")
-    config = "\n".join(f"{k}: {json.dumps(v)}" for k, v in settings.items())
-    blocks.append(f"## Settings\n\n```yaml\n{config}\n```")
-    blocks.append("## End of the log\n\n```\n" + "\n".join(lines) + "\n```")
-    return "\n\n".join(blocks) + "\n"
+    parts = {"Metrics": _metrics(settings, made.metrics), "Optimised parameters": f"```\n{made.optimised}\n```"}
+    write(path, facts, what, points, parts, log_end(log))
 
 
-def _metrics(settings: dict, metrics: dict[str, dict[str, float | None]]) -> str:
+def _metrics(settings: TrainSettings, metrics: dict[str, dict[str, float | None]]) -> str:
     if not metrics:
-        return "## Metrics\n\nNot measured."
+        return "Not measured."
     names = [k for k in ("train", "val", "test") if k in metrics]
-    rows = [f"| {key} | " + " | ".join(_number(metrics[k][key]) for k in names) + " |" for key in metrics[names[0]]]
+    rows = [f"| {key} | " + " | ".join(number(metrics[k][key]) for k in names) + " |" for key in metrics[names[0]]]
     head = f"| | {' | '.join(names)} |\n|{'---|' * (len(names) + 1)}\n"
     return (
-        "## Metrics\n\nOne centre point each; mean IoU per instance at the model's input size, without the union with "
-        f"the visible mask. train: its first frames; val: all of {settings['val'] or 'nothing'}, which chose the "
-        f"checkpoint; test: all of {settings['test'] or 'nothing'}.\n\n" + head + "\n".join(rows)
+        "One centre point each; mean IoU per instance at the model's input size, without the union with "
+        f"the visible mask. train: its first frames; val: all of {settings.val or 'nothing'}, which chose the "
+        f"checkpoint; test: all of {settings.test or 'nothing'}.\n\n" + head + "\n".join(rows)
     )
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

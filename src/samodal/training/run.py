@@ -14,7 +14,7 @@ from samodal.errors import InputError, missing_extra
 from samodal.sam import AmodalSam
 from samodal.sam.config import AmodalSamConfig
 from samodal.training.cache import Cache, first_frames, open_cache
-from samodal.training.card import Made, write_card
+from samodal.training.card import Made, peak_memory, write_card
 from samodal.training.loop import Loop, Predict, check_optimised
 from samodal.training.paste import pasted
 from samodal.training.validate import validate
@@ -198,8 +198,3 @@ def _open(
         data, model.transform, path=Path(path) if path else None, min_visible=settings.min_visible,
         centres=centres, amodal=not settings.paste_occluders if amodal is None else amodal, workers=settings.workers,
     )  # fmt: skip
-
-
-def peak_memory(device: torch.device) -> float:
-    """Highest GPU memory of this process so far in GB; 0 on a CPU."""
-    return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +13,7 @@ import torch
 from samodal.centers import Centers, CentersConfig, save
 from samodal.errors import InputError
 from samodal.sam import AmodalSam
-from samodal.training import schedule
-from samodal.training.card import commit, hardware
+from samodal.training import card, schedule
 from samodal.training.centers.frames import Augmented, Batch, Frames, embed
 from samodal.training.centers.objective import losses, targets
 from samodal.training.setup import check_length, device_of
@@ -57,13 +55,11 @@ def train(settings: CentersSettings) -> str:
     save(network, checkpoint, half=True)
     metrics = {"held_out_loss": held_out_loss(network, held)} if held is not None else {}
     facts = {
-        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
-        "hardware": hardware(device), "clips": cut, "frames": len(learned), **log, "metrics": metrics,
+        **card.origin_of(settings, device), "clips": cut, "frames": len(learned), **log, "metrics": metrics,
         "parameters": sum(p.numel() for p in network.parameters()), "config": config.to_dict(),
         "settings": dataclasses.asdict(settings),
     }  # fmt: skip
-    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    checkpoint.with_suffix(".md").write_text(card(facts), encoding="utf-8")
+    write_card(checkpoint, facts)
     return f"{checkpoint} after {log['steps']} steps in {log['minutes']:.1f} min; {metrics}"
 
 
@@ -127,34 +123,19 @@ def _share(settings: CentersSettings, step: int, began: float) -> float:
     return (time.monotonic() - began) / (60 * settings.minutes)
 
 
-def card(facts: dict) -> str:
-    """The model card, Markdown."""
-    settings = "\n".join(f"{name}: {json.dumps(value)}" for name, value in facts["settings"].items())
-    log = "\n".join(json.dumps(line) for line in facts["log"][-20:])
+def write_card(checkpoint: Path, facts: dict) -> None:
+    """The model card beside the checkpoint."""
+    what = (
+        f"Heads of {facts['parameters']:,} parameters on the frozen image encoder of {facts['config']['encoder']}: "
+        "visible road\nusers in single frames. Trained from random weights by us; the licence is the package's where "
+        "the encoder's is."
+    )
+    points = [
+        f"data: {facts['settings']['data']}: {facts['clips']:,} clips, {facts['frames']:,} frames; "
+        f"seed {facts['seed']}",
+        f"cost: {facts['steps']:,} steps in {facts['minutes']:.1f} min on {facts['hardware']}, embeddings not counted",
+        card.made_by(facts),
+        f"use: `samodal run drive.mp4 --vis centers:{facts['name']}.safetensors`",
+    ]
     metrics = "\n".join(f"* {name}: {value:.4f}" for name, value in facts["metrics"].items()) or "Not measured."
-    return f"""# {facts["name"]}
-
-Heads of {facts["parameters"]:,} parameters on the frozen image encoder of {facts["config"]["encoder"]}: visible road
-users in single frames. Trained from random weights by us; the licence is the package's where the encoder's is.
-
-* data: {facts["settings"]["data"]}: {facts["clips"]:,} clips, {facts["frames"]:,} frames; seed {facts["seed"]}
-* cost: {facts["steps"]:,} steps in {facts["minutes"]:.1f} min on {facts["hardware"]}, embeddings not counted
-* made by `{facts["command"]}` at commit {facts["commit"]}
-* use: `samodal run drive.mp4 --vis centers:{facts["name"]}.safetensors`
-
-## Metrics
-
-{metrics}
-
-## Settings
-
-```yaml
-{settings}
-```
-
-## End of the log
-
-```
-{log}
-```
-"""
+    card.write(checkpoint, facts, what, points, {"Metrics": metrics}, [json.dumps(line) for line in facts["log"][-20:]])

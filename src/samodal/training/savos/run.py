@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +11,9 @@ import torch
 from samodal.errors import InputError
 from samodal.savos import Savos, load
 from samodal.savos.config import SIZES
-from samodal.training.card import LOG_LINES, commit, hardware
-from samodal.training.run import peak_memory
+from samodal.training import card
 from samodal.training.savos.clips import Clip, Wanted, load_clips
-from samodal.training.savos.loop import Loop, Progress
+from samodal.training.savos.loop import Loop
 from samodal.training.savos.validate import measure
 from samodal.training.setup import check_length, device_of
 
@@ -54,7 +51,7 @@ def train(settings: SavosSettings) -> str:
     loop = Loop(settings, network, learned, out, few and (lambda: measure(network, few, settings.length)))
     spent = loop.run()
     metrics = measure(load(loop.checkpoint).to(device), held_out, settings.length) if held_out else {}
-    write_card(loop.checkpoint, settings, network, counts, spent, metrics)
+    write_card(loop, counts, metrics)
     loop.finish()
     return f"{loop.checkpoint} after {spent}; held out: {metrics}"
 
@@ -110,58 +107,28 @@ def data_of(settings: SavosSettings, network: Savos) -> tuple[list[Clip], list[C
     return learned, held_out
 
 
-def write_card(
-    checkpoint: Path, settings: SavosSettings, network: Savos, counts: dict[str, int], spent: Progress, metrics: dict
-) -> None:
-    """The model card as Markdown beside the checkpoint, and the same facts as JSON."""
-    device = next(network.parameters()).device
-    facts = {
-        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
-        "hardware": hardware(device), "peak_memory_gb": peak_memory(device), **counts, "steps": spent.step,
-        "minutes": spent.seconds / 60, "parameters": sum(p.numel() for p in network.parameters()),
-        "held_out": metrics, "history": spent.history, "config": network.config.to_dict(),
-        "settings": dataclasses.asdict(settings),
-    }  # fmt: skip
-    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    log = checkpoint.parent / f"{settings.name}.log.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
-    checkpoint.with_suffix(".md").write_text(_markdown(facts, lines), encoding="utf-8")
-
-
-def _markdown(facts: dict, lines: list[str]) -> str:
-    settings, held_out = facts["settings"], facts["held_out"]
-    origin = "all trained from random weights by us: no released weights are in it, and it has our licence"
-    if settings["init"]:
-        origin = f"trained on from {settings['init']}, whose licence holds"
-    about = [
-        f"# {facts['name']}",
-        "",
-        f"A SAVOS of {facts['parameters']:,} parameters, {origin}. No amodal mask was used in its training.",
-        "",
-        f"* data: {settings['data']}: {facts['clips']:,} clips, {facts['frames']:,} frames, {facts['tracks']:,} "
-        f"tracks of at least {settings['min_length']} frames; seed {facts['seed']}",
-        f"* cost: {facts['steps']:,} steps of {settings['batch']} windows of {settings['length']} frames in "
+def write_card(loop: Loop, counts: dict[str, int], metrics: dict) -> None:
+    """The model card beside the checkpoint."""
+    settings, spent, config = loop.settings, loop.progress, loop.network.config.to_dict()
+    facts = card.facts_of(
+        settings, loop.network, config, metrics, **counts, steps=spent.step, minutes=spent.seconds / 60,
+        history=spent.history,
+    )  # fmt: skip
+    origin = f"trained on from {settings.init}, whose licence holds" if settings.init else card.OURS
+    what = f"A SAVOS of {facts['parameters']:,} parameters, {origin}. No amodal mask was used in its training."
+    points = [
+        f"data: {settings.data}: {counts['clips']:,} clips, {counts['frames']:,} frames, {counts['tracks']:,} "
+        f"tracks of at least {settings.min_length} frames; seed {settings.seed}",
+        f"cost: {spent.step:,} steps of {settings.batch} windows of {settings.length} frames in "
         f"{facts['minutes']:.1f} min on {facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
-        f"* made by `{facts['command']}` at commit {facts['commit']}",
-        f"* use: `samodal run drive.mp4 --vis … --method savos:{facts['name']}.safetensors`",
+        card.made_by(facts),
+        f"use: `samodal run drive.mp4 --vis … --method savos:{settings.name}.safetensors`",
     ]
-    source = settings["val"] or f"the last {settings['held_out']} clips of the data, which were not trained on"
-    rows = [f"| {name} | {_number(value)} |" for name, value in held_out.items()]
-    table = (
+    source = settings.val or f"the last {settings.held_out} clips of the data, which were not trained on"
+    about = (
         f"On {source}: mean IoU over the frames of all tracks of the prediction with the visible mask, without regard "
         "to others' visible pixels (this chose the checkpoint); of the amodal mask with the true one, and of the "
-        "visible mask with it; and of the part that is not visible, of which copying the visible mask has 0.\n\n"
-        "| | |\n|---|---|\n" + "\n".join(rows)
+        "visible mask with it; and of the part that is not visible, of which copying the visible mask has 0."
     )
-    parts = {"Held-out clips": table if held_out else "Not measured."}
-    for name in ("config", "settings"):
-        text = "\n".join(f"{key}: {json.dumps(value)}" for key, value in facts[name].items())
-        parts[name.capitalize()] = f"```yaml\n{text}\n```"
-    parts["End of the log"] = "```\n" + "\n".join(lines) + "\n```"
-    return "\n".join(about) + "".join(f"\n\n## {title}\n\n{text}" for title, text in parts.items()) + "\n"
-
-
-def _number(value: float | int | None) -> str:
-    if value is None:
-        return "not known"
-    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}"
+    parts = {"Held-out clips": card.held_out_table(about, metrics), "Config": card.yaml(config)}
+    card.write(loop.checkpoint, facts, what, points, parts, card.log_end(loop.log_file))

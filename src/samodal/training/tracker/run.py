@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +11,7 @@ import torch
 from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3
 from samodal.trackers.cotracker.model import Network
-from samodal.training.card import LOG_LINES, commit, hardware
-from samodal.training.run import peak_memory
+from samodal.training import card
 from samodal.training.setup import check_length, check_precision, device_of
 from samodal.training.tracker.clips import Clips, load_clips
 from samodal.training.tracker.draw import Step
@@ -54,7 +50,7 @@ def train(settings: TrackerSettings) -> str:
     if settings.held_out:
         kept = CoTracker3.from_checkpoint(checkpoint).to(device)
         metrics = measure(settings, kept.network, clips.part(slice(cut, None)))
-    write_card(checkpoint, settings, tracker, cut, spent, metrics, device)
+    write_card(checkpoint, settings, tracker, cut, spent, metrics)
     return f"{checkpoint} after {', '.join(map(str, spent.values()))}; held out: {metrics}"
 
 
@@ -109,49 +105,23 @@ def write_card(
     clips: int,
     spent: dict[str, Progress],
     metrics: dict[str, float],
-    device: torch.device,
 ) -> None:
-    """The model card as Markdown beside the checkpoint, and the same facts as JSON."""
-    parameters = sum(p.numel() for p in tracker.network.parameters())
-    facts = {
-        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
-        "hardware": hardware(device), "spent": {name: vars(progress) for name, progress in spent.items()},
-        "peak_memory_gb": peak_memory(device), "clips": clips, "parameters": parameters, "held_out": metrics,
-        "config": tracker.config.to_dict(), "settings": dataclasses.asdict(settings),
-    }  # fmt: skip
-    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    log = checkpoint.parent / f"{settings.name}.log.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
-    checkpoint.with_suffix(".md").write_text(_markdown(facts, lines), encoding="utf-8")
-
-
-def _markdown(facts: dict, lines: list[str]) -> str:
-    settings, held_out = facts["settings"], facts["held_out"]
-    cost = ", ".join(f"{name} {p['step']:,} steps in {p['seconds'] / 60:.1f} min" for name, p in facts["spent"].items())
-    about = [
-        f"# {facts['name']}",
-        "",
-        f"A CoTracker3 of {facts['parameters']:,} parameters, all trained from random weights by us: no released "
-        "weights are in it, and it has our licence.",
-        "",
-        f"* data: {settings['data']}: {facts['clips']:,} clips, instances and scenery; seed {facts['seed']}",
-        f"* cost: {cost} of {settings['batch']} clips a step on {facts['hardware']}, "
-        f"{facts['peak_memory_gb']:.1f} GB of GPU memory",
-        f"* made by `{facts['command']}` at commit {facts['commit']}",
+    """The model card beside the checkpoint."""
+    config = tracker.config.to_dict()
+    costs = {name: vars(progress) for name, progress in spent.items()}
+    facts = card.facts_of(settings, tracker.network, config, metrics, spent=costs, clips=clips)
+    origin = f"trained on from {settings.init}" if settings.init else card.OURS
+    what = f"A CoTracker3 of {facts['parameters']:,} parameters, {origin}."
+    points = [
+        f"data: {settings.data}: {clips:,} clips, instances and scenery; seed {settings.seed}",
+        f"cost: {', '.join(f'{name} {progress}' for name, progress in spent.items())} of {settings.batch} clips a "
+        f"step on {facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
+        card.made_by(facts),
     ]
-    if settings["init"]:
-        about[2] = f"A CoTracker3 of {facts['parameters']:,} parameters, trained on from {settings['init']}."
-    rows = [f"| {name} | {value:.4f} |" if isinstance(value, float) else f"| {name} | {value:,} |"
-            for name, value in held_out.items()]  # fmt: skip
-    table = (
-        f"The newest frame of windows that follow each other, on {settings['held_out']} clips that were not trained "
+    about = (
+        f"The newest frame of windows that follow each other, on {settings.held_out} clips that were not trained "
         "on: mean share of points within 0.5, 1, 2, 4 and 8 pixels of the network's frames (about 1 to 16 of a frame "
-        "960 wide), of visible and of hidden points; and how often it is told rightly which of the two they are.\n\n"
-        "| | |\n|---|---|\n" + "\n".join(rows)
+        "960 wide), of visible and of hidden points; and how often it is told rightly which of the two they are."
     )
-    parts = {"Held-out clips": table if held_out else "Not measured."}
-    for name in ("config", "settings"):
-        parts[name.capitalize()] = "```yaml\n" + "\n".join(f"{k}: {json.dumps(v)}" for k, v in facts[name].items())
-        parts[name.capitalize()] += "\n```"
-    parts["End of the log"] = "```\n" + "\n".join(lines) + "\n```"
-    return "\n".join(about) + "".join(f"\n\n## {title}\n\n{text}" for title, text in parts.items()) + "\n"
+    parts = {"Held-out clips": card.held_out_table(about, metrics), "Config": card.yaml(config)}
+    card.write(checkpoint, facts, what, points, parts, card.log_end(checkpoint.parent / f"{settings.name}.log.jsonl"))

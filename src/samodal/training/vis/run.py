@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from samodal.errors import InputError
-from samodal.training.card import LOG_LINES, commit, hardware
-from samodal.training.run import peak_memory
+from samodal.training import card
 from samodal.training.setup import check_length, check_precision, device_of
 from samodal.training.vis.clips import Clips, load_clips
-from samodal.training.vis.loop import Loop, Progress
+from samodal.training.vis.loop import Loop
 from samodal.training.vis.start import start
 from samodal.training.vis.validate import measure
 from samodal.videomt import Network, load
@@ -47,7 +43,7 @@ def train(settings: VisSettings) -> str:
     loop = Loop(settings, network, learned, out, few and (lambda: measure(network, few)))
     spent = loop.run()
     metrics = measure(load(loop.checkpoint).to(device), held_out) if held_out else {}
-    write_card(loop.checkpoint, settings, network, counts, spent, metrics)
+    write_card(loop, counts, metrics)
     loop.finish()
     return f"{loop.checkpoint} after {spent}; held out: {metrics}"
 
@@ -82,57 +78,28 @@ def data_of(settings: VisSettings, network: Network) -> tuple[Clips, Clips | Non
     return clips.part(0, cut), clips.part(cut, len(clips)) if settings.held_out else None
 
 
-def write_card(
-    checkpoint: Path,
-    settings: VisSettings,
-    network: Network,
-    counts: dict[str, int],
-    spent: Progress,
-    metrics: dict[str, float],
-) -> None:
-    """The model card as Markdown beside the checkpoint, and the same facts as JSON."""
-    facts = {
-        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
-        "hardware": hardware(network.device), "peak_memory_gb": peak_memory(network.device), **counts,
-        "steps": spent.step, "minutes": spent.seconds / 60, "parameters": sum(p.numel() for p in network.parameters()),
-        "held_out": metrics, "history": spent.history, "config": network.config.to_dict(),
-        "settings": dataclasses.asdict(settings),
-    }  # fmt: skip
-    checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    log = checkpoint.parent / f"{settings.name}.log.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
-    checkpoint.with_suffix(".md").write_text(_markdown(facts, lines), encoding="utf-8")
-
-
-def _markdown(facts: dict, lines: list[str]) -> str:
-    settings, held_out = facts["settings"], facts["held_out"]
-    origin = "all trained from random weights by us: no released weights are in it, and it has our licence"
-    if settings["init"]:
-        origin = f"trained on from {settings['init']}, whose licence holds"
-    about = [
-        f"# {facts['name']}",
-        "",
-        f"A VidEoMT of {facts['parameters']:,} parameters, {origin}.",
-        "",
-        f"* data: {settings['data']}: {facts['clips']:,} clips, {facts['frames']:,} frames, {facts['instances']:,} "
-        f"instances; seed {facts['seed']}",
-        f"* cost: {facts['steps']:,} steps of {settings['batch']} frames in {facts['minutes']:.1f} min on "
-        f"{facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
-        f"* made by `{facts['command']}` at commit {facts['commit']}",
-        f"* use: `samodal run drive.mp4 --vis videomt:{facts['name']}.safetensors`",
+def write_card(loop: Loop, counts: dict[str, int], metrics: dict) -> None:
+    """The model card beside the checkpoint."""
+    settings, spent, config = loop.settings, loop.progress, loop.network.config.to_dict()
+    facts = card.facts_of(
+        settings, loop.network, config, metrics, **counts, steps=spent.step, minutes=spent.seconds / 60,
+        history=spent.history,
+    )  # fmt: skip
+    origin = f"trained on from {settings.init}, whose licence holds" if settings.init else card.OURS
+    what = f"A VidEoMT of {facts['parameters']:,} parameters, {origin}."
+    points = [
+        f"data: {settings.data}: {counts['clips']:,} clips, {counts['frames']:,} frames, {counts['instances']:,} "
+        f"instances; seed {settings.seed}",
+        f"cost: {spent.step:,} steps of {settings.batch} frames in {facts['minutes']:.1f} min on {facts['hardware']}, "
+        f"{facts['peak_memory_gb']:.1f} GB of GPU memory",
+        card.made_by(facts),
+        f"use: `samodal run drive.mp4 --vis videomt:{settings.name}.safetensors`",
     ]
-    source = settings["val"] or f"the last {settings['held_out']} clips of the data, which were not trained on"
-    rows = [f"| {name} | {value:.4f} |" if isinstance(value, float) else f"| {name} | {value:,} |"
-            for name, value in held_out.items()]  # fmt: skip
-    table = (
+    source = settings.val or f"the last {settings.held_out} clips of the data, which were not trained on"
+    about = (
         f"On {source}, frame after frame, without regard to classes: AP50 of the visible masks of instances of at "
         "least 0.2 % of the frame (32x32 pixels of 540x960), the mean IoU of the best detection for each, how often "
-        "an instance found in two frames in a row has the same query, and the number of instances.\n\n"
-        "| | |\n|---|---|\n" + "\n".join(rows)
+        "an instance found in two frames in a row has the same query, and the number of instances."
     )
-    parts = {"Held-out clips": table if held_out else "Not measured."}
-    for name in ("config", "settings"):
-        text = "\n".join(f"{key}: {json.dumps(value)}" for key, value in facts[name].items())
-        parts[name.capitalize()] = f"```yaml\n{text}\n```"
-    parts["End of the log"] = "```\n" + "\n".join(lines) + "\n```"
-    return "\n".join(about) + "".join(f"\n\n## {title}\n\n{text}" for title, text in parts.items()) + "\n"
+    parts = {"Held-out clips": card.held_out_table(about, metrics), "Config": card.yaml(config)}
+    card.write(loop.checkpoint, facts, what, points, parts, card.log_end(loop.log_file))
