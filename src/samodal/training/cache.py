@@ -6,12 +6,9 @@ reading, decoding and resizing then happen once, in parallel, and a step needs n
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +19,7 @@ from scipy.ndimage import distance_transform_edt
 
 from samodal.errors import InputError
 from samodal.masks import Rle
+from samodal.training.workers import in_processes
 
 if TYPE_CHECKING:
     from samodal.datasets.asd import AsdDataset
@@ -167,20 +165,11 @@ def build(
     """Prepare a data set, one sequence per task; equal for any number of workers."""
     tasks = [(data, name, transform, min_visible, centres, amodal) for name in _dataset(data).sequences]
     parts: list[dict] = []
-    for done, part in enumerate(_prepared(tasks, workers or os.cpu_count() or 1), start=1):
+    for done, part in enumerate(in_processes(_sequence, tasks, workers, most=16), start=1):
         parts.append(part)
         if done % max(1, len(tasks) // 10) == 0 or done == len(tasks):
             report(f"prepared {done} of {len(tasks)} sequences of {data}")
     return _joined(parts, data)
-
-
-def _prepared(tasks: list[tuple], workers: int) -> Iterator[dict]:
-    if workers == 1 or len(tasks) == 1:
-        yield from map(_sequence, tasks)
-        return
-    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_sequence, tasks, chunksize=max(1, min(16, len(tasks) // (4 * workers))))
 
 
 def _sequence(task: tuple) -> dict:
@@ -207,7 +196,7 @@ def _sequence(task: tuple) -> dict:
 
 @lru_cache(1)
 def _dataset(data: str) -> AsdDataset | KinsDataset:
-    """Once per process: opening lists every sequence."""
+    """Once per process, as opening lists every sequence; the last one alone is kept."""
     from samodal.datasets.open import open_dataset
 
     return open_dataset(data)

@@ -1,13 +1,64 @@
-"""Work that others do beside a training: threads that draw its steps."""
+"""Work that others do beside a training: processes that read its data, threads that draw its steps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import lru_cache
 from itertools import count
+from multiprocessing import get_context
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+@lru_cache(4)
+def opened(data: str):
+    """A data set, once per process: opening lists every sequence."""
+    from samodal.datasets.open import open_dataset
+
+    return open_dataset(data)
+
+
+def sequences(data: str, first: int | None) -> list[tuple[str, str]]:
+    """(data set, name) of the sequences of data sets that commas separate; so many of each, None for all.
+
+    Raises:
+        InputError: if a data set cannot be read.
+    """
+    from samodal.datasets.open import several
+
+    return [(one, name) for one in several(data) for name in opened(one).sequences[:first]]
+
+
+def read_all(
+    read: Callable[[tuple], T], tasks: list[tuple], data: str, workers: int, report: Callable[[str], None]
+) -> list[T]:
+    """read(task) of each sequence, in order; `report` gets some ten lines of progress. See `in_processes`."""
+    done = []
+    for one in in_processes(read, tasks, workers):
+        done.append(one)
+        if len(done) % max(1, len(tasks) // 10) == 0:
+            report(f"read {len(done)} of {len(tasks)} sequences of {data}")
+    return done
+
+
+def in_processes(work: Callable[[tuple], T], tasks: list[tuple], workers: int, most: int = 1) -> Iterator[T]:
+    """work(task) of each, in order.
+
+    Args:
+        work: can be pickled.
+        workers: processes; 0 takes one per core. With one, or one task, it is done in this process.
+        most: tasks that a process is given at a time.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers == 1 or len(tasks) == 1:
+        yield from map(work, tasks)
+        return
+    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(work, tasks, chunksize=max(1, min(most, len(tasks) // (4 * workers))))
 
 
 def ahead(make: Callable[[int], T], first: int, threads: int) -> Generator[T, None, None]:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +12,7 @@ from samodal.masks import Rle
 from samodal.savos.crops import enlarged_box
 from samodal.savos.flow import observe_flow
 from samodal.savos.inputs import runs
+from samodal.training.workers import opened, read_all, sequences
 
 if TYPE_CHECKING:
     from samodal.datasets.asd import AsdVideo
@@ -105,38 +102,14 @@ def load_clips(
     Raises:
         InputError: if the data set cannot be read.
     """
-    from samodal.datasets.open import several
-
-    names = [(one, name) for one in several(data) for name in _dataset(one).sequences[:count]]
+    names = sequences(data, count)
     tasks = [(*one, wanted, n >= len(names) - held_out) for n, one in enumerate(names)]
-    clips = []
-    for clip in _each(tasks, workers or os.cpu_count() or 1):
-        clips.append(clip)
-        if len(clips) % max(1, len(tasks) // 10) == 0:
-            report(f"read {len(clips)} of {len(tasks)} sequences of {data}")
-    return clips
-
-
-def _each(tasks: list[tuple], workers: int) -> Iterator[Clip]:
-    if workers == 1 or len(tasks) == 1:
-        yield from map(_clip, tasks)
-        return
-    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_clip, tasks)
-
-
-@lru_cache(4)
-def _dataset(data: str):
-    """Once per process: opening lists every sequence."""
-    from samodal.datasets.open import open_dataset
-
-    return open_dataset(data)
+    return read_all(_clip, tasks, data, workers, report)
 
 
 def _clip(task: tuple[str, str, Wanted, bool]) -> Clip:
     data, name, wanted, measured = task
-    video = _dataset(data).video(name)
+    video = opened(data).video(name)
     frames = np.stack([video.frame(t).image for t in range(video.length)])
     owners, places = read_owners(video)
     forward, reverse = (flow.astype(np.float16) for flow in observe_flow(list(frames)))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from multiprocessing import get_context
 
 import numpy as np
 import torch
 from PIL import Image
 
 from samodal.errors import InputError
+from samodal.training.workers import opened, read_all, sequences
 from samodal.videomt.config import VideomtConfig
 from samodal.videomt.names import ours
 from samodal.videomt.transform import content_size, fitted
@@ -94,38 +91,14 @@ def load_clips(
     Raises:
         InputError: if the data set cannot be read, or has no instance of these classes.
     """
-    from samodal.datasets.open import several
-
-    tasks = [(one, name, config) for one in several(data) for name in _dataset(one).sequences[:count]]
-    read = []
-    for part in _each(tasks, workers or os.cpu_count() or 1):
-        read.append(part)
-        if len(read) % max(1, len(tasks) // 10) == 0:
-            report(f"read {len(read)} of {len(tasks)} sequences of {data}")
-    return _joined(read, data, config)
-
-
-def _each(tasks: list[tuple], workers: int) -> Iterator[tuple]:
-    if workers == 1 or len(tasks) == 1:
-        yield from map(_sequence, tasks)
-        return
-    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_sequence, tasks)
-
-
-@lru_cache(4)
-def _dataset(data: str):
-    """Once per process: opening lists every sequence."""
-    from samodal.datasets.open import open_dataset
-
-    return open_dataset(data)
+    tasks = [(*one, config) for one in sequences(data, count)]
+    return _joined(read_all(_sequence, tasks, data, workers, report), data, config)
 
 
 def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndarray, list[int], tuple[int, int]]:
     """frames (T, 3, H, W), owners (T, H, W), the class of each place, and the content's size."""
     data, name, config = task
-    video, places, labels = _dataset(data).video(name), {}, []
+    video, places, labels = opened(data).video(name), {}, []
     frames = np.zeros((video.length, 3, *config.size), np.uint8)
     owners = np.zeros((video.length, *config.size), np.uint8)
     for t in range(video.length):
