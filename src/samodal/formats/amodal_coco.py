@@ -28,6 +28,7 @@ from samodal.formats.annotated import (
     collected,
     frame_rate,
     listed,
+    place_of,
     refuse,
     usable_path,
     whole_number,
@@ -159,14 +160,7 @@ class _Reader:
         self._files.add(name)
 
     def _add_annotation(self, entry: dict) -> None:
-        key = whole_number(entry, "id", f"{self._path}: an annotation")
-        where = f"{self._path}: annotation {key}"
-        if key in self._seen:
-            raise InputError(f"{where}: a second annotation has this id")
-        self._seen.add(key)
-        image = self._images.get(whole_number(entry, "image_id", where))
-        if image is None:
-            raise InputError(f"{where}: unknown image_id {entry['image_id']!r}, 'images' does not list it")
+        where, image = place_of(entry, "image", self._images, self._seen, self._path)
         class_of(entry, self._names, where)
         if not entry.get("iscrowd"):
             self._members[image["id"]].append(self._annotation(entry, image, where))

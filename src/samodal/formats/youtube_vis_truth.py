@@ -24,6 +24,7 @@ from samodal.formats.annotated import (
     class_of,
     collected,
     frame_rate,
+    place_of,
     refuse,
     usable_path,
     whole_number,
@@ -98,14 +99,7 @@ class _Reader:
         self.videos[key] = entry
 
     def _add_annotation(self, entry: dict) -> None:
-        key = whole_number(entry, "id", f"{self._path}: an annotation")
-        where = f"{self._path}: annotation {key}"
-        if key in self._seen:
-            raise InputError(f"{where}: a second annotation has this id")
-        self._seen.add(key)
-        video = self.videos.get(whole_number(entry, "video_id", where))
-        if video is None:
-            raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
+        where, video = place_of(entry, "video", self.videos, self._seen, self._path)
         class_of(entry, self._names, where)
         if "occlude_rate" in entry and VISIBLE not in entry:
             raise InputError(
