@@ -397,7 +397,7 @@ def test_a_log_becomes_a_curve(tmp_path, monkeypatch):
         ({"held_out": -1}, "held_out must be at least 0"),
         ({"size": "huge"}, "unknown size of SAVOS 'huge'; known: released, small"),
         ({"skip": "mask"}, "skip 'mask' is unknown"),
-        ({"init": "missing.safetensors"}, "no such checkpoint"),
+        ({"init": "missing.safetensors"}, "no such SAVOS"),
         ({"data": "nothing:here"}, "unknown kind"),
         ({"held_out": 1}, "1 clips, 1 of them held out, leave none"),
         ({}, "no instance is visible in 5 frames in a row with 64 pixels, in 1 clips"),
