@@ -16,18 +16,20 @@ ROOT = Path(samodal.__file__).parent
 PACKAGES = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init__.py").exists())
 
 # A part on the left never imports one on the right: data flows one way.
+TOP = {"assembly", "run", "cli"}
 FORBIDDEN = {
-    "formats": {"datasets", "sam", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
-    "datasets": {"sam", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
-    "metrics": {"sam", "sim", "training", "frontends", "trackers", "methods", "run", "cli"},
-    "sam": {"formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
-    "trackers": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "methods", "run", "cli"},
-    "videomt": {"sam", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
-    "centers": {"datasets", "sim", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
-    "frontends": {"sam", "sim", "training", "metrics", "trackers", "methods", "run", "cli"},
+    "formats": {"datasets", "sam", "sim", "training", "metrics", "frontends", "trackers", "methods"} | TOP,
+    "datasets": {"sam", "sim", "training", "metrics", "frontends", "trackers", "methods"} | TOP,
+    "metrics": {"sam", "sim", "training", "frontends", "trackers", "methods"} | TOP,
+    "sam": {"formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods"} | TOP,
+    "trackers": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "methods"} | TOP,
+    "videomt": {"sam", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods"} | TOP,
+    "centers": {"datasets", "sim", "training", "metrics", "frontends", "trackers", "methods"} | TOP,
+    "frontends": {"sam", "sim", "training", "metrics", "trackers", "methods"} | TOP,
     "pipeline": {"sam", "formats", "datasets", "sim", "training", "metrics", "frontends", "trackers", "methods"},
-    "sim": {"sam", "training", "metrics", "frontends", "trackers", "methods", "run", "cli"},
-    "training": {"frontends", "methods", "run", "cli", "sim"},
+    "sim": {"sam", "training", "metrics", "frontends", "trackers", "methods"} | TOP,
+    "training": {"frontends", "methods", "sim"} | TOP,
+    "assembly": {"formats", "datasets", "sim", "training", "metrics", "run", "cli"},
 }
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import samodal.run
+import samodal.assembly
 from made_up import SIZE, Oracle, passing_square, post, square
+from samodal.assembly import make_session
 from samodal.association import Association, AssociationRules, Detection
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
@@ -19,7 +20,7 @@ from samodal.patches import Patch
 from samodal.pipeline import Pipeline
 from samodal.prompts.selectors import CenterPoint
 from samodal.rules import preset
-from samodal.run import make_session, run_video
+from samodal.run import run_video
 from samodal.trackers.still import Still
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 from samodal.video import open_video
@@ -372,5 +373,5 @@ def test_where_it_is_not_asked_for_nothing_of_it_is_written(drive, tmp_path):
 def test_a_session_that_learns_is_not_associated_twice(drive, monkeypatch):
     session = AssociatedSession(list, Association())
     front_end = type("Learning", (), {"open": lambda self, video: session})()
-    monkeypatch.setattr(samodal.run, "make_front_end", lambda settings, video: front_end)
+    monkeypatch.setattr(samodal.assembly, "make_front_end", lambda settings: front_end)
     assert make_session(dataclasses.replace(drive, reassociate=True), None) is session

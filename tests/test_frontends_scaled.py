@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from samodal.assembly import make_session
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
-from samodal.run import make_session
 from samodal.tracks import VisibleInstance
 from samodal.video import ArrayVideo
 

@@ -8,12 +8,13 @@ import torch
 from PIL import Image
 
 from made_up import passing_square, square
+from samodal.assembly import make_method
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.methods.savos import SavosMethod
 from samodal.parts import Frame, Observed
-from samodal.run import make_method, run_video
+from samodal.run import run_video
 from samodal.savos import Savos, SavosConfig, load, save
 from samodal.savos.crops import crop, enlarged_box
 from samodal.savos.flow import observe_flow

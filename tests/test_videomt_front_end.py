@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
+from samodal.assembly import make_front_end
 from samodal.cli import main
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.formats.frames import read_frames
 from samodal.frontends.checkpoint import parse
 from samodal.frontends.videomt import Limits, Videomt, VideomtSession
-from samodal.run import make_front_end
 from samodal.videomt import save
 from samodal.videomt.identities import Identities
 from tiny_videomt import TINY, Scripted, frames, tiny

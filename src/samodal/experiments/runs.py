@@ -29,8 +29,9 @@ def _finished(run: Run) -> bool:
 
 def run_clip(runs: Sequence[Run]) -> None:
     """Run what is not finished of all runs of one clip; its truth is read and its frames are embedded once."""
+    from samodal.assembly import segmenter_of
     from samodal.datasets.open import open_dataset
-    from samodal.run import run_video, segmenter_of
+    from samodal.run import run_video
 
     waiting = [run for run in runs if not _finished(run)]
     if not waiting:
