@@ -17,6 +17,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from samodal.commands.train import TrainSettings
+    from samodal.training.clock import ClockLoop
 
 LOG_LINES = 12
 """Lines of the log's end that a card shows."""
@@ -137,6 +138,41 @@ def number(value: float | int | None, unknown: str = "") -> str:
 def log_end(log: Path) -> list[str]:
     """The last lines of a log file."""
     return log.read_text(encoding="utf-8").splitlines()[-LOG_LINES:] if log.exists() else []
+
+
+def write_trained(
+    loop: ClockLoop, kind: str, counts: dict[str, int], metrics: dict, *, data: str, batch: str, measured: str,
+    use: str, note: str = "",
+) -> None:  # fmt: skip
+    """Write the card of a network that one loop trained on clips, beside its checkpoint.
+
+    Args:
+        kind: of network.
+        counts: of the training data, "clips" and "frames" among them.
+        metrics: of held-out clips.
+        data: what else the counts say, in words.
+        batch: what a step saw.
+        measured: what the metrics are.
+        use: what is added to `samodal run drive.mp4`.
+        note: a further sentence of the first paragraph.
+    """
+    settings, spent, config = loop.settings, loop.progress, loop.network.config.to_dict()
+    facts = facts_of(
+        settings, loop.network, config, metrics, **counts, steps=spent.step, minutes=spent.seconds / 60,
+        history=spent.history,
+    )  # fmt: skip
+    origin = f"trained on from {settings.init}, whose licence holds" if settings.init else OURS
+    points = [
+        f"data: {settings.data}: {counts['clips']:,} clips, {counts['frames']:,} frames, {data}; seed {settings.seed}",
+        f"cost: {spent.step:,} steps of {batch} in {facts['minutes']:.1f} min on {facts['hardware']}, "
+        f"{facts['peak_memory_gb']:.1f} GB of GPU memory",
+        made_by(facts),
+        f"use: `samodal run drive.mp4 {use}`",
+    ]
+    source = settings.val or f"the last {settings.held_out} clips of the data, which were not trained on"
+    parts = {"Held-out clips": held_out_table(f"On {source}{measured}", metrics), "Config": yaml(config)}
+    what = f"A {kind} of {facts['parameters']:,} parameters, {origin}.{note and f' {note}'}"
+    write(loop.checkpoint, facts, what, points, parts, log_end(loop.log_file))
 
 
 def write_card(path: Path, settings: TrainSettings, made: Made, device: torch.device, log: Path) -> None:

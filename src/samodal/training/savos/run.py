@@ -109,26 +109,14 @@ def data_of(settings: SavosSettings, network: Savos) -> tuple[list[Clip], list[C
 
 def write_card(loop: Loop, counts: dict[str, int], metrics: dict) -> None:
     """The model card beside the checkpoint."""
-    settings, spent, config = loop.settings, loop.progress, loop.network.config.to_dict()
-    facts = card.facts_of(
-        settings, loop.network, config, metrics, **counts, steps=spent.step, minutes=spent.seconds / 60,
-        history=spent.history,
+    settings = loop.settings
+    card.write_trained(
+        loop, "SAVOS", counts, metrics,
+        note="No amodal mask was used in its training.",
+        data=f"{counts['tracks']:,} tracks of at least {settings.min_length} frames",
+        batch=f"{settings.batch} windows of {settings.length} frames",
+        measured=": mean IoU over the frames of all tracks of the prediction with the visible mask, without regard to "
+        "others' visible pixels (this chose the checkpoint); of the amodal mask with the true one, and of the visible "
+        "mask with it; and of the part that is not visible, of which copying the visible mask has 0.",
+        use=f"--vis … --method savos:{settings.name}.safetensors",
     )  # fmt: skip
-    origin = f"trained on from {settings.init}, whose licence holds" if settings.init else card.OURS
-    what = f"A SAVOS of {facts['parameters']:,} parameters, {origin}. No amodal mask was used in its training."
-    points = [
-        f"data: {settings.data}: {counts['clips']:,} clips, {counts['frames']:,} frames, {counts['tracks']:,} "
-        f"tracks of at least {settings.min_length} frames; seed {settings.seed}",
-        f"cost: {spent.step:,} steps of {settings.batch} windows of {settings.length} frames in "
-        f"{facts['minutes']:.1f} min on {facts['hardware']}, {facts['peak_memory_gb']:.1f} GB of GPU memory",
-        card.made_by(facts),
-        f"use: `samodal run drive.mp4 --vis … --method savos:{settings.name}.safetensors`",
-    ]
-    source = settings.val or f"the last {settings.held_out} clips of the data, which were not trained on"
-    about = (
-        f"On {source}: mean IoU over the frames of all tracks of the prediction with the visible mask, without regard "
-        "to others' visible pixels (this chose the checkpoint); of the amodal mask with the true one, and of the "
-        "visible mask with it; and of the part that is not visible, of which copying the visible mask has 0."
-    )
-    parts = {"Held-out clips": card.held_out_table(about, metrics), "Config": card.yaml(config)}
-    card.write(loop.checkpoint, facts, what, points, parts, card.log_end(loop.log_file))

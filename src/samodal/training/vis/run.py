@@ -80,26 +80,12 @@ def data_of(settings: VisSettings, network: Network) -> tuple[Clips, Clips | Non
 
 def write_card(loop: Loop, counts: dict[str, int], metrics: dict) -> None:
     """The model card beside the checkpoint."""
-    settings, spent, config = loop.settings, loop.progress, loop.network.config.to_dict()
-    facts = card.facts_of(
-        settings, loop.network, config, metrics, **counts, steps=spent.step, minutes=spent.seconds / 60,
-        history=spent.history,
+    card.write_trained(
+        loop, "VidEoMT", counts, metrics,
+        data=f"{counts['instances']:,} instances",
+        batch=f"{loop.settings.batch} frames",
+        measured=", frame after frame, without regard to classes: AP50 of the visible masks of instances of at least "
+        "0.2 % of the frame (32x32 pixels of 540x960), the mean IoU of the best detection for each, how often an "
+        "instance found in two frames in a row has the same query, and the number of instances.",
+        use=f"--vis videomt:{loop.settings.name}.safetensors",
     )  # fmt: skip
-    origin = f"trained on from {settings.init}, whose licence holds" if settings.init else card.OURS
-    what = f"A VidEoMT of {facts['parameters']:,} parameters, {origin}."
-    points = [
-        f"data: {settings.data}: {counts['clips']:,} clips, {counts['frames']:,} frames, {counts['instances']:,} "
-        f"instances; seed {settings.seed}",
-        f"cost: {spent.step:,} steps of {settings.batch} frames in {facts['minutes']:.1f} min on {facts['hardware']}, "
-        f"{facts['peak_memory_gb']:.1f} GB of GPU memory",
-        card.made_by(facts),
-        f"use: `samodal run drive.mp4 --vis videomt:{settings.name}.safetensors`",
-    ]
-    source = settings.val or f"the last {settings.held_out} clips of the data, which were not trained on"
-    about = (
-        f"On {source}, frame after frame, without regard to classes: AP50 of the visible masks of instances of at "
-        "least 0.2 % of the frame (32x32 pixels of 540x960), the mean IoU of the best detection for each, how often "
-        "an instance found in two frames in a row has the same query, and the number of instances."
-    )
-    parts = {"Held-out clips": card.held_out_table(about, metrics), "Config": card.yaml(config)}
-    card.write(loop.checkpoint, facts, what, points, parts, card.log_end(loop.log_file))
