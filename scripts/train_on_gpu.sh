@@ -13,8 +13,8 @@
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   scripts/train_on_gpu.sh render visible paste    the amodal stage from visible masks alone, measured with true ones
-#   scripts/train_on_gpu.sh render cache visible amodal seeds points_k     a second training seed, and one training for
-#                                            each number of points K (paper Table 3), by the paper's recipe
+#   scripts/train_on_gpu.sh render cache visible amodal+seeds tracks savos+vis tables collect    every table and figure
+#                                            of docs/reproduce.md with two training seeds, on the whole test split
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
 #
 # Phases joined by a plus run side by side, as in vis+savos; on a machine of two GPUs start the script twice, each with
@@ -35,7 +35,8 @@ TRACK_FLAGS=${TRACK_FLAGS---points}
 
 if [ -n "${TOY:-}" ]; then
   TRAIN=${TRAIN:-6} VAL=${VAL:-1} TEST=${TEST:-1} FEW=${FEW:-2} WORKERS=${WORKERS:-2} JOBS=${JOBS:-1}
-  VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0} K_STEPS=${K_STEPS:-3}
+  VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0}
+  TABLES=${TABLES:-table1,table2} TABLE_STEPS=${TABLE_STEPS:-2} TABLE_DEVICE=${TABLE_DEVICE:-cpu}
   TRACKS=${TRACKS:-6} POINT_CLIPS=${POINT_CLIPS:-0:1}
   TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
@@ -46,7 +47,8 @@ if [ -n "${TOY:-}" ]; then
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
-  VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2} K_STEPS=${K_STEPS:-1500}
+  VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
+  TABLES=${TABLES:-all} TABLE_STEPS=${TABLE_STEPS:-1000} TABLE_DEVICE=${TABLE_DEVICE:-auto}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
   VIS=${VIS:---minutes 18 --init streetsim-small} CENTERS=${CENTERS:---minutes 8 --augment --width 96 --batch 32 --lr 4e-3 --warmup 300}
   SAVOS=${SAVOS:---minutes 8 --clips 400}
@@ -110,16 +112,6 @@ start=${START:---init $RUN/train/streetsim-visible.safetensors}
 amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
 
 seeds() { train streetsim-amodal streetsim-small-seed1 $DATA $TUNING $start --minutes "$AMODAL" --seed 1; }
-
-# Equal steps for each K; several at once share the GPU.
-points_k() {
-  local k
-  for k in 1 3 5 10; do
-    parallel train streetsim-amodal-paper "streetsim-k$k" $DATA $TUNING $start --points "$k" --minutes 0 \
-      --steps "$K_STEPS" --validations 1
-  done
-  finish
-}
 
 paper() { train streetsim-amodal-paper streetsim-small-paper $DATA $TUNING $start --minutes "$AMODAL"; }
 
@@ -238,11 +230,32 @@ vit_b() {
   done
 }
 
+# All experiments with what was trained here, or is shipped; what single rows need is trained on the way.
+tables() {
+  local flags=() sam="$RUN/train/streetsim-small.safetensors"
+  if [ -e "$sam" ]; then
+    if [ -e "${sam%.safetensors}-seed1.safetensors" ]; then sam=$sam,${sam%.safetensors}-seed1.safetensors; fi
+    flags+=("--weights.sam=$sam")
+  fi
+  if [ -e "$RUN/train/streetsim-savos.safetensors" ]; then
+    flags+=("--weights.savos=$RUN/train/streetsim-savos.safetensors")
+  fi
+  if [ -e "$RUN/train/streetsim-vis.safetensors" ]; then
+    flags+=("--weights.pixels=videomt:$RUN/train/streetsim-vis.safetensors")
+  fi
+  samodal experiments "$TABLES" --data "streetsim:$RUN/data/test" --train "streetsim:$RUN/data/train" \
+    --train_steps "$TABLE_STEPS" --out "$RUN/experiments" --workers "$WORKERS" --device "$TABLE_DEVICE" "${flags[@]}" \
+    >>"$RUN/logs/tables.log" 2>&1
+}
+
 collect() {
   mkdir -p "$RUN/fetch"
   "$PYTHON" scripts/summarise_training.py "$RUN/train" | tee "$RUN/fetch/summary.md"
   cp "$RUN"/train/streetsim-*.safetensors "$RUN/times.txt" "$RUN/fetch/"
   tar -czf "$RUN/fetch/results.tgz" -C "$RUN" --exclude="*.safetensors" --exclude="*.pt" train logs times.txt
+  if [ -d "$RUN/experiments" ]; then
+    tar -czf "$RUN/fetch/experiments.tgz" -C "$RUN" --exclude=runs --exclude=scores --exclude="*.pickle" --exclude=weights experiments
+  fi
 }
 
 failed() {

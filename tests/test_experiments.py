@@ -157,6 +157,15 @@ def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_
     assert run(tmp_path, data)["table"] == first["table"]
 
 
+def test_a_row_whose_prompts_cannot_be_made_here_is_left_out_and_says_why(tmp_path, monkeypatch):
+    import cv2
+
+    monkeypatch.delattr(cv2, "saliency")
+    runs, missing = plan(load("table4"), "streetsim:x", tmp_path, seeds=1, device="cpu")
+    assert {one.row for one in missing} == {"saliency"} and "pip install" in missing[0].needs
+    assert {one.row for one in runs} == set(load("table4").rows) - {"saliency"}
+
+
 def test_jobs_are_split_where_there_are_more_workers_than_clips(tmp_path):
     runs = plan(load("table1"), "streetsim:x", tmp_path, seeds=2, device="cpu")[0]
     one, many = jobs_of(runs, ["a", "b"], 2), jobs_of(runs, ["a", "b"], 8)

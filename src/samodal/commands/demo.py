@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+PIXELS = "pixels, VidEoMT"
 ROWS = {
-    "pixels": {"vis": "videomt", "reassociate": True},
+    PIXELS: {"vis": "videomt", "reassociate": True},
     "pixels, centers": {"vis": "centers"},
     "truth": {},
     "truth, constant-velocity": {"method": "constant-velocity"},
@@ -39,15 +40,15 @@ def main(settings: DemoSettings) -> None:
     from samodal.commands.run import RunSettings
     from samodal.run import run_all
 
-    names = list(ROWS) if settings.compare else ["pixels"]
+    names = list(ROWS) if settings.compare else [PIXELS]
     with as_file(files("samodal") / "clip") as folder:
         data = f"streetsim:{folder}"
         for name in names:
             print(name, flush=True)
-            run_all(RunSettings(data=data, out=settings.out / name, overlay=name in ("pixels", "truth"), **ROWS[name]))
+            run_all(RunSettings(data=data, out=settings.out / name, overlay=name in (PIXELS, "truth"), **ROWS[name]))
         _table(settings.out, names, data)
-    (clip,) = (p for p in (settings.out / "pixels").iterdir() if p.is_dir())
-    print(f"\nwatch {clip / 'overlay.mp4'}: solid is visible, striped is hidden, a cross is a prompt point.")
+    (clip,) = (p for p in (settings.out / PIXELS).iterdir() if p.is_dir())
+    print(f"\nwatch '{clip / 'overlay.mp4'}': solid is visible, striped is hidden, a cross is a prompt point.")
     print("next: samodal run VIDEO --out runs/mine      (samodal run --help)")
 
 

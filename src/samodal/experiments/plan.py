@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from samodal.commands.run import RunSettings
+from samodal.errors import InputError
 from samodal.experiments.config import Experiment
 from samodal.experiments.machine import digest, file_of
+from samodal.methods.samodal import make_selector
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, split
 from samodal.rules import preset
 
@@ -68,11 +70,23 @@ def plan(
         if absent:
             missing.append(Missing(front_end, row, needs(experiment, absent)))
             continue
+        if lacking := _lacking(wanted):
+            missing.append(Missing(front_end, row, lacking))
+            continue
         for settings, weights in _filled(wanted, experiment.weights, data, device):
             for seed in range(seeds if draws(settings) else 1):
                 one = replace(settings, seed=seed)
                 runs.append(Planned(front_end, row, one, weights, out / "runs" / _folder(one)))
     return runs, missing
+
+
+def _lacking(wanted: dict[str, Any]) -> str | None:
+    """What a row's prompts need and is not installed, in words."""
+    try:
+        make_selector(preset(wanted.get("preset", "default"), **wanted.get("rules", {})))
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def needs(experiment: Experiment, absent: list[str]) -> str:

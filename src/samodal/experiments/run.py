@@ -106,7 +106,8 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
             print(f"training {key}: {changes}", flush=True)
             values = {"minutes": 0, "epochs": 0, "steps": settings.train_steps} | changes
             own = {"data": settings.train, "out": str(path.parent), "name": key, "device": _trainable(settings.device)}
-            train(load_recipe(values.pop("recipe"), **values, **own, workers=settings.workers))
+            prepared = str(path.parent / "training-data.pt")  # once for all of them
+            train(load_recipe(values.pop("recipe"), **values, **own, cache=prepared, workers=settings.workers))
         found[key] = (str(path),)
     return replace(experiment, weights=found)
 
