@@ -20,10 +20,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from samodal.assembly import found_device
 from samodal.commands.run import RunSettings
 from samodal.datasets.open import open_dataset
 from samodal.experiments.data import chosen
-from samodal.experiments.machine import digest, found_device, machine
+from samodal.experiments.machine import digest, machine
 from samodal.experiments.report import markdown, spread
 from samodal.experiments.runs import Run, in_processes, run_clip
 from samodal.masks import Rle

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from samodal.assembly import found_device
 from samodal.datasets.open import open_dataset
 from samodal.experiments.data import chosen
-from samodal.experiments.machine import digest, found_device, machine
+from samodal.experiments.machine import digest, machine
 from samodal.experiments.report import markdown, spread
 from samodal.experiments.runs import in_processes, one_thread
 from samodal.metrics.points import THRESHOLDS, PointCounts, count_points, summarise_points

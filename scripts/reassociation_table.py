@@ -21,11 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from samodal.assembly import found_device
 from samodal.association import Association, AssociationRules, Detection
 from samodal.commands.run import RunSettings
 from samodal.datasets.open import open_dataset
 from samodal.experiments.data import chosen
-from samodal.experiments.machine import found_device, machine
+from samodal.experiments.machine import machine
 from samodal.experiments.report import markdown
 from samodal.experiments.runs import Run, in_processes, run_clip
 from samodal.formats.kitti_mots import read_kitti_text

@@ -54,7 +54,10 @@ def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_o
 
     assert main(["demo", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("pixels, VidEoMT", "pixels, centers", "truth, copy-visible", "visible vAP50", "overlay.mp4"))
+    assert all(
+        name in printed
+        for name in ("pixels, VidEoMT", "pixels, centers", "truth, copy-visible", "visible vAP50", "overlay.mp4")
+    )
 
     def image(row, masks, name):
         scores = evaluate(tmp_path / row, f"streetsim:{CLIP}", Rules(profile="strict", level="image", masks=masks))

@@ -28,9 +28,9 @@ def make_method(settings: RunSettings) -> Method:
     if hasattr(kind, "with_rules"):
         return kind.with_rules(rules)
     if name != "samodal":
-        options = {"device": _device(settings.device)} if "device" in inspect.signature(kind).parameters else {}
+        options = {"device": found_device(settings.device)} if "device" in inspect.signature(kind).parameters else {}
         return kind(**options) if argument is None else kind(argument, **options)
-    tracker = make_tracker(settings.tracker, _device(settings.device))
+    tracker = make_tracker(settings.tracker, found_device(settings.device))
     return kind(segmenter_of(settings.weights, settings.device), tracker, rules, settings.seed)
 
 
@@ -78,7 +78,7 @@ def make_front_end(settings: RunSettings) -> FrontEnd:
     name, argument = split(settings.vis, FRONT_ENDS)
     kind = find(FRONT_ENDS, name, "front end")
     taken = inspect.signature(kind).parameters
-    options = {"device": _device(settings.device)} if "device" in taken else {}
+    options = {"device": found_device(settings.device)} if "device" in taken else {}
     options |= {"seed": settings.seed} if "seed" in taken else {}
     return kind(**options) if argument is None else kind(argument, **options)
 
@@ -95,10 +95,10 @@ def segmenter_of(weights: str, device: str) -> Segmenter:
     """The segmenter of a checkpoint on a device; a process loads each once."""
     from samodal.sam import AmodalSam, SamSegmenter
 
-    return SamSegmenter(AmodalSam.from_checkpoint(weights), _device(device))
+    return SamSegmenter(AmodalSam.from_checkpoint(weights), found_device(device))
 
 
-def _device(name: str) -> str:
+def found_device(name: str) -> str:
     """What `auto` means here, or the name itself."""
     import torch
 

@@ -22,13 +22,6 @@ def digest(part: str) -> str | None:
     return file and hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
 
 
-def found_device(device: str) -> str:
-    """The device that "auto" means here."""
-    import torch
-
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-
-
 def machine(device: str) -> str:
     """GPU, CPU cores and versions in words."""
     import torch
