@@ -251,7 +251,8 @@ tables() {
 collect() {
   mkdir -p "$RUN/fetch"
   "$PYTHON" scripts/summarise_training.py "$RUN/train" | tee "$RUN/fetch/summary.md"
-  cp "$RUN"/train/streetsim-*.safetensors "$RUN/times.txt" "$RUN/fetch/"
+  cp "$RUN/times.txt" "$RUN/fetch/"
+  find "$RUN/train" -name "streetsim-*.safetensors" -exec cp {} "$RUN/fetch/" \;
   tar -czf "$RUN/fetch/results.tgz" -C "$RUN" --exclude="*.safetensors" --exclude="*.pt" train logs times.txt
   if [ -d "$RUN/experiments" ]; then
     tar -czf "$RUN/fetch/experiments.tgz" -C "$RUN" --exclude=runs --exclude=scores --exclude="*.pickle" --exclude=weights experiments
