@@ -157,6 +157,28 @@ def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_
     assert run(tmp_path, data)["table"] == first["table"]
 
 
+def test_experiments_run_together_and_one_that_cannot_run_is_told_of(tmp_path, data, capsys, monkeypatch):
+    asked = []
+    real = running.run_clips
+    monkeypatch.setattr(running, "run_clips", lambda jobs, workers: asked.append(jobs) or real(jobs, workers))
+    first = write(tmp_path)
+    second = tmp_path / "second.yaml"
+    rows = {"hull": {"method": "hull"}, "hold": {"method": "hold-last"}}
+    second.write_text(yaml.safe_dump(SMALL | {"rows": rows, "relations": []}))
+    third = tmp_path / "third.yaml"
+    third.write_text(yaml.safe_dump(SMALL | {"rows": {"ours": {"weights": "{sam}"}}, "relations": []}))
+    command = ["experiments", f"{first},{second},{third}", "--data", data, "--out", str(tmp_path / "out")]
+    assert main([*command, "--workers", "1", "--device", "cpu", "--seeds", "1"]) == 0
+    (jobs,) = asked
+    assert all(len({run[2] for run in job}) == len(job) for job in jobs)
+    assert sum(map(len, jobs)) == 2 * 2 * 3  # clips, front ends, and copy, hull, hold: hull once for both tables
+    assert "third: no row can run; sam: give --weights.sam=…" in capsys.readouterr().out
+    records = [json.loads((tmp_path / "out" / f"{name}.json").read_text()) for name in ("small", "second")]
+    assert not (tmp_path / "out" / "third.json").exists()
+    values = [{(one["front_end"], one["row"]): one["columns"] for one in record["table"]} for record in records]
+    assert values[0]["truth", "hull"] == values[1]["truth", "hull"] and records[0]["together"] == ["small", "second"]
+
+
 def test_a_row_whose_prompts_cannot_be_made_here_is_left_out_and_says_why(tmp_path, monkeypatch):
     import cv2
 
@@ -166,9 +188,9 @@ def test_a_row_whose_prompts_cannot_be_made_here_is_left_out_and_says_why(tmp_pa
     assert {one.row for one in runs} == set(load("table4").rows) - {"saliency"}
 
 
-def test_jobs_are_split_where_there_are_more_workers_than_clips(tmp_path):
+def test_jobs_are_split_where_there_are_few_clips_for_so_many_workers(tmp_path):
     runs = plan(load("table1"), "streetsim:x", tmp_path, seeds=2, device="cpu")[0]
-    one, many = jobs_of(runs, ["a", "b"], 2), jobs_of(runs, ["a", "b"], 8)
+    one, many = jobs_of(runs, ["a", "b"], 1), jobs_of(runs, ["a", "b"], 4)
     assert len(one) == 2 and len(many) == 8
     assert sorted(str(r[2]) for job in one for r in job) == sorted(str(r[2]) for job in many for r in job)
     assert len(one[0]) == len({run.folder for run in runs})
@@ -221,12 +243,12 @@ def test_a_page_tells_claims_and_what_counts_nothing():
     record = {
         "title": "T", "note": "N.", "table": [row("a", 2.04), row("c", None)], "missing": [], "relations": [claim],
         "settings": {"seeds": 3, "clips": ["x"], "data": "d"}, "command": "c", "machine": "m", "commit": "0123456789",
-        "cost_s": 4, "reused": False,
+        "cost_s": 4, "reused": False, "experiment": "t", "together": ["t", "u"],
     }  # fmt: skip
     page = markdown_of(record)
     assert "| method | AP |" in page and "| a | 2.0 |" in page and "| c | - |" in page
     assert "a is higher: **found** (2.0 against 1.0; a, truth against b, truth, AP)" in page
-    assert "commit 0123456; 4 s." in page
+    assert "commit 0123456; 4 s together with u." in page
 
 
 @pytest.mark.parametrize(

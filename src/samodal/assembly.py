@@ -7,6 +7,7 @@ from functools import lru_cache
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.frontends.per_frame import Reassociated, association_for
+from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
 from samodal.parts import FrontEnd, Method, Segmenter, Video, VisSession
 from samodal.registry import FRONT_ENDS, METHODS, PIXELS, find, make_tracker, split
@@ -43,18 +44,31 @@ def make_rules(settings: RunSettings) -> Rules:
     return preset(settings.preset, **settings.rules)
 
 
-def make_session(settings: RunSettings, video: Video) -> VisSession:
+def make_session(settings: RunSettings, video: Video, said: Remembered | None = None) -> VisSession:
     """The front end that the settings name, at work on a video, with its ids repaired where they ask for it.
 
     A session that learns from results associates already.
+
+    Args:
+        said: what front ends said of this video to other methods, and are not asked again.
     """
     settings = settled(settings, video)
-    session = make_front_end(settings).open(video)
-    if settings.vis_scale != 1:
-        session = scaled(session, settings, video)
+
+    def start() -> VisSession:
+        session = make_front_end(settings).open(video)
+        return session if settings.vis_scale == 1 else scaled(session, settings, video)
+
+    session = start() if said is None else said.session(_decided_by(settings), video.length, start)
     if settings.reassociate and not hasattr(session, "learn"):
         return Reassociated(session, association_for(video))
     return session
+
+
+def _decided_by(settings: RunSettings) -> tuple:
+    """What of the settings decides what a front end says of a video."""
+    kind = find(FRONT_ENDS, split(settings.vis, FRONT_ENDS)[0], "front end")
+    seed = settings.seed if "seed" in inspect.signature(kind).parameters else None
+    return settings.vis, settings.vis_scale, seed
 
 
 def scaled(session: VisSession, settings: RunSettings, video: Video) -> VisSession:

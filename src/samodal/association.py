@@ -15,6 +15,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from samodal.errors import InputError
+from samodal.masks import merged
 from samodal.memory import NEARLY, RING
 from samodal.motion import median_velocity
 from samodal.patches import Patch
@@ -203,7 +204,7 @@ class Association:
         if not detections:
             return {}
         size = detections[0].mask.shape
-        covered = np.logical_or.reduce([one.mask for one in detections])
+        covered = merged([one.mask for one in detections], size)
         seen = [one for one in self._known.values() if one.seen_t == self.t - 1]
         hidden = [one for one in self._known.values() if one.seen_t < self.t - 1]
         scores = np.zeros((len(detections), len(seen)))

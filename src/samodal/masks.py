@@ -105,6 +105,14 @@ def union(masks: Iterable[Rle]) -> Rle:
     return Rle(masks[0].size, merged["counts"].decode("ascii"))
 
 
+def merged(masks: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """The pixels of any of these (H, W) bool masks; all False of none. One by one: `reduce` is many times slower."""
+    total = np.zeros(size, bool)
+    for mask in masks:
+        np.logical_or(total, mask, out=total)
+    return total
+
+
 def overlap(a: Rle, b: Rle) -> int:
     """Number of pixels that two masks of equal size share."""
     return int(coco.area(coco.merge([a.to_coco(), b.to_coco()], intersect=True)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from samodal.cuts import CutDetector
 from samodal.hidden import advance, centre, is_lost, note_cover, over_the_border
-from samodal.masks import Rle, move_mask, union
+from samodal.masks import Rle, merged, move_mask, union
 from samodal.memory import PointMemory, Remembered, Seen
 from samodal.parts import PointTracker, PromptSelector, Segmenter
 from samodal.prompts.prompt import Prompt
@@ -71,7 +71,7 @@ class Pipeline:
         if not self.rules.track:
             missing = [one for one in missing if one.id in by_id]
         followed = self._follow(missing, visible)
-        in_front = np.logical_or.reduce([one.mask for one in visible] or [np.zeros(frame.shape[:2], bool)])
+        in_front = merged([one.mask for one in visible], frame.shape[:2])
         hidden = [self._move(one, followed.get(one.id), by_id.pop(one.id, None), in_front) for one in missing]
         stray = [self._keep(one) for one in by_id.values()]
 
@@ -85,7 +85,7 @@ class Pipeline:
     def _split(self, visible: Sequence[VisibleInstance]) -> tuple[list[VisibleInstance], list[VisibleInstance]]:
         """The instances to prompt from, and the slivers (rule `min_visible`)."""
         least = self.rules.min_visible or 1
-        slivers = [one for one in visible if int(one.mask.sum()) < least]
+        slivers = [one for one in visible if np.count_nonzero(one.mask) < least]
         return [one for one in visible if one not in slivers], slivers
 
     def _select(self, frame: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
@@ -107,7 +107,7 @@ class Pipeline:
     def _remember(self, one: VisibleInstance, prompt: Prompt, mask: np.ndarray, iou: float) -> Instance:
         """Apply the rules to a predicted mask, and store points and mask in the point memory."""
         rules, visible, state = self.rules, Rle.encode(one.mask), State.VISIBLE
-        cover = float(mask[one.mask].mean())
+        cover = np.count_nonzero(mask & one.mask) / np.count_nonzero(one.mask)
         if rules.min_cover is not None and cover < rules.min_cover:
             mask, state = one.mask, State.KEPT
         elif rules.unite:

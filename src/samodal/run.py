@@ -16,6 +16,7 @@ from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.formats.frames import FramesWriter, read_frames
 from samodal.formats.youtube_vis import write_tracks
+from samodal.frontends.remembered import Remembered
 from samodal.parts import Observed, Video
 from samodal.registry import TRACKERS
 from samodal.tracks import UNSEEN, FrameResult
@@ -60,7 +61,13 @@ class Summary:
         )
 
 
-def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable[[int], None] | None = None) -> Summary:
+def run_video(
+    settings: RunSettings,
+    video: Video,
+    out: Path,
+    progress: Callable[[int], None] | None = None,
+    said: Remembered | None = None,
+) -> Summary:
     """Run one video from its first frame to its last and write frames.jsonl, tracks.json and overlay.mp4.
 
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.
@@ -69,13 +76,14 @@ def run_video(settings: RunSettings, video: Video, out: Path, progress: Callable
         settings: what `samodal run` takes; `video`, `data`, `out`, `clips` and `workers` are not read.
         out: folder, made if missing. Each frame's line is on disk before the next frame is read.
         progress: is told the number of frames done.
+        said: what front ends said of this video before, to run several methods over it.
 
     Raises:
         InputError: for anything a user can mend. The frames finished before are in frames.jsonl, and from them
             tracks.json is written all the same.
     """
     settings = settled(settings, video)
-    session = make_session(settings, video)
+    session = make_session(settings, video, said)
     method = make_method(settings)
     frames = excerpt(video, settings.frames)
     wanted = set(settings.classes.split(",")) if settings.classes else None

@@ -84,12 +84,14 @@ def markdown_of(record: dict[str, Any]) -> str:
     lines += [f"* {_verdict(one)}" for one in record["relations"]]
     if record["missing"] or record["relations"]:
         lines.append("")
+    together = [name for name in record["together"] if name != record["experiment"]]
     lines += [
         f"In percent; mean ± standard deviation over weights and inference seeds ({settings['seeds']} where chance "
         f"plays a part). {record['note']}".rstrip(),
         "",
         f"`{record['command']}`: {settings['data']}, {len(settings['clips'])} clips; {record['machine']}; "
         f"commit {record['commit'][:7]}; {record['cost_s']} s"
+        + (f" together with {', '.join(together)}" if together else "")
         + (" for what was not there yet" if record["reused"] else "")
         + ".",
     ]

@@ -6,7 +6,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ from samodal.experiments import report
 from samodal.experiments.config import Experiment, load, names
 from samodal.experiments.data import clips_of, streetsim
 from samodal.experiments.machine import digest, machine
-from samodal.experiments.plan import Planned, plan
+from samodal.experiments.plan import Missing, Planned, plan
 from samodal.experiments.runs import Run, run_clips
-from samodal.experiments.scores import save_truth, score_all, scoring
+from samodal.experiments.scores import Scoring, save_truth, score_all, scoring
 from samodal.formats.writing import write_json
 from samodal.suggest import nearest
 from samodal.training.card import commit
@@ -27,21 +27,87 @@ if TYPE_CHECKING:
 
 OWN_CLIPS = 4
 """Clips of StreetSim that are rendered where no data is named."""
+JOBS = 2
+"""Jobs for each worker, at least: clips differ in length and in how crowded they are."""
 
 
 def run_experiments(settings: ExperimentsSettings) -> list[dict[str, Any]]:
-    """Run experiments one after the other; gives their records.
+    """Run experiments together, so that what they share is done once; gives their records.
 
     Raises:
         InputError: for unknown names, data or weights, before anything runs.
     """
+    start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
     experiments = [load(name, _weights_for(name, chosen, settings.weights)) for name in chosen]
     data, span = settings.data, settings.clips
     if not data:
         data = streetsim(settings.out / "data", int((span or f":{OWN_CLIPS}").rpartition(":")[2]), settings.workers)
     clips = clips_of(data, span)
-    return [_run(experiment, settings, data, clips) for experiment in experiments]
+    if settings.train:
+        experiments = [trained(one, settings) for one in experiments]
+    todo = _planned(experiments, data, settings)
+    print("\n".join(f"{one.experiment.name}: {one.experiment.title}, {len(one.runs)} runs" for one in todo), flush=True)
+    reused = run_clips(jobs_of([run for one in todo for run in one.runs], clips, settings.workers), settings.workers)
+    tables = [one for one in todo if not one.experiment.figures]
+    scores = _scored(tables, data, clips, settings)
+    about = {
+        "settings": {"data": data, "clips": clips, "seeds": settings.seeds},
+        "command": _command(),
+        "commit": commit(),
+        "machine": machine(settings.device),
+        "cost_s": round(time.perf_counter() - start),
+        "together": [one.experiment.name for one in todo],
+        "reused": reused,
+    }
+    records = [_record(one, found) | about for one, found in zip(tables, scores, strict=True)]
+    for record in records:
+        _write(record, settings.out)
+    drawn = [_figures(one, data, clips, settings.out) for one in todo if one.experiment.figures]
+    return records + drawn
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """An experiment, its runs, and the rows that cannot run."""
+
+    experiment: Experiment
+    runs: list[Planned]
+    missing: list[Missing]
+
+
+def _planned(experiments: Sequence[Experiment], data: str, settings: ExperimentsSettings) -> list[_Todo]:
+    """What is to be run; an experiment of which no row can run is told of and left out beside others."""
+    plans = [
+        _Todo(one, *plan(one, data, settings.out, seeds=settings.seeds, device=settings.device)) for one in experiments
+    ]
+    for one in plans:
+        if not one.runs:
+            print(f"{one.experiment.name}: no row can run; {one.missing[0].needs}", flush=True)
+    todo = [one for one in plans if one.runs]
+    if not todo:
+        raise InputError(f"{plans[0].experiment.name}: no row can run; {plans[0].missing[0].needs}")
+    return todo
+
+
+def _scored(
+    tables: Sequence[_Todo], data: str, clips: Sequence[str], settings: ExperimentsSettings
+) -> list[list[dict[str, Any]]]:
+    """For every table and every of its runs {profile: scores}, see `score_all`; all are scored together."""
+    if not tables:
+        return []
+    truth = save_truth(data, clips, settings.out, settings.workers)
+    asked = [[_asked(one, run, truth, settings.resamples) for run in one.runs] for one in tables]
+    found = score_all([ask for runs in asked for by in runs for ask in by.values()], settings.workers)
+    return [[{name: found[ask] for name, ask in by.items()} for by in runs] for runs in asked]
+
+
+def _asked(one: _Todo, run: Planned, truth: Path, resamples: int) -> dict[str, Scoring]:
+    """By profile, the scores of a run that the columns of a table need; intervals are of the first run of a row."""
+    first = next(other for other in one.runs if (other.front_end, other.row) == (run.front_end, run.row))
+    profiles = dict.fromkeys(profile for profile, _, _ in one.experiment.columns.values())
+    drawn = resamples if first is run else 0
+    return {name: scoring(run.folder, truth, one.experiment.masks, name, drawn) for name in profiles}
 
 
 def _weights_for(name: str, chosen: Sequence[str], given: dict[str, str]) -> dict[str, str]:
@@ -54,42 +120,27 @@ def _weights_for(name: str, chosen: Sequence[str], given: dict[str, str]) -> dic
     return {key: value for key, value in given.items() if key in keys[name]}
 
 
-def _run(experiment: Experiment, settings: ExperimentsSettings, data: str, clips: tuple[str, ...]) -> dict[str, Any]:
-    start = time.perf_counter()
-    print(f"{experiment.name}: {experiment.title}", flush=True)
-    if settings.train:
-        experiment = trained(experiment, settings)
-    runs, missing = plan(experiment, data, settings.out, seeds=settings.seeds, device=settings.device)
-    if not runs:
-        raise InputError(f"{experiment.name}: no row can run; {missing[0].needs}")
-    reused = run_clips(jobs_of(runs, clips, settings.workers), settings.workers)
-    if experiment.figures:
-        return _figures(experiment, runs, data, clips, settings.out)
-    truth = save_truth(data, clips, settings.out)
-    wanted = [scoring(one.folder, truth, experiment.masks, _resamples(runs, one, settings)) for one in runs]
-    scores = score_all(wanted, settings.workers)
-    table = report.rows_of(experiment, runs, scores)
-    record = {
+def _record(one: _Todo, scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a table says, apart from where and how it was made."""
+    experiment, table = one.experiment, report.rows_of(one.experiment, one.runs, scores)
+    return {
         "experiment": experiment.name,
         "title": experiment.title,
         "note": experiment.note,
+        "masks": experiment.masks,
         "table": table,
-        "relations": [report.judge(one, table) for one in experiment.relations],
-        "missing": report.missing_of(missing),
-        "settings": {"data": data, "clips": clips, "seeds": settings.seeds, "masks": experiment.masks},
-        "weights": _digests(runs),
-        "runs": [_run_record(run, score) for run, score in zip(runs, scores, strict=True)],
-        "command": _command(),
-        "commit": commit(),
-        "machine": machine(settings.device),
-        "cost_s": round(time.perf_counter() - start),
-        "reused": reused,
+        "relations": [report.judge(relation, table) for relation in experiment.relations],
+        "missing": report.missing_of(one.missing),
+        "weights": _digests(one.runs),
+        "runs": [_run_record(run, score) for run, score in zip(one.runs, scores, strict=True)],
     }
-    write_json(settings.out / f"{experiment.name}.json", record, indent=1)
+
+
+def _write(record: dict[str, Any], out: Path) -> None:
+    write_json(out / f"{record['experiment']}.json", record, indent=1)
     text = report.markdown_of(record)
-    (settings.out / f"{experiment.name}.md").write_text(text, encoding="utf-8")
+    (out / f"{record['experiment']}.md").write_text(text, encoding="utf-8")
     print(text, flush=True)
-    return record
 
 
 def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment:
@@ -113,21 +164,18 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
 
 
 def jobs_of(runs: Sequence[Planned], clips: Sequence[str], workers: int) -> list[list[Run]]:
-    """Equal runs once, one job a clip, or several where there are more workers than clips."""
+    """Equal runs once; a job is a clip, or a part of one where there are few clips for so many workers.
+
+    Runs stay in the order of the tables, which keeps those of one front end together.
+    """
     unique = list({run.folder: run for run in runs}.values())
-    parts = min(len(unique), math.ceil(workers / len(clips)))
+    parts = min(len(unique), math.ceil(JOBS * workers / len(clips)))
     size = math.ceil(len(unique) / parts)
     return [
         [(run.settings, clip, run.folder / clip) for run in unique[k : k + size]]
         for clip in clips
         for k in range(0, len(unique), size)
     ]
-
-
-def _resamples(runs: Sequence[Planned], one: Planned, settings: ExperimentsSettings) -> int:
-    """Intervals are of the first run of a row."""
-    first = next(run for run in runs if (run.front_end, run.row) == (one.front_end, one.row))
-    return settings.resamples if first is one else 0
 
 
 def _digests(runs: Sequence[Planned]) -> dict[str, str]:
@@ -149,14 +197,12 @@ def _run_record(run: Planned, score: dict) -> dict[str, Any]:
     return about | {"metrics": metrics}
 
 
-def _figures(
-    experiment: Experiment, runs: Sequence[Planned], data: str, clips: Sequence[str], out: Path
-) -> dict[str, Any]:
+def _figures(one: _Todo, data: str, clips: Sequence[str], out: Path) -> dict[str, Any]:
     from samodal.experiments.figures import make_figures
 
-    folders = {run.row: run.folder for run in reversed(runs)}  # the first run of a row
-    made = make_figures(data, clips, folders, out / experiment.name)
-    print(f"figures and their captions: {out / experiment.name}", flush=True)
+    folders = {run.row: run.folder for run in reversed(one.runs)}  # the first run of a row
+    made = make_figures(data, clips, folders, out / one.experiment.name)
+    print(f"figures and their captions: {out / one.experiment.name}", flush=True)
     return made
 
 

@@ -28,22 +28,23 @@ def _finished(run: Run) -> bool:
 
 
 def run_clip(runs: Sequence[Run]) -> None:
-    """Run what is not finished of all runs of one clip; its truth is read and its frames are embedded once."""
+    """Run what is not finished of all runs of one clip; each front end sees it and each encoder embeds it once."""
     from samodal.assembly import segmenter_of
     from samodal.datasets.open import open_dataset
+    from samodal.frontends.remembered import Remembered
     from samodal.run import run_video
 
     waiting = [run for run in runs if not _finished(run)]
     if not waiting:
         return
     first, clip, _ = waiting[0]
-    video = open_dataset(first.data).video(clip)
+    video, said = open_dataset(first.data).video(clip), Remembered()
     for settings, _, out in waiting:
         if settings.method == "samodal":
             segmenter_of(settings.weights, settings.device).remember = video.length
         # Of a run that is interrupted, tracks.json holds the frames that were finished.
         unfinished = out.with_name(f"{out.name}.part")
-        run_video(settings, video, unfinished)
+        run_video(settings, video, unfinished, said=said)
         unfinished.replace(out)
 
 

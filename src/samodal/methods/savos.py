@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from samodal.masks import Rle
+from samodal.masks import Rle, merged
 from samodal.parts import Observed
 from samodal.savos import Savos, load
 from samodal.savos.crops import enlarged_box
@@ -56,7 +56,7 @@ class SavosMethod:
         for t, one in enumerate(frames):
             instances = []
             for seen in one.visible:
-                others = _union([v.mask for v in one.visible if v.id != seen.id], seen.mask.shape)
+                others = merged([v.mask for v in one.visible if v.id != seen.id], seen.mask.shape)
                 whole = Rle.encode(seen.mask | (amodal[seen.id, t] & others))
                 visible = Rle.encode(seen.mask)
                 instances.append(Instance(seen.id, seen.category, seen.score, State.VISIBLE, visible, whole))
@@ -83,7 +83,3 @@ class SavosMethod:
         """(T, h, w) probabilities of the frames themselves, from the arguments of `prepare` without batch."""
         tensors = [torch.from_numpy(np.ascontiguousarray(a))[None].to(self.device) for a in arrays]
         return self.network(*prepare(*tensors)).of_frames()[0].cpu().numpy()
-
-
-def _union(masks: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    return np.logical_or.reduce(masks) if masks else np.zeros(size, bool)
