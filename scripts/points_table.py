@@ -27,9 +27,10 @@ from samodal.datasets.open import open_dataset
 from samodal.experiments.data import chosen
 from samodal.experiments.machine import digest, machine
 from samodal.experiments.report import markdown, spread
-from samodal.experiments.runs import in_processes, one_thread
+from samodal.experiments.runs import in_processes
 from samodal.metrics.points import THRESHOLDS, PointCounts, count_points, summarise_points
 from samodal.parts import PointTracker
+from samodal.processes import limit_threads
 from samodal.seeds import generator
 from samodal.sim.point_files import read_points
 from samodal.training.card import commit
@@ -112,7 +113,7 @@ def _run(given: argparse.Namespace, clips: tuple[str, ...], lines: Path) -> None
     if given.workers > 1:
         found = in_processes(run_clip, jobs, given.workers, "clips")
     else:
-        one_thread()
+        limit_threads(1)
         found = map(run_clip, jobs)
     with lines.open("a", encoding="utf-8") as file:
         for one in found:

@@ -13,8 +13,8 @@
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   scripts/train_on_gpu.sh render visible paste    the amodal stage from visible masks alone, measured with true ones
-#   scripts/train_on_gpu.sh render cache visible amodal+seeds tracks savos+vis tables collect    every table and figure
-#                                            of docs/reproduce.md with two training seeds, on the whole test split
+#   scripts/train_on_gpu.sh tables           every table and figure of docs/reproduce.md, on the whole test split; see
+#                                            scripts/reproduce_on_gpu.sh for all of it at once
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
 #
 # Phases joined by a plus run side by side, as in vis+savos; on a machine of two GPUs start the script twice, each with
@@ -37,6 +37,7 @@ if [ -n "${TOY:-}" ]; then
   TRAIN=${TRAIN:-6} VAL=${VAL:-1} TEST=${TEST:-1} FEW=${FEW:-2} WORKERS=${WORKERS:-2} JOBS=${JOBS:-1}
   VISIBLE=${VISIBLE:-0.3} AMODAL=${AMODAL:-0.2} ABLATION_STEPS=${ABLATION_STEPS:-3} VIT_STEPS=${VIT_STEPS:-2} SEEDS=${SEEDS:-0}
   TABLES=${TABLES:-table1,table2} TABLE_STEPS=${TABLE_STEPS:-2} TABLE_DEVICE=${TABLE_DEVICE:-cpu}
+  RESAMPLES=${RESAMPLES:-0} SEED_STEPS=${SEED_STEPS:-2}
   TRACKS=${TRACKS:-6} POINT_CLIPS=${POINT_CLIPS:-0:1}
   TRACKER=${TRACKER:---steps 3 --batch 2 --instances 3 --held_out 2 --device cpu --precision float32 --log_every 1}
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
@@ -49,13 +50,16 @@ else
   TRAIN=${TRAIN:-5000} VAL=${VAL:-40} TEST=${TEST:-64} FEW=${FEW:-100} WORKERS=${WORKERS:-16} JOBS=${JOBS:-3}
   VISIBLE=${VISIBLE:-8} AMODAL=${AMODAL:-4} ABLATION_STEPS=${ABLATION_STEPS:-} VIT_STEPS=${VIT_STEPS:-1000} SEEDS=${SEEDS:-0 1 2}
   TABLES=${TABLES:-all} TABLE_STEPS=${TABLE_STEPS:-1000} TABLE_DEVICE=${TABLE_DEVICE:-auto}
+  RESAMPLES=${RESAMPLES:-200} SEED_STEPS=${SEED_STEPS:-1670}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
   VIS=${VIS:---minutes 18 --init streetsim-small} CENTERS=${CENTERS:---minutes 8 --augment --width 96 --batch 32 --lr 4e-3 --warmup 300}
   SAVOS=${SAVOS:---minutes 8 --clips 400}
   MODEL=${MODEL:---size small} TUNING="--log_every 50" VIT="--size vit_b"
 fi
-DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val --test streetsim:$RUN/data/test
-  --cache $RUN/cache/train.pt --val_cache $RUN/cache/val.pt --test_cache $RUN/cache/test.pt --workers $WORKERS"
+CACHED=${CACHED:-train val test} WEIGHTS=${WEIGHTS:-} TABLE_FLAGS=${TABLE_FLAGS:-}
+DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val
+  --cache $RUN/cache/train.pt --val_cache $RUN/cache/val.pt --workers $WORKERS"
+if [[ $CACHED == *test* ]]; then DATA+=" --test streetsim:$RUN/data/test --test_cache $RUN/cache/test.pt"; fi
 
 samodal() { "$PYTHON" -m samodal.cli "$@"; }
 
@@ -84,7 +88,7 @@ render() {
   local part
   for part in "train $TRAIN" "val $VAL" "test $TEST"; do
     set -- $part
-    if [ -e "$RUN/data/$1.done" ]; then continue; fi
+    if [[ " ${SPLITS:-train val test} " != *" $1 "* || -e "$RUN/data/$1.done" ]]; then continue; fi
     samodal synth --out "$RUN/data" --split "$1" --count "$2" --workers "$WORKERS" >>"$RUN/logs/render.log" 2>&1
     touch "$RUN/data/$1.done"
   done
@@ -98,11 +102,11 @@ from pathlib import Path
 from samodal.sam.config import AmodalSamConfig
 from samodal.training.cache import open_cache
 run, size, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-for part in ('train', 'val', 'test'):
+for part in sys.argv[4].split():
     made = open_cache(f'streetsim:{run}/data/{part}', AmodalSamConfig.named(size).transform,
                       path=run / 'cache' / f'{part}.pt', centres=part != 'train', workers=workers)
     print(part, made.counts, f'{made.nbytes() / 1e9:.2f} GB', flush=True)
-" "$RUN" "${MODEL#--size }" "$WORKERS" >>"$RUN/logs/cache.log" 2>&1
+" "$RUN" "${MODEL#--size }" "$WORKERS" "$CACHED" >>"$RUN/logs/cache.log" 2>&1
 }
 
 visible() { train streetsim-visible streetsim-visible $DATA $MODEL $TUNING --minutes "$VISIBLE" $VISIBLE_FLAGS; }
@@ -111,7 +115,13 @@ start=${START:---init $RUN/train/streetsim-visible.safetensors}
 
 amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
 
-seeds() { train streetsim-amodal streetsim-small-seed1 $DATA $TUNING $start --minutes "$AMODAL" --seed 1; }
+# More training seeds of the amodal stage, as many steps each as the shipped weights have.
+seeds() {
+  local seed
+  for seed in $SEEDS; do
+    train streetsim-amodal "streetsim-small-seed$seed" $DATA $TUNING $start --minutes 0 --steps "$SEED_STEPS" --seed "$seed"
+  done
+}
 
 paper() { train streetsim-amodal-paper streetsim-small-paper $DATA $TUNING $start --minutes "$AMODAL"; }
 
@@ -165,7 +175,7 @@ centers() {
 # Both at once where JOBS allows it, each with its own copy of the clips: 20 GB of main memory for 400 of them.
 savos() {
   local size name
-  for size in released small; do
+  for size in ${SAVOS_SIZES:-released small}; do
     name=streetsim-savos
     if [ "$size" != released ]; then name=streetsim-savos-$size; fi
     if [ -e "$RUN/train/$name.md" ]; then continue; fi
@@ -230,33 +240,27 @@ vit_b() {
   done
 }
 
-# All experiments with what was trained here, or is shipped; what single rows need is trained on the way.
+# Experiments with the shipped weights, or others that WEIGHTS names; what single rows need is trained on the way.
 tables() {
-  local flags=() sam="$RUN/train/streetsim-small.safetensors"
-  if [ -e "$sam" ]; then
-    if [ -e "${sam%.safetensors}-seed1.safetensors" ]; then sam=$sam,${sam%.safetensors}-seed1.safetensors; fi
-    flags+=("--weights.sam=$sam")
-  fi
-  if [ -e "$RUN/train/streetsim-savos.safetensors" ]; then
-    flags+=("--weights.savos=$RUN/train/streetsim-savos.safetensors")
-  fi
-  if [ -e "$RUN/train/streetsim-vis.safetensors" ]; then
-    flags+=("--weights.pixels=videomt:$RUN/train/streetsim-vis.safetensors")
-  fi
+  local name=${EXPERIMENTS:-experiments}
   samodal experiments "$TABLES" --data "streetsim:$RUN/data/test" --train "streetsim:$RUN/data/train" \
-    --train_steps "$TABLE_STEPS" --out "$RUN/experiments" --workers "$WORKERS" --device "$TABLE_DEVICE" "${flags[@]}" \
-    >>"$RUN/logs/tables.log" 2>&1
+    --train_steps "$TABLE_STEPS" --out "$RUN/$name" --workers "$WORKERS" --device "$TABLE_DEVICE" \
+    --resamples "$RESAMPLES" $WEIGHTS $TABLE_FLAGS >>"$RUN/logs/$name.log" 2>&1
 }
 
 collect() {
+  local name
   mkdir -p "$RUN/fetch"
   "$PYTHON" scripts/summarise_training.py "$RUN/train" | tee "$RUN/fetch/summary.md"
   cp "$RUN/times.txt" "$RUN/fetch/"
   find "$RUN/train" -name "streetsim-*.safetensors" -exec cp {} "$RUN/fetch/" \;
   tar -czf "$RUN/fetch/results.tgz" -C "$RUN" --exclude="*.safetensors" --exclude="*.pt" train logs times.txt
-  if [ -d "$RUN/experiments" ]; then
-    tar -czf "$RUN/fetch/experiments.tgz" -C "$RUN" --exclude=runs --exclude=scores --exclude="*.pickle" --exclude=weights experiments
-  fi
+  for name in "$RUN"/experiments*; do
+    if [ -d "$name" ]; then
+      tar -czf "$RUN/fetch/$(basename "$name").tgz" -C "$RUN" --exclude=runs --exclude=scores --exclude="*.pickle" \
+        --exclude=weights "$(basename "$name")"
+    fi
+  done
 }
 
 failed() {

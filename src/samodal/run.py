@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from samodal.formats.frames import FramesWriter, read_frames
 from samodal.formats.youtube_vis import write_tracks
 from samodal.frontends.remembered import Remembered
 from samodal.parts import Observed, Video
+from samodal.processes import clip_pool
 from samodal.registry import TRACKERS
 from samodal.tracks import UNSEEN, FrameResult
 from samodal.video import excerpt, open_video, renumber
@@ -251,22 +252,11 @@ def _finished(settings: RunSettings, video: Video, out: Path) -> bool:
 
 def _parallel(settings: RunSettings, jobs: list[tuple[Video, Path]], advance) -> Iterator[Summary]:
     """One process per worker, each with an equal share of the cores."""
-    import multiprocessing
-
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
     alone = replace(settings, workers=1)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.workers, context, initializer=_limit_threads, initargs=(threads,)) as pool:
+    with clip_pool(settings.workers, threads) as pool:
         waiting = [pool.submit(run_video, alone, video, out) for video, out in jobs]
         for done in as_completed(waiting):
             summary = done.result()
             advance(summary.frames)
             yield summary
-
-
-def _limit_threads(count: int) -> None:
-    import cv2
-    import torch
-
-    cv2.setNumThreads(count)
-    torch.set_num_threads(count)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 from samodal.commands.run import RunSettings
+from samodal.processes import clip_pool
 from samodal.progress import frames_bar
 
 Run = tuple[RunSettings, str, Path]
@@ -53,16 +53,7 @@ def in_processes(work: Callable, jobs: Sequence, workers: int, what: str) -> Ite
     if not jobs:
         return
     with frames_bar(what, len(jobs), what) as advance:
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=one_thread) as pool:
+        with clip_pool(workers, threads=1) as pool:
             for done in as_completed([pool.submit(work, job) for job in jobs]):
                 yield done.result()
                 advance(1)
-
-
-def one_thread() -> None:
-    """Take one core in this process."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
