@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export RUN=${RUN:-runs/gpu} START="--init streetsim-small" SEEDS="1 2" CACHED="train val" TRACK_FLAGS=
+export RUN=${RUN:-runs/gpu} START="--init streetsim-small" SEEDS="1 2" CACHED="train val" TRACK_FLAGS= MODEL="--size small"
 if [ -n "${TOY:-}" ]; then
   export TABLE_FLAGS="--seeds 1"
   cores=2 share=1 AMOUNT="--steps 3 --clips 6 --batch 2 --length 6 --held_out 2 --validations 1 --device cpu --log_every 1"
@@ -18,7 +18,7 @@ else
   cores=$(env -u OMP_NUM_THREADS nproc) share=$((cores / 2))
   export TRAIN=${TRAIN:-2000} VAL=${VAL:-8} TRACKS=${TRACKS:-700} TABLE_STEPS=${TABLE_STEPS:-600}
 fi
-last=$(($(nvidia-smi -L 2>/dev/null | wc -l) - 1))
+last=$(($({ nvidia-smi -L 2>/dev/null || true; } | wc -l) - 1))
 job() { OMP_NUM_THREADS=1 scripts/train_on_gpu.sh "$@"; }
 on_last() { CUDA_VISIBLE_DEVICES=$((last < 0 ? 0 : last)) "$@"; }
 trained() { echo "$RUN/train/streetsim-$1.safetensors"; }
@@ -39,10 +39,11 @@ needing() {
 seeds() {
   SPLITS=train WORKERS=$cores job render cache seeds
   needing &
+  local others=$!
   until [ -e "$RUN/savos-small.done" ]; do sleep 1; done
   EXPERIMENTS=experiments-main TABLES=table1,table2,methods,figures WORKERS=$((cores * 3 / 4 > 0 ? cores * 3 / 4 : 1)) \
     WEIGHTS="--weights.sam=streetsim-small,$(trained small-seed1),$(trained small-seed2) --weights.savos=$(trained savos-small)" job tables
-  wait $!
+  wait "$others"
 }
 
 main() {
@@ -54,9 +55,10 @@ main() {
   parts+=($!)
   seeds &
   parts+=($!)
-  local part
-  for part in "${parts[@]}"; do wait "$part"; done
+  local part failed=0
+  for part in "${parts[@]}"; do wait "$part" || failed=1; done
   job collect
+  return $failed
 }
 
 main "$@"
