@@ -15,7 +15,8 @@ from samodal.experiments.config import Relation, load, names
 from samodal.experiments.data import chosen, streetsim
 from samodal.experiments.plan import draws, plan
 from samodal.experiments.report import judge, markdown_of
-from samodal.experiments.run import jobs_of
+from samodal.experiments.run import by_clip
+from samodal.experiments.runs import jobs_of
 from samodal.metrics.profiles import profile_named
 from toy_data import write_toy
 
@@ -188,12 +189,22 @@ def test_a_row_whose_prompts_cannot_be_made_here_is_left_out_and_says_why(tmp_pa
     assert {one.row for one in runs} == set(load("table4").rows) - {"saliency"}
 
 
-def test_jobs_are_split_where_there_are_few_clips_for_so_many_workers(tmp_path):
+def test_a_clip_has_each_run_once(tmp_path):
     runs = plan(load("table1"), "streetsim:x", tmp_path, seeds=2, device="cpu")[0]
-    one, many = jobs_of(runs, ["a", "b"], 1), jobs_of(runs, ["a", "b"], 4)
-    assert len(one) == 2 and len(many) == 8
-    assert sorted(str(r[2]) for job in one for r in job) == sorted(str(r[2]) for job in many for r in job)
-    assert len(one[0]) == len({run.folder for run in runs})
+    clips = by_clip(runs + runs, ["a", "b"])
+    assert [len(one) for one in clips] == [len({run.folder for run in runs})] * 2
+    assert {run[1] for run in clips[1]} == {"b"}
+
+
+def test_jobs_are_whole_clips_first_and_parts_of_them_towards_the_end():
+    clips = [[(None, clip, Path(clip, str(n))) for n in range(40)] for clip in "abcdefgh"]
+    jobs = jobs_of(clips, 3)
+    assert sorted(run[2] for job in jobs for run in job) == sorted(run[2] for runs in clips for run in runs)
+    assert all(len({run[1] for run in job}) == 1 for job in jobs)
+    sizes = [len(job) for job in jobs]
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] == 40 and sizes[-1] <= 8
+    assert [len(job) for job in jobs_of([clips[0]], 16)] == [6, 6, 6, 6, 6, 6, 4]
+    assert jobs_of([[], clips[0][:3]], 2) == [clips[0][:3]]
 
 
 def test_weights_that_are_lacking_are_trained_once(tmp_path, data, monkeypatch):

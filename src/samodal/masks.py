@@ -107,7 +107,7 @@ def union(masks: Iterable[Rle]) -> Rle:
 
 def merged(masks: Iterable[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """The pixels of any of these (H, W) bool masks; all False of none. One by one: `reduce` is many times slower."""
-    total = np.zeros(size, bool)
+    total = np.zeros(size, bool, order="F")  # as `Rle.decode` lays them out
     for mask in masks:
         np.logical_or(total, mask, out=total)
     return total

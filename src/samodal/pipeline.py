@@ -102,7 +102,9 @@ class Pipeline:
             return [], []
         features = self.segmenter.encode([frame])
         decoded = self.segmenter.decode(features, prompts, [0] * len(prompts))
-        return (decoded.amodal > 0).numpy(force=True), decoded.iou.float().numpy(force=True).tolist()
+        # Down the columns, as masks are coded and decoded: operations on masks of two layouts are many times slower.
+        inside = (decoded.amodal > 0).transpose(1, 2).contiguous().numpy(force=True).transpose(0, 2, 1)
+        return inside, decoded.iou.float().numpy(force=True).tolist()
 
     def _remember(self, one: VisibleInstance, prompt: Prompt, mask: np.ndarray, iou: float) -> Instance:
         """Apply the rules to a predicted mask, and store points and mask in the point memory."""

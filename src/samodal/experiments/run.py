@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Sequence
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 OWN_CLIPS = 4
 """Clips of StreetSim that are rendered where no data is named."""
-JOBS = 2
-"""Jobs for each worker, at least: clips differ in length and in how crowded they are."""
 
 
 def run_experiments(settings: ExperimentsSettings) -> list[dict[str, Any]]:
@@ -48,7 +45,7 @@ def run_experiments(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         experiments = [trained(one, settings) for one in experiments]
     todo = _planned(experiments, data, settings)
     print("\n".join(f"{one.experiment.name}: {one.experiment.title}, {len(one.runs)} runs" for one in todo), flush=True)
-    reused = run_clips(jobs_of([run for one in todo for run in one.runs], clips, settings.workers), settings.workers)
+    reused = run_clips(by_clip([run for one in todo for run in one.runs], clips), settings.workers)
     tables = [one for one in todo if not one.experiment.figures]
     scores = _scored(tables, data, clips, settings)
     about = {
@@ -163,19 +160,10 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
     return replace(experiment, weights=found)
 
 
-def jobs_of(runs: Sequence[Planned], clips: Sequence[str], workers: int) -> list[list[Run]]:
-    """Equal runs once; a job is a clip, or a part of one where there are few clips for so many workers.
-
-    Runs stay in the order of the tables, which keeps those of one front end together.
-    """
-    unique = list({run.folder: run for run in runs}.values())
-    parts = min(len(unique), math.ceil(JOBS * workers / len(clips)))
-    size = math.ceil(len(unique) / parts)
-    return [
-        [(run.settings, clip, run.folder / clip) for run in unique[k : k + size]]
-        for clip in clips
-        for k in range(0, len(unique), size)
-    ]
+def by_clip(runs: Sequence[Planned], clips: Sequence[str]) -> list[list[Run]]:
+    """For each clip its runs, equal ones once, in the order of the tables: those of one front end stay together."""
+    unique = {run.folder: run for run in runs}.values()
+    return [[(run.settings, clip, run.folder / clip) for run in unique] for clip in clips]
 
 
 def _digests(runs: Sequence[Planned]) -> dict[str, str]:

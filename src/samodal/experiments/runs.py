@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
@@ -13,14 +14,30 @@ from samodal.progress import frames_bar
 
 Run = tuple[RunSettings, str, Path]
 """Settings, the name of a clip, and the folder for its results."""
+LEAST = 6
+"""Runs of a clip that are worth reading and embedding it for."""
 
 
-def run_clips(jobs: Sequence[Sequence[Run]], workers: int) -> bool:
-    """Run what is not finished of every job, see `run_clip`; gives whether something was finished before."""
-    waiting = [[run for run in job if not _finished(run)] for job in jobs]
-    for _ in in_processes(run_clip, [job for job in waiting if job], workers, "clips"):
+def run_clips(clips: Sequence[Sequence[Run]], workers: int) -> bool:
+    """Run what is not finished of the runs of every clip; gives whether something was finished before."""
+    waiting = [[run for run in runs if not _finished(run)] for runs in clips]
+    for _ in in_processes(run_clip, jobs_of(waiting, workers), workers, "jobs"):
         pass
-    return sum(map(len, waiting)) < sum(map(len, jobs))
+    return sum(map(len, waiting)) < sum(map(len, clips))
+
+
+def jobs_of(clips: Sequence[Sequence[Run]], workers: int) -> list[list[Run]]:
+    """Whole clips at first, as their frames are then embedded once, and ever smaller parts of them towards the end.
+
+    So no worker is still busy with a clip for long when the others have nothing left to do.
+    """
+    left, jobs = sum(map(len, clips)), []
+    for runs in clips:
+        most = max(LEAST, math.ceil(left / (2 * workers)))
+        size = math.ceil(len(runs) / max(1, math.ceil(len(runs) / most)))
+        jobs += [list(runs[k : k + size]) for k in range(0, len(runs), size or 1)]
+        left -= len(runs)
+    return jobs
 
 
 def _finished(run: Run) -> bool:
