@@ -254,7 +254,8 @@ collect() {
   "$PYTHON" scripts/summarise_training.py "$RUN/train" | tee "$RUN/fetch/summary.md"
   cp "$RUN/times.txt" "$RUN/fetch/"
   find "$RUN/train" -name "streetsim-*.safetensors" -exec cp {} "$RUN/fetch/" \;
-  tar -czf "$RUN/fetch/results.tgz" -C "$RUN" --exclude="*.safetensors" --exclude="*.pt" train logs times.txt
+  (cd "$RUN" && tar -czf fetch/results.tgz --exclude="*.safetensors" --exclude="*.pt" train logs times.txt \
+    $(find . -path "./experiments*/weights" -prune))
   for name in "$RUN"/experiments*; do
     if [ -d "$name" ]; then
       tar -czf "$RUN/fetch/$(basename "$name").tgz" -C "$RUN" --exclude=runs --exclude=scores --exclude="*.pickle" \

@@ -82,3 +82,12 @@ def test_the_pipeline_of_the_documentation_runs_as_it_is_printed(capsys):
     stream = [(one.frame.time, one.frame.image, one.visible) for one in observed]
     exec(code, {"my_stream": lambda: stream})
     assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+def test_tables_of_experiments_are_what_was_recorded(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS.parent / "scripts"))
+    from fill_tables import filled
+
+    page = (DOCS / "reproduce.md").read_text(encoding="utf-8")
+    assert page.count("<!-- table") == 6
+    assert filled(page, DOCS / "results" / "experiments", "results/experiments") == page

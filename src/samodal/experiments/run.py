@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, save_truth, score_all, scoring
 from samodal.formats.writing import write_json
 from samodal.suggest import nearest
-from samodal.training.card import commit
+from samodal.training.card import command, commit
 
 if TYPE_CHECKING:
     from samodal.commands.experiments import ExperimentsSettings
@@ -50,7 +49,7 @@ def run_experiments(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     scores = _scored(tables, data, clips, settings)
     about = {
         "settings": {"data": data, "clips": clips, "seeds": settings.seeds},
-        "command": _command(),
+        "command": command(),
         "commit": commit(),
         "machine": machine(settings.device),
         "cost_s": round(time.perf_counter() - start),
@@ -196,7 +195,3 @@ def _figures(one: _Todo, data: str, clips: Sequence[str], out: Path) -> dict[str
 
 def _trainable(device: str) -> str:
     return "" if device == "auto" else device.partition(":")[0]
-
-
-def _command() -> str:
-    return " ".join(["samodal", *sys.argv[1:]])

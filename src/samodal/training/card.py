@@ -69,6 +69,12 @@ def commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
+def command() -> str:
+    """The command line that is running, without the folders that the program lies in."""
+    program = Path(sys.argv[0]).name
+    return " ".join(["samodal" if program == "cli.py" else program, *sys.argv[1:]])
+
+
 def peak_memory(device: torch.device) -> float:
     """Highest GPU memory of this process so far in GB; 0 on a CPU."""
     return torch.cuda.max_memory_allocated(device) / 1e9 if device.type == "cuda" else 0.0
@@ -77,7 +83,7 @@ def peak_memory(device: torch.device) -> float:
 def origin_of(settings: Any, device: torch.device) -> dict[str, Any]:
     """How a checkpoint was made, as every card has it."""
     return {
-        "name": settings.name, "command": " ".join(sys.argv), "commit": commit(), "seed": settings.seed,
+        "name": settings.name, "command": command(), "commit": commit(), "seed": settings.seed,
         "hardware": hardware(device),
     }  # fmt: skip
 
