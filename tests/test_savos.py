@@ -155,6 +155,27 @@ def test_flow_of_a_moving_picture_goes_both_ways():
     assert not np.any(observe_flow(images[:1]))
 
 
+def test_flow_that_is_remembered_is_not_observed_again(monkeypatch):
+    import cv2
+
+    from samodal.savos import flow
+
+    made = []
+    real = cv2.DISOpticalFlow_create
+    monkeypatch.setattr(cv2, "DISOpticalFlow_create", lambda preset: made.append(preset) or real(preset))
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (40, 60, 3), np.uint8) for _ in range(4)]
+    memory = flow.FlowMemory(remember=True)
+    first, again = memory.observe(images), memory.observe(images)
+    assert len(made) == 6 and all(map(np.array_equal, first, again))
+    assert all(map(np.array_equal, first, flow.observe_flow(images))) and len(made) == 12
+    memory.observe(images[1:])
+    assert len(made) == 12
+    monkeypatch.setattr(flow, "LIMIT", 2 * first[0][0].nbytes)
+    few = flow.FlowMemory(remember=True)
+    assert all(map(np.array_equal, first, few.observe(images))) and len(few._known) == 2
+
+
 def test_a_box_grows_about_its_middle_and_stays_in_the_image():
     mask = np.zeros((50, 100), bool)
     mask[2:22, 40:60] = True

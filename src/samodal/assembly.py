@@ -1,8 +1,11 @@
 """From the settings of a run to its parts: rules, method, front end and segmenter, put together and on their device."""
 
+from __future__ import annotations
+
 import inspect
 from dataclasses import replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
@@ -13,6 +16,9 @@ from samodal.parts import FrontEnd, Method, Segmenter, Video, VisSession
 from samodal.registry import FRONT_ENDS, METHODS, PIXELS, find, make_tracker, split
 from samodal.rules import Rules, preset
 from samodal.suggest import nearest
+
+if TYPE_CHECKING:
+    from samodal.savos.flow import FlowMemory
 
 EMBEDDED_FRONT_END = {"vis": "videomt", "reassociate": True}
 """What sees in a plain video where nothing is named: better than `centers` on StreetSim (docs/results.md)."""
@@ -29,7 +35,9 @@ def make_method(settings: RunSettings) -> Method:
     if hasattr(kind, "with_rules"):
         return kind.with_rules(rules)
     if name != "samodal":
-        options = {"device": found_device(settings.device)} if "device" in inspect.signature(kind).parameters else {}
+        taken = inspect.signature(kind).parameters
+        options = {"device": found_device(settings.device)} if "device" in taken else {}
+        options |= {"flow": flow_memory()} if "flow" in taken else {}
         return kind(**options) if argument is None else kind(argument, **options)
     tracker = make_tracker(settings.tracker, found_device(settings.device))
     return kind(segmenter_of(settings.weights, settings.device), tracker, rules, settings.seed)
@@ -110,6 +118,14 @@ def segmenter_of(weights: str, device: str) -> Segmenter:
     from samodal.sam import AmodalSam, SamSegmenter
 
     return SamSegmenter(AmodalSam.from_checkpoint(weights), found_device(device))
+
+
+@lru_cache(maxsize=1)
+def flow_memory() -> FlowMemory:
+    """What observes optical flow in this process."""
+    from samodal.savos.flow import FlowMemory
+
+    return FlowMemory()
 
 
 def found_device(name: str) -> str:

@@ -45,8 +45,8 @@ def _finished(run: Run) -> bool:
 
 
 def run_clip(runs: Sequence[Run]) -> None:
-    """Run what is not finished of all runs of one clip; each front end sees it and each encoder embeds it once."""
-    from samodal.assembly import segmenter_of
+    """Run what is not finished of all runs of one clip: front ends, encoders and optical flow see its frames once."""
+    from samodal.assembly import flow_memory, segmenter_of
     from samodal.datasets.open import open_dataset
     from samodal.frontends.remembered import Remembered
     from samodal.run import run_video
@@ -55,6 +55,7 @@ def run_clip(runs: Sequence[Run]) -> None:
     if not waiting:
         return
     first, clip, _ = waiting[0]
+    flow_memory().remember = True
     video, said = open_dataset(first.data).video(clip), Remembered()
     for settings, _, out in waiting:
         if settings.method == "samodal":

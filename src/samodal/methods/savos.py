@@ -9,7 +9,7 @@ from samodal.masks import Rle, merged
 from samodal.parts import Observed
 from samodal.savos import Savos, load
 from samodal.savos.crops import enlarged_box
-from samodal.savos.flow import observe_flow
+from samodal.savos.flow import FlowMemory
 from samodal.savos.inputs import ends, prepare, region, runs
 from samodal.tracks import FrameResult, Instance, State
 
@@ -29,11 +29,20 @@ class SavosMethod:
         device: where the network runs.
         window: frames that are read at once, 30 as in KINS-car.
         threshold: least probability of an amodal pixel.
+        flow: observes the optical flow.
     """
 
-    def __init__(self, checkpoint: str = EMBEDDED, device: str = "cpu", window: int = 30, threshold: float = 0.5):
+    def __init__(
+        self,
+        checkpoint: str = EMBEDDED,
+        device: str = "cpu",
+        window: int = 30,
+        threshold: float = 0.5,
+        flow: FlowMemory | None = None,
+    ):
         self.network: Savos = load(checkpoint).to(device)
         self.device, self.window, self.threshold = device, window, threshold
+        self.flow = flow or FlowMemory()
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
         waiting: list[Observed] = []
@@ -47,36 +56,37 @@ class SavosMethod:
 
     def _results(self, frames: list[Observed]) -> Iterator[FrameResult]:
         """The results of a window."""
-        flows = observe_flow([one.frame.image for one in frames])
-        amodal = {}
+        flows = self.flow.observe([one.frame.image for one in frames])
+        predicted = {}
         for key, run in runs([[seen.id for seen in one.visible] for one in frames]):
-            masks = [next(v.mask for v in frames[t].visible if v.id == key) for t in run]
-            for t, mask in zip(run, self._predict(frames, flows, run, masks), strict=True):
-                amodal[key, t] = mask
+            if len(run) > 1:
+                masks = [next(v.mask for v in frames[t].visible if v.id == key) for t in run]
+                where, inside = self._predict(frames, flows, run, masks)
+                predicted |= {(key, t): (where, mask) for t, mask in zip(run, inside, strict=True)}
         for t, one in enumerate(frames):
             instances = []
             for seen in one.visible:
-                others = merged([v.mask for v in one.visible if v.id != seen.id], seen.mask.shape)
-                whole = Rle.encode(seen.mask | (amodal[seen.id, t] & others))
-                visible = Rle.encode(seen.mask)
-                instances.append(Instance(seen.id, seen.category, seen.score, State.VISIBLE, visible, whole))
+                whole = seen.mask.copy(order="K")
+                if (seen.id, t) in predicted:
+                    where, inside = predicted[seen.id, t]
+                    others = merged([v.mask for v in one.visible if v.id != seen.id], seen.mask.shape)
+                    whole[where] |= inside & others[where]
+                visible, amodal = Rle.encode(seen.mask), Rle.encode(whole)
+                instances.append(Instance(seen.id, seen.category, seen.score, State.VISIBLE, visible, amodal))
             yield FrameResult(one.frame.t, one.frame.time, tuple(instances))
 
-    def _predict(self, frames: list[Observed], flows: tuple, run: range, masks: list[np.ndarray]) -> np.ndarray:
-        """(T, H, W) bool: the amodal masks of one unbroken run."""
-        whole = np.stack(masks)
-        if len(run) == 1:
-            return whole
+    def _predict(
+        self, frames: list[Observed], flows: tuple, run: range, masks: list[np.ndarray]
+    ) -> tuple[tuple[slice, slice], np.ndarray]:
+        """The rows and columns around an unbroken run of at least two frames, and (T, h, w) bool: its amodal masks."""
         boxes = np.array([enlarged_box(mask, self.network.config.enlarge) for mask in masks])
-        rows, columns = region(boxes, whole.shape[1:])
+        rows, columns = region(boxes, masks[0].shape)
         flows = ends(*(flow[run.start : run.stop, rows, columns] for flow in flows))
         images = np.stack([frames[t].frame.image[rows, columns] for t in run])
+        visible = np.stack([mask[rows, columns] for mask in masks])
         near = boxes - np.array([columns.start, rows.start] * 2)
-        areas = np.array([mask.sum() for mask in masks])
-        result = np.zeros_like(whole)
-        known = self._infer(images, whole[:, rows, columns], *flows, near, areas)
-        result[:, rows, columns] = known > self.threshold
-        return result
+        areas = np.array([np.count_nonzero(mask) for mask in visible])
+        return (rows, columns), self._infer(images, visible, *flows, near, areas) > self.threshold
 
     @torch.inference_mode()
     def _infer(self, *arrays: np.ndarray) -> np.ndarray:

@@ -5,15 +5,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from samodal.masks import Rle
 from samodal.savos.config import PATCH
 
 
 def enlarged_box(mask: np.ndarray, factor: float) -> tuple[int, int, int, int]:
     """(x0, y0, x1, y1) in whole pixel borders: the box of a (H, W) mask, `factor` times as long, within the image."""
-    corners = []
+    box, corners = Rle.encode(mask).box, []
     for axis, length in ((0, mask.shape[1]), (1, mask.shape[0])):
-        places = np.flatnonzero(mask.any(axis=axis))
-        start, end = int(places[0]), int(places[-1]) + 1
+        start, end = int(box[axis]), int(box[axis + 2])
         middle, half = (start + end) / 2, factor * (end - start) / 2
         corners.append((max(0, round(middle - half)), min(length, round(middle + half))))
     (x0, x1), (y0, y1) = corners
