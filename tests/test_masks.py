@@ -77,3 +77,12 @@ def test_a_clip_refuses_two_tracks_with_one_id_and_tracks_of_another_length():
         Clip("c", (3, 4), ("0",), (track, track))
     with pytest.raises(InputError, match="1 entries but the clip has 2 frames"):
         Clip("c", (3, 4), ("0", "1"), (track,))
+
+
+@pytest.mark.parametrize("value", [True, 1, 255, 256, -1, 0.5])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_any_non_zero_value_counts_as_inside(value, order):
+    mask = np.zeros((5, 7), np.asarray(value).dtype, order=order)
+    mask[1:3, 2:5] = value
+    rle = Rle.encode(mask)
+    assert rle.area == 6 and np.array_equal(rle.decode(), mask != 0)

@@ -30,7 +30,8 @@ class Rle:
     @classmethod
     def encode(cls, mask: np.ndarray) -> "Rle":
         """Encode a (H, W) mask; any non-zero value counts as inside."""
-        coded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+        inside = mask if mask.dtype == bool else mask != 0
+        coded = coco.encode(np.asfortranarray(inside.view(np.uint8)))
         return cls((int(mask.shape[0]), int(mask.shape[1])), coded["counts"].decode("ascii"))
 
     @classmethod
@@ -60,7 +61,7 @@ class Rle:
 
     def decode(self) -> np.ndarray:
         """The mask as (H, W) bool."""
-        return coco.decode(self.to_coco()).astype(bool)
+        return coco.decode(self.to_coco()).view(bool)  # it holds 0 and 1 alone
 
     def to_coco(self) -> dict:
         """{"size": [H, W], "counts": text}: what COCO-like JSON files hold."""

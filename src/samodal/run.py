@@ -14,7 +14,7 @@ from samodal import __version__
 from samodal.assembly import make_method, make_rules, make_session, settled
 from samodal.commands.run import RunSettings
 from samodal.errors import InputError
-from samodal.formats.frames import FramesWriter, read_frames
+from samodal.formats.frames import Frames, FramesWriter, read_frames
 from samodal.formats.youtube_vis import write_tracks
 from samodal.frontends.remembered import Remembered
 from samodal.parts import Observed, Video
@@ -107,8 +107,8 @@ def run_video(
             if result_count(lines) == 0:
                 raise InputError(f"{video.source}: an empty video, no frame could be read")
     finally:
-        finish(lines, out / "tracks.json")
-    return summarise(lines, perf_counter() - start, out)
+        content = finish(lines, out / "tracks.json")
+    return summarise(content, perf_counter() - start, out)
 
 
 def run_all(settings: RunSettings) -> list[Summary]:
@@ -147,11 +147,13 @@ def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
 
 
-def finish(lines: Path, tracks: Path) -> None:
-    """Write tracks.json from frames.jsonl, if there is a frame in it."""
-    if lines.exists() and result_count(lines):
-        content = read_frames(lines)
-        write_tracks(tracks, content.tracks(), {"settings": content.settings})
+def finish(lines: Path, tracks: Path) -> Frames | None:
+    """Write tracks.json from frames.jsonl, if there is a frame in it; gives what frames.jsonl holds."""
+    if not lines.exists() or not result_count(lines):
+        return None
+    content = read_frames(lines)
+    write_tracks(tracks, content.tracks(), {"settings": content.settings})
+    return content
 
 
 def result_count(lines: Path) -> int:
@@ -160,9 +162,8 @@ def result_count(lines: Path) -> int:
         return max(0, sum(1 for _ in file) - 1)
 
 
-def summarise(lines: Path, seconds: float, out: Path) -> Summary:
+def summarise(content: Frames, seconds: float, out: Path) -> Summary:
     """Count what a frames.jsonl holds."""
-    content = read_frames(lines)
     instances = [one for result in content.results for one in result.instances]
     return Summary(
         content.clip,
