@@ -13,15 +13,20 @@
 #   scripts/train_on_gpu.sh render cache     some phases: render cache visible amodal ablation vit_b collect, and
 #                                            paper (the amodal stage by the paper's settings), which is not in "everything"
 #   scripts/train_on_gpu.sh render visible paste    the amodal stage from visible masks alone, measured with true ones
-#   scripts/train_on_gpu.sh tables           every table and figure of docs/reproduce.md, on the whole test split; see
-#                                            scripts/reproduce_on_gpu.sh for all of it at once
+#   START="--init streetsim-small" SEEDS=1 scripts/train_on_gpu.sh render cache seeds    more training seeds of the amodal
+#                                            stage, as many steps each as the shipped weights have
+#   scripts/train_on_gpu.sh render tables    every table and figure of docs/reproduce.md, on the whole test split; see
+#                                            scripts/reproduce_on_gpu.sh, which trains meanwhile
 #   TOY=1 scripts/train_on_gpu.sh            the same in about three minutes on a CPU, at toy sizes
 #
 # Phases joined by a plus run side by side, as in vis+savos; on a machine of two GPUs start the script twice, each with
 # its own CUDA_VISIBLE_DEVICES. VISIBLE_FLAGS="--init streetsim-small --adapters none" trains the visible stage on from
 # the shipped encoder; START="--init streetsim-small" leaves it out. TRACK_FLAGS= renders
 # clips without the points that only the point tracker needs. A phase whose output exists is skipped and an interrupted
-# training goes on, so the same command can be given again after an interruption. Sizes are variables, see below; SAMODAL_COMMIT names the commit in a copy without .git. Needs
+# training goes on, so the same command can be given again after an interruption. Sizes are
+# variables, see below. SPLITS="test" renders some splits, CACHED="train val" prepares some; TABLES are named as for
+# `samodal experiments`, their results go to $RUN/$EXPERIMENTS, WEIGHTS="--weights.sam=…" and TABLE_FLAGS are added to the
+# command. SAMODAL_COMMIT names the commit in a copy without .git. Needs
 # Python with torch, transformers, accelerate, and panda3d for rendering.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -115,7 +120,6 @@ start=${START:---init $RUN/train/streetsim-visible.safetensors}
 
 amodal() { train streetsim-amodal streetsim-small $DATA $TUNING $start --minutes "$AMODAL"; }
 
-# More training seeds of the amodal stage, as many steps each as the shipped weights have.
 seeds() {
   local seed
   for seed in $SEEDS; do
