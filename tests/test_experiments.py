@@ -180,6 +180,13 @@ def test_experiments_run_together_and_one_that_cannot_run_is_told_of(tmp_path, d
     assert values[0]["truth", "hull"] == values[1]["truth", "hull"] and records[0]["together"] == ["small", "second"]
 
 
+def test_where_no_row_can_run_it_is_an_error_told_once(tmp_path, data, capsys):
+    page = write(tmp_path, rows={"ours": {"weights": "{sam}"}}, relations=[])
+    assert main(["experiments", page, "--data", data, "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err.count("sam: give --weights.sam=…") == 1
+
+
 def test_a_row_whose_prompts_cannot_be_made_here_is_left_out_and_says_why(tmp_path, monkeypatch):
     import cv2
 

@@ -77,12 +77,12 @@ def _planned(experiments: Sequence[Experiment], data: str, settings: Experiments
     plans = [
         _Todo(one, *plan(one, data, settings.out, seeds=settings.seeds, device=settings.device)) for one in experiments
     ]
-    for one in plans:
-        if not one.runs:
-            print(f"{one.experiment.name}: no row can run; {one.missing[0].needs}", flush=True)
     todo = [one for one in plans if one.runs]
+    lacking = [f"{one.experiment.name}: no row can run; {one.missing[0].needs}" for one in plans if not one.runs]
     if not todo:
-        raise InputError(f"{plans[0].experiment.name}: no row can run; {plans[0].missing[0].needs}")
+        raise InputError("; ".join(lacking))
+    if lacking:
+        print("\n".join(lacking), flush=True)
     return todo
 
 
