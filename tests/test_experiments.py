@@ -142,7 +142,9 @@ def test_the_table_says_what_the_evaluation_says(tmp_path, data, capsys):
 
 
 def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_run_again(tmp_path, data, monkeypatch):
-    first, again = run(tmp_path, data), run(tmp_path, data, out="again")
+    rows = SMALL["rows"] | {"default": {"preset": "default", "weights": "{shipped}"}}
+    changes = {"rows": rows, "weights": {"sam": None, "shipped": "streetsim-small"}}
+    first, again = run(tmp_path, data, **changes), run(tmp_path, data, out="again", **changes)
     told = {"cost_s", "command"}
     assert {k: v for k, v in first.items() if k not in told} == {k: v for k, v in again.items() if k not in told}
     (run_of_one,) = (tmp_path / "out" / "runs").glob("truth-hull-0-*")
@@ -152,10 +154,10 @@ def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_
     ran = []
     real = running.run_clips
     monkeypatch.setattr(running, "run_clips", lambda jobs, workers: ran.extend(jobs) or real(jobs, workers))
-    third = run(tmp_path, data)
+    third = run(tmp_path, data, **changes)
     assert third["table"] == first["table"] and third["reused"] and not first["reused"]
     monkeypatch.setattr("samodal.experiments.runs.run_clip", None)
-    assert run(tmp_path, data)["table"] == first["table"]
+    assert run(tmp_path, data, **changes)["table"] == first["table"]
 
 
 def test_experiments_run_together_and_one_that_cannot_run_is_told_of(tmp_path, data, capsys, monkeypatch):

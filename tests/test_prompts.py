@@ -1,10 +1,12 @@
 """Selectors: points lie on the visible mask, keep off its border, and depend on nothing else."""
 
+import cv2
 import numpy as np
 import pytest
 
 from made_up import image_of, square
 from samodal.methods.samodal import make_selector
+from samodal.prompts.depth import depth_inside
 from samodal.prompts.prompt import Prompt
 from samodal.prompts.selectors import CenterPoint, ErodedPoints, RandomPoints
 from samodal.rules import Rules
@@ -44,12 +46,26 @@ def test_the_center_is_the_pixel_farthest_from_the_masks_border_and_the_images(x
     assert tuple(point) == expected
 
 
-def test_the_center_agrees_with_a_slow_search():
+def test_depth_agrees_with_a_slow_search_and_is_the_same_whenever_it_is_asked():
+    masks = [square(20, side=14) | square(30, 30, side=9), square(0, 0, side=5), np.ones((4, 6), bool)]
+    masks += [cv2.GaussianBlur(rng(seed).random((40, 60)), (0, 0), 3) > 0.5 for seed in range(20)]
+    for mask in masks:
+        depth, (x0, y0) = depth_inside(mask)
+        ys, xs = np.nonzero(~np.pad(mask, 1))
+        for y, x in zip(*np.nonzero(mask), strict=True):
+            slow = np.hypot(xs - 1 - x, ys - 1 - y).min()
+            assert depth[y - y0, x - x0] == pytest.approx(slow, rel=1e-6)
+        assert (depth > 0).sum() == mask.sum()
+    # OpenCV 5.0's precise transform differs for every one of these from call to call.
+    many = [cv2.GaussianBlur(rng(seed).random((90, 160)), (0, 0), 6) > 0.5 for seed in range(300)]
+    assert all(np.array_equal(depth_inside(mask)[0], depth_inside(mask)[0]) for mask in many)
+
+
+def test_the_center_is_the_deepest_pixel():
     mask = square(20, side=14) | square(30, 30, side=9)
-    ys, xs = np.nonzero(~np.pad(mask, 1))
-    depth = {(x, y): np.hypot(xs - 1 - x, ys - 1 - y).min() for y, x in zip(*np.nonzero(mask), strict=True)}
     x, y = CenterPoint()(FRAME, mask, [], rng()).points[0]
-    assert depth[int(x), int(y)] == pytest.approx(max(depth.values()))
+    depth, (x0, y0) = depth_inside(mask)
+    assert depth[int(y) - y0, int(x) - x0] == depth.max()
 
 
 def test_random_points_reach_every_pixel():

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from samodal.prompts.depth import depth_inside
 from samodal.prompts.prompt import Prompt
 
 
@@ -65,15 +66,11 @@ class CenterPoint:
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
     ) -> Prompt:
-        y0, x0 = (int(np.flatnonzero(mask.any(axis=axis))[0]) for axis in (1, 0))
-        y1, x1 = (int(np.flatnonzero(mask.any(axis=axis))[-1]) + 1 for axis in (1, 0))
-        # A rim of zeros makes the image border count as a border of the mask.
-        crop = np.pad(mask[y0:y1, x0:x1].astype(np.uint8), 1)
-        depth = cv2.distanceTransform(crop, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        depth, (x0, y0) = depth_inside(mask)
         points = []
         for _ in range(self.count):
             y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-            points.append((x - 1 + x0, y - 1 + y0))
+            points.append((x + x0, y + y0))
             rows, columns = np.indices(depth.shape)
             depth = np.minimum(depth, np.hypot(rows - y, columns - x).astype(np.float32))
         return Prompt(points=np.array(points, np.float32))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from samodal.prompts.depth import depth_inside
+
 RIM = 2
 """Pixels from the mask's border to keep away from: the patch around a point there is half background."""
 
@@ -17,17 +19,12 @@ def spread_points(mask: np.ndarray, first: np.ndarray, count: int) -> np.ndarray
     Returns:
         (max(K, count) or fewer, 2) float32 x and y, the same for the same mask.
     """
-    import cv2
-
     missing = count - len(first)
     if missing <= 0:
         return first
-    y0, x0 = (int(np.flatnonzero(mask.any(axis=axis))[0]) for axis in (1, 0))
-    y1, x1 = (int(np.flatnonzero(mask.any(axis=axis))[-1]) + 1 for axis in (1, 0))
-    crop = np.pad(mask[y0:y1, x0:x1].astype(np.uint8), 1)
-    depth = cv2.distanceTransform(crop, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    depth, (x0, y0) = depth_inside(mask)
     rows, columns = np.nonzero(depth > min(RIM, depth.max() / 2))
-    candidates = np.stack([columns - 1 + x0, rows - 1 + y0], axis=1).astype(np.float32)
+    candidates = np.stack([columns + x0, rows + y0], axis=1).astype(np.float32)
     if len(candidates) > 4096:  # every so-manieth: spread as well, and far cheaper on a mask that fills the image
         candidates = candidates[:: len(candidates) // 4096 + 1]
     distance = np.full(len(candidates), np.inf, np.float32)
