@@ -23,8 +23,9 @@ def digest(part: str) -> str | None:
 
 
 def machine(device: str) -> str:
-    """GPU, CPU cores and versions in words."""
+    """GPUs, CPU cores and versions in words."""
     import torch
 
-    card = torch.cuda.get_device_name() if device != "cpu" and torch.cuda.is_available() else "no GPU"
+    count = torch.cuda.device_count() if device != "cpu" else 0
+    card = f"{count} x " * (count > 1) + torch.cuda.get_device_name() if count else "no GPU"
     return f"{card}, {os.cpu_count()} CPU cores, Python {platform.python_version()}, torch {torch.__version__}"
