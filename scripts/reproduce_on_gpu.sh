@@ -59,12 +59,13 @@ matrix() {
   if [ -e "$points" ]; then WORKERS=$some job points; fi
 }
 
-# Commands side by side; fails where one did, after all have ended.
+# Commands side by side, or one after the other where memory is small; fails where one did, after all have ended.
 together() {
   local one pids=() failed=0
   for one in "$@"; do
     $one &
     pids+=($!)
+    if [ -n "${TOY:-}" ]; then wait $! || failed=1; fi
   done
   for one in "${pids[@]}"; do wait "$one" || failed=1; done
   return $failed
