@@ -20,8 +20,8 @@ if [ -n "${TOY:-}" ]; then
   gpus=4 cores=2 most=2 some=1
 else
   export TRAIN=${TRAIN:-2000} TRACKS=${TRACKS:-1000} TABLE_STEPS=${TABLE_STEPS:-1000}
-  export SAVOS=${SAVOS:---minutes 5 --clips 400} TRACKER=${TRACKER:---minutes 12} RESAMPLES=${RESAMPLES:-200}
-  export TABLE_FLAGS=${TABLE_FLAGS:-} POINT_WORKERS=${POINT_WORKERS:-$((cores / 4 + 1))}
+  export SAVOS=${SAVOS:---minutes 5 --clips 400} TRACKER=${TRACKER:---minutes 12} RESAMPLES=${RESAMPLES:-100}
+  export TABLE_FLAGS=${TABLE_FLAGS:-}
   most=$((cores * 3 / 4 + 2)) some=$((cores / 4 + 1))
 fi
 job() { OMP_NUM_THREADS=1 ${NICE:-} scripts/train_on_gpu.sh "$@"; }
@@ -56,7 +56,7 @@ matrix() {
   local points="$RUN/train/streetsim-points.safetensors" weights=
   if [ -e "$points" ]; then weights="--weights.cotracker3=$points"; fi
   TABLE_FLAGS="$TABLE_FLAGS $HALF" WEIGHTS=$weights WORKERS=$most tables shipped matrix
-  if [ -e "$points" ]; then WORKERS=$some job points; fi
+  if [ -e "$points" ]; then POINT_WORKERS=$most WORKERS=$most job points; fi
 }
 
 # Commands side by side, or one after the other where memory is small; fails where one did, after all have ended.
