@@ -56,6 +56,38 @@ def test_without_tracking_only_what_is_reported_has_a_mask_and_ids_are_kept(name
     assert any(not one.visible for one in observed) and any(r.instances for r in tracked[-5:])
 
 
+def long_clip(shown):
+    """Square 7 moves 1 px a frame for 40 frames; shown(t, mask) is what the front end reports of it."""
+    truth = [square(10 + t) for t in range(40)]
+    reported = [shown(t, mask) for t, mask in enumerate(truth)]
+    visible = [[VisibleInstance(7, "car", 0.9, mask)] if mask is not None else [] for mask in reported]
+    return truth, [(image_of(t, mask), seen) for t, (mask, seen) in enumerate(zip(truth, visible, strict=True))]
+
+
+def test_without_tracking_a_sliver_after_a_long_absence_stands_alone():
+    rules = preset("default", track=False)
+    sliver = square(49, side=3)
+    truth, frames = long_clip(lambda t, mask: mask if t < 5 else sliver if t == 39 else None)
+    pipeline = Pipeline(Oracle([truth]), LucasKanade(), make_selector(rules), rules)
+    results = [pipeline.step(image, visible) for image, visible in frames]
+    assert [len(result.instances) for result in results] == [1] * 5 + [0] * 34 + [1]
+    assert np.array_equal(results[-1].instances[0].amodal.decode(), sliver)
+
+
+def test_what_is_prompted_for_long_without_a_mask_is_followed_from_its_last_one():
+    rules = preset("paper", prompt="center")
+    truth, frames = long_clip(lambda t, mask: mask if t < 35 else None)
+    oracle = Oracle([truth[:5]])
+    pipeline = Pipeline(oracle, LucasKanade(), make_selector(rules), rules)
+    results = []
+    for t, (image, visible) in enumerate(frames):
+        oracle.truth = [[truth[t]]] if t < 5 else []
+        results.append(pipeline.step(image, visible))
+    assert all(result.instances[0].amodal is None for result in results[5:35])
+    hidden = results[36].instances[0]
+    assert hidden.state == State.HIDDEN and iou(truth[36], hidden.amodal) > 0.5
+
+
 class Blind(Still):
     """Says of every point that it cannot be seen."""
 

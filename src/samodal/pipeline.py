@@ -64,14 +64,14 @@ class Pipeline:
         amodal, scores = self._segment(frame, shown, prompts)
         seen = [self._remember(*one) for one in zip(shown, prompts, amodal, scores, strict=True)]
 
-        # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now.
-        # Slivers first seen now are not remembered yet; they stand with their visible mask.
-        by_id = {one.id: one for one in slivers}
-        missing = self.memory.missing(one.id for one in seen)
-        if not self.rules.track:
-            missing = [one for one in missing if one.id in by_id]
-        followed = self._follow(missing, visible)
+        # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now. What was
+        # prompted but not found is followed as well: its last mask is the one to move once it is missing.
+        # Slivers first seen now are not remembered yet; they stand with their visible mask, as all do without tracking.
+        by_id, prompted = {one.id: one for one in slivers}, {one.id for one in seen}
+        unseen = self.memory.missing(one.id for one in seen if one.amodal is not None) if self.rules.track else []
+        followed = self._follow(unseen, visible)
         in_front = merged([one.mask for one in visible], frame.shape[:2])
+        missing = [one for one in unseen if one.id not in prompted]
         hidden = [self._move(one, followed.get(one.id), by_id.pop(one.id, None), in_front) for one in missing]
         stray = [self._keep(one) for one in by_id.values()]
 
@@ -122,7 +122,7 @@ class Pipeline:
         return Instance(one.id, one.category, score, state, visible, amodal, points=prompt.points)
 
     def _keep(self, one: VisibleInstance) -> Instance:
-        """A sliver of something never seen better: its visible mask is all that is known."""
+        """A sliver of something never seen better, or not to be tracked: its visible mask is all that is known."""
         visible = Rle.encode(one.mask)
         return Instance(one.id, one.category, one.score, State.KEPT, visible, visible)
 
