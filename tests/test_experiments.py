@@ -160,6 +160,23 @@ def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_
     assert run(tmp_path, data, **changes)["table"] == first["table"]
 
 
+def test_a_run_that_fails_costs_its_row_alone_and_is_told_of(tmp_path, data, monkeypatch, capsys):
+    (tmp_path / "my_method.py").write_text(
+        "from samodal.methods.trivial import Hull\n\n\nclass Fails(Hull):\n    def run(self, clip, observed):\n"
+        "        if clip == 'toy_0001':\n            raise RuntimeError('out of memory')\n"
+        "        return super().run(clip, observed)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rows = {"fails": {"method": "my_method:Fails"}, "hull": {"method": "hull"}}
+    path = write(tmp_path, rows=rows, front_ends={"truth": {"vis": "truth"}}, relations=[])
+    command = ["experiments", path, "--data", data, "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main([*command, "--device", "cpu", "--seeds", "1"]) == 2
+    assert "left out of the tables: 1; the first, toy_0001: out of memory" in capsys.readouterr().err
+    record = json.loads((tmp_path / "out" / "small.json").read_text(encoding="utf-8"))
+    assert [one["row"] for one in record["table"]] == ["hull"]
+    assert record["missing"] == [{"front_end": "truth", "row": "fails", "needs": "toy_0001: out of memory"}]
+
+
 def test_experiments_run_together_and_one_that_cannot_run_is_told_of(tmp_path, data, capsys, monkeypatch):
     asked = []
     real = running.run_clips

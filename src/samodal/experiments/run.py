@@ -31,7 +31,7 @@ def run_experiments(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     """Run experiments together, so that what they share is done once; gives their records.
 
     Raises:
-        InputError: for unknown names, data or weights, before anything runs.
+        InputError: for unknown names, data or weights, before anything runs; for runs that failed, after all else.
     """
     start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
@@ -44,7 +44,8 @@ def run_experiments(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         experiments = [trained(one, settings) for one in experiments]
     todo = _planned(experiments, data, settings)
     print("\n".join(f"{one.experiment.name}: {one.experiment.title}, {len(one.runs)} runs" for one in todo), flush=True)
-    reused = run_clips(by_clip([run for one in todo for run in one.runs], clips), settings.workers)
+    reused, failed = run_clips(by_clip([run for one in todo for run in one.runs], clips), settings.workers)
+    todo = [one.without(failed) for one in todo]
     tables = [one for one in todo if not one.experiment.figures]
     scores = _scored(tables, data, clips, settings)
     about = {
@@ -59,7 +60,10 @@ def run_experiments(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     records = [_record(one, found) | about for one, found in zip(tables, scores, strict=True)]
     for record in records:
         _write(record, settings.out)
-    drawn = [_figures(one, data, clips, settings.out) for one in todo if one.experiment.figures]
+    drawn = [_figures(one, data, clips, settings.out) for one in todo if one.experiment.figures and not failed]
+    if failed:
+        first = next(iter(failed.values()))
+        raise InputError(f"runs that failed and are left out of the tables: {len(failed)}; the first, {first}")
     return records + drawn
 
 
@@ -70,6 +74,12 @@ class _Todo:
     experiment: Experiment
     runs: list[Planned]
     missing: list[Missing]
+
+    def without(self, failed: dict[Path, str]) -> _Todo:
+        """The same without the rows of which a run failed."""
+        why = {(run.front_end, run.row): failed[run.folder] for run in self.runs if run.folder in failed}
+        left = [run for run in self.runs if (run.front_end, run.row) not in why]
+        return replace(self, runs=left, missing=[*self.missing, *(Missing(*row, text) for row, text in why.items())])
 
 
 def _planned(experiments: Sequence[Experiment], data: str, settings: ExperimentsSettings) -> list[_Todo]:

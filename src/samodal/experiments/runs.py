@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
 from samodal.commands.run import RunSettings
+from samodal.errors import InputError
 from samodal.processes import clip_pool
 from samodal.progress import frames_bar
 
@@ -18,12 +20,16 @@ LEAST = 6
 """Runs of a clip that are worth reading and embedding it for."""
 
 
-def run_clips(clips: Sequence[Sequence[Run]], workers: int) -> bool:
-    """Run what is not finished of the runs of every clip; gives whether something was finished before."""
-    waiting = [[run for run in runs if not _finished(run)] for runs in clips]
-    for _ in in_processes(run_clip, jobs_of(waiting, workers), workers, "jobs"):
-        pass
-    return sum(map(len, waiting)) < sum(map(len, clips))
+def run_clips(clips: Sequence[Sequence[Run]], workers: int) -> tuple[bool, dict[Path, str]]:
+    """Run what is not finished of the runs of every clip, the others too where one fails.
+
+    Returns:
+        whether something was finished before, and {folder over all clips: what went wrong there}
+    """
+    waiting, failed = [[run for run in runs if not _finished(run)] for runs in clips], {}
+    for found in in_processes(_try_clip, jobs_of(waiting, workers), workers, "jobs"):
+        failed |= found
+    return sum(map(len, waiting)) < sum(map(len, clips)), failed
 
 
 def jobs_of(clips: Sequence[Sequence[Run]], workers: int) -> list[list[Run]]:
@@ -44,8 +50,18 @@ def _finished(run: Run) -> bool:
     return (run[2] / "tracks.json").exists()
 
 
-def run_clip(runs: Sequence[Run]) -> None:
-    """Run what is not finished of all runs of one clip: front ends, encoders and optical flow see its frames once."""
+def _try_clip(runs: Sequence[Run]) -> dict[Path, str]:
+    failed: dict[Path, str] = {}
+    run_clip(runs, failed)
+    return failed
+
+
+def run_clip(runs: Sequence[Run], failed: dict[Path, str] | None = None) -> None:
+    """Run what is not finished of all runs of one clip: front ends, encoders and optical flow see its frames once.
+
+    Args:
+        failed: takes what goes wrong by the folder over all clips, and the other runs go on; None lets it through.
+    """
     from samodal.assembly import flow_memory, segmenter_of
     from samodal.datasets.open import open_dataset
     from samodal.frontends.remembered import Remembered
@@ -58,12 +74,19 @@ def run_clip(runs: Sequence[Run]) -> None:
     flow_memory().remember = True
     video, said = open_dataset(first.data).video(clip), Remembered()
     for settings, _, out in waiting:
-        if settings.method == "samodal":
-            segmenter_of(settings.weights, settings.device).remember = video.length
-        # Of a run that is interrupted, tracks.json holds the frames that were finished.
-        unfinished = out.with_name(f"{out.name}.part")
-        run_video(settings, video, unfinished, said=said)
-        unfinished.replace(out)
+        try:
+            if settings.method == "samodal":
+                segmenter_of(settings.weights, settings.device).remember = video.length
+            # Of a run that is interrupted, tracks.json holds the frames that were finished.
+            unfinished = out.with_name(f"{out.name}.part")
+            run_video(settings, video, unfinished, said=said)
+            unfinished.replace(out)
+        except Exception as error:
+            if failed is None:
+                raise
+            if not isinstance(error, InputError):
+                traceback.print_exc()
+            failed[out.parent] = f"{clip}: {error or type(error).__name__}"
 
 
 def in_processes(work: Callable, jobs: Sequence, workers: int, what: str) -> Iterator[Any]:
