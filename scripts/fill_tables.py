@@ -1,8 +1,8 @@
 """Put what experiments found into the page that shows it.
 
-Between <!-- NAME --> and <!-- end --> goes what NAME.json says, between <!-- NAME: COLUMN, COLUMN --> and <!-- end --> its
-table with these columns alone; a row that starts with "| … ROW, FRONT END (NAME) | ours, StreetSim |" gets the means of
-the first seven columns of that row.
+Between <!-- NAME --> and <!-- end --> goes what NAME.json says, between <!-- NAME: COLUMN, COLUMN --> and
+<!-- end --> its table with these columns alone; a row that starts with "| … ROW, FRONT END (NAME) | ours, StreetSim |"
+gets the means of the first seven columns of that row.
 
 cp runs/experiments/*.json docs/results/experiments/
 python scripts/fill_tables.py docs/reproduce.md docs/results.md README.md
