@@ -6,7 +6,7 @@
 #
 #   scripts/reproduce_on_gpu.sh                      planned to fit 25 minutes on four H100 or H200 with 64 cores
 #   HALF="--clips 0:32" scripts/reproduce_on_gpu.sh  all but the main tables on the first half: two GPUs with 32 cores
-#   TOY=1 scripts/reproduce_on_gpu.sh                the same at toy sizes on a CPU, some ten minutes
+#   TOY=1 scripts/reproduce_on_gpu.sh                the same at toy sizes on a CPU, some twenty minutes
 #
 # Every part is phases of scripts/train_on_gpu.sh, which tells what the variables mean; what is finished is not repeated.
 # Start it in a copy of the tree that nothing changes meanwhile: processes read the package when they start.
