@@ -13,8 +13,8 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from samodal.prompts.prompt import Prompt
-from samodal.sam import AmodalSam, SamSegmenter
+from samodal.method.prompts.prompt import Prompt
+from samodal.segmenters.sam import AmodalSam, SamSegmenter
 
 
 def main() -> None:

@@ -17,11 +17,11 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from samodal.methods.samodal import make_selector
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import preset
+from samodal.method.samodal import make_selector
 from samodal.parts import Decoded, Features
-from samodal.pipeline import Pipeline
 from samodal.registry import make_tracker
-from samodal.rules import preset
 from samodal.tracks import VisibleInstance
 
 SIZE = (96, 160)

@@ -20,9 +20,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from samodal.assembly import found_device
-from samodal.commands.run import RunSettings
-from samodal.datasets.open import open_dataset
+from samodal.build import found_device
+from samodal.data.open import open_dataset
 from samodal.experiments.data import chosen
 from samodal.experiments.machine import digest, machine
 from samodal.experiments.report import markdown, spread
@@ -31,6 +30,7 @@ from samodal.masks import Rle
 from samodal.metrics import bootstrap
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within
 from samodal.registry import METHODS
+from samodal.settings import RunSettings
 from samodal.tracks import Clip
 from samodal.training.card import commit
 

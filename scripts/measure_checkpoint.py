@@ -8,7 +8,7 @@ import sys
 
 import torch
 
-from samodal.sam import AmodalSam
+from samodal.segmenters.sam import AmodalSam
 from samodal.training.cache import open_cache
 from samodal.training.loop import Predict
 from samodal.training.validate import validate

@@ -22,15 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from samodal.assembly import found_device
-from samodal.datasets.open import open_dataset
+from samodal.build import found_device
+from samodal.data.open import open_dataset
+from samodal.executors import limit_threads
 from samodal.experiments.data import chosen
 from samodal.experiments.machine import digest, machine
 from samodal.experiments.report import markdown, spread
 from samodal.experiments.runs import in_processes
 from samodal.metrics.points import THRESHOLDS, PointCounts, count_points, summarise_points
 from samodal.parts import PointTracker
-from samodal.processes import limit_threads
 from samodal.seeds import generator
 from samodal.sim.point_files import read_points
 from samodal.training.card import commit

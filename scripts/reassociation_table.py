@@ -21,19 +21,19 @@ from pathlib import Path
 
 import numpy as np
 
-from samodal.assembly import found_device
-from samodal.association import Association, AssociationRules, Detection
-from samodal.commands.run import RunSettings
-from samodal.datasets.open import open_dataset
+from samodal.build import found_device
+from samodal.data.open import open_dataset
 from samodal.experiments.data import chosen
 from samodal.experiments.machine import machine
 from samodal.experiments.report import markdown
 from samodal.experiments.runs import Run, in_processes, run_clip
-from samodal.formats.kitti_mots import read_kitti_text
 from samodal.frontends.replay import Replay
 from samodal.masks import Rle
+from samodal.method.association import Association, AssociationRules, Detection
 from samodal.metrics.identity import count_identities, identity_scores
 from samodal.patches import Patch
+from samodal.results.kitti_mots import read_kitti_text
+from samodal.settings import RunSettings
 from samodal.tracks import Clip, FrameResult, Instance, State, VisibleInstance, clip_from_results
 from samodal.training.card import commit
 

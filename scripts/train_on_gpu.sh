@@ -66,7 +66,7 @@ DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val
   --cache $RUN/cache/train.pt --val_cache $RUN/cache/val.pt --workers $WORKERS"
 if [[ $CACHED == *test* ]]; then DATA+=" --test streetsim:$RUN/data/test --test_cache $RUN/cache/test.pt"; fi
 
-samodal() { "$PYTHON" -m samodal.cli "$@"; }
+samodal() { "$PYTHON" -m samodal.cli.app "$@"; }
 
 # train RECIPE NAME FLAGS…: skipped where the card of an earlier run lies, which is written last.
 train() {
@@ -104,7 +104,7 @@ cache() {
   "$PYTHON" -c "
 import sys
 from pathlib import Path
-from samodal.sam.config import AmodalSamConfig
+from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.training.cache import open_cache
 run, size, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for part in sys.argv[4].split():

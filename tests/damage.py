@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from samodal.commands.data_check import check
-from samodal.datasets.open import open_dataset
+from samodal.cli.data_check import check
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 
 JUNK = (None, "x", [], {}, -1, 1.5, 2**70, [["a"]], {"size": [40, 60], "counts": "abc"}, {"counts": [-5, 2405]})

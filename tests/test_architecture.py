@@ -76,7 +76,7 @@ def test_importing_the_package_loads_nothing_heavy_and_changes_nothing():
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["evaluate", "--help"], ["train", "--help"]])
 def test_help_needs_no_heavy_import(arguments):
     code = (
-        f"from samodal.cli import main\nimport io, contextlib\n"
+        f"from samodal.cli.app import main\nimport io, contextlib\n"
         f"with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main({arguments!r})"
     )
     assert not loaded_by(code) & {"torch", "transformers", "cv2", "av", "panda3d", "accelerate"}

@@ -7,20 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import samodal.assembly
+import samodal.build
 from made_up import SIZE, Oracle, passing_square, post, square
-from samodal.assembly import make_session
-from samodal.association import Association, AssociationRules, Detection
-from samodal.commands.run import RunSettings
+from samodal.build import make_session
 from samodal.errors import InputError
-from samodal.formats.frames import read_frames
 from samodal.frontends.per_frame import AssociatedSession, Reassociated, one_owner
 from samodal.masks import Rle, shift_mask
+from samodal.method.association import Association, AssociationRules, Detection
+from samodal.method.pipeline import Pipeline
+from samodal.method.prompts.selectors import CenterPoint
+from samodal.method.rules import preset
 from samodal.patches import Patch
-from samodal.pipeline import Pipeline
-from samodal.prompts.selectors import CenterPoint
-from samodal.rules import preset
-from samodal.run import run_video
+from samodal.results.frames import read_frames
+from samodal.runner import run_video
+from samodal.settings import RunSettings
 from samodal.trackers.still import Still
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 from samodal.video import open_video
@@ -373,5 +373,5 @@ def test_where_it_is_not_asked_for_nothing_of_it_is_written(drive, tmp_path):
 def test_a_session_that_learns_is_not_associated_twice(drive, monkeypatch):
     session = AssociatedSession(list, Association())
     front_end = type("Learning", (), {"open": lambda self, video: session})()
-    monkeypatch.setattr(samodal.assembly, "make_front_end", lambda settings: front_end)
+    monkeypatch.setattr(samodal.build, "make_front_end", lambda settings: front_end)
     assert make_session(dataclasses.replace(drive, reassociate=True), None) is session

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.centers import Centers, CentersConfig, Predicted, load, save
-from samodal.centers.seeing import Seeing
-from samodal.cli import main
+from samodal.cli.app import main
 from samodal.errors import InputError
-from samodal.frontends.centers import CentersFrontEnd, peaks
-from samodal.sam import AmodalSam
-from samodal.sam.config import SIZES
+from samodal.frontends.centers import Centers, CentersConfig, Predicted, load, save
+from samodal.frontends.centers.front_end import CentersFrontEnd, peaks
+from samodal.frontends.centers.seeing import Seeing
+from samodal.segmenters.sam import AmodalSam
+from samodal.segmenters.sam.config import SIZES
 from samodal.training.centers.objective import heat_loss, targets
 from samodal.video import ArrayVideo
 from toy_data import write_toy

@@ -2,8 +2,8 @@
 
 import pytest
 
-from samodal.cli import COMMANDS, main, parse
-from samodal.commands.run import RunSettings
+from samodal.cli.app import COMMANDS, main, parse
+from samodal.settings import RunSettings
 
 
 def test_the_overview_names_every_command(capsys):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from samodal.cuts import CutDetector, similarity
-from samodal.rules import PRESETS
+from samodal.method.cuts import CutDetector, similarity
+from samodal.method.rules import PRESETS
 
 CUT = PRESETS["default"].cut
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from PIL import Image
 
-from samodal.cli import main
-from samodal.commands.data_check import check, occlusion_bin
+from samodal.cli.app import main
+from samodal.cli.data_check import check, occlusion_bin
 from test_datasets_coco import PAGE, example, write
 from toy_data import write_toy
 
@@ -123,13 +123,13 @@ def test_the_command_alone_names_its_kind(capsys):
 
 
 def test_a_comma_within_a_data_set_separates_none():
-    from samodal.datasets.open import several
+    from samodal.data.open import several
 
     assert several("streetsim:a/b,coco:x.json,images,asd:c") == ["streetsim:a/b", "coco:x.json,images", "asd:c"]
 
 
 def test_the_help_and_the_documentation_name_every_kind_once(capsys):
-    from samodal.datasets.open import KINDS
+    from samodal.data.open import KINDS
 
     with pytest.raises(SystemExit):
         main(["data", "check", "--help"])

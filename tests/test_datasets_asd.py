@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.cli import main
-from samodal.datasets.open import open_dataset, several
+from samodal.cli.app import main
+from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
-from samodal.formats.asd import InstanceTruth, write_frame
 from samodal.masks import Rle
 
 SIZE = (8, 12)

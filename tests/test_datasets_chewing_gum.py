@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from samodal.cli import main
-from samodal.datasets.chewing_gum import LENGTH, SIZE, polygon
-from samodal.datasets.open import open_dataset, several
+from samodal.baselines.savos import Savos, SavosConfig, save
+from samodal.cli.app import main
+from samodal.data.chewing_gum import LENGTH, SIZE, polygon
+from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.savos import Savos, SavosConfig, save
 
 
 def test_a_sequence_is_made_from_its_name_alone():

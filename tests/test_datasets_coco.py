@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from damage import change, refusals, twice
-from samodal.cli import main
-from samodal.datasets.open import open_dataset
+from samodal.cli.app import main
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 
 PAGE = Path(__file__).parents[1] / "docs" / "data.md"
@@ -198,7 +198,7 @@ def test_running_and_evaluating_find_every_instance(tmp_path, capsys):
 
 def test_a_sam_learns_from_it(tmp_path, capsys, one_thread):
     pytest.importorskip("accelerate")
-    from samodal.recipes import load_recipe
+    from samodal.training.recipes import load_recipe
     from samodal.training.run import train
 
     data = write(tmp_path, example())

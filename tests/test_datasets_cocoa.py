@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.cli import main
-from samodal.datasets.open import open_dataset
+from samodal.cli.app import main
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 
 REAL = Path(__file__).parents[2] / "shared/real/cocoa"

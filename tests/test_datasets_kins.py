@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.cli import main
-from samodal.datasets.open import open_dataset
+from samodal.cli.app import main
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.recipes import load_recipe
+from samodal.training.recipes import load_recipe
 from toy_kins import CATEGORIES, annotation_2020, annotation_old, box_polygon, image_entry, write_json, write_kins
 
 SIZES = {7: (8, 12), 2: (10, 14)}
@@ -297,7 +297,7 @@ def test_the_published_files_are_read():
     files = [p for p in REAL.glob("**/*.json") if p.name.startswith(("update_", "instances_"))] if REAL.is_dir() else []
     if not files:
         pytest.skip("no annotation file of KINS in ../shared/real/formats beside the repository")
-    from samodal.formats.kins import read_kins
+    from samodal.data.kins_labels import read_kins
 
     for path in files:
         assert any(image.instances() for image in read_kins(path))

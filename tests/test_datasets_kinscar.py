@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import samodal.datasets.kinscar as kinscar
-from samodal.cli import main
-from samodal.datasets.open import open_dataset, several
+import samodal.data.kinscar as kinscar
+from samodal.cli.app import main
+from samodal.data.open import open_dataset, several
+from samodal.data.pickles import read_pickle
 from samodal.errors import InputError
-from samodal.formats.pickles import read_pickle
 from toy_kins import image_entry
 from toy_kinscar import FRAMES, OTHER, SIZES, VIDEO, box, found, pickled, seen_by_pointtrack, write_kinscar
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.cli import main
-from samodal.datasets.open import open_dataset, several
+from samodal.cli.app import main
+from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
 from samodal.masks import Rle
 
@@ -103,7 +103,7 @@ def test_the_published_splits_want_every_sequence(tmp_path):
         open_dataset(data.replace("/all", "/train"))
     with pytest.raises(InputError, match="expected ROOT/train, ROOT/val, ROOT/all or ROOT/test"):
         open_dataset(data.replace("/all", "/trian"))
-    from samodal.datasets.kitti_mots import SPLITS
+    from samodal.data.kitti_mots import SPLITS
 
     assert sorted(SPLITS["train"] + SPLITS["val"]) == [f"{n:04d}" for n in range(21)]
 
@@ -158,7 +158,7 @@ def test_images_of_a_labelled_sequence_must_be_there(tmp_path):
 
 
 def test_only_the_excerpt_split_lets_labels_go_on_behind_the_images(tmp_path):
-    from samodal.datasets.kitti_mots import KittiMotsVideo
+    from samodal.data.kitti_mots import KittiMotsVideo
 
     data = write(tmp_path, [*LINES, line(3, 1007, 1, CAR)])
     assert [one.id for one in open_dataset(data).truth("0005").tracks] == [1001, 2004]

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from damage import change, refusals, twice
-from samodal.cli import main
-from samodal.datasets.open import open_dataset, several
+from samodal.cli.app import main
+from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
 from samodal.masks import Rle
 
@@ -324,7 +324,7 @@ def test_a_smaller_change_is_no_cut(tmp_path):
 
 
 def test_hues_are_those_of_the_published_threshold():
-    from samodal.datasets.sailvos_cut import _colours
+    from samodal.data.sailvos_cut import _colours
 
     # Hue 3 of 180, but 117 where red is taken for blue, as VATrack's converter does.
     assert _colours(np.array([[[200, 30, 10]]], np.uint8)).tolist() == [[[117, 242, 200]]]
@@ -361,7 +361,7 @@ def test_cutting_refuses_damaged_images_and_keeps_nothing(tmp_path):
 
 def test_a_sam_learns_from_scenes(tmp_path, capsys, one_thread):
     pytest.importorskip("accelerate")
-    from samodal.recipes import load_recipe
+    from samodal.training.recipes import load_recipe
     from samodal.training.run import train
 
     write(tmp_path, long(2))

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from damage import change, refusals, twice
-from samodal.cli import main
-from samodal.datasets.open import open_dataset, several
+from samodal.cli.app import main
+from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
 from samodal.masks import Rle
 

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from made_up import Oracle, passing_square
-from samodal.cli import main
-from samodal.formats.frames import read_frames
-from samodal.methods.samodal import make_selector
-from samodal.pipeline import Pipeline
+from samodal.cli.app import main
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import preset
+from samodal.method.samodal import make_selector
 from samodal.registry import make_tracker
-from samodal.rules import preset
+from samodal.results.frames import read_frames
 from samodal.tracks import State
 
 DOCS = Path(__file__).parents[1] / "docs"

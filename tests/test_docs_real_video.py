@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.cli import main
-from samodal.draw import VideoWriter
-from samodal.formats.frames import read_frames
+from samodal.cli.app import main
+from samodal.drawing.overlay import VideoWriter
+from samodal.results.frames import read_frames
 from test_frontends_segmenters import mask2former, rf_detr
 from test_videomt import theirs as videomt
 from tiny_sam import transformers_sam
@@ -111,7 +111,7 @@ def test_the_command_with_rf_detr_runs(place, monkeypatch, capsys):
     rf_detr().save_pretrained(place / "hub/rf_detr")
     weights = place / "runs/sam/amodal-sam-vit-b-kins.safetensors"
     if not weights.exists():  # where this test runs alone
-        from samodal.sam import AmodalSam
+        from samodal.segmenters.sam import AmodalSam
 
         weights.parent.mkdir(parents=True)
         AmodalSam.from_checkpoint(place / "hub/sam").save(weights)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from made_up import square
-from samodal.draw import Drawer, VideoWriter, color_of
+from samodal.drawing.overlay import Drawer, VideoWriter, color_of
 from samodal.masks import Rle
 from samodal.tracks import FrameResult, Instance, State
 

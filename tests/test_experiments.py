@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from samodal.cli import main
+from samodal.cli.app import main
 from samodal.errors import InputError
 from samodal.experiments import run as running
 from samodal.experiments.config import Relation, load, names
@@ -162,7 +162,7 @@ def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_
 
 def test_a_run_that_fails_costs_its_row_alone_and_is_told_of(tmp_path, data, monkeypatch, capsys):
     (tmp_path / "my_method.py").write_text(
-        "from samodal.methods.trivial import Hull\n\n\nclass Fails(Hull):\n    def run(self, clip, observed):\n"
+        "from samodal.baselines.trivial import Hull\n\n\nclass Fails(Hull):\n    def run(self, clip, observed):\n"
         "        if clip == 'toy_0001':\n            raise RuntimeError('out of memory')\n"
         "        return super().run(clip, observed)\n"
     )
@@ -244,7 +244,7 @@ def test_weights_that_are_lacking_are_trained_once(tmp_path, data, monkeypatch):
             path.with_suffix(end).write_bytes(b"")
 
     monkeypatch.setattr("samodal.training.run.train", train)
-    from samodal.commands.experiments import ExperimentsSettings
+    from samodal.cli.experiments import ExperimentsSettings
 
     settings = ExperimentsSettings("table3", out=tmp_path, train=data, train_steps=7, device="cpu")
     experiment = running.trained(load("table3", {"k5": "mine.safetensors"}), settings)

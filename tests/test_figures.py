@@ -8,14 +8,15 @@ import pytest
 from PIL import Image
 
 from made_up import SIZE, image_of, passing_square, post, square
-from samodal.draw import Drawer
+from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.drawing import strips
+from samodal.drawing.overlay import Drawer
+from samodal.drawing.strips import FOCUS, LARGEST, Panel, Strip, crop_of, draw_strip, save_figure
 from samodal.errors import InputError
-from samodal.experiments import scenes, strips
+from samodal.experiments import scenes
 from samodal.experiments.figures import OURS, THEIRS, make_figures
-from samodal.experiments.strips import FOCUS, LARGEST, Panel, Strip, crop_of, draw_strip, save_figure
-from samodal.formats.asd import InstanceTruth, write_frame
-from samodal.formats.frames import FramesWriter
 from samodal.masks import Rle
+from samodal.results.frames import FramesWriter
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 

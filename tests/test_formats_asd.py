@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from damage import JUNK
+from samodal.data.asd_labels import InstanceTruth, read_frame, read_visible_frame, write_frame
 from samodal.errors import InputError
-from samodal.formats.asd import InstanceTruth, read_frame, read_visible_frame, write_frame
 from samodal.masks import Rle
 
 SIZE = (4, 6)

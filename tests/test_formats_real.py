@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from samodal.errors import InputError
-from samodal.formats.open import open_visible
+from samodal.results.open import open_visible
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason="no ../shared/real beside the repository")

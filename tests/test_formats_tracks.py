@@ -6,12 +6,12 @@ import jsonschema
 import numpy as np
 import pytest
 
+from samodal import files as writing
 from samodal.errors import InputError
-from samodal.formats import writing
-from samodal.formats.frames import FramesWriter, read_frames, schema
-from samodal.formats.open import open_visible
-from samodal.formats.youtube_vis import read_clips, write_tracks
 from samodal.masks import Rle
+from samodal.results.frames import FramesWriter, read_frames, schema
+from samodal.results.open import open_visible
+from samodal.results.youtube_vis import read_clips, write_tracks
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 SIZE = (4, 6)

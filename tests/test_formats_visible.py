@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from samodal.errors import InputError
-from samodal.formats.open import open_visible
 from samodal.masks import Rle
+from samodal.results.open import open_visible
 
 SIZE = (4, 6)
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from samodal.assembly import make_session
-from samodal.commands.run import RunSettings
+from samodal.build import make_session
 from samodal.frontends.remembered import Remembered
-from samodal.run import run_video
+from samodal.runner import run_video
+from samodal.settings import RunSettings
 from samodal.tracks import VisibleInstance
 from samodal.video import ArrayVideo
 

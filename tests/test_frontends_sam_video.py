@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.frontends import sam2_video, sam3_video, sam_video
 from samodal.frontends.sam2_video import Pointed, Sam2Video, read_prompts
 from samodal.frontends.sam3_video import Sam3Video, unlike
 from samodal.registry import FRONT_ENDS
-from samodal.run import run_video
+from samodal.runner import run_video
+from samodal.settings import RunSettings
 from samodal.video import ArrayVideo
 from tiny_sam_video import sam2_video as tiny_sam2
 from tiny_sam_video import sam3_video as tiny_sam3

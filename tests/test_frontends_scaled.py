@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from samodal.assembly import make_session
-from samodal.commands.run import RunSettings
+from samodal.build import make_session
 from samodal.errors import InputError
+from samodal.settings import RunSettings
 from samodal.tracks import VisibleInstance
 from samodal.video import ArrayVideo
 
@@ -65,7 +65,7 @@ def test_a_scale_that_cannot_be_meant(video, scale):
 def test_masks_that_are_there_already_have_no_scale(tmp_path):
     from tests.test_shipped import CLIP
 
-    from samodal.datasets.open import open_dataset
+    from samodal.data.open import open_dataset
 
     clip = open_dataset(f"streetsim:{CLIP}")
     with pytest.raises(InputError, match="for front ends that work on pixels; truth gives masks"):

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from made_up import passing_square
-from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.frontends import hub_segmenter
 from samodal.frontends.checkpoint import parse
 from samodal.frontends.hub_segmenter import Limits, Loaded, Preparation
 from samodal.frontends.mask2former import Mask2Former
 from samodal.frontends.rf_detr import RfDetr
-from samodal.run import run_video
+from samodal.runner import run_video
+from samodal.settings import RunSettings
 from samodal.video import ArrayVideo
 
 CLASSES = {0: "cat", 1: "car", 2: "person"}

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from made_up import SIZE, Oracle, image_of, passing_square, square
-from samodal.formats.frames import FramesWriter, read_frames
-from samodal.hidden import believed
 from samodal.masks import move_mask
-from samodal.methods.samodal import SAmodal, make_selector
+from samodal.method.hidden import believed
+from samodal.method.pipeline import Pipeline
+from samodal.method.prompts.spread import spread_points
+from samodal.method.rules import PRESETS, preset
+from samodal.method.samodal import SAmodal, make_selector
 from samodal.parts import Frame, Observed
-from samodal.pipeline import Pipeline
-from samodal.prompts.spread import spread_points
-from samodal.rules import PRESETS, preset
+from samodal.results.frames import FramesWriter, read_frames
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still
 from samodal.tracks import State, VisibleInstance, clip_from_results

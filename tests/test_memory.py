@@ -8,10 +8,10 @@ import pytest
 from made_up import passing_square, square
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.memory import RING, PointMemory, Seen
-from samodal.methods.samodal import make_selector
-from samodal.pipeline import Pipeline
-from samodal.rules import PRESETS
+from samodal.method.memory import RING, PointMemory, Seen
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import PRESETS
+from samodal.method.samodal import make_selector
 from samodal.trackers.lucas_kanade import LucasKanade
 from test_pipeline import FrameOracle
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from samodal.errors import InputError
-from samodal.formats.entries import Annotated, Entry
-from samodal.formats.runs import from_runs, join, split, without
 from samodal.masks import Rle, run_lengths
 from samodal.metrics import bootstrap
 from samodal.metrics.ap import Problem
 from samodal.metrics.profiles import PROFILES
+from samodal.results.entries import Annotated, Entry
+from samodal.runs import from_runs, join, split, without
 
 SIZE = (12, 16)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from samodal.commands.evaluate import EvaluateSettings, main
+from samodal.cli.evaluate import EvaluateSettings, main
 
 CASE = json.loads((Path(__file__).parent / "golden" / "metrics_case.json").read_text())
 

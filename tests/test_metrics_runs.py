@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.commands.evaluate import EvaluateSettings, main
+from samodal.cli.evaluate import EvaluateSettings, main
+from samodal.data.asd_labels import InstanceTruth, write_frame
 from samodal.errors import InputError
-from samodal.formats.asd import InstanceTruth, write_frame
-from samodal.formats.frames import FramesWriter
-from samodal.formats.youtube_vis import write_tracks
 from samodal.masks import Rle
 from samodal.metrics import levels
+from samodal.results.frames import FramesWriter
+from samodal.results.youtube_vis import write_tracks
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 SIZE = (40, 60)

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from samodal.motion import robust_motion
+from samodal.method.motion import robust_motion
 
 START = np.array([[0, 0], [20, 0], [0, 20], [20, 20], [10, 4], [4, 14], [16, 10]], float)
 CENTRE = np.array([10.0, 10.0])

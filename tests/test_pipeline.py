@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from made_up import SIZE, Oracle, image_of, passing_square, square
-from samodal.methods.samodal import SAmodal, make_selector
-from samodal.pipeline import Pipeline
-from samodal.rules import PRESETS, Rules, preset
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import PRESETS, Rules, preset
+from samodal.method.samodal import SAmodal, make_selector
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still
 from samodal.tracks import State, VisibleInstance

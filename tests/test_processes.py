@@ -5,7 +5,7 @@ import os
 
 import torch
 
-from samodal import processes
+from samodal import executors as processes
 
 
 def test_processes_take_the_gpus_in_turn(monkeypatch):

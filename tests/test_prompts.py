@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from made_up import image_of, square
-from samodal.methods.samodal import make_selector
-from samodal.prompts.depth import depth_inside
-from samodal.prompts.prompt import Prompt
-from samodal.prompts.selectors import CenterPoint, ErodedPoints, RandomPoints
-from samodal.rules import Rules
+from samodal.method.prompts.depth import depth_inside
+from samodal.method.prompts.prompt import Prompt
+from samodal.method.prompts.selectors import CenterPoint, ErodedPoints, RandomPoints
+from samodal.method.rules import Rules
+from samodal.method.samodal import make_selector
 
 FRAME = image_of(0)
 

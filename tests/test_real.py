@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samodal.commands.run import RunSettings
-from samodal.formats.frames import read_frames
 from samodal.masks import Rle, iou
-from samodal.run import run_video
+from samodal.results.frames import read_frames
+from samodal.runner import run_video
+from samodal.settings import RunSettings
 from samodal.video import open_video
 
 REAL = Path(__file__).parents[2] / "shared" / "real"

@@ -2,11 +2,11 @@
 
 import pytest
 
-import samodal.run
-from samodal.cli import parse
-from samodal.commands.run import RunSettings
+import samodal.runner
+from samodal.cli.app import parse
 from samodal.errors import InputError
 from samodal.registry import FILES, FRONT_ENDS, PIXELS, TRACKERS, TRUTH, listing, make_tracker
+from samodal.settings import RunSettings
 from samodal.trackers.lucas_kanade import LucasKanade
 
 
@@ -73,8 +73,8 @@ def test_a_tracker_is_made_on_the_device_if_it_has_one(monkeypatch):
 def test_the_released_preset_says_once_that_another_tracker_stands_in_for_the_released_one(
     changes, told, monkeypatch, capsys
 ):
-    monkeypatch.setattr(samodal.run, "_jobs", lambda settings: [])
-    samodal.run.run_all(RunSettings(**({"preset": "released"} | changes)))
+    monkeypatch.setattr(samodal.runner, "_jobs", lambda settings: [])
+    samodal.runner.run_all(RunSettings(**({"preset": "released"} | changes)))
     text = capsys.readouterr().out
     assert text.count("CoTracker v1") == told
     assert ("CC-BY-NC" in text and "git clone" in text and RunSettings.tracker in text) == told

@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 
 from made_up import passing_square
-from samodal.cli import main
-from samodal.commands.run import RunSettings
+from samodal.cli.app import main
 from samodal.errors import InputError
-from samodal.formats.frames import read_frames
-from samodal.formats.youtube_vis import read_clips
 from samodal.masks import Rle
-from samodal.run import run_video
-from samodal.sam import AmodalSam
-from samodal.sam.config import AmodalSamConfig
+from samodal.results.frames import read_frames
+from samodal.results.youtube_vis import read_clips
+from samodal.runner import run_video
+from samodal.segmenters.sam import AmodalSam
+from samodal.segmenters.sam.config import AmodalSamConfig
+from samodal.settings import RunSettings
 from samodal.tracks import State
 from samodal.video import open_video
 from toy_data import write_toy
@@ -212,7 +212,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_fits(drive, tmp_path, monkeypatc
         def __getattr__(self, name):
             return getattr(self.file, name)
 
-    from samodal.formats import frames
+    from samodal.results import frames
 
     plain = frames.FramesWriter.__init__
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.prompts.prompt import Prompt
-from samodal.sam import AmodalSam, AmodalSamConfig, SamSegmenter
-from samodal.sam.adapter import Adapter, high_pass
+from samodal.method.prompts.prompt import Prompt
+from samodal.segmenters.sam import AmodalSam, AmodalSamConfig, SamSegmenter
+from samodal.segmenters.sam.adapter import Adapter, high_pass
 
 TINY = AmodalSamConfig.named("tiny")
 

@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from samodal import torch_files
 from samodal.errors import InputError
-from samodal.sam import AmodalSam, AmodalSamConfig
+from samodal.segmenters.sam import AmodalSam, AmodalSamConfig
 from tiny_sam import transformers_sam
 
 TINY = AmodalSamConfig.named("tiny")

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from samodal.prompts.prompt import Prompt
-from samodal.sam import AmodalSam, SamSegmenter
+from samodal.method.prompts.prompt import Prompt
+from samodal.segmenters.sam import AmodalSam, SamSegmenter
 
 GOLDEN = Path(__file__).parent / "golden"
 sys.path.insert(0, str(GOLDEN))

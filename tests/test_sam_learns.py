@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from samodal.sam import AmodalSam, AmodalSamConfig
+from samodal.segmenters.sam import AmodalSam, AmodalSamConfig
 from samodal.training.losses import focal_dice, true_iou
 
 HEIGHT, WIDTH = 96, 160

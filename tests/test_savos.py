@@ -8,20 +8,20 @@ import torch
 from PIL import Image
 
 from made_up import passing_square, square
-from samodal.assembly import make_method
-from samodal.commands.run import RunSettings
+from samodal.baselines.savos import Savos, SavosConfig, load, save
+from samodal.baselines.savos.crops import crop, enlarged_box
+from samodal.baselines.savos.flow import observe_flow
+from samodal.baselines.savos.inputs import ends, runs
+from samodal.baselines.savos.losses import consistency_loss, reconstruction_loss
+from samodal.baselines.savos.method import SavosMethod
+from samodal.baselines.savos.model import Directed, Predicted
+from samodal.baselines.savos.warp import base_flow, merge, paste, warp
+from samodal.build import make_method
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.methods.savos import SavosMethod
 from samodal.parts import Frame, Observed
-from samodal.run import run_video
-from samodal.savos import Savos, SavosConfig, load, save
-from samodal.savos.crops import crop, enlarged_box
-from samodal.savos.flow import observe_flow
-from samodal.savos.inputs import ends, runs
-from samodal.savos.losses import consistency_loss, reconstruction_loss
-from samodal.savos.model import Directed, Predicted
-from samodal.savos.warp import base_flow, merge, paste, warp
+from samodal.runner import run_video
+from samodal.settings import RunSettings
 from samodal.tracks import VisibleInstance
 from samodal.video import open_video
 
@@ -158,7 +158,7 @@ def test_flow_of_a_moving_picture_goes_both_ways():
 def test_flow_that_is_remembered_is_not_observed_again(monkeypatch):
     import cv2
 
-    from samodal.savos import flow
+    from samodal.baselines.savos import flow
 
     made = []
     real = cv2.DISOpticalFlow_create

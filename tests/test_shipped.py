@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import samodal
-from samodal.datasets.open import open_dataset
-from samodal.formats.youtube_vis import read_clips
+from samodal.data.open import open_dataset
 from samodal.metrics.evaluate import Rules, evaluate
+from samodal.results.youtube_vis import read_clips
 
 PACKAGE = Path(samodal.__file__).parent
 CLIP = PACKAGE / "clip"
@@ -50,7 +50,7 @@ def test_every_weight_file_has_a_card_and_its_facts(weights):
 
 
 def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_on_what_is_hidden(tmp_path, capsys):
-    from samodal.cli import main
+    from samodal.cli.app import main
 
     assert main(["demo", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
@@ -70,7 +70,7 @@ def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_o
 
 
 def test_a_plain_video_needs_no_argument_and_real_ones_are_told_of_other_weights(tmp_path, capsys):
-    from samodal.cli import main
+    from samodal.cli.app import main
 
     (frames,) = (CLIP / "images" / "front").iterdir()
     assert main(["run", str(frames), "--frames", "0:6", "--no-overlay", "--out", str(tmp_path)]) == 0

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from samodal.errors import InputError
-from samodal.formats.flow import read_flow, write_flow
 from samodal.sim import splits
+from samodal.sim.flow import read_flow, write_flow
 from samodal.sim.layout import scene as lay_out
 from samodal.sim.motion import POINTS, SCENERY, SCENERY_FRAMES, forward_flow, point_tracks
 from samodal.sim.render import Stage

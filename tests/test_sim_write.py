@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.commands.synth import SynthSettings, main
+from samodal.cli.synth import SynthSettings, main
+from samodal.data.asd_labels import read_frame
 from samodal.errors import InputError
-from samodal.formats.asd import read_frame
 from samodal.sim import write
 from samodal.sim.write import write_split
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from made_up import Oracle, passing_square
-from samodal.methods.samodal import make_selector
-from samodal.pipeline import Pipeline
-from samodal.rules import preset
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import preset
+from samodal.method.samodal import make_selector
 from samodal.trackers.cotracker import CoTrackerOnline
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still

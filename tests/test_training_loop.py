@@ -10,16 +10,16 @@ import sys
 import pytest
 import torch
 
-from samodal.commands.train import TrainSettings
+from samodal.cli.train import TrainSettings
 from samodal.errors import InputError
-from samodal.recipes import load_recipe, names, recipe_path
-from samodal.sam import AmodalSam
-from samodal.sam.config import AmodalSamConfig
+from samodal.segmenters.sam import AmodalSam
+from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.training import loop as loop_module
 from samodal.training import schedule
 from samodal.training.batch import Batch
 from samodal.training.loop import Loop, Predict, check_optimised, new_optimizer
 from samodal.training.objective import Objective
+from samodal.training.recipes import load_recipe, names, recipe_path
 from samodal.training.run import new_model as model_of
 from samodal.training.run import train
 from samodal.training.validate import validate
@@ -186,7 +186,7 @@ def test_each_stage_learns_its_own_masks_and_prompts_come_from_visible_ones_alon
 def test_two_processes_train_one_model(root, tmp_path):
     script = tmp_path / "two.py"
     fields = dataclasses.asdict(settings_for(root, tmp_path / "out", val=f"streetsim:{root}/val"))
-    script.write_text(f"from samodal.commands.train import TrainSettings, main\nmain(TrainSettings(**{fields!r}))\n")
+    script.write_text(f"from samodal.cli.train import TrainSettings, main\nmain(TrainSettings(**{fields!r}))\n")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     subprocess.run([*launch, str(script)], check=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
     lines = [json.loads(line) for line in (tmp_path / "out" / "toy.log.jsonl").read_text().splitlines()]

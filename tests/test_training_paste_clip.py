@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from samodal.datasets.open import open_dataset
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.masks import Rle
 from samodal.tracks import Clip, Track

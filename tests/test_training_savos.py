@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.cli import main
-from samodal.commands.train_savos import SavosSettings
-from samodal.datasets.asd import AsdVideo
-from samodal.datasets.open import open_dataset
+from samodal.baselines.savos import Savos, SavosConfig, load, save
+from samodal.baselines.savos.config import SIZES
+from samodal.baselines.savos.flow import observe_flow
+from samodal.baselines.savos.inputs import ends, prepare
+from samodal.baselines.savos.losses import patch_loss
+from samodal.baselines.savos.model import Directed, Predicted
+from samodal.cli.app import main
+from samodal.cli.train_savos import SavosSettings
+from samodal.data.asd import AsdVideo
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.savos import Savos, SavosConfig, load, save
-from samodal.savos.config import SIZES
-from samodal.savos.flow import observe_flow
-from samodal.savos.inputs import ends, prepare
-from samodal.savos.losses import patch_loss
-from samodal.savos.model import Directed, Predicted
 from samodal.training.savos.clips import OUTSIDE, Clip, Wanted, load_clips, stretches
 from samodal.training.savos.draw import POOLED, Part, draw, windows
 from samodal.training.savos.loop import Loop
@@ -138,7 +138,7 @@ def test_a_window_holds_what_the_whole_frames_hold(first):
 
 
 def test_what_inference_gives_the_network_is_what_training_gives_it(tmp_path):
-    from samodal.methods.savos import SavosMethod
+    from samodal.baselines.savos.method import SavosMethod
     from samodal.parts import Frame, Observed
     from samodal.tracks import VisibleInstance
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from samodal.commands.train_tracker import TrackerSettings
+from samodal.cli.train_tracker import TrackerSettings
 from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3, config
 from samodal.trackers.cotracker.model import Estimate

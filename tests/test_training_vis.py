@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.cli import main
-from samodal.commands.train_vis import VisSettings
+from samodal.cli.app import main
+from samodal.cli.train_vis import VisSettings
 from samodal.errors import InputError
-from samodal.sam import AmodalSam
-from samodal.sam.config import SIZES
+from samodal.frontends.videomt import Predicted, load, save
+from samodal.segmenters.sam import AmodalSam
+from samodal.segmenters.sam.config import SIZES
 from samodal.training.vis.clips import Clips, label_of, load_clips
 from samodal.training.vis.draw import Step, _instances, choose, prepare
 from samodal.training.vis.loop import Loop
@@ -22,7 +23,6 @@ from samodal.training.vis.objective import Objective, follow, losses, patch_loss
 from samodal.training.vis.run import train
 from samodal.training.vis.start import adapted, start, untrained
 from samodal.training.vis.validate import measure
-from samodal.videomt import Predicted, load, save
 from tiny_videomt import TINY, tiny
 from toy_data import write_toy
 

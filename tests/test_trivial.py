@@ -3,7 +3,7 @@
 import numpy as np
 
 from made_up import passing_square, square
-from samodal.methods.trivial import ConstantVelocity, CopyVisible, HoldLast, Hull
+from samodal.baselines.trivial import ConstantVelocity, CopyVisible, HoldLast, Hull
 from samodal.parts import Frame, Observed
 from samodal.tracks import State, VisibleInstance
 

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from samodal.errors import InputError
+from samodal.frontends.videomt import SIZES, Network, VideomtConfig, load, save
+from samodal.frontends.videomt import checkpoints as files
+from samodal.frontends.videomt.names import mapping, named, ours
+from samodal.frontends.videomt.regions import won
+from samodal.frontends.videomt.transform import content_size, enlargers, fitted, normalise, pixels_of
 from samodal.training.vis.start import untrained
-from samodal.videomt import SIZES, Network, VideomtConfig, load, save
-from samodal.videomt import checkpoints as files
-from samodal.videomt.names import mapping, named, ours
-from samodal.videomt.regions import won
-from samodal.videomt.transform import content_size, enlargers, fitted, normalise, pixels_of
 from tiny_videomt import TINY, frames, tiny
 
 

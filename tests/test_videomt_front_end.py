@@ -7,15 +7,15 @@ import pytest
 import torch
 from PIL import Image
 
-from samodal.assembly import make_front_end
-from samodal.cli import main
-from samodal.commands.run import RunSettings
+from samodal.build import make_front_end
+from samodal.cli.app import main
 from samodal.errors import InputError
-from samodal.formats.frames import read_frames
 from samodal.frontends.checkpoint import parse
-from samodal.frontends.videomt import Limits, Videomt, VideomtSession
-from samodal.videomt import save
-from samodal.videomt.identities import Identities
+from samodal.frontends.videomt import save
+from samodal.frontends.videomt.front_end import Limits, Videomt, VideomtSession
+from samodal.frontends.videomt.identities import Identities
+from samodal.results.frames import read_frames
+from samodal.settings import RunSettings
 from tiny_videomt import TINY, Scripted, frames, tiny
 
 BOX, OTHER = (0, 0, 4, 4), (8, 2, 12, 8)
@@ -89,7 +89,7 @@ def test_a_query_that_sees_another_kind_of_thing_for_long_enough_sees_another_th
 
 def whole_clip(network, clip: np.ndarray) -> list[torch.Tensor]:
     """Mask logits of every frame, by hand."""
-    from samodal.videomt.transform import pixels_of
+    from samodal.frontends.videomt.transform import pixels_of
 
     queries, masks = None, []
     with torch.inference_mode():

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from samodal.videomt import Network, Predicted, VideomtConfig
+from samodal.frontends.videomt import Network, Predicted, VideomtConfig
 
 TINY = VideomtConfig(classes=("person", "car"), size=(32, 64), hidden=32, layers=3, blocks=2, heads=2, queries=4)
 

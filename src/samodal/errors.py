@@ -1,4 +1,7 @@
-"""The one error that a user may cause and mend."""
+"""The one error that a user may cause and mend, and did-you-mean for names."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -12,3 +15,10 @@ class InputError(ValueError):
 def missing_extra(what: str, extra: str) -> InputError:
     """The error for an optional dependency that is not installed; `extra` is its name in pyproject.toml."""
     return InputError(f"{what} needs an optional part of samodal; install it with: pip install 'samodal[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error message about an unknown name: the nearest known one, and all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return (f"; did you mean {close[0]!r}?" if close else ";") + f" known: {', '.join(known)}"

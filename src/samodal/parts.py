@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from samodal.prompts.prompt import Prompt
+from samodal.method.prompts.prompt import Prompt
 from samodal.tracks import Clip, FrameResult, VisibleInstance
 
 if TYPE_CHECKING:
     import torch
 
-    from samodal.sam.transform import FrameTransform
+    from samodal.segmenters.sam.transform import FrameTransform
 
 
 @dataclass(frozen=True, eq=False)

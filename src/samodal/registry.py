@@ -10,8 +10,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any
 
-from samodal.errors import InputError
-from samodal.suggest import nearest
+from samodal.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ TRUTH = "From a data set's truth, for studies:"
 
 FRONT_ENDS = {
     "videomt": Part(
-        "samodal.frontends.videomt:Videomt",
+        "samodal.frontends.videomt.front_end:Videomt",
         "VidEoMT from pixels alone, our own implementation. Online, one network for masks, classes and identities. The "
         "shipped weights were trained on StreetSim alone: for demonstration. LIMIT=VALUE changes what is reported, as "
         "in videomt:vis.safetensors,score=0.3 (also area, share, frames).",
@@ -55,7 +54,7 @@ FRONT_ENDS = {
         group=PIXELS,
     ),
     "centers": Part(
-        "samodal.frontends.centers:CentersFrontEnd",
+        "samodal.frontends.centers.front_end:CentersFrontEnd",
         "Centres and masks from the embedding of the embedded SAM, frame by frame; identities by our association with "
         "mask overlap, class, motion and the amodal masks of the memory. Trained on StreetSim alone: for "
         "demonstration. LIMIT=VALUE changes what is reported (score, keep, area, most).",
@@ -147,12 +146,14 @@ FRONT_ENDS = {
     ),
 }
 SELECTORS = {
-    "random": Part("samodal.prompts.selectors:RandomPoints", "Points drawn from the visible mask."),
-    "erosion": Part("samodal.prompts.selectors:ErodedPoints", "Points drawn from the eroded mask.", argument="SIDE"),
-    "center": Part("samodal.prompts.selectors:CenterPoint", "Points deep inside the visible mask."),
-    "saliency": Part("samodal.prompts.ablations:SalientPoint", "The most salient points of the visible mask."),
-    "max-distance": Part("samodal.prompts.ablations:MaxDistancePoint", "Points far from a random one."),
-    "max-entropy": Part("samodal.prompts.ablations:MaxEntropyPoint", "Points where the texture is most unlike."),
+    "random": Part("samodal.method.prompts.selectors:RandomPoints", "Points drawn from the visible mask."),
+    "erosion": Part(
+        "samodal.method.prompts.selectors:ErodedPoints", "Points drawn from the eroded mask.", argument="SIDE"
+    ),
+    "center": Part("samodal.method.prompts.selectors:CenterPoint", "Points deep inside the visible mask."),
+    "saliency": Part("samodal.method.prompts.ablations:SalientPoint", "The most salient points of the visible mask."),
+    "max-distance": Part("samodal.method.prompts.ablations:MaxDistancePoint", "Points far from a random one."),
+    "max-entropy": Part("samodal.method.prompts.ablations:MaxEntropyPoint", "Points where the texture is most unlike."),
 }
 CLONE = "git clone https://github.com/{}"
 NON_COMMERCIAL = "CC-BY-NC 4.0 (code and weights): not for commercial use"
@@ -220,13 +221,13 @@ TRACKERS = {
     ),
 }
 METHODS = {
-    "samodal": Part("samodal.methods.samodal:SAmodal", "The amodal SAM and the point memory."),
-    "copy-visible": Part("samodal.methods.trivial:CopyVisible", "The visible mask is the amodal mask."),
-    "hull": Part("samodal.methods.trivial:Hull", "The convex hull of the visible mask."),
-    "hold-last": Part("samodal.methods.trivial:HoldLast", "The last visible mask stays while an instance is hidden."),
-    "constant-velocity": Part("samodal.methods.trivial:ConstantVelocity", "It goes on as it went before."),
+    "samodal": Part("samodal.method.samodal:SAmodal", "The amodal SAM and the point memory."),
+    "copy-visible": Part("samodal.baselines.trivial:CopyVisible", "The visible mask is the amodal mask."),
+    "hull": Part("samodal.baselines.trivial:Hull", "The convex hull of the visible mask."),
+    "hold-last": Part("samodal.baselines.trivial:HoldLast", "The last visible mask stays while an instance is hidden."),
+    "constant-velocity": Part("samodal.baselines.trivial:ConstantVelocity", "It goes on as it went before."),
     "savos": Part(
-        "samodal.methods.savos:SavosMethod",
+        "samodal.baselines.savos.method:SavosMethod",
         "SAVOS, our own implementation: visible masks, optical flow (DIS) and both directions of time. Offline, "
         "results come every 30 frames; nothing while an instance is hidden.",
         argument="[CHECKPOINT]",

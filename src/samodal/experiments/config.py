@@ -9,9 +9,8 @@ from typing import Any
 
 import yaml
 
-from samodal.commands.run import RunSettings
-from samodal.errors import InputError
-from samodal.suggest import nearest
+from samodal.errors import InputError, nearest
+from samodal.settings import RunSettings
 
 FOLDER = Path(__file__).parent / "configs"
 PROFILES, LEVELS = ("official", "strict", "ones"), ("image", "video")

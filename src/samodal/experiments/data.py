@@ -32,7 +32,7 @@ def clips_of(data: str, span: str | None) -> tuple[str, ...]:
     Raises:
         InputError: for another form, or if there is none.
     """
-    from samodal.datasets.open import open_dataset
+    from samodal.data.open import open_dataset
 
     return chosen(open_dataset(data).sequences, span)
 

@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from samodal.datasets.open import open_dataset
-from samodal.draw import TRAIL_FRAMES
+from samodal.data.open import open_dataset
+from samodal.drawing.overlay import TRAIL_FRAMES
+from samodal.drawing.strips import Panel, Strip, save_figure
 from samodal.errors import InputError
 from samodal.experiments import scenes
 from samodal.experiments.scenes import Scene, instance_at, pick
-from samodal.experiments.strips import Panel, Strip, save_figure
-from samodal.formats.frames import read_frames
-from samodal.formats.writing import cannot_write, write_json
+from samodal.files import cannot_write, write_json
 from samodal.masks import Rle, iou
 from samodal.metrics.levels import results_by_video, truth_by_video
 from samodal.metrics.regions import pair
+from samodal.results.frames import read_frames
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 OURS, THEIRS = "S-AModal", "SAVOS"
@@ -106,7 +106,7 @@ def make_figures(data: str, clips: Sequence[str], runs: Mapping[str, Path], out:
     """Write figure4.jpg to figure8.jpg, figures.md (captions) and figures.json (the same as data).
 
     Args:
-        data: as `samodal.datasets.open.open_dataset` takes it.
+        data: as `samodal.data.open.open_dataset` takes it.
         clips: names of its clips to search.
         runs: by method, `OURS` and perhaps `THEIRS`: a folder with CLIP/frames.jsonl of each clip.
         out: folder, made if missing.

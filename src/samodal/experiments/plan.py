@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from samodal.commands.run import RunSettings
 from samodal.errors import InputError
 from samodal.experiments.config import Experiment
 from samodal.experiments.machine import digest, file_of
-from samodal.methods.samodal import make_selector
+from samodal.method.rules import preset
+from samodal.method.samodal import make_selector
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, split
-from samodal.rules import preset
+from samodal.settings import RunSettings
 
 DRAWN = ("random", "erosion", "max-distance")
 """Prompt selectors that draw; the others give the same points for every seed."""

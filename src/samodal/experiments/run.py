@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samodal.errors import InputError
+from samodal.errors import InputError, nearest
 from samodal.experiments import report
 from samodal.experiments.config import Experiment, load, names
 from samodal.experiments.data import clips_of, streetsim
@@ -16,12 +16,11 @@ from samodal.experiments.machine import digest, machine
 from samodal.experiments.plan import Missing, Planned, plan
 from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, save_truth, score_all, scoring
-from samodal.formats.writing import write_json
-from samodal.suggest import nearest
+from samodal.files import write_json
 from samodal.training.card import command, commit
 
 if TYPE_CHECKING:
-    from samodal.commands.experiments import ExperimentsSettings
+    from samodal.cli.experiments import ExperimentsSettings
 
 OWN_CLIPS = 4
 """Clips of StreetSim that are rendered where no data is named."""
@@ -151,7 +150,7 @@ def _write(record: dict[str, Any], out: Path) -> None:
 
 def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment:
     """The experiment with the weights that it lacks and knows how to make, from `--train`; made ones are kept."""
-    from samodal.recipes import load_recipe
+    from samodal.training.recipes import load_recipe
     from samodal.training.run import train
 
     found = dict(experiment.weights)

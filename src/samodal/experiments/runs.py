@@ -9,10 +9,10 @@ from concurrent.futures import as_completed
 from pathlib import Path
 from typing import Any
 
-from samodal.commands.run import RunSettings
 from samodal.errors import InputError
-from samodal.processes import clip_pool
+from samodal.executors import clip_pool
 from samodal.progress import frames_bar
+from samodal.settings import RunSettings
 
 Run = tuple[RunSettings, str, Path]
 """Settings, the name of a clip, and the folder for its results."""
@@ -62,10 +62,10 @@ def run_clip(runs: Sequence[Run], failed: dict[Path, str] | None = None) -> None
     Args:
         failed: takes what goes wrong by the folder over all clips, and the other runs go on; None lets it through.
     """
-    from samodal.assembly import flow_memory, segmenter_of
-    from samodal.datasets.open import open_dataset
+    from samodal.build import flow_memory, segmenter_of
+    from samodal.data.open import open_dataset
     from samodal.frontends.remembered import Remembered
-    from samodal.run import run_video
+    from samodal.runner import run_video
 
     waiting = [run for run in runs if not _finished(run)]
     if not waiting:

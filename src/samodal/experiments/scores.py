@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from samodal.experiments.runs import in_processes
-from samodal.formats.writing import write_json
+from samodal.files import write_json
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from samodal.errors import InputError
-from samodal.suggest import nearest
+from samodal.errors import InputError, nearest
 
 Limits = TypeVar("Limits")
 

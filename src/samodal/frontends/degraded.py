@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from samodal.errors import InputError
+from samodal.errors import InputError, nearest
 from samodal.frontends.replay import Replay
 from samodal.parts import Video
 from samodal.patches import Patch
 from samodal.seeds import generator
-from samodal.suggest import nearest
 from samodal.tracks import VisibleInstance
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.formats.open import open_visible
 from samodal.frontends.replay import Replay
 from samodal.parts import Video
+from samodal.results.open import open_visible
 from samodal.tracks import Clip
 
 

@@ -1,7 +1,7 @@
 """A segmenter of single frames from transformers, made a front end: sizes and colours in, detections out.
 
 Preparation and reading of the output are our own: transformers' need torchvision, and give one map of ids without
-scores. Identities come from `samodal.association`.
+scores. Identities come from `samodal.method.association`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from samodal.association import AssociationRules, Detection
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import fitting, parse
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
+from samodal.frontends.videomt.names import mapping, named
 from samodal.hub import Wanted, model_folder
+from samodal.method.association import AssociationRules, Detection
 from samodal.parts import Video
-from samodal.videomt.names import mapping, named
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from samodal.association import Association, AssociationRules, Detection
+from samodal.method.association import Association, AssociationRules, Detection
 from samodal.parts import Video, VisSession
 from samodal.tracks import FrameResult, VisibleInstance
 

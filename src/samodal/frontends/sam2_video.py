@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from samodal.errors import InputError
-from samodal.formats.reading import read_json
+from samodal.errors import InputError, nearest
+from samodal.files import read_json
 from samodal.frontends.checkpoint import fitting, parse
 from samodal.frontends.hub_segmenter import IMAGENET
 from samodal.frontends.sam_video import SamVideo, enlarged, forget, load
 from samodal.hub import Wanted
 from samodal.parts import Video
-from samodal.suggest import nearest
 from samodal.tracks import VisibleInstance
 
 WANTED = Wanted("SAM 2 for videos", "sam2_video", "facebook/sam2.1-hiera-tiny")

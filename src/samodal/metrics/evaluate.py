@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from samodal.datasets.open import open_dataset
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.formats import coco, frames, youtube_vis
-from samodal.formats.entries import Annotated, Entry
-from samodal.formats.reading import read_json
-from samodal.formats.youtube_vis_entries import read_video_results, read_video_truth
+from samodal.files import read_json
 from samodal.metrics import bootstrap, levels
 from samodal.metrics.ap import Problem
 from samodal.metrics.profiles import Profile, profile_named
 from samodal.metrics.regions import PAIRING_RULES, Regions, measure
+from samodal.results import coco, frames, youtube_vis
+from samodal.results.entries import Annotated, Entry
+from samodal.results.youtube_vis_entries import read_video_results, read_video_truth
 from samodal.tracks import Clip
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
-from samodal.formats.entries import Entry
 from samodal.metrics.levels import results_by_video, truth_by_video
+from samodal.results.entries import Entry
 from samodal.tracks import Clip
 
 ALPHAS = np.arange(0.05, 0.96, 0.05)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from samodal.data.asd_labels import InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
-from samodal.formats.asd import InstanceTruth, frame_stem, write_frame
 from samodal.sim.splits import SPLITS, sequences, split_of
 
 QUALITY = 70
@@ -106,7 +106,7 @@ def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = 
 
     Writes `images/front/<name>/front_full_%04d_rgb.jpg`, `amodal_instance_seg/front/<name>/…_aminseg.json` and
     `.png`; with `flow` also `flow/front/<name>/front_full_%04d_flow.png` of every frame but the last, see
-    `samodal.formats.flow`; with `points` also `points/front/<name>.npz` with the arrays of
+    `samodal.sim.flow`; with `points` also `points/front/<name>.npz` with the arrays of
     `samodal.sim.motion.PointTracks`; and last `camera/front/<name>.json` with size, seconds and camera per frame.
     """
     from samodal.sim.layout import scene as lay_out
@@ -132,7 +132,7 @@ def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = 
 
 
 def _write_sides(stage, folder: Path, name: str, truth: list, flow: bool, points: bool) -> None:
-    from samodal.formats.flow import write_flow
+    from samodal.sim.flow import write_flow
     from samodal.sim.motion import forward_flow, point_tracks
 
     if points:

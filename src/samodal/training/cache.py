@@ -22,10 +22,10 @@ from samodal.masks import Rle
 from samodal.training.workers import in_processes
 
 if TYPE_CHECKING:
-    from samodal.datasets.asd import AsdDataset
-    from samodal.datasets.kins import KinsDataset
-    from samodal.formats.asd import InstanceTruth
-    from samodal.sam.transform import FrameTransform
+    from samodal.data.asd import AsdDataset
+    from samodal.data.asd_labels import InstanceTruth
+    from samodal.data.kins import KinsDataset
+    from samodal.segmenters.sam.transform import FrameTransform
 
 LAYOUT = 1
 """Changes when the fields below do."""
@@ -197,7 +197,7 @@ def _sequence(task: tuple) -> dict:
 @lru_cache(1)
 def _dataset(data: str) -> AsdDataset | KinsDataset:
     """Once per process, as opening lists every sequence; the last one alone is kept."""
-    from samodal.datasets.open import open_dataset
+    from samodal.data.open import open_dataset
 
     return open_dataset(data)
 
@@ -231,7 +231,7 @@ def _small_frame(image: np.ndarray, transform: FrameTransform) -> np.ndarray:
 
 def _instance(one: InstanceTruth, t: int, transform: FrameTransform, min_visible: int, centres: bool) -> dict | None:
     """One instance with its masks at input size; None where too little of it is visible."""
-    from samodal.formats.asd import CATEGORY_IDS
+    from samodal.data.asd_labels import CATEGORY_IDS
 
     visible = small_mask(one.visible, transform)
     if int(visible.sum()) < min_visible:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from samodal.commands.train import TrainSettings
+    from samodal.cli.train import TrainSettings
     from samodal.training.clock import ClockLoop
 
 LOG_LINES = 12

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from samodal.sam import AmodalSam
+from samodal.segmenters.sam import AmodalSam
 from samodal.training import schedule
 from samodal.training.augment import AugmentSettings
 from samodal.training.batch import InstanceTable, Order, draw_batch
@@ -28,7 +28,7 @@ from samodal.training.stages import StepPlan, plan_step
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from samodal.commands.train import TrainSettings
+    from samodal.cli.train import TrainSettings
 
 
 class Predict(nn.Module):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from samodal.data.asd_labels import CATEGORY_IDS, InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
-from samodal.formats.asd import CATEGORY_IDS, InstanceTruth, frame_stem, write_frame
 from samodal.masks import Rle
 from samodal.tracks import Clip, Track
 

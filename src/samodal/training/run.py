@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from samodal.commands.train import TrainSettings
+from samodal.cli.train import TrainSettings
 from samodal.errors import InputError, missing_extra
-from samodal.sam import AmodalSam
-from samodal.sam.config import AmodalSamConfig
+from samodal.segmenters.sam import AmodalSam
+from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.training.cache import Cache, first_frames, open_cache
 from samodal.training.card import Made, peak_memory, write_card
 from samodal.training.loop import Loop, Predict, check_optimised

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samodal.errors import InputError
-from samodal.suggest import nearest
+from samodal.errors import InputError, nearest
 
 
 @dataclass(frozen=True)

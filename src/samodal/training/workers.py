@@ -16,7 +16,7 @@ T = TypeVar("T")
 @lru_cache(4)
 def opened(data: str):
     """A data set, once per process: opening lists every sequence."""
-    from samodal.datasets.open import open_dataset
+    from samodal.data.open import open_dataset
 
     return open_dataset(data)
 
@@ -27,7 +27,7 @@ def sequences(data: str, first: int | None) -> list[tuple[str, str]]:
     Raises:
         InputError: if a data set cannot be read.
     """
-    from samodal.datasets.open import several
+    from samodal.data.open import several
 
     return [(one, name) for one in several(data) for name in opened(one).sequences[:first]]
 

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samodal.errors import InputError
-from samodal.suggest import nearest
+from samodal.errors import InputError, nearest
 from samodal.trackers.cotracker import checkpoints
 from samodal.trackers.cotracker.config import OFFLINE, ONLINE, SIZES, CoTrackerConfig
 from samodal.trackers.cotracker.model import Estimate, Network

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from samodal.frontends.videomt.transform import normalise
 from samodal.progress import frames_bar
-from samodal.sam import AmodalSam
+from samodal.segmenters.sam import AmodalSam
 from samodal.training.vis.clips import Clips
 from samodal.training.vis.draw import augment
-from samodal.videomt.transform import normalise
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samodal.centers import Centers, Predicted
+from samodal.frontends.centers import Centers, Predicted
 from samodal.training.losses import focal_dice
 
 CELL = 8

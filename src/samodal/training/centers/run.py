@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from samodal.centers import Centers, CentersConfig, save
 from samodal.errors import InputError
-from samodal.sam import AmodalSam
+from samodal.frontends.centers import Centers, CentersConfig, save
+from samodal.frontends.videomt import VideomtConfig
+from samodal.segmenters.sam import AmodalSam
 from samodal.training import card, schedule
 from samodal.training.centers.frames import Augmented, Batch, Frames, embed
 from samodal.training.centers.objective import losses, targets
 from samodal.training.setup import check_length, device_of
 from samodal.training.vis.clips import Clips, load_clips
-from samodal.videomt import VideomtConfig
 
 if TYPE_CHECKING:
-    from samodal.commands.train_centers import CentersSettings
+    from samodal.cli.train_centers import CentersSettings
 
 
 def train(settings: CentersSettings) -> str:

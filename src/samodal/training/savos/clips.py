@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from samodal.baselines.savos.crops import enlarged_box
+from samodal.baselines.savos.flow import observe_flow
+from samodal.baselines.savos.inputs import runs
 from samodal.masks import Rle
-from samodal.savos.crops import enlarged_box
-from samodal.savos.flow import observe_flow
-from samodal.savos.inputs import runs
 from samodal.training.workers import opened, read_all, sequences
 
 if TYPE_CHECKING:
-    from samodal.datasets.asd import AsdVideo
+    from samodal.data.asd import AsdVideo
 
 OUTSIDE = 255
 """Owner of pixels of which nothing is known; up to as many instances of a clip less one can be told apart."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from samodal.savos.inputs import Inputs, ends, prepare, region
+from samodal.baselines.savos.inputs import Inputs, ends, prepare, region
 from samodal.training.savos.clips import OUTSIDE, Clip, Stretch
 
 COARSE = 32

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from samodal.savos import Savos, save
+from samodal.baselines.savos import Savos, save
 from samodal.training import clock, schedule
 from samodal.training.clock import ClockLoop, replaced
 from samodal.training.savos.clips import Clip, Stretch
@@ -18,7 +18,7 @@ from samodal.training.savos.objective import Objective
 from samodal.training.workers import ahead
 
 if TYPE_CHECKING:
-    from samodal.commands.train_savos import SavosSettings
+    from samodal.cli.train_savos import SavosSettings
 
 THREADS = 4
 """That cut out windows; each step's is a function of the seed and the step alone."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from samodal.savos import Savos
-from samodal.savos.losses import consistency_loss, patch_loss, reconstruction_loss
+from samodal.baselines.savos import Savos
+from samodal.baselines.savos.losses import consistency_loss, patch_loss, reconstruction_loss
 from samodal.training.savos.draw import Windows
 
 

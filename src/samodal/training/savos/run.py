@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from samodal.baselines.savos import Savos, load
+from samodal.baselines.savos.config import SIZES
 from samodal.errors import InputError
-from samodal.savos import Savos, load
-from samodal.savos.config import SIZES
 from samodal.training import card
 from samodal.training.savos.clips import Clip, Wanted, load_clips
 from samodal.training.savos.loop import Loop
@@ -18,7 +18,7 @@ from samodal.training.savos.validate import measure
 from samodal.training.setup import check_length, device_of
 
 if TYPE_CHECKING:
-    from samodal.commands.train_savos import SavosSettings
+    from samodal.cli.train_savos import SavosSettings
 
 FEW = 8
 """Held-out clips that are measured in between."""

@@ -19,7 +19,7 @@ from samodal.training.tracker.objective import Follow, scores
 from samodal.training.workers import ahead
 
 if TYPE_CHECKING:
-    from samodal.commands.train_tracker import TrackerSettings
+    from samodal.cli.train_tracker import TrackerSettings
 
 
 class Stage(NamedTuple):

@@ -20,7 +20,7 @@ from samodal.training.tracker.loop import Loop, Progress, Stage, measure
 from samodal.training.tracker.objective import Follow, losses
 
 if TYPE_CHECKING:
-    from samodal.commands.train_tracker import TrackerSettings
+    from samodal.cli.train_tracker import TrackerSettings
 
 
 def train(settings: TrackerSettings) -> str:

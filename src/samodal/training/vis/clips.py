@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 from samodal.errors import InputError
+from samodal.frontends.videomt.config import VideomtConfig
+from samodal.frontends.videomt.names import ours
+from samodal.frontends.videomt.transform import content_size, fitted
 from samodal.training.workers import opened, read_all, sequences
-from samodal.videomt.config import VideomtConfig
-from samodal.videomt.names import ours
-from samodal.videomt.transform import content_size, fitted
 
 MOST = 255
 """Instances of a clip that can be told apart; further ones are scenery."""

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from samodal.frontends.videomt.transform import normalise
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, inside, recolour, warp_frames
 from samodal.training.vis.clips import Clips
-from samodal.videomt.transform import normalise
 
 AUGMENT = AugmentSettings(zoom=(0.6, 2.0), zoomed=0.6, brightness=0.12, contrast=0.25, noise=8.0)
 BANDS, LEAST_BAND = 0.15, 0.45

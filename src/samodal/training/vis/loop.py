@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from samodal.frontends.videomt import Network, save
 from samodal.training import clock
 from samodal.training.clock import ClockLoop, replaced
 from samodal.training.setup import adamw
 from samodal.training.vis.clips import Clips
 from samodal.training.vis.draw import choose, prepare
 from samodal.training.vis.objective import Objective
-from samodal.videomt import Network, save
 
 if TYPE_CHECKING:
-    from samodal.commands.train_vis import VisSettings
+    from samodal.cli.train_vis import VisSettings
 
 
 @dataclass

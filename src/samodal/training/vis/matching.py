@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 
+from samodal.frontends.videomt import Predicted
 from samodal.training.vis.draw import Step
-from samodal.videomt import Predicted
 
 CLASS, MASK, DICE = 2.0, 5.0, 5.0
 """Weights of the parts of the cost, and of the loss; VidEoMT's and Mask2Former's."""

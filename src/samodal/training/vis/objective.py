@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from samodal.frontends.videomt import Network, Predicted
 from samodal.training.vis.draw import Step
 from samodal.training.vis.matching import CLASS, DICE, MASK, costs, match
-from samodal.videomt import Network, Predicted
 
 NO_OBJECT = 0.1
 """Weight of the queries that see nothing."""

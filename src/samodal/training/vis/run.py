@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from samodal.errors import InputError
+from samodal.frontends.videomt import Network, load
 from samodal.training import card
 from samodal.training.setup import check_length, check_precision, device_of
 from samodal.training.vis.clips import Clips, load_clips
 from samodal.training.vis.loop import Loop
 from samodal.training.vis.start import start
 from samodal.training.vis.validate import measure
-from samodal.videomt import Network, load
 
 if TYPE_CHECKING:
-    from samodal.commands.train_vis import VisSettings
+    from samodal.cli.train_vis import VisSettings
 
 
 def train(settings: VisSettings) -> str:

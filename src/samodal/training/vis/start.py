@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
-from samodal.errors import InputError
-from samodal.sam import AmodalSam
-from samodal.suggest import nearest
+from samodal.errors import InputError, nearest
+from samodal.frontends.videomt import SIZES, Network, VideomtConfig, load
+from samodal.segmenters.sam import AmodalSam
 from samodal.torch_files import read_safetensors, shipped_path
-from samodal.videomt import SIZES, Network, VideomtConfig, load
 
 if TYPE_CHECKING:
-    from samodal.commands.train_vis import VisSettings
+    from samodal.cli.train_vis import VisSettings
 
 ENCODER_NAMES = {
     "norm1": "layer_norm1", "attention.out_proj": "attn.proj", "norm2": "layer_norm2", "mlp.fc1": "mlp.lin1",

@@ -1,0 +1,95 @@
+"""SAVOS (Yao et al. 2022) as a method: amodal masks from visible masks and optical flow, to compare with."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from samodal.baselines.savos import Savos, load
+from samodal.baselines.savos.crops import enlarged_box
+from samodal.baselines.savos.flow import FlowMemory
+from samodal.baselines.savos.inputs import ends, prepare, region, runs
+from samodal.masks import Rle, merged
+from samodal.parts import Observed
+from samodal.tracks import FrameResult, Instance, State
+
+EMBEDDED = "streetsim-savos"
+
+
+class SavosMethod:
+    """Offline: reads windows of frames and then yields all results of a window; nothing while an instance is hidden.
+
+    Within a window each unbroken run of frames in which an instance is reported is one track of the network. The
+    amodal mask of a frame is its visible mask and, inside the visible masks of other instances alone, what both
+    directions predict (facts/datasets_metrics.md 3.6). The first frame of a run has the reverse direction alone and
+    the last one the forward direction; a run of one frame keeps its visible mask.
+
+    Args:
+        checkpoint: what `baselines.savos.load` takes: a released SAVOS file, a .safetensors, or shipped weights.
+        device: where the network runs.
+        window: frames that are read at once, 30 as in KINS-car.
+        threshold: least probability of an amodal pixel.
+        flow: observes the optical flow.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str = EMBEDDED,
+        device: str = "cpu",
+        window: int = 30,
+        threshold: float = 0.5,
+        flow: FlowMemory | None = None,
+    ):
+        self.network: Savos = load(checkpoint).to(device)
+        self.device, self.window, self.threshold = device, window, threshold
+        self.flow = flow or FlowMemory()
+
+    def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
+        waiting: list[Observed] = []
+        for one in observed:
+            waiting.append(one)
+            if len(waiting) == self.window:
+                yield from self._results(waiting)
+                waiting = []
+        if waiting:
+            yield from self._results(waiting)
+
+    def _results(self, frames: list[Observed]) -> Iterator[FrameResult]:
+        """The results of a window."""
+        flows = self.flow.observe([one.frame.image for one in frames])
+        predicted = {}
+        for key, run in runs([[seen.id for seen in one.visible] for one in frames]):
+            if len(run) > 1:
+                masks = [next(v.mask for v in frames[t].visible if v.id == key) for t in run]
+                where, inside = self._predict(frames, flows, run, masks)
+                predicted |= {(key, t): (where, mask) for t, mask in zip(run, inside, strict=True)}
+        for t, one in enumerate(frames):
+            instances = []
+            for seen in one.visible:
+                whole = seen.mask.copy(order="K")
+                if (seen.id, t) in predicted:
+                    where, inside = predicted[seen.id, t]
+                    others = merged([v.mask for v in one.visible if v.id != seen.id], seen.mask.shape)
+                    whole[where] |= inside & others[where]
+                visible, amodal = Rle.encode(seen.mask), Rle.encode(whole)
+                instances.append(Instance(seen.id, seen.category, seen.score, State.VISIBLE, visible, amodal))
+            yield FrameResult(one.frame.t, one.frame.time, tuple(instances))
+
+    def _predict(
+        self, frames: list[Observed], flows: tuple, run: range, masks: list[np.ndarray]
+    ) -> tuple[tuple[slice, slice], np.ndarray]:
+        """The rows and columns around an unbroken run of at least two frames, and (T, h, w) bool: its amodal masks."""
+        boxes = np.array([enlarged_box(mask, self.network.config.enlarge) for mask in masks])
+        rows, columns = region(boxes, masks[0].shape)
+        flows = ends(*(flow[run.start : run.stop, rows, columns] for flow in flows))
+        images = np.stack([frames[t].frame.image[rows, columns] for t in run])
+        visible = np.stack([mask[rows, columns] for mask in masks])
+        near = boxes - np.array([columns.start, rows.start] * 2)
+        areas = np.array([np.count_nonzero(mask) for mask in visible])
+        return (rows, columns), self._infer(images, visible, *flows, near, areas) > self.threshold
+
+    @torch.inference_mode()
+    def _infer(self, *arrays: np.ndarray) -> np.ndarray:
+        """(T, h, w) probabilities of the frames themselves, from the arguments of `prepare` without batch."""
+        tensors = [torch.from_numpy(np.ascontiguousarray(a))[None].to(self.device) for a in arrays]
+        return self.network(*prepare(*tensors)).of_frames()[0].cpu().numpy()

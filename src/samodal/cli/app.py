@@ -1,0 +1,171 @@
+"""The command line: one dataclass of settings per command, flags and YAML made from it."""
+
+import dataclasses
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+
+from samodal import __version__
+from samodal.errors import InputError, nearest
+from samodal.registry import listing
+
+COMMANDS = {
+    "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the shipped clip and weights"),
+    "run": ("samodal.cli.run", "RunSettings", "a video or data set in, amodal tracks and an overlay out"),
+    "synth": ("samodal.cli.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
+    "train": ("samodal.cli.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),
+    "train tracker": ("samodal.cli.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
+    "train vis": ("samodal.cli.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
+    "train centers": ("samodal.cli.train_centers", "CentersSettings", "train the embedded front end, on a CPU"),
+    "train savos": ("samodal.cli.train_savos", "SavosSettings", "train SAVOS, from visible masks and flow alone"),
+    "data check": ("samodal.cli.data_check", "CheckSettings", "what a data set holds, and what is broken in it"),
+    "experiments": ("samodal.cli.experiments", "ExperimentsSettings", "the paper's tables and figures, by name"),
+    "evaluate": ("samodal.cli.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
+}
+
+
+class _Parser(ArgumentParser):
+    """Errors are one line with the nearest known flag, and exit code 2."""
+
+    listings: Sequence[str] = ()
+
+    def error(self, message: str, ex: Exception | None = None):
+        unknown = re.search(r"unrecognized arguments: (--[\w.-]+)|[Oo]ption '([\w.-]+)'", message)
+        if unknown:
+            name = unknown[1] or unknown[2]
+            known = _flags(self)
+            message = f"unknown setting {name}{nearest(name.lstrip('-'), known)}"
+        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        sys.exit(2)
+
+    def format_help(self) -> str:
+        """The settings, and below them the parts that some of them name."""
+        return "\n".join([super().format_help(), *self.listings])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 2 with a one-line message for what the user can mend, or its own."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"samodal {__version__}")
+        return 0
+    name, *rest = arguments
+    if rest and f"{name} {rest[0]}" in COMMANDS:
+        name, *rest = f"{name} {rest[0]}", *rest[1:]
+    if name not in COMMANDS:
+        print(f"samodal: unknown command {name!r}{nearest(name, COMMANDS)}", file=sys.stderr)
+        return 2
+    module, settings, description = COMMANDS[name]
+    command = import_module(module)
+    try:
+        rest = _configs(rest, getattr(command, "config_path", str))
+        return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
+    except InputError as error:
+        print(f"samodal {name}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"samodal {name}: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `samodal evaluate … | head`
+        return 0
+
+
+def parse(settings: type, arguments: Sequence[str], prog: str, description: str = ""):
+    """Settings from flags and, with --config, from YAML with the same keys; flags win.
+
+    Fields whose metadata has `positional` are given without a flag. Those whose metadata has `parts`, (what they are,
+    a table of `samodal.registry`), list it below the help, and alone where asked for by `list` or `help` or named
+    wrongly.
+    Unknown keys end the program with exit code 2 and the nearest known one.
+    """
+    parser = _Parser(prog=prog, description=description, default_env=False)
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
+    fields = dataclasses.fields(settings)
+    positional = {f.name for f in fields if f.metadata.get("positional")}
+    switches = {f.name for f in fields if f.type in (bool, "bool")}
+    parser.add_class_arguments(settings, nested_key=None, skip=positional | switches)
+    comments = _comments(settings)
+    for field in fields:
+        if field.name in positional:
+            optional = {} if field.default is dataclasses.MISSING else {"nargs": "?", "default": field.default}
+            parser.add_argument(field.name, type=field.metadata["positional"], help=comments[field.name], **optional)
+        elif field.name in switches:
+            flag = f"--{field.name}"
+            parser.add_argument(
+                flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
+            )
+    tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
+    parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
+    parsed = parser.parse_args([_underscored(one, {f.name for f in fields}) for one in arguments])
+    for name, (what, table) in tables.items():
+        _check_part(what, getattr(parsed, name), table, prog)
+    return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
+
+
+def _check_part(what: str, given: str | None, table: dict, prog: str) -> None:
+    """End the program with the table of parts where one is asked for, or where the given one is not in it."""
+    if given in ("list", "help"):
+        print(listing(table))
+        sys.exit(0)
+    if given is not None and given not in table and ":" not in given:
+        print(f"{prog}: unknown {what} {given!r}{nearest(given, table)}\n{listing(table)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _underscored(argument: str, known: set[str]) -> str:
+    """A flag with hyphens for the underscores of its setting, as --paste-occluders, as the setting is named."""
+    flag, equals, value = argument.partition("=")
+    name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+    if not flag.startswith("--") or name not in known:
+        return argument
+    return ("--no-" if flag.startswith("--no-") else "--") + name + equals + value
+
+
+def _configs(arguments: list[str], path_of: Callable[[str], object]) -> list[str]:
+    """The arguments with what follows --config replaced by the file it means, as a recipe's name does for train."""
+    found = list(arguments)
+    for n, argument in enumerate(found):
+        if argument == "--config" and n + 1 < len(found):
+            found[n + 1] = str(path_of(found[n + 1]))
+        elif argument.startswith("--config="):
+            found[n] = f"--config={path_of(argument.removeprefix('--config='))}"
+    return found
+
+
+def _plain(value):
+    return vars(value) if isinstance(value, Namespace) else value
+
+
+def _comments(settings: type) -> dict[str, str]:
+    from docstring_parser import parse_from_object
+
+    docstring = parse_from_object(settings)
+    return {param.arg_name: param.description or "" for param in docstring.params}
+
+
+def _flags(parser: ArgumentParser) -> list[str]:
+    return [s.lstrip("-") for a in parser._actions for s in a.option_strings if s.startswith("--") and "+" not in s]
+
+
+def _overview() -> str:
+    lines = [
+        f"samodal {__version__}: amodal video instance segmentation for driving",
+        "",
+        "usage: samodal COMMAND [SETTINGS]        samodal COMMAND --help lists its settings",
+        "",
+    ]
+    lines += [f"  {name:<13} {text}" for name, (_, _, text) in COMMANDS.items()]
+    return "\n".join(
+        [*lines, "", "First steps: samodal demo, then samodal run drive/ --vis file:results.json --out runs/drive"]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

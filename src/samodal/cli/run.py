@@ -1,0 +1,10 @@
+"""`samodal run`: a video or a data set in, amodal tracks and an overlay out."""
+
+from samodal.settings import RunSettings
+
+
+def main(settings: RunSettings) -> None:
+    """Run one video or all clips of a data set, with progress and a summary."""
+    from samodal.runner import run_all
+
+    run_all(settings)

@@ -1,0 +1,207 @@
+"""The format for data of your own: COCO's JSON with amodal and visible masks, of single images or of videos.
+
+docs/data.md has a whole example. What makes it more than COCO's instances:
+
+    images       id, file_name, width, height; video_id and frame_id where it is a frame of a video
+    annotations  id, image_id, category_id, segmentation (amodal); visible and occluders where known; track_id in videos
+    categories   id, name
+    videos       id, name and fps; may be left out
+
+Other data sets say the same in other words: `Form`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from samodal.data.annotated import (
+    AnnotatedImage,
+    AnnotatedSequence,
+    Annotation,
+    Report,
+    TrackCheck,
+    by_name,
+    check_shape,
+    check_size,
+    class_names,
+    class_of,
+    collected,
+    frame_rate,
+    listed,
+    place_of,
+    refuse,
+    usable_path,
+    whole_number,
+)
+from samodal.errors import InputError
+from samodal.files import field, read_json
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a data set of this family says it.
+
+    Attributes:
+        track: field of an annotation with the track's number; the first of several names that is there.
+        visible: field with the visible mask; None where `segmentation` is what can be seen, and no more is known.
+        required: fields that no annotation may lack, beside those that all files have.
+        by_folder: whether a video is the images of a folder, the first one of `file_name`, whatever `video_id` says.
+    """
+
+    track: tuple[str, ...] = ("track_id",)
+    visible: str | None = "visible"
+    required: tuple[str, ...] = ()
+    by_folder: bool = False
+
+
+OWN = Form()
+COCO_VID = Form(track=("instance_id", "track_id"), visible=None)
+"""As mmtracking writes it: the masks are what can be seen."""
+SAILVOS = Form(track=("obj_id",), visible="visible_mask", required=("visible_mask",), by_folder=True)
+"""SAIL-VOS and its copies by VATrack; the numbers of its `videos` are not unique. Source: facts 2.4, and VATrack's
+converters."""
+
+
+def read_amodal_coco(path: Path, report: Report = refuse, form: Form = OWN) -> list[AnnotatedSequence]:
+    """The sequences of a file, sorted by name; an image without a video is a sequence of one frame.
+
+    Args:
+        form: how the file says it.
+        report: gets each thing that is wrong; what it concerns is then left out.
+
+    Raises:
+        InputError: if the file is missing, cut off, or no such JSON; the rest goes to `report`.
+    """
+    content = read_json(path)
+    for name in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(name), list):
+            raise InputError(f"{path}: no list {name!r} in it; docs/data.md shows a whole file")
+    reader = _Reader(path, content, report, form)
+    sequences = collected(reader.groups(), reader.sequence, report)
+    return by_name(sequences, path, report)
+
+
+class _Reader:
+    """One file: images and annotations by id, then sequences of them."""
+
+    def __init__(self, path: Path, content: dict, report: Report, form: Form):
+        self._path, self._report, self._form = path, report, form
+        self._names = class_names(content["categories"], path, report)
+        self._videos: dict[int | str, dict] = {}
+        if not form.by_folder:
+            collected(listed(content, "videos", str(path)), self._add_video, report)
+        self._images: dict[int, dict] = {}
+        self._files: set[str] = set()
+        collected(content["images"], self._add_image, report)
+        self._members: dict[int, list[Annotation]] = {key: [] for key in self._images}
+        self._seen: set[int] = set()
+        collected(content["annotations"], self._add_annotation, report)
+        for members in self._members.values():
+            members[:] = collected(members, lambda one, all_=members: self._with_occluders(one, all_), report)
+
+    def groups(self) -> list[list[dict]]:
+        """The images of each sequence."""
+        found: dict[tuple, list[dict]] = {}
+        for key, entry in self._images.items():
+            video = self._video(entry)
+            found.setdefault(("image", key) if video is None else ("video", video), []).append(entry)
+        return list(found.values())
+
+    def sequence(self, entries: list[dict]) -> AnnotatedSequence:
+        """One sequence; an InputError where frames or sizes do not fit one another."""
+        entries = sorted(entries, key=lambda one: one.get("frame_id", 0))
+        first, video, tracks = entries[0], self._video(entries[0]), TrackCheck()
+        images = [self._image(entry, tracks) for entry in entries]
+        for one, before in zip(images[1:], images, strict=False):
+            if one.number == before.number:
+                raise InputError(f"{self._path}: video {video}: two images have the frame_id {one.number}")
+            if one.size != before.size:
+                raise InputError(
+                    f"{self._path}: video {video}: {one.file_name} is {_by(one.size)} (height x width), but "
+                    f"{before.file_name} is {_by(before.size)}; a video has one size"
+                )
+        stated = self._videos.get(video, {})
+        name = str(PurePosixPath(first["file_name"]).with_suffix("")) if video is None else stated.get("name", video)
+        return AnnotatedSequence(str(name).replace("/", "_"), tuple(images), frame_rate(stated, str(self._path)))
+
+    def _video(self, image: dict) -> int | str | None:
+        """The video that an image is a frame of, None for one on its own."""
+        return PurePosixPath(image["file_name"]).parts[0] if self._form.by_folder else image.get("video_id")
+
+    def _image(self, entry: dict, tracks: TrackCheck) -> AnnotatedImage:
+        name = entry["file_name"]
+        members = collected(self._members[entry["id"]], lambda one: tracks.passed(one, name), self._report)
+        return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
+
+    def _add_video(self, entry: dict) -> None:
+        key = whole_number(entry, "id", f"{self._path}: a video")
+        frame_rate(entry, f"{self._path}: video {key}")
+        if key in self._videos or not usable_path(entry.get("name", "video")):
+            raise InputError(f"{self._path}: video {key}: the id is there twice, or its name cannot name a folder")
+        self._videos[key] = entry
+
+    def _add_image(self, entry: dict) -> None:
+        key = whole_number(entry, "id", f"{self._path}: an image")
+        where = f"{self._path}: image {key}"
+        name = field(entry, "file_name", where)
+        if not usable_path(name):
+            raise InputError(f"{where}: file_name {name!r} is no path inside the folder of images")
+        if key in self._images or name in self._files:
+            raise InputError(f"{where}: the id or its file {name} is there twice")
+        check_size(entry, where)
+        if self._form.by_folder:
+            whole_number(entry, "frame_id", where)
+            if len(PurePosixPath(name).parts) < 2:
+                raise InputError(f"{where}: file_name {name!r} has no folder, which names the video")
+        elif entry.get("video_id") is not None:
+            whole_number(entry, "frame_id", where)
+            if whole_number(entry, "video_id", where) not in self._videos and self._videos:
+                raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
+        self._images[key] = entry
+        self._files.add(name)
+
+    def _add_annotation(self, entry: dict) -> None:
+        where, image = place_of(entry, "image", self._images, self._seen, self._path)
+        class_of(entry, self._names, where)
+        if not entry.get("iscrowd"):
+            self._members[image["id"]].append(self._annotation(entry, image, where))
+
+    def _annotation(self, entry: dict, image: dict, where: str) -> Annotation:
+        if "segmentation" not in entry:
+            raise InputError(f"{where}: no field 'segmentation'; a box alone is not enough, masks are needed")
+        for name in self._form.required:
+            field(entry, name, where)
+        check_shape(entry["segmentation"], _size(image), f"{where}, segmentation")
+        if not entry["segmentation"]:
+            raise InputError(f"{where}: segmentation is empty; an object outside the image has no annotation there")
+        seen = self._form.visible
+        if seen in entry:
+            if entry[seen] is None:
+                raise InputError(f"{where}: {seen} is null; write [] for completely hidden, or leave it out")
+            check_shape(entry[seen], _size(image), f"{where}, {seen}")
+        track = next((name for name in self._form.track if name in entry), self._form.track[0])
+        return Annotation(
+            key=entry["id"],
+            id=entry["id"] if self._video(image) is None else whole_number(entry, track, where),
+            category=class_of(entry, self._names, where),
+            amodal=entry["segmentation"],
+            visible=entry.get(seen),
+            occluders=tuple(listed(entry, "occluders", where)) if seen == OWN.visible else (),
+            depth_order=None,
+            where=where,
+        )
+
+    def _with_occluders(self, one: Annotation, members: list[Annotation]) -> Annotation:
+        """The annotation itself; an InputError where an occluder is not another one of the same image."""
+        others = [other.key for other in members if other is not one]
+        for key in one.occluders:
+            if key not in others:
+                raise InputError(f"{one.where}: its occluder {key!r} is no other annotation of the same image")
+        return one
+
+
+def _size(image: dict) -> tuple[int, int]:
+    return image["height"], image["width"]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,131 @@
+"""Reading and writing files so that everything wrong becomes one line with the file's name."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samodal.errors import InputError
+from samodal.masks import Rle
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        InputError: if it is missing, cut off, or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected JSON, found bytes that are not text") from None
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
+            "was the file cut off while it was written or copied?"
+        ) from None
+
+
+def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
+    """A COCO-like mask, None where it is absent or has no pixel.
+
+    Args:
+        value: run lengths, polygons, or None.
+        size: (H, W) that the mask must have.
+        where: file, id and frame, for the message.
+    """
+    if not value:
+        return None
+    found = value.get("size") if isinstance(value, dict) else None
+    if isinstance(found, list | tuple) and list(found) != list(size):
+        raise InputError(
+            f"{where}: the mask is {_by(found)} but the frame is {_by(size)} (height x width); "
+            "were the results made on another video?"
+        )
+    try:
+        mask = Rle.from_coco(value, size)
+        return mask if mask.area else None
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except Exception:  # COCO's library itself raises nothing more special
+        raise InputError(f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}") from None
+
+
+def _by(size: Any) -> str:
+    return "x".join(str(n) for n in size)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A picture as (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: if it is missing or damaged.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: damaged picture ({error})") from None
+
+
+def read_map(path: Path) -> np.ndarray:
+    """A single-channel picture of numbers as (H, W) int32.
+
+    Raises:
+        InputError: if it is missing, damaged, or has several channels.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            pixels = np.asarray(picture)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: damaged picture ({error})") from None
+    if pixels.ndim != 2:
+        raise InputError(f"{path}: expected one channel holding ids, found shape {pixels.shape}")
+    return pixels.astype(np.int32)
+
+
+def field(entry: dict, name: str, where: str) -> Any:
+    """A required entry of a JSON object."""
+    try:
+        return entry[name]
+    except (KeyError, TypeError):
+        raise InputError(f"{where}: no field {name!r}") from None
+
+
+def cannot_write(path: Path, error: OSError) -> InputError:
+    """The error for a file that could not be written."""
+    return InputError(
+        f"{path}: cannot be written ({error.strerror or error}); free some space or choose another folder"
+    )
+
+
+def write_json(path: Path, value: Any, indent: int | None = None) -> None:
+    """Write a JSON file in one step: an interrupted or failed write leaves the file that was there before.
+
+    Raises:
+        InputError: if it cannot be written, as on a full disk.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=indent, allow_nan=False, separators=None if indent else (",", ":"))
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise cannot_write(path, error) from None

@@ -1,0 +1,106 @@
+"""`centers[:CHECKPOINT]`: instances of single frames from the embedding of the embedded SAM, and our association."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from samodal.frontends.centers import Predicted
+from samodal.frontends.centers.seeing import Seeing
+from samodal.frontends.checkpoint import fitting, parse
+from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
+from samodal.method.association import AssociationRules, Detection
+from samodal.parts import Video
+
+EMBEDDED = "streetsim-centers"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What of a frame is taken for an instance.
+
+    Attributes:
+        score: least score of a detection that begins an instance.
+        keep: least score of one that continues an instance.
+        area: least visible pixels in the frame.
+        most: instances of a frame at most.
+    """
+
+    score: float = 0.35
+    keep: float = 0.2
+    area: int = 64
+    most: int = 60
+
+
+class CentersFrontEnd:
+    """Centres and their masks in each frame.
+
+    Args:
+        argument: [CHECKPOINT][,LIMIT=VALUE…]: what `frontends.centers.load` takes, and changed `Limits`; the shipped
+            weights where it is not given.
+        device: where it runs.
+
+    Raises:
+        InputError: for a wrong checkpoint or limit.
+    """
+
+    def __init__(self, argument: str | None = None, device: str = "cpu"):
+        self.checkpoint, self.limits = parse(argument, "centers", Limits(), embedded=EMBEDDED)
+        self.seeing = _loaded(self.checkpoint, str(device))
+
+    def open(self, video: Video) -> AssociatedSession:
+        rules = AssociationRules(begin=self.limits.score)
+        return AssociatedSession(lambda frame: self.detect(frame, video.source), association_for(video, rules))
+
+    @torch.inference_mode()
+    def detect(self, frame: np.ndarray, source: str = "") -> list[Detection]:
+        """The instances of a (H, W, 3) uint8 RGB frame, one at most to a pixel.
+
+        Raises:
+            InputError: if the frame does not fit into memory.
+        """
+        with fitting(frame, f"{source}: a frame", self.seeing.device):
+            predicted = self.seeing(frame)
+            scores, classes, rows, columns = peaks(predicted, self.limits.keep, self.limits.most)
+            logits = self.seeing.network.draw(predicted, torch.zeros_like(rows), rows, columns)
+            # One mask at a time: those of a large frame would fill gigabytes.
+            found = [
+                self._detection(frame, *one) for one in zip(logits, scores.tolist(), classes.tolist(), strict=True)
+            ]
+        return one_owner([one for one in found if one is not None], self.limits.area)
+
+    def _detection(self, frame: np.ndarray, logits: torch.Tensor, score: float, category: int) -> Detection | None:
+        large = self.seeing.transform.to_frame(logits[None].float(), frame.shape[:2])[0]
+        mask = large > 0
+        if not bool(mask.any()):
+            return None
+        score *= float(large[mask].sigmoid().mean())
+        if score < self.limits.keep:
+            return None
+        return Detection(self.seeing.network.config.classes[category], score, mask.numpy(force=True))
+
+
+def peaks(
+    predicted: Predicted, least: float, most: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Score, class, row and column of the cells of the first frame that no neighbour of their class surpasses.
+
+    Of a cell the best class counts alone. Sorted by falling score.
+    """
+    heat = predicted.heat[:1].sigmoid()
+    heat = heat[0] * (F.max_pool2d(heat, 3, 1, 1)[0] == heat[0])
+    best, classes = heat.max(0)  # (h, w)
+    scores, places = best.flatten().topk(min(most, best.numel()))
+    places = places[scores >= least]
+    scores = scores[: len(places)]
+    return scores, classes.flatten()[places], places // best.shape[1], places % best.shape[1]
+
+
+@lru_cache(maxsize=1)
+def _loaded(checkpoint: str, device: str) -> Seeing:
+    """A process loads a checkpoint once for all its videos."""
+    return Seeing.load(checkpoint, device)

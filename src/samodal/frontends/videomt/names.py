@@ -1,0 +1,71 @@
+"""Class names of data sets as the road users that this package knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from samodal.errors import InputError
+from samodal.frontends.videomt.config import ROAD_USERS
+
+OTHER_NAMES = {
+    "person": ("pedestrian", "people", "human", "man", "woman"),
+    "rider": ("cyclist", "motorcyclist"),
+    "car": ("sedan", "vehicle", "vehical", "van", "suv", "taxi"),
+    "truck": ("lorry", "pickuptruck"),
+    "bus": ("coach",),
+    "motorcycle": ("motorbike", "motor", "scooter"),
+    "bicycle": ("bike",),
+    "train": ("tram",),
+    "trailer": (),
+    "caravan": (),
+}
+"""Ours, each with what COCO, YouTube-VIS, OVIS (its spelling too), BDD100K and others call it."""
+_OURS = {name: ours for ours, names in OTHER_NAMES.items() for name in (ours, *names)}
+
+KINDS = {
+    "person": 0, "rider": 0, "car": 1, "truck": 1, "bus": 1, "train": 1, "trailer": 1, "caravan": 1,
+    "motorcycle": 2, "bicycle": 2,
+}  # fmt: skip
+"""Classes that are taken for one another; a thing never changes from one number to another."""
+
+# Of checkpoints that number their classes only. Counted from 0, in the order of each data set.
+UNNAMED = {
+    "ytvis2019": (40, {0: "person", 5: "car", 16: "train", 20: "motorcycle", 28: "truck"}),
+    "ytvis2021": (40, {4: "car", 22: "motorcycle", 25: "person", 35: "train", 36: "truck"}),
+    "ovis": (25, {0: "person", 20: "bicycle", 21: "motorcycle", 24: "car"}),
+}
+
+
+def named(labels: Sequence[str], checkpoint: str) -> tuple[str, ...]:
+    """A checkpoint's class names; where it only numbers them (LABEL_0 …), those of the data set in its name."""
+    if not all(re.fullmatch(r"LABEL_\d+", label) for label in labels):
+        return tuple(labels)
+    for data, (count, known) in UNNAMED.items():
+        if data in re.sub(r"[-_]", "", checkpoint.lower()) and len(labels) == count:
+            return tuple(known.get(n, label) for n, label in enumerate(labels))
+    return tuple(labels)
+
+
+def ours(name: str) -> str | None:
+    """The road user that a class name means, None for anything else."""
+    return _OURS.get(re.sub(r"[^a-z]", "", name.lower()))
+
+
+def mapping(classes: Sequence[str], checkpoint: str) -> dict[str, list[int]]:
+    """The road users among a checkpoint's classes, each with the places of its scores.
+
+    Raises:
+        InputError: if there is none among them.
+    """
+    found: dict[str, list[int]] = {}
+    for n, name in enumerate(classes):
+        if ours(name) is not None:
+            found.setdefault(ours(name), []).append(n)
+    if not found:
+        shown = ", ".join(classes[:6]) + (f" and {len(classes) - 6} others" if len(classes) > 6 else "")
+        raise InputError(
+            f"{checkpoint}: no class that is a road user: it has {shown}; expected some of "
+            f"{', '.join(ROAD_USERS)}; take a checkpoint of COCO, YouTube-VIS or OVIS, or train one: samodal train vis"
+        )
+    return found

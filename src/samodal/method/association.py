@@ -1,0 +1,306 @@
+"""Which detection is which known instance, online: mask overlap, class, motion, and the amodal masks of the memory.
+
+First the instances seen in the frame before are looked for by IoU with their moved visible masks. Then what is left is
+compared with the hidden ones: something that returns from behind an occluder lies within the amodal mask that the
+method predicts for it, and fills what no other detection covers of it. The method's results come in by `learn`, after
+each frame. As they may be missing or wrong, it is also looked for straight on: where its visible mask of the frame that
+showed the most of it would be at its own velocity.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from samodal.errors import InputError
+from samodal.masks import merged
+from samodal.method.memory import NEARLY, RING
+from samodal.method.motion import median_velocity
+from samodal.patches import Patch
+from samodal.tracks import FrameResult, Instance, VisibleInstance
+
+WINDOW = 8
+"""Frames that a velocity is made of: few, as what comes nearer moves faster and faster."""
+
+OFF = 0.7
+"""Factor on the score of a detection that is not where the instance's velocity says."""
+
+
+@dataclass(frozen=True)
+class AssociationRules:
+    """When a detection is a known instance. Scores lie in [0, 1] before `trust` is added."""
+
+    seen: float = 0.2
+    """Least score with an instance seen in the frame before: IoU with its visible mask, moved on at its velocity,"""
+    stray: float = 1.0
+    """or, times 0.7, the IoU after the masks' middles are brought together by at most so many sides of the mask."""
+    hidden: float = 0.4
+    """Least score with a hidden instance: half the share of the detection within the predicted amodal mask, half the
+    IoU with what no other detection covers of it."""
+    trust: float = 0.5
+    """Added where the front end itself says that it is the same instance; 0: its ids are ignored."""
+    other_class: float = 0.25
+    """Factor on the score where the classes differ."""
+    drift: float = 0.05
+    """A prediction may be off by so many sides of the mask for each frame that the instance is hidden (side: root of
+    the area),"""
+    veer: float = 0.2
+    """and by so much of its velocity in each frame,"""
+    reach: float = 1.0
+    """but by no more than so many sides in all."""
+    patience: int = 60
+    """Frames after which an unseen instance is forgotten, unless the method still tells of it."""
+    begin: float = 0.0
+    """Least confidence of a detection that begins an instance; those below can only continue one."""
+    most: int = 512
+    """Instances known at most; those unseen for longest go first."""
+
+    def __post_init__(self):
+        for name in ("seen", "hidden", "trust", "other_class", "begin"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"association: {name} must lie in [0, 1], got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """One instance in one frame before it is known which one it is.
+
+    Attributes:
+        category: class name.
+        score: confidence in [0, 1]; None where there is none.
+        mask: (H, W) bool, the visible pixels; not empty.
+        hint: the id that the front end itself gives it, None where it gives none.
+    """
+
+    category: str
+    score: float | None
+    mask: np.ndarray
+    hint: int | str | None = None
+
+
+@dataclass
+class Known:
+    """An instance that was detected before.
+
+    Attributes:
+        id, category: of the newest detection.
+        hint: the front end's own id of the newest detection.
+        seen_t: frame of the newest detection.
+        recent: (t, visible patch) of the last detections.
+        centres: (t, (2,) centre of its box), of its amodal mask where the method tells it.
+        told_t: the newest frame, if the method tells of it there; else None.
+        whole: its amodal mask in that frame, while it is unseen; None where the method has lost it.
+    """
+
+    id: int | str
+    category: str
+    hint: int | str | None = None
+    seen_t: int = -1
+    recent: deque = field(default_factory=lambda: deque(maxlen=RING))
+    centres: deque = field(default_factory=lambda: deque(maxlen=WINDOW))
+    told_t: int | None = None
+    whole: Patch | None = None
+
+    def see(self, t: int, one: Detection, patch: Patch) -> None:
+        self.category, self.hint, self.seen_t = one.category, one.hint, t
+        self.recent.append((t, patch))
+        self.centres.append((t, patch.centre))
+
+    def tell(self, t: int, instance: Instance | None) -> None:
+        """Take in what the method says of it in frame t; None where it says nothing."""
+        amodal = None if instance is None else instance.amodal
+        self.told_t, self.whole = None if instance is None else t, None
+        if amodal is None:
+            return
+        if self.seen_t < t:
+            self.whole = Patch.decode(amodal)
+        if self.centres[-1][0] == t:
+            self.centres.pop()
+        x0, y0, x1, y1 = amodal.box
+        self.centres.append((t, np.array([(x0 + x1) / 2, (y0 + y1) / 2])))
+
+    def step_on(self, t: int) -> Patch:
+        """Its visible mask of the frame before, in frame t."""
+        return self.recent[-1][1].moved(median_velocity(self.centres))
+
+    def hidden(self, t: int) -> list[tuple[Patch, np.ndarray]]:
+        """Where the whole of it may be in frame t, unseen, and the velocity: as the method says, and straight on.
+
+        Nowhere, if the method knows it but not where it is.
+        """
+        if self.told_t is not None and self.whole is None:
+            return []
+        since, anchor, velocity = self._own_motion()
+        places = [(anchor.moved((t - since) * velocity), velocity)]
+        if self.whole is not None:
+            velocity = median_velocity(self.centres)
+            places.append((self.whole.moved((t - self.told_t) * velocity), velocity))
+        return places
+
+    def _own_motion(self) -> tuple[int, Patch, np.ndarray]:
+        """The last frame that showed nearly the most of it, its mask there, and its velocity since.
+
+        What is seen later shrinks towards the occluder: its centre moves as the occluder wants, but it is still part
+        of the moved mask.
+        """
+        most = max(patch.area for _, patch in self.recent)
+        since, anchor = next((s, p) for s, p in reversed(self.recent) if p.area >= NEARLY * most)
+        velocity = median_velocity([one for one in self.centres if one[0] <= since])
+        if since < self.seen_t:
+            elapsed = self.seen_t - since
+            velocity = velocity + anchor.moved(elapsed * velocity).way_to(self.recent[-1][1]) / elapsed
+        return since, anchor, velocity
+
+    def cut(self) -> None:
+        """Keep the newest frame alone: what was before is another scene."""
+        self.recent, self.centres = deque([self.recent[-1]], RING), deque([self.centres[-1]], WINDOW)
+
+
+class Association:
+    """Gives the detections of a video their identities, frame by frame.
+
+    Args:
+        rules: see `AssociationRules`.
+    """
+
+    def __init__(self, rules: AssociationRules | None = None):
+        self.rules = rules or AssociationRules()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; the next frame is frame 0."""
+        self.t, self._known, self._count = -1, {}, 0
+
+    def step(self, detections: Sequence[Detection]) -> list[VisibleInstance]:
+        """The detections of the next frame with ids, in the same order, without those too weak to begin with."""
+        self.t += 1
+        patches = [Patch.of(one.mask) for one in detections]
+        matched = self._match(detections, patches)
+        found = []
+        for n, (one, patch) in enumerate(zip(detections, patches, strict=True)):
+            known = matched.get(n) or self._begin(one)
+            if known is not None:
+                known.see(self.t, one, patch)
+                found.append(VisibleInstance(known.id, one.category, one.score, one.mask))
+        self._forget()
+        return found
+
+    def learn(self, result: FrameResult) -> None:
+        """Take in what the method made of the newest frame; a result that comes later is ignored."""
+        if result.t != self.t:
+            return
+        if result.cut:
+            self._known = {key: one for key, one in self._known.items() if one.seen_t == self.t}
+            for one in self._known.values():
+                one.cut()
+        told = {one.id: one for one in result.instances}
+        for one in self._known.values():
+            one.tell(self.t, told.get(one.id))
+
+    def _match(self, detections: Sequence[Detection], patches: Sequence[Patch]) -> dict[int, Known]:
+        """{number of a detection: the instance that it is}: first those seen in the frame before, then the others."""
+        if not detections:
+            return {}
+        size = detections[0].mask.shape
+        covered = merged([one.mask for one in detections], size)
+        seen = [one for one in self._known.values() if one.seen_t == self.t - 1]
+        hidden = [one for one in self._known.values() if one.seen_t < self.t - 1]
+        scores = np.zeros((len(detections), len(seen)))
+        for k, one in enumerate(seen):
+            where = one.step_on(self.t)
+            scores[:, k] = [_step_score(patch, where, self.rules.stray * where.side, size) for patch in patches]
+        # Whom the front end calls by the name of a hidden instance is not lightly taken for another.
+        names = {one.hint for one in hidden} - {None}
+        scores[[one.hint in names for one in detections]] *= 1 - self.rules.trust
+        matched = self._assign(range(len(detections)), detections, seen, scores, self.rules.seen)
+
+        left = [n for n in range(len(detections)) if n not in matched]
+        scores = np.zeros((len(left), len(hidden)))
+        for k, one in enumerate(hidden):
+            for where, velocity in one.hidden(self.t):
+                margin = self._margin(one, where, velocity)
+                found = [_return_score(patches[n], where, margin, covered) for n in left]
+                scores[:, k] = np.maximum(scores[:, k], found)
+        return matched | self._assign(left, detections, hidden, scores, self.rules.hidden)
+
+    def _margin(self, one: Known, where: Patch, velocity: np.ndarray) -> float:
+        """Pixels by which the prediction of a hidden instance may be off: it turns, brakes and comes nearer."""
+        a_frame = self.rules.drift * where.side + self.rules.veer * float(np.linalg.norm(velocity))
+        return min(a_frame * (self.t - one.seen_t), self.rules.reach * where.side)
+
+    def _assign(
+        self,
+        numbers: Sequence[int],
+        detections: Sequence[Detection],
+        known: Sequence[Known],
+        scores: np.ndarray,
+        least: float,
+    ) -> dict[int, Known]:
+        """The pairs with the largest sum of scores, of those that reach `least` with class and hint counted in."""
+        ones = [detections[n] for n in numbers]
+        same_class = np.array([[a.category == b.category for b in known] for a in ones]).reshape(scores.shape)
+        same_hint = np.array([[a.hint is not None and a.hint == b.hint for b in known] for a in ones])
+        total = scores * np.where(same_class, 1.0, self.rules.other_class)
+        total = total + self.rules.trust * same_hint.reshape(scores.shape)
+        total[total < least] = 0
+        rows, columns = linear_sum_assignment(total, maximize=True)
+        return {numbers[i]: known[k] for i, k in zip(rows, columns, strict=True) if total[i, k] > 0}
+
+    def _begin(self, one: Detection) -> Known | None:
+        """A new instance, named as the front end does where that name is free."""
+        if one.score is not None and one.score < self.rules.begin:
+            return None
+        self._count += 1
+        key = self._count if one.hint is None else one.hint
+        if one.hint is not None and key in self._known:
+            key = next(name for n in range(2, len(self._known) + 3) if (name := f"{one.hint}.{n}") not in self._known)
+        return self._known.setdefault(key, Known(key, one.category))
+
+    def _forget(self) -> None:
+        """Drop what has been unseen for too long, and the longest unseen beyond the bound."""
+        late = [
+            key for key, one in self._known.items() if one.whole is None and self.t - one.seen_t > self.rules.patience
+        ]
+        for key in late:
+            del self._known[key]
+        oldest_first = sorted(self._known, key=lambda key: self._known[key].seen_t)
+        for key in oldest_first[: max(0, len(self._known) - self.rules.most)]:
+            del self._known[key]
+
+
+def _step_score(patch: Patch, where: Patch, reach: float, size: tuple[int, int]) -> float:
+    """How well a detection fits an instance of the frame before, whose velocity may not be known yet, in [0, 1].
+
+    Args:
+        patch: the detection.
+        where: the instance's visible mask, moved on.
+        reach: pixels by which it may be moved farther, in x and in y.
+        size: (H, W) of the frame.
+    """
+    brought = where.moved(np.clip(patch.centre - where.centre, -reach, reach))
+    return max(_iou(patch, where.within(size)), OFF * _iou(patch, brought.within(size)))
+
+
+def _iou(a: Patch, b: Patch) -> float:
+    shared = a.overlap(b)
+    return shared / (a.area + b.area - shared) if shared else 0.0
+
+
+def _return_score(patch: Patch, where: Patch, margin: float, covered: np.ndarray) -> float:
+    """How well a detection is the visible part of a hidden instance, in [0, 1].
+
+    Args:
+        patch: the detection.
+        where: the predicted amodal mask.
+        margin: pixels by which it may be moved, in x and in y, to hold the detection.
+        covered: (H, W) bool, the pixels of all detections.
+    """
+    moved = where.moved(np.clip(where.way_to(patch), -margin, margin)).within(covered.shape)
+    inside = patch.overlap(moved)
+    if not inside:
+        return 0.0
+    # What other detections cover of the amodal mask is hidden: only the rest of it should be seen.
+    unexplained = moved.area - moved.covered(covered)
+    return (inside / patch.area + inside / (patch.area + unexplained)) / 2

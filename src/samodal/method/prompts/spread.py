@@ -1,0 +1,40 @@
+"""Points spread over a visible mask, for following."""
+
+import numpy as np
+
+from samodal.method.prompts.depth import depth_inside
+
+RIM = 2
+"""Pixels from the mask's border to keep away from: the patch around a point there is half background."""
+
+
+def spread_points(mask: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
+    """The given points, and others far from them and from each other.
+
+    Args:
+        mask: (H, W) bool, not empty.
+        first: (K, 2) float32, kept as they are.
+        count: of all points; fewer where the mask has fewer pixels away from its border.
+
+    Returns:
+        (max(K, count) or fewer, 2) float32 x and y, the same for the same mask.
+    """
+    missing = count - len(first)
+    if missing <= 0:
+        return first
+    depth, (x0, y0) = depth_inside(mask)
+    rows, columns = np.nonzero(depth > min(RIM, depth.max() / 2))
+    candidates = np.stack([columns + x0, rows + y0], axis=1).astype(np.float32)
+    if len(candidates) > 4096:  # every so-manieth: spread as well, and far cheaper on a mask that fills the image
+        candidates = candidates[:: len(candidates) // 4096 + 1]
+    distance = np.full(len(candidates), np.inf, np.float32)
+    for point in first:
+        distance = np.minimum(distance, np.hypot(*(candidates - point).T))
+    chosen = []
+    for _ in range(missing):
+        farthest = int(distance.argmax())
+        if distance[farthest] < 1:
+            break
+        chosen.append(candidates[farthest])
+        distance = np.minimum(distance, np.hypot(*(candidates - candidates[farthest]).T))
+    return np.concatenate([first, np.array(chosen, np.float32).reshape(-1, 2)])

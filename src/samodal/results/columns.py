@@ -1,0 +1,92 @@
+"""Collecting what a file says frame by frame into the tracks of a clip."""
+
+from pathlib import Path
+from typing import Any
+
+from samodal.errors import InputError
+from samodal.files import read_mask
+from samodal.masks import Rle
+from samodal.tracks import Clip, Track
+
+
+def frame_names(length: int) -> tuple[str, ...]:
+    """ "000000", "000001", …: the names of frames that have none."""
+    return tuple(f"{t:06d}" for t in range(length))
+
+
+class VisibleColumns:
+    """Gathers visible masks of one clip in any order; what cannot belong to it is refused.
+
+    Args:
+        path: the file that is read, for messages.
+        name: of the clip.
+        size: (H, W) of its frames.
+        length: number of its frames, None where it is not known.
+        excerpt: the video may be the beginning of what the file speaks of; later frames are left out, and
+            how many there are is said in the clip's info as "frames_beyond".
+    """
+
+    def __init__(self, path: Path, name: str, size: tuple[int, int], length: int | None, excerpt: bool = False):
+        self.path = path
+        self.excerpt = excerpt
+        self.name = name
+        self.size = (int(size[0]), int(size[1]))
+        self.length = length
+        self._masks: dict[int | str, dict[int, Rle]] = {}
+        self._scores: dict[int | str, dict[int, float | None]] = {}
+        self._categories: dict[int | str, str] = {}
+        self._last = -1
+        self._beyond: set[int] = set()
+
+    def add(self, key: int | str, category: str, t: int, mask: Any, score: float | None = None) -> None:
+        """Add one instance in one frame.
+
+        Args:
+            key: its id in the clip.
+            category: class name; where a track changes it, its first one stays.
+            t: frame index.
+            mask: an `Rle`, or run lengths or polygons as a file holds them; without any pixel it is skipped.
+            score: in [0, 1] or None.
+
+        Raises:
+            InputError: if the frame is not one of the clip's, the mask has another size, or the id is in this
+                frame already.
+        """
+        where = f"{self.path}: track {key}, frame {t}"
+        if t < 0 or (self.length is not None and t >= self.length):
+            if self.excerpt and t > 0:
+                self._beyond.add(t)
+                return
+            raise InputError(
+                f"{where}: the video has only {self.length} frames; were the results made on another video?"
+            )
+        if not isinstance(mask, Rle):
+            mask = read_mask(mask, self.size, where)
+        if mask is None:
+            return
+        if t in self._masks.get(key, {}):
+            raise InputError(f"{where}: this id is there twice in one frame; ids must be unique within a frame")
+        self._masks.setdefault(key, {})[t] = mask
+        self._scores.setdefault(key, {})[t] = score
+        self._categories.setdefault(key, category)
+        self._last = max(self._last, t)
+
+    def clip(self) -> Clip:
+        """All tracks, ordered by first addition; their amodal columns are empty."""
+        length = self._last + 1 if self.length is None else self.length
+        tracks = []
+        for key, masks in self._masks.items():
+            scores = [self._scores[key].get(t) for t in range(length)]
+            known = [s for s in scores if s is not None]
+            tracks.append(
+                Track(
+                    id=key,
+                    category=self._categories[key],
+                    score=sum(known) / len(known) if known else None,
+                    visible=tuple(masks.get(t) for t in range(length)),
+                    amodal=(None,) * length,
+                    scores=tuple(scores),
+                )
+            )
+        info = {"frames_beyond": len(self._beyond)} if self._beyond else {}
+        return Clip(self.name, self.size, frame_names(length), tuple(tracks), info=info)

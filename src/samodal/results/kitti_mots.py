@@ -1,0 +1,85 @@
+"""KITTI MOTS masks as text or as pictures, and PointTrack's text.
+
+Source: facts/datasets_metrics.md 2.5, 2.6. A line is `frame id class height width run-lengths`; a picture has
+class * 1000 + number in every pixel. KITTI's ids in the text are of this form too, PointTrack's are 1, 2, 3, …
+Class 10 marks a region to ignore, which is never an instance. A file covers a whole KITTI sequence, of which
+the video may be the beginning: frames after its last one are left out.
+"""
+
+from pathlib import Path
+
+from samodal.errors import InputError
+from samodal.files import read_map
+from samodal.results.columns import VisibleColumns
+from samodal.runs import split
+from samodal.tracks import Clip
+
+CATEGORIES = {1: "car", 2: "pedestrian"}
+_IGNORE = 10
+
+
+def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:
+    """The tracks of a text file; ids are the file's.
+
+    Args:
+        size: (H, W) of the video.
+        length: number of frames of the video, which the file does not say; None takes the last one it names.
+
+    Raises:
+        InputError: if a line is damaged, a mask has another size, or an id is there twice in a frame.
+    """
+    columns = VisibleColumns(path, name, size, length, excerpt=True)
+    for number, line in enumerate(_lines(path), start=1):
+        where = f"{path}, line {number}"
+        parts = line.split()
+        if not parts:
+            continue
+        try:
+            t, key, kind, height, width = (int(part) for part in parts[:5])
+            (counts,) = parts[5:]
+        except ValueError:
+            raise InputError(
+                f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}"
+            ) from None
+        if kind != _IGNORE:
+            columns.add(key, _category(kind, where), t, {"size": [height, width], "counts": counts})
+    return columns.clip()
+
+
+def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:
+    """The tracks of a folder of pictures named by frame, such as 000012.png; ids are the pixel values.
+
+    Raises:
+        InputError: if a picture is damaged or has another size.
+    """
+    columns = VisibleColumns(folder, name, size, length, excerpt=True)
+    paths = sorted(path for path in Path(folder).glob("*.png") if path.stem.isdigit())
+    if not paths:
+        raise InputError(f"{folder}: no picture named by its frame, such as 000000.png, in it")
+    for path in paths:
+        pixels = read_map(path)
+        if pixels.shape != columns.size:
+            raise InputError(
+                f"{path}: {pixels.shape[0]}x{pixels.shape[1]} (height x width) but the video is "
+                f"{columns.size[0]}x{columns.size[1]}; were the results made on another video?"
+            )
+        for key, mask in split(pixels).items():
+            kind = key // 1000
+            if kind != _IGNORE:
+                columns.add(key, _category(kind, str(path)), int(path.stem), mask)
+    return columns.clip()
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected text in the KITTI MOTS form, found other bytes") from None
+
+
+def _category(kind: int, where: str) -> str:
+    if kind not in CATEGORIES:
+        raise InputError(f"{where}: unknown class {kind}, expected 1 (car), 2 (pedestrian) or 10 (ignore region)")
+    return CATEGORIES[kind]

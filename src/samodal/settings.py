@@ -1,0 +1,53 @@
+"""What a run is told: one field per flag of `samodal run` and key of its YAML."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from samodal.registry import FRONT_ENDS, TRACKERS
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Amodal masks for every instance and frame, with stable identities, also while hidden."""
+
+    video: str | None = field(default=None, metadata={"positional": str})
+    """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
+    out: Path = Path("runs/latest")
+    """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
+    vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
+    """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class. Not
+    given: videomt with --reassociate, from the pixels of a video, or truth with --data."""
+    vis_scale: float = 1.0
+    """Size of the frames that a front end which works on pixels sees, in shares of their own, as 0.5."""
+    reassociate: bool = False
+    """Repair the front end's ids frame by frame: an instance that returns under a new id gets its old one back where
+    its predicted amodal mask is."""
+    data: str | None = None
+    """Data set instead of a video: KIND:PATH, as asd:ROOT/val, or coco:ANN.json,IMAGES for your own (samodal data check
+    --help lists all kinds); --vis is then truth unless given."""
+    method: str = "samodal"
+    """samodal, or one to compare with: copy-visible, hull, hold-last, constant-velocity, savos[:CHECKPOINT]."""
+    preset: str = "default"
+    """Rules of samodal: default, paper (what its text says) or released (what its authors' code does)."""
+    rules: dict[str, Any] = field(default_factory=dict)
+    """Single rules changed, as in --rules.unite=false, or the prompts, as in --rules.prompt=saliency --rules.points=3;
+    samodal/method/rules.py lists and explains them."""
+    weights: str = "streetsim-small"
+    """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
+    tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})
+    """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
+    frames: str | None = None
+    """Only frames A:B (B excluded), as in 0:100 or 50:."""
+    clips: str | None = None
+    """Only these clips of the data set, separated by commas."""
+    classes: str | None = None
+    """Only instances of these classes, as in car,person."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    overlay: bool = True
+    """Write overlay.mp4."""
+    seed: int = 0
+    """Of random prompts; the default preset draws none."""
+    workers: int = 1
+    """Clips of a data set run at a time, each in a process of its own."""
