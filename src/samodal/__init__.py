@@ -1,3 +1,5 @@
 """Amodal video instance segmentation for driving."""
 
-__version__ = "0.1.0"
+from samodal.version import __version__
+
+__all__ = ["__version__"]

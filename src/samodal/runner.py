@@ -10,7 +10,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from samodal import __version__
 from samodal.build import make_method, make_rules, make_session, settled
 from samodal.errors import InputError
 from samodal.executors import clip_pool
@@ -21,6 +20,7 @@ from samodal.results.frames import Frames, FramesWriter, read_frames
 from samodal.results.youtube_vis import write_tracks
 from samodal.settings import RunSettings
 from samodal.tracks import UNSEEN, FrameResult
+from samodal.version import __version__
 from samodal.video import excerpt, open_video, renumber
 
 DEMONSTRATION = (

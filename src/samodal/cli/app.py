@@ -8,9 +8,9 @@ from importlib import import_module
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
-from samodal import __version__
 from samodal.errors import InputError, nearest
 from samodal.registry import listing
+from samodal.version import __version__
 
 COMMANDS = {
     "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the shipped clip and weights"),
