@@ -13,7 +13,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from samodal.method.prompts.prompt import Prompt
+from samodal.parts import Prompt
 from samodal.segmenters.sam import AmodalSam, SamSegmenter
 
 

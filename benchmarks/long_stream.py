@@ -19,7 +19,6 @@ import torch
 
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
-from samodal.method.samodal import make_selector
 from samodal.parts import Decoded, Features
 from samodal.registry import make_tracker
 from samodal.tracks import VisibleInstance
@@ -55,7 +54,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rules = preset(given.preset)
     tracker = _small_cotracker() if given.tracker == "cotracker3" else make_tracker(given.tracker)
-    pipeline = Pipeline(Boxes(), tracker, make_selector(rules), rules)
+    pipeline = Pipeline(Boxes(), tracker, rules)
     print(f"{given.tracker}, preset {given.preset}, frames of {SIZE[0]}x{SIZE[1]}")
     print(f"{'frames':>8}{'resident, MB':>14}{'cars so far':>13}{'remembered':>12}{'hidden':>8}{'ms a frame':>12}")
     start, hidden = perf_counter(), 0

@@ -26,7 +26,7 @@ from samodal.experiments.data import chosen
 from samodal.experiments.machine import digest, machine
 from samodal.experiments.report import markdown, spread
 from samodal.experiments.runs import Run, in_processes, run_clip
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.metrics import bootstrap
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within
 from samodal.registry import METHODS

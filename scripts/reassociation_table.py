@@ -28,7 +28,7 @@ from samodal.experiments.machine import machine
 from samodal.experiments.report import markdown
 from samodal.experiments.runs import Run, in_processes, run_clip
 from samodal.frontends.replay import Replay
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.method.association import Association, AssociationRules, Detection
 from samodal.metrics.identity import count_identities, identity_scores
 from samodal.patches import Patch

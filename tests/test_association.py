@@ -12,13 +12,14 @@ from made_up import SIZE, Oracle, passing_square, post, square
 from samodal.build import make_session
 from samodal.errors import InputError
 from samodal.frontends.per_frame import AssociatedSession, Reassociated, one_owner
-from samodal.masks import Rle, shift_mask
+from samodal.masks import shift_mask
 from samodal.method.association import Association, AssociationRules, Detection
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.selectors import CenterPoint
 from samodal.method.rules import preset
 from samodal.patches import Patch
 from samodal.results.frames import read_frames
+from samodal.rle import Rle
 from samodal.runner import run_video
 from samodal.settings import RunSettings
 from samodal.trackers.still import Still

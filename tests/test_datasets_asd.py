@@ -12,7 +12,7 @@ from samodal.cli.app import main
 from samodal.data.asd_labels import InstanceTruth, write_frame
 from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 SIZE = (8, 12)
 NAME = "20230706091850_WetNoon_Town10HD"

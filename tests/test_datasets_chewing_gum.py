@@ -10,7 +10,7 @@ from samodal.cli.app import main
 from samodal.data.chewing_gum import LENGTH, SIZE, polygon
 from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 
 def test_a_sequence_is_made_from_its_name_alone():

@@ -10,7 +10,7 @@ from PIL import Image
 from samodal.cli.app import main
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.training.recipes import load_recipe
 from toy_kins import CATEGORIES, annotation_2020, annotation_old, box_polygon, image_entry, write_json, write_kins
 

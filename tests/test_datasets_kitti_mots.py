@@ -10,7 +10,7 @@ from PIL import Image
 from samodal.cli.app import main
 from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 SIZE = (8, 12)
 REAL = Path(__file__).parents[2] / "shared" / "real" / "kitti_tracking_0005"

@@ -11,7 +11,7 @@ from damage import change, refusals, twice
 from samodal.cli.app import main
 from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 SIZE = (40, 60)
 FIRST, SECOND = "ah_1_mcs_1", "fbi_3_int"

@@ -12,7 +12,6 @@ from made_up import Oracle, passing_square
 from samodal.cli.app import main
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
-from samodal.method.samodal import make_selector
 from samodal.registry import make_tracker
 from samodal.results.frames import read_frames
 from samodal.tracks import State
@@ -60,7 +59,7 @@ def test_the_point_tracker_of_the_documentation_runs_as_it_is_printed(tmp_path, 
     rules = preset("default", remember_s=None, border=None, min_visible=None)
     truth, observed = passing_square(frames=24, step=3)
     tracker = make_tracker("my_tracker:Matching")
-    pipeline = Pipeline(Oracle([truth]), tracker, make_selector(rules), rules)
+    pipeline = Pipeline(Oracle([truth]), tracker, rules)
     states = [pipeline.step(one.frame.image, one.visible).instances[0].state for one in observed]
     assert {State.VISIBLE, State.HIDDEN} <= set(states)
     tracker.add("car", np.array([[3 * 23 + 18, 28]]), 23)

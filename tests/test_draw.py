@@ -5,7 +5,7 @@ import pytest
 
 from made_up import square
 from samodal.drawing.overlay import Drawer, VideoWriter, color_of
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance, State
 
 SIZE = (101, 121)

@@ -15,8 +15,8 @@ from samodal.drawing.strips import FOCUS, LARGEST, Panel, Strip, crop_of, draw_s
 from samodal.errors import InputError
 from samodal.experiments import scenes
 from samodal.experiments.figures import OURS, THEIRS, make_figures
-from samodal.masks import Rle
 from samodal.results.frames import FramesWriter
+from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from damage import JUNK
 from samodal.data.asd_labels import InstanceTruth, read_frame, read_visible_frame, write_frame
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 SIZE = (4, 6)
 

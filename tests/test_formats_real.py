@@ -41,7 +41,7 @@ def test_bdd_has_87_masks_in_6_frames():
 
 
 def test_bdd_polygons_agree_with_its_run_lengths(tmp_path):
-    from samodal.masks import iou
+    from samodal.rle import iou
 
     path = REAL / "bdd100k_mots/labels/00091078-875c1f73.json"
     frames = json.loads(path.read_text())

@@ -8,10 +8,10 @@ import pytest
 
 from samodal import files as writing
 from samodal.errors import InputError
-from samodal.masks import Rle
 from samodal.results.frames import FramesWriter, read_frames, schema
 from samodal.results.open import open_visible
 from samodal.results.youtube_vis import read_clips, write_tracks
+from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 SIZE = (4, 6)

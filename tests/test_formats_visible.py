@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from samodal.errors import InputError
-from samodal.masks import Rle
 from samodal.results.open import open_visible
+from samodal.rle import Rle
 
 SIZE = (4, 6)
 

@@ -7,7 +7,7 @@ from made_up import SIZE, square
 from samodal.errors import InputError
 from samodal.frontends.degraded import SEVERITIES, Degraded, DegradedSession, Severity
 from samodal.frontends.replay import Replay
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 from samodal.video import ArrayVideo
 

@@ -12,7 +12,6 @@ from samodal.method.hidden import believed
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.spread import spread_points
 from samodal.method.rules import PRESETS, preset
-from samodal.method.samodal import SAmodal, make_selector
 from samodal.parts import Frame, Observed
 from samodal.results.frames import FramesWriter, read_frames
 from samodal.trackers.lucas_kanade import LucasKanade
@@ -42,7 +41,7 @@ class Scripted(Still):
 def hidden_after(frames: int, script, hide: int = 6, step: int = 0, **changes):
     """Results of an instance of 16 x 16 pixels that is seen for some frames, moving by `step`, then not at all."""
     rules = preset("default", cut=None, **changes)
-    pipeline = Pipeline(None, Scripted(script), make_selector(rules), rules)
+    pipeline = Pipeline(None, Scripted(script), rules)
     results = []
     for t in range(frames + hide):
         mask = square(40 + step * t)
@@ -144,7 +143,7 @@ def test_a_lost_instance_survives_being_written_and_read(tmp_path):
 def leaving(covered: bool, **changes):
     """A square that drives out on the right behind a wall that is another instance, or behind nothing."""
     rules = preset("default", cut=None, **changes)
-    pipeline = Pipeline(None, Still(), make_selector(rules), rules)
+    pipeline = Pipeline(None, Still(), rules)
     pipeline.tracker = Scripted(nothing)
     wall = np.zeros(SIZE, bool)
     wall[:, 88:] = True
@@ -171,7 +170,7 @@ def test_an_instance_at_the_edge_with_nothing_in_front_has_left():
 def behind_a_van(**changes) -> list[str]:
     """States of a square that stands still; a van stands before it in frames 3 to 5 and is gone from frame 6 on."""
     rules = preset("default", cut=None, **changes)
-    pipeline = Pipeline(None, Scripted(nothing), make_selector(rules), rules)
+    pipeline = Pipeline(None, Scripted(nothing), rules)
     mask, states = square(40), []
     for t in range(12):
         van = square(35 if t < 6 else 90, 10, side=30)
@@ -231,7 +230,7 @@ def test_the_presets_of_the_paper_and_its_code_give_what_they_always_gave(name):
     rows = [
         [[i.id, i.state, i.score and round(i.score, 6), i.amodal.counts, i.points.tolist(), i.frames_since_seen]
          for i in result.instances]
-        for result in SAmodal(FrameOracle(truth, observed), LucasKanade(), PRESETS[name]).run("clip", observed)
+        for result in Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS[name]).run("clip", observed)
     ]  # fmt: skip
     assert hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16] == DIGESTS[name]
 
@@ -257,7 +256,7 @@ def test_what_comes_later_changes_nothing_before(tracker):
     make = trackers()[tracker]
 
     def run(length):
-        method = SAmodal(FrameOracle(truth, observed), make(), PRESETS["default"])
+        method = Pipeline(FrameOracle(truth, observed), make(), PRESETS["default"])
         return [told(result) for result in method.run("clip", iter(observed[:length]))]
 
     whole = run(20)
@@ -284,23 +283,23 @@ def other_scene(frames: int, key) -> tuple[list, list]:
 def test_no_id_and_no_hidden_mask_survives_the_seam_of_two_clips(seam, key):
     truth, observed = (a[:seam] + b for a, b in zip(passing_square(), other_scene(6, key), strict=True))
     observed = [Observed(Frame(t, t / 10, o.frame.image, ""), o.visible) for t, o in enumerate(observed)]
-    method = SAmodal(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"])
+    method = Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"])
     results = list(method.run("joined", observed))
-    alone = SAmodal(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"]).run("b", observed[seam:])
+    alone = Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"]).run("b", observed[seam:])
     assert [r.t for r in results if r.cut] == [seam]
     for result, own in zip(results[seam:], alone, strict=True):
         assert [(i.id, i.state, i.amodal) for i in result.instances] == [
             (i.id, i.state, i.amodal) for i in own.instances
         ]
-    assert [one.id for one in method.pipeline.memory] == [key]
-    assert method.pipeline.memory.get(key).tuples[0][0] == seam
+    assert [one.id for one in method.memory] == [key]
+    assert method.memory.get(key).tuples[0][0] == seam
     names = {track.id for track in clip_from_results("joined", SIZE, [""] * len(results), results).tracks}
     assert names == {7, f"7@{seam}" if key == 7 else 8}
 
 
 def test_without_the_rule_nothing_is_forgotten_at_a_seam():
     truth, observed = (a[:8] + b for a, b in zip(passing_square(), other_scene(3, 8), strict=True))
-    method = SAmodal(FrameOracle(truth, observed), LucasKanade(), preset("default", cut=None))
+    method = Pipeline(FrameOracle(truth, observed), LucasKanade(), preset("default", cut=None))
     results = list(method.run("joined", observed))
     assert not any(r.cut for r in results)
     assert 7 in {i.id for i in results[8].instances}
@@ -308,7 +307,7 @@ def test_without_the_rule_nothing_is_forgotten_at_a_seam():
 
 def test_a_cut_is_written_and_read(tmp_path):
     truth, observed = (a[:8] + b for a, b in zip(passing_square(), other_scene(3, 8), strict=True))
-    method = SAmodal(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"])
+    method = Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"])
     with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
         for result in method.run("joined", observed):
             writer.write(result)

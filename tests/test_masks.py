@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from samodal.errors import InputError
-from samodal.masks import Rle, iou, overlap, shift_mask, union
+from samodal.masks import shift_mask
+from samodal.rle import Rle, iou, overlap, union
 from samodal.tracks import Clip, Track, occlusion_rate
 
 A = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]], bool)

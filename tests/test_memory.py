@@ -7,11 +7,11 @@ import pytest
 
 from made_up import passing_square, square
 from samodal.errors import InputError
-from samodal.masks import Rle
-from samodal.method.memory import RING, PointMemory, Seen
+from samodal.method.history import RING, Seen
+from samodal.method.memory import PointMemory
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import PRESETS
-from samodal.method.samodal import make_selector
+from samodal.rle import Rle
 from samodal.trackers.lucas_kanade import LucasKanade
 from test_pipeline import FrameOracle
 
@@ -80,7 +80,7 @@ def test_one_sighting_has_no_velocity_and_two_have_their_step():
 
 def pipeline(truth, observed) -> Pipeline:
     rules = PRESETS["default"]
-    made = Pipeline(FrameOracle(truth, observed), LucasKanade(), make_selector(rules), rules)
+    made = Pipeline(FrameOracle(truth, observed), LucasKanade(), rules)
     made.reset("clip")
     return made
 

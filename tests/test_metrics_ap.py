@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from samodal.errors import InputError
-from samodal.masks import Rle, run_lengths
 from samodal.metrics import bootstrap
 from samodal.metrics.ap import Problem
 from samodal.metrics.profiles import PROFILES
 from samodal.results.entries import Annotated, Entry
-from samodal.runs import from_runs, join, split, without
+from samodal.rle import Rle, from_runs, join, run_lengths, split, without
 
 SIZE = (12, 16)
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from samodal.masks import Rle
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within
 from samodal.metrics.regions import measure
 from samodal.results.entries import Annotated, Entry
+from samodal.rle import Rle
 
 MASK = Rle.encode(np.ones((2, 2), bool))
 

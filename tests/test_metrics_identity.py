@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from samodal.masks import Rle
 from samodal.metrics.identity import ALPHAS, count_identities, identity_scores
+from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
 SIZE = (4, 40)

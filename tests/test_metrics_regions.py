@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from samodal.masks import Rle
 from samodal.metrics import bootstrap
 from samodal.metrics.regions import measure
 from samodal.results.entries import Annotated, Entry
+from samodal.rle import Rle
 
 SIZE = (1, 12)
 

@@ -9,10 +9,10 @@ from PIL import Image
 from samodal.cli.evaluate import EvaluateSettings, main
 from samodal.data.asd_labels import InstanceTruth, write_frame
 from samodal.errors import InputError
-from samodal.masks import Rle
 from samodal.metrics import levels
 from samodal.results.frames import FramesWriter
 from samodal.results.youtube_vis import write_tracks
+from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 SIZE = (40, 60)

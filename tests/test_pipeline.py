@@ -6,7 +6,6 @@ import pytest
 from made_up import SIZE, Oracle, image_of, passing_square, square
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import PRESETS, Rules, preset
-from samodal.method.samodal import SAmodal, make_selector
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still
 from samodal.tracks import State, VisibleInstance
@@ -26,7 +25,7 @@ class FrameOracle(Oracle):
 
 def run(rules, tracker=None, frames=20, **clip):
     truth, observed = passing_square(frames, **clip)
-    method = SAmodal(FrameOracle(truth, observed), tracker or Still(), rules)
+    method = Pipeline(FrameOracle(truth, observed), tracker or Still(), rules)
     return truth, list(method.run("clip", observed)), method
 
 
@@ -68,7 +67,7 @@ def test_without_tracking_a_sliver_after_a_long_absence_stands_alone():
     rules = preset("default", track=False)
     sliver = square(49, side=3)
     truth, frames = long_clip(lambda t, mask: mask if t < 5 else sliver if t == 39 else None)
-    pipeline = Pipeline(Oracle([truth]), LucasKanade(), make_selector(rules), rules)
+    pipeline = Pipeline(Oracle([truth]), LucasKanade(), rules)
     results = [pipeline.step(image, visible) for image, visible in frames]
     assert [len(result.instances) for result in results] == [1] * 5 + [0] * 34 + [1]
     assert np.array_equal(results[-1].instances[0].amodal.decode(), sliver)
@@ -78,7 +77,7 @@ def test_what_is_prompted_for_long_without_a_mask_is_followed_from_its_last_one(
     rules = preset("paper", prompt="center")
     truth, frames = long_clip(lambda t, mask: mask if t < 35 else None)
     oracle = Oracle([])
-    pipeline = Pipeline(oracle, LucasKanade(), make_selector(rules), rules)
+    pipeline = Pipeline(oracle, LucasKanade(), rules)
     results = []
     for t, (image, visible) in enumerate(frames):
         oracle.truth = [[truth[t]]] if t < 5 else []
@@ -130,11 +129,11 @@ def test_the_mask_moves_by_the_mean_displacement_of_the_points():
 def test_embedding_happens_once_a_frame_and_not_at_all_when_nothing_is_visible():
     truth, results, method = run(PRESETS["default"])
     with_prompts = sum(any(i.state == State.VISIBLE for i in r.instances) for r in results)
-    assert method.pipeline.segmenter.encoded == with_prompts < len(results)
+    assert method.segmenter.encoded == with_prompts < len(results)
 
 
 def test_an_instance_hidden_throughout_is_never_reported():
-    method = SAmodal(Oracle([]), Still(), PRESETS["default"])
+    method = Pipeline(Oracle([]), Still(), PRESETS["default"])
     _, observed = passing_square(5)
     for one in observed:
         one.visible.clear()
@@ -147,7 +146,7 @@ def test_a_default_mask_contains_its_visible_mask_whatever_the_segmenter_says():
             return square(100, 40)
 
     truth, observed = passing_square()
-    for result in SAmodal(Wrong([]), Still(), PRESETS["default"]).run("clip", observed):
+    for result in Pipeline(Wrong([]), Still(), PRESETS["default"]).run("clip", observed):
         for one in result.instances:
             if one.visible is not None:
                 visible = one.visible.decode()
@@ -161,7 +160,7 @@ def test_without_the_union_the_paper_gives_the_segmenters_mask_as_it_is():
             return square(12, side=4)
 
     _, observed = passing_square(1)
-    (result,) = SAmodal(Small([]), Still(), PRESETS["paper"]).run("clip", observed)
+    (result,) = Pipeline(Small([]), Still(), PRESETS["paper"]).run("clip", observed)
     assert np.array_equal(result.instances[0].amodal.decode(), square(12, side=4))
 
 
@@ -173,7 +172,7 @@ def test_a_sliver_is_moved_along_and_not_prompted_from():
 
 
 def test_a_sliver_never_seen_better_stands_with_its_visible_mask():
-    pipeline = Pipeline(Oracle([]), Still(), make_selector(PRESETS["default"]), PRESETS["default"])
+    pipeline = Pipeline(Oracle([]), Still(), PRESETS["default"])
     mask = square(30, side=3)
     (one,) = pipeline.step(image_of(0), [VisibleInstance(1, "car", 0.5, mask)], 0.0).instances
     assert one.state == State.KEPT
@@ -183,7 +182,7 @@ def test_a_sliver_never_seen_better_stands_with_its_visible_mask():
 def test_the_border_rule_leaves_no_ghost_of_an_instance_that_left():
     def leaving(rules):
         truth = [square(96 + 6 * t) for t in range(6)]
-        pipeline = Pipeline(None, Still(), make_selector(rules), rules)
+        pipeline = Pipeline(None, Still(), rules)
         counts = []
         for t, mask in enumerate(truth):
             pipeline.segmenter = Oracle([[mask]])
@@ -201,7 +200,7 @@ def test_the_clamp_limits_the_displacement_to_the_mean_step_of_the_prompts():
             return {k: (xy + 50, v, c) for k, (xy, v, c) in super().positions().items()}
 
     rules = Rules(prompt="center", clamp=True)
-    pipeline = Pipeline(None, Jumping(), make_selector(rules), rules)
+    pipeline = Pipeline(None, Jumping(), rules)
     for t in range(3):
         mask = square(20 + 3 * t)
         pipeline.segmenter = Oracle([[mask]])
@@ -212,7 +211,7 @@ def test_the_clamp_limits_the_displacement_to_the_mean_step_of_the_prompts():
 
 def test_an_instance_is_forgotten_at_the_end_of_the_first_frame_beyond_remember_s():
     rules = preset("default", remember_s=0.35)
-    pipeline = Pipeline(Oracle([[square(40)]]), Still(), make_selector(rules), rules)
+    pipeline = Pipeline(Oracle([[square(40)]]), Still(), rules)
     mask = square(40)
     pipeline.step(image_of(0, mask), [VisibleInstance(1, "car", 0.5, mask)], 0.0)
     shown = [len(pipeline.step(image_of(t), [], t / 10).instances) for t in range(1, 7)]
@@ -223,7 +222,7 @@ def test_an_instance_is_forgotten_at_the_end_of_the_first_frame_beyond_remember_
 
 def test_hidden_scores_decay_by_the_stated_factor_a_second():
     rules = preset("default", decay=0.25)
-    pipeline = Pipeline(Oracle([[square(40)]]), Still(), make_selector(rules), rules)
+    pipeline = Pipeline(Oracle([[square(40)]]), Still(), rules)
     mask = square(40)
     (seen,) = pipeline.step(image_of(0, mask), [VisibleInstance(1, "car", 0.5, mask)], 0.0).instances
     (hidden,) = pipeline.step(image_of(1), [], 0.5).instances
@@ -233,7 +232,7 @@ def test_hidden_scores_decay_by_the_stated_factor_a_second():
 
 def test_memory_stays_bounded_in_tuples_and_instances():
     rules = Rules(prompt="center", memory_tuples=4, memory_instances=3)
-    pipeline = Pipeline(None, Still(), make_selector(rules), rules)
+    pipeline = Pipeline(None, Still(), rules)
     for t in range(12):
         mask = square(5 * t)
         pipeline.segmenter = Oracle([[mask]])
@@ -244,7 +243,7 @@ def test_memory_stays_bounded_in_tuples_and_instances():
 
 def test_a_second_video_starts_from_nothing():
     truth, observed = passing_square(8)
-    method = SAmodal(FrameOracle(truth, observed), LucasKanade(), PRESETS["paper"])
+    method = Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS["paper"])
     first = [r.instances[0].points.tolist() for r in method.run("a", observed)]
     again = [r.instances[0].points.tolist() for r in method.run("a", observed)]
     other = [r.instances[0].points.tolist() for r in method.run("b", observed)]
@@ -254,13 +253,13 @@ def test_a_second_video_starts_from_nothing():
 @pytest.mark.parametrize("tracker", [Still, LucasKanade])
 def test_a_saved_state_goes_on_exactly_where_it_was(tracker):
     truth, observed = passing_square()
-    whole = list(SAmodal(FrameOracle(truth, observed), tracker(), PRESETS["default"]).run("clip", observed))
+    whole = list(Pipeline(FrameOracle(truth, observed), tracker(), PRESETS["default"]).run("clip", observed))
     rules = PRESETS["default"]
-    first = Pipeline(FrameOracle(truth, observed), tracker(), make_selector(rules), rules)
+    first = Pipeline(FrameOracle(truth, observed), tracker(), rules)
     first.reset("clip")
     for one in observed[:12]:
         first.step(one.frame.image, one.visible, one.frame.time)
-    second = Pipeline(FrameOracle(truth, observed), tracker(), make_selector(rules), rules)
+    second = Pipeline(FrameOracle(truth, observed), tracker(), rules)
     second.load_state_dict(first.state_dict())
     for one, expected in zip(observed[12:], whole[12:], strict=True):
         result = second.step(one.frame.image, one.visible, one.frame.time)
@@ -274,7 +273,7 @@ def test_random_prompts_do_not_depend_on_which_other_instances_there_are():
     one, two = VisibleInstance(1, "car", 1.0, square(10)), VisibleInstance(2, "car", 1.0, square(70))
     points = []
     for visible in ([one], [one, two], [two, one]):
-        pipeline = Pipeline(Oracle([[square(10), square(70)]]), Still(), make_selector(rules), rules)
+        pipeline = Pipeline(Oracle([[square(10), square(70)]]), Still(), rules)
         pipeline.reset("clip")
         result = pipeline.step(image_of(0), visible, 0.0)
         points.append(next(i.points.tolist() for i in result.instances if i.id == 1))
@@ -282,5 +281,5 @@ def test_random_prompts_do_not_depend_on_which_other_instances_there_are():
 
 
 def test_one_frame_and_no_instances_are_fine():
-    pipeline = Pipeline(Oracle([]), LucasKanade(), make_selector(PRESETS["default"]), PRESETS["default"])
+    pipeline = Pipeline(Oracle([]), LucasKanade(), PRESETS["default"])
     assert pipeline.step(np.zeros((*SIZE, 3), np.uint8), []).instances == ()

@@ -3,13 +3,12 @@
 import cv2
 import numpy as np
 import pytest
+from samodal.method.prompts.depth import depth_inside
 
 from made_up import image_of, square
-from samodal.method.prompts.depth import depth_inside
-from samodal.method.prompts.prompt import Prompt
 from samodal.method.prompts.selectors import CenterPoint, ErodedPoints, RandomPoints
 from samodal.method.rules import Rules
-from samodal.method.samodal import make_selector
+from samodal.parts import Prompt
 
 FRAME = image_of(0)
 

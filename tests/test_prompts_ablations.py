@@ -8,7 +8,6 @@ from made_up import image_of, square
 from samodal.errors import InputError
 from samodal.method.prompts.ablations import MaxDistancePoint, MaxEntropyPoint, SalientPoint, local_entropy
 from samodal.method.rules import Rules
-from samodal.method.samodal import make_selector
 
 FRAME = image_of(0)
 L_SHAPE = square(20, 10, side=6) | square(20, 40, side=3) | square(70, 12, side=2)

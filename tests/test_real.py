@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from samodal.masks import Rle, iou
 from samodal.results.frames import read_frames
+from samodal.rle import Rle, iou
 from samodal.runner import run_video
 from samodal.settings import RunSettings
 from samodal.video import open_video

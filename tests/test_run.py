@@ -11,9 +11,9 @@ from PIL import Image
 from made_up import passing_square
 from samodal.cli.app import main
 from samodal.errors import InputError
-from samodal.masks import Rle
 from samodal.results.frames import read_frames
 from samodal.results.youtube_vis import read_clips
+from samodal.rle import Rle
 from samodal.runner import run_video
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig

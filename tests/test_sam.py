@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.method.prompts.prompt import Prompt
+from samodal.parts import Prompt
 from samodal.segmenters.sam import AmodalSam, AmodalSamConfig, SamSegmenter
 from samodal.segmenters.sam.adapter import Adapter, high_pass
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from samodal.method.prompts.prompt import Prompt
+from samodal.parts import Prompt
 from samodal.segmenters.sam import AmodalSam, SamSegmenter
 
 GOLDEN = Path(__file__).parent / "golden"

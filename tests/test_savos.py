@@ -18,8 +18,8 @@ from samodal.baselines.savos.model import Directed, Predicted
 from samodal.baselines.savos.warp import base_flow, merge, paste, warp
 from samodal.build import make_method
 from samodal.errors import InputError
-from samodal.masks import Rle
 from samodal.parts import Frame, Observed
+from samodal.rle import Rle
 from samodal.runner import run_video
 from samodal.settings import RunSettings
 from samodal.tracks import VisibleInstance

@@ -10,7 +10,7 @@ from PIL import Image
 
 from made_up import image_of, passing_square, post, square
 from samodal.data.asd_labels import InstanceTruth, write_frame
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.sim.motion import PointTracks
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"

@@ -6,7 +6,6 @@ import pytest
 from made_up import Oracle, passing_square
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
-from samodal.method.samodal import make_selector
 from samodal.trackers.cotracker import CoTrackerOnline
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still
@@ -26,7 +25,7 @@ TRACKERS = {
 
 def pipeline_over(tracker, truth, observed):
     rules = preset("paper")
-    pipeline = Pipeline(Oracle([truth]), tracker, make_selector(rules), rules)
+    pipeline = Pipeline(Oracle([truth]), tracker, rules)
     return [pipeline.step(one.frame.image, one.visible) for one in observed]
 
 

@@ -8,7 +8,7 @@ from scipy.ndimage import binary_erosion
 
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.segmenters.sam.transform import FrameTransform
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, inside, warp_frames, warp_masks
 from samodal.training.batch import InstanceTable, Order, draw_batch

@@ -5,7 +5,7 @@ import pytest
 
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 from samodal.training.paste_clip import cut_out, draw_paste, paste_clip, write_clip
 

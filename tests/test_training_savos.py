@@ -20,7 +20,7 @@ from samodal.cli.train_savos import SavosSettings
 from samodal.data.asd import AsdVideo
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.training.savos.clips import OUTSIDE, Clip, Wanted, load_clips, stretches
 from samodal.training.savos.draw import POOLED, Part, draw, windows
 from samodal.training.savos.loop import Loop

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from samodal.data.asd_labels import InstanceTruth, write_frame
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 COLOURS = ((220, 40, 40), (40, 200, 60), (60, 80, 230))
 """Of the three shapes of a scene, the last one in front."""

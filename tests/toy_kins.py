@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from samodal.masks import Rle
+from samodal.rle import Rle
 from toy_data import scene
 
 FILES = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from samodal.masks import Rle
+from samodal.rle import Rle
 from toy_kins import annotation_2020, annotation_old, box_polygon, image_entry, write_json
 
 VIDEO = "2011_09_26_drive_0001_sync"

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
+from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
-from samodal.errors import InputError, nearest
+from samodal.errors import InputError
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
 from samodal.method.rules import Rules, preset
-from samodal.parts import FrontEnd, Method, Segmenter, Video, VisSession
-from samodal.registry import FRONT_ENDS, METHODS, PIXELS, find, make_tracker, split
+from samodal.parts import FrontEnd, LearningSession, Method, Segmenter, Video, VisSession
+from samodal.registry import FRONT_ENDS, METHODS, PIXELS, SEGMENTERS, find, make, make_tracker, parameters, split
 from samodal.settings import RunSettings
+from samodal.tracks import FrameResult
 
 if TYPE_CHECKING:
     from samodal.baselines.savos.flow import FlowMemory
@@ -25,60 +26,65 @@ EMBEDDED_FRONT_END = {"vis": "videomt", "reassociate": True}
 
 def make_method(settings: RunSettings) -> Method:
     """The method that the settings name, with its model on its device; the model is loaded once a process."""
-    name, argument = split(settings.method, METHODS)
-    if name not in METHODS and ":" not in name:
-        raise InputError(f"unknown method {name!r}{nearest(name, METHODS)}")
-    kind, rules = find(METHODS, name, "method"), make_rules(settings)
-    if argument and name in METHODS and not METHODS[name].argument:
-        raise InputError(f"method {name} takes no argument; found {argument!r}")
-    if hasattr(kind, "with_rules"):
-        return kind.with_rules(rules)
-    if name != "samodal":
-        taken = inspect.signature(kind).parameters
-        options = {"device": found_device(settings.device)} if "device" in taken else {}
-        options |= {"flow": flow_memory()} if "flow" in taken else {}
-        return kind(**options) if argument is None else kind(argument, **options)
-    tracker = make_tracker(settings.tracker, found_device(settings.device))
-    return kind(segmenter_of(settings.weights, settings.device), tracker, rules, settings.seed)
+    return make(METHODS, settings.method, "method", _context(settings))
+
+
+def _context(settings: RunSettings) -> dict[str, Callable[[], Any]]:
+    """What the constructor of a part may ask for."""
+    return {
+        "device": lambda: found_device(settings.device),
+        "seed": lambda: settings.seed,
+        "weights": lambda: settings.weights,
+        "rules": lambda: make_rules(settings),
+        "segmenter": lambda: segmenter_of(settings.segmenter, settings.weights, settings.device),
+        "tracker": lambda: make_tracker(settings.tracker, found_device(settings.device)),
+        "flow": flow_memory,
+    }
 
 
 def make_rules(settings: RunSettings) -> Rules:
     """The preset with the changes of --rules; an unknown rule is an InputError with the nearest known one."""
-    known = Rules.__dataclass_fields__
-    for name in settings.rules:
-        if name not in known:
-            raise InputError(f"unknown rule {name!r}{nearest(name, known)}")
     return preset(settings.preset, **settings.rules)
 
 
-def make_session(settings: RunSettings, video: Video, said: Remembered | None = None) -> VisSession:
+def make_session(settings: RunSettings, video: Video, remembered: Remembered | None = None) -> LearningSession:
     """The front end that the settings name, at work on a video, with its ids repaired where they ask for it.
 
     A session that learns from results associates already.
 
     Args:
-        said: what front ends said of this video to other methods, and are not asked again.
+        remembered: results of front ends over this video for other methods, which are not made again.
     """
     settings = settled(settings, video)
+    start = partial(_start, settings, video)
+    session = start() if remembered is None else remembered.session(_decided_by(settings), video.length, start)
+    if isinstance(session, LearningSession):
+        return session
+    return Reassociated(session, association_for(video)) if settings.reassociate else _Unteachable(session)
 
-    def start() -> VisSession:
-        session = make_front_end(settings).open(video)
-        return session if settings.vis_scale == 1 else scaled(session, settings, video)
 
-    session = start() if said is None else said.session(_decided_by(settings), video.length, start)
-    if settings.reassociate and not hasattr(session, "learn"):
-        return Reassociated(session, association_for(video))
-    return session
+class _Unteachable:
+    """A session that makes nothing of results: `learn` does nothing."""
+
+    def __init__(self, session: VisSession):
+        self.step, self.reset = session.step, session.reset
+
+    def learn(self, result: FrameResult) -> None:
+        pass
+
+
+def _start(settings: RunSettings, video: Video) -> VisSession:
+    session = make_front_end(settings).open(video)
+    return session if settings.vis_scale == 1 else scaled(session, settings)
 
 
 def _decided_by(settings: RunSettings) -> tuple:
-    """What of the settings decides what a front end says of a video."""
+    """What of the settings decides what a front end gives."""
     kind = find(FRONT_ENDS, split(settings.vis, FRONT_ENDS)[0], "front end")
-    seed = settings.seed if "seed" in inspect.signature(kind).parameters else None
-    return settings.vis, settings.vis_scale, seed
+    return settings.vis, settings.vis_scale, settings.seed if "seed" in parameters(kind) else None
 
 
-def scaled(session: VisSession, settings: RunSettings, video: Video) -> VisSession:
+def scaled(session: VisSession, settings: RunSettings) -> VisSession:
     """A session that sees frames of the size that --vis_scale asks for.
 
     Raises:
@@ -96,12 +102,7 @@ def scaled(session: VisSession, settings: RunSettings, video: Video) -> VisSessi
 
 def make_front_end(settings: RunSettings) -> FrontEnd:
     """The front end that the settings name."""
-    name, argument = split(settings.vis, FRONT_ENDS)
-    kind = find(FRONT_ENDS, name, "front end")
-    taken = inspect.signature(kind).parameters
-    options = {"device": found_device(settings.device)} if "device" in taken else {}
-    options |= {"seed": settings.seed} if "seed" in taken else {}
-    return kind(**options) if argument is None else kind(argument, **options)
+    return make(FRONT_ENDS, settings.vis, "front end", _context(settings))
 
 
 def settled(settings: RunSettings, video: Video) -> RunSettings:
@@ -112,11 +113,10 @@ def settled(settings: RunSettings, video: Video) -> RunSettings:
 
 
 @lru_cache(maxsize=2)
-def segmenter_of(weights: str, device: str) -> Segmenter:
-    """The segmenter of a checkpoint on a device; a process loads each once."""
-    from samodal.segmenters.sam import AmodalSam, SamSegmenter
-
-    return SamSegmenter(AmodalSam.from_checkpoint(weights), found_device(device))
+def segmenter_of(segmenter: str, weights: str, device: str) -> Segmenter:
+    """The segmenter of a name with its weights on a device; a process loads each once."""
+    context = {"weights": lambda: weights, "device": lambda: found_device(device)}
+    return make(SEGMENTERS, segmenter, "segmenter", context)
 
 
 @lru_cache(maxsize=1)

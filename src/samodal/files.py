@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 
 def read_json(path: Path) -> Any:

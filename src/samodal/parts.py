@@ -1,24 +1,24 @@
-"""The parts that can be swapped, as protocols. A part is one small file and one line in `registry.py`.
+"""The parts that can be swapped, as protocols, and what is handed from part to part.
 
-Frames are (H, W, 3) uint8 RGB, t is a frame index from 0, points are (x, y) float32 in original-frame
-pixels with integers at pixel centres. Each part converts to its own conventions at its border.
+A part is one small file and one line in `registry.py`. It need not inherit from its protocol. Frames are (H, W, 3)
+uint8 RGB, t is a frame index from 0, points are (x, y) float32 in original-frame pixels with integers at pixel
+centres. Each part converts to its own conventions at its border.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from samodal.method.prompts.prompt import Prompt
+from samodal.errors import InputError
+from samodal.masks import Mask
 from samodal.tracks import Clip, FrameResult, VisibleInstance
 
 if TYPE_CHECKING:
     import torch
-
-    from samodal.segmenters.sam.transform import FrameTransform
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +72,12 @@ class VisSession(Protocol):
         ...
 
 
+@runtime_checkable
 class LearningSession(VisSession, Protocol):
-    """A session that decides with the help of what the method knows, as association does."""
+    """A session that decides with the help of what the method knows, as association does.
+
+    `samodal.build` gives every other session a `learn` that does nothing, so that callers need not ask.
+    """
 
     def learn(self, result: FrameResult) -> None:
         """Take in the result of the newest frame before the next `step`; results of earlier frames come too late."""
@@ -86,13 +90,69 @@ class FrontEnd(Protocol):
     def open(self, video: Video) -> VisSession: ...
 
 
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """What a segmenter is told about one instance. Any parts may come together; K may differ between instances.
+
+    Attributes:
+        points: (K, 2) float32, x and y in original-frame pixels, integers at pixel centres.
+        labels: (K,) int, 1 on the instance, 0 off it (paper, supplement A: only positive ones are used).
+        box: (4,) float32, x0, y0, x1, y1 in original-frame pixels.
+        mask: the visible mask.
+        neighbours: visible masks of the other instances in the frame; None where they are not told.
+
+    Raises:
+        InputError: for arrays of other shapes, coordinates that are not finite, or a prompt that says nothing.
+    """
+
+    points: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    box: np.ndarray | None = None
+    mask: Mask | None = None
+    neighbours: tuple[Mask, ...] | None = None
+
+    def __post_init__(self):
+        if self.points is self.box is self.mask is self.neighbours is None:
+            raise InputError("prompt: expected points, a box, a mask or neighbours, got none of them")
+        if self.points is not None:
+            points = _finite(self.points, (-1, 2), "points")
+            labels = np.ones(len(points), int) if self.labels is None else np.asarray(self.labels, int)
+            if labels.shape != (len(points),):
+                raise InputError(f"prompt: {len(points)} points need as many labels, got shape {labels.shape}")
+            object.__setattr__(self, "points", points)
+            object.__setattr__(self, "labels", labels)
+        if self.box is not None:
+            object.__setattr__(self, "box", _finite(self.box, (4,), "box"))
+        if self.mask is not None:
+            object.__setattr__(self, "mask", Mask.of(self.mask))
+        if self.neighbours is not None:
+            object.__setattr__(self, "neighbours", tuple(Mask.of(mask) for mask in self.neighbours))
+
+    @property
+    def shape(self) -> tuple[int, bool, bool]:
+        """What must agree for prompts to share a batch: number of points, box or not, mask or not."""
+        return 0 if self.points is None else len(self.points), self.box is not None, self.mask is not None
+
+
+def _finite(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """The values as float32 of a shape, -1 in it for any number."""
+    array = np.asarray(values, np.float32)
+    if array.ndim != len(shape) or any(want not in (-1, have) for want, have in zip(shape, array.shape, strict=True)):
+        wanted = f"({', '.join('K' if n == -1 else str(n) for n in shape)})"
+        raise InputError(f"prompt: expected {name} of shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"prompt: expected finite {name}, got {array.tolist()}")
+    return array
+
+
 class PromptSelector(Protocol):
     """Chooses the prompt of an instance from what is visible of it, never from amodal truth."""
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> Prompt:
-        """image (H, W, 3) uint8; mask and neighbours (H, W) bool; rng is seeded per (seed, clip, instance, frame)."""
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        """image (H, W, 3) uint8 RGB; the visible masks of the instance and of all others in the frame.
+
+        `rng` is seeded per (seed, clip, instance, frame).
+        """
         ...
 
 
@@ -101,12 +161,12 @@ class Features:
     """Frames as a segmenter's encoder sees them, computed once per frame.
 
     Attributes:
-        main: (B, C, h, w).
+        main: (B, C, h, w); None for a segmenter that reads prompts alone.
         skips: finer maps for segmenters that use them.
         sizes: (H, W) of each of the B frames in original pixels.
     """
 
-    main: torch.Tensor
+    main: torch.Tensor | None
     skips: tuple[torch.Tensor, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
 
@@ -116,20 +176,24 @@ class Decoded:
     """What a segmenter says about N prompts.
 
     Attributes:
-        amodal: (N, H, W) float32 logits at the frame's original size; above 0 is inside.
-        visible: the same for the visible part, None where the model has no such head.
-        iou: (N,) float32, the model's own estimate of the IoU of `amodal`, not clipped.
+        amodal: (N, H, W) float32 logits at the frame's original size, above 0 is inside; or N masks.
+        iou: (N,) the model's own estimate of the IoU of `amodal`; it need not lie in [0, 1].
     """
 
-    amodal: torch.Tensor
-    iou: torch.Tensor
-    visible: torch.Tensor | None = None
+    amodal: torch.Tensor | Sequence[Mask]
+    iou: torch.Tensor | Sequence[float]
+
+    def masks(self) -> list[Mask]:
+        """The N amodal masks, cut out."""
+        return [mask if isinstance(mask, Mask) else Mask.of(mask.gt(0).numpy(force=True)) for mask in self.amodal]
+
+    def scores(self) -> list[float]:
+        """`iou` within [0, 1]."""
+        return [min(max(float(value), 0.0), 1.0) for value in self.iou]
 
 
 class Segmenter(Protocol):
-    """A promptable amodal segmenter. `transform` is the one preparation of frames, shared with training."""
-
-    transform: FrameTransform
+    """A promptable amodal segmenter."""
 
     def encode(self, frames: Sequence[np.ndarray]) -> Features:
         """Frames of one size, (H, W, 3) uint8 RGB each."""

@@ -7,6 +7,7 @@ outside as `package.module:Class` without touching this file.
 import importlib
 import inspect
 import textwrap
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,6 +154,9 @@ SELECTORS = {
     "center": Part("samodal.method.prompts.selectors:CenterPoint", "Points deep inside the visible mask."),
     "saliency": Part("samodal.method.prompts.ablations:SalientPoint", "The most salient points of the visible mask."),
     "max-distance": Part("samodal.method.prompts.ablations:MaxDistancePoint", "Points far from a random one."),
+    "box": Part("samodal.method.prompts.selectors:VisibleBox", "The box of the visible mask."),
+    "mask": Part("samodal.method.prompts.selectors:VisibleMask", "The whole visible mask."),
+    "neighbours": Part("samodal.method.prompts.selectors:Neighbours", "The visible masks of all other instances."),
     "max-entropy": Part("samodal.method.prompts.ablations:MaxEntropyPoint", "Points where the texture is most unlike."),
 }
 CLONE = "git clone https://github.com/{}"
@@ -220,8 +224,18 @@ TRACKERS = {
         "https://storage.googleapis.com/dm-tapnet/bootstap/bootstapir_checkpoint_v2.pt",
     ),
 }
+SEGMENTERS = {
+    "sam": Part(
+        "samodal.segmenters.sam:load_segmenter",
+        "The amodal SAM: encodes a frame once, decodes all prompts together. Points, boxes and masks prompt it.",
+        argument="[CHECKPOINT]",
+        licence="Apache-2.0 (code, our weights); released weights: see their pages",
+        cost="0.1 s of a CPU core for a frame with the shipped weights; the released size is for a GPU",
+        needs="nothing, or what --weights takes",
+    ),
+}
 METHODS = {
-    "samodal": Part("samodal.method.samodal:SAmodal", "The amodal SAM and the point memory."),
+    "samodal": Part("samodal.method.pipeline:Pipeline", "The amodal SAM and the point memory."),
     "copy-visible": Part("samodal.baselines.trivial:CopyVisible", "The visible mask is the amodal mask."),
     "hull": Part("samodal.baselines.trivial:Hull", "The convex hull of the visible mask."),
     "hold-last": Part("samodal.baselines.trivial:HoldLast", "The last visible mask stays while an instance is hidden."),
@@ -263,16 +277,36 @@ def split(text: str, table: dict[str, Part]) -> tuple[str, str | None]:
     return name, argument or None
 
 
-def make_tracker(text: str, device: str = "cpu") -> Any:
-    """The point tracker that NAME[:ARGUMENT] names, on a device if it can be told one.
+def make(table: dict[str, Part], text: str, what: str, context: Mapping[str, Callable[[], Any]]) -> Any:
+    """The part that NAME[:ARGUMENT] names.
+
+    A part is made with its argument, if one is given, and with what its constructor asks for by name.
+
+    Args:
+        table: where its name stands.
+        text: NAME[:ARGUMENT] or `package.module:Class[:ARGUMENT]`.
+        what: it is, for messages.
+        context: what can be asked for, by the name of the constructor's parameter; made when it is.
 
     Raises:
-        InputError: as `find`, and what the tracker says of its argument.
+        InputError: as `find`; for an argument that the part does not take; and what the part says of its argument.
     """
-    name, argument = split(text, TRACKERS)
-    kind = find(TRACKERS, name, "point tracker")
-    options = {"device": device} if "device" in inspect.signature(kind).parameters else {}
+    name, argument = split(text, table)
+    kind = find(table, name, what)
+    if argument is not None and name in table and not table[name].argument:
+        raise InputError(f"{what} {name} takes no argument; found {argument!r}")
+    options = {key: context[key]() for key in parameters(kind) if key in context}
     return kind(**options) if argument is None else kind(argument, **options)
+
+
+def parameters(kind: Any) -> Collection[str]:
+    """Names of what a class or function takes."""
+    return inspect.signature(kind).parameters
+
+
+def make_tracker(text: str, device: str = "cpu") -> Any:
+    """The point tracker that NAME[:ARGUMENT] names, on a device; see `make`."""
+    return make(TRACKERS, text, "point tracker", {"device": lambda: device})
 
 
 def listing(table: dict[str, Part], width: int = 79) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samodal.registry import FRONT_ENDS, TRACKERS
+from samodal.registry import FRONT_ENDS, SEGMENTERS, TRACKERS
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class RunSettings:
     rules: dict[str, Any] = field(default_factory=dict)
     """Single rules changed, as in --rules.unite=false, or the prompts, as in --rules.prompt=saliency --rules.points=3;
     samodal/method/rules.py lists and explains them."""
+    segmenter: str = field(default="sam", metadata={"parts": ("segmenter", SEGMENTERS)})
+    """Segmenter of samodal, one of those below (also: --segmenter list), or package.module:Class."""
     weights: str = "streetsim-small"
     """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
     tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})

@@ -4,14 +4,18 @@ Identity is the pair (clip name, id). A method receives `VisibleInstance`s and r
 `Clip` holds the same by track, and truth and results are the same type.
 """
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Literal
 
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.masks import Rle, overlap
+from samodal.masks import Mask
+from samodal.rle import Rle, overlap
 
 
 class State(StrEnum):
@@ -37,17 +41,45 @@ UNSEEN = (State.HIDDEN, State.LEAVING, State.LOST)
 class VisibleInstance:
     """One instance as a front end sees it in one frame.
 
-    Attributes:
-        id: stable within the clip.
+    Args:
+        id: stable within the clip; an int or str, a NumPy integer becomes an int.
         category: class name, e.g. "car".
         score: confidence in [0, 1]; None where the front end gives none.
-        mask: (H, W) bool, the visible pixels; not empty.
+        mask: the visible pixels, not empty: (H, W) bool, an `Rle` or a `Mask`; kept as a `Mask`.
+
+    Raises:
+        InputError: for any of these that is something else.
     """
 
     id: int | str
     category: str
     score: float | None
-    mask: np.ndarray
+    mask: Mask
+
+    def __post_init__(self):
+        key = int(self.id) if isinstance(self.id, np.integer) else self.id
+        if isinstance(key, bool) or not isinstance(key, int | str):
+            raise InputError(f"instance {key!r}: expected an int or str as id, got {type(key).__name__}")
+        score = None if self.score is None else checked_score(self.score, f"instance {key}")
+        try:
+            mask = Mask.of(self.mask)
+        except InputError as error:
+            raise InputError(f"instance {key}: {error}") from None
+        if not mask:
+            raise InputError(f"instance {key}: its visible mask is empty; leave out what is not visible")
+        for name, value in (("id", key), ("score", score), ("mask", mask)):
+            object.__setattr__(self, name, value)
+
+
+def checked_score(score: Any, where: str) -> float:
+    """A score as a float.
+
+    Raises:
+        InputError: if it is no number in [0, 1].
+    """
+    if isinstance(score, bool) or not isinstance(score, int | float | np.integer | np.floating) or not 0 <= score <= 1:
+        raise InputError(f"{where}: expected a score in [0, 1] or None, got {score!r}")
+    return float(score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +90,7 @@ class Instance:
         id, category: as the front end named them.
         score: in [0, 1], what AP ranks by; None for a method that has none, and where the instance is lost.
         state: see `State`.
-        visible: the front end's mask, None where it reported nothing.
+        visible: the front end's mask, None where it reported nothing; an `Rle` or array becomes a `Mask`, as below.
         amodal: the whole object's pixels inside the image, None where nothing can be said.
         points: (K, 2) float32, x and y of the prompt points in original pixels; None where none were used.
         followed: (N, 2) float32, where the tracker has the points now; None unless hidden or leaving.
@@ -69,34 +101,95 @@ class Instance:
     category: str
     score: float | None
     state: State
-    visible: Rle | None
-    amodal: Rle | None
+    visible: Mask | None
+    amodal: Mask | None
     points: np.ndarray | None = None
     followed: np.ndarray | None = None
     frames_since_seen: int = 0
     seconds_since_seen: float = 0.0
 
+    def __post_init__(self):
+        for name in ("visible", "amodal"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, Mask.of(getattr(self, name)))
+
+    @classmethod
+    def copied(cls, visible: VisibleInstance, state: State) -> Instance:
+        """An instance of whose whole no more is known than its visible mask."""
+        return cls(visible.id, visible.category, visible.score, state, visible.mask, visible.mask)
+
+    @property
+    def hidden(self) -> Mask | None:
+        """The pixels of the amodal mask that are not visible; None without an amodal mask."""
+        return self.amodal if self.amodal is None or self.visible is None else self.amodal.minus(self.visible)
+
     @property
     def occlusion(self) -> float | None:
         """Share of the amodal mask that is not visible, in [0, 1]; None without an amodal mask."""
-        return occlusion_rate(self.visible, self.amodal)
+        if not self.amodal:
+            return None
+        return 1.0 - (self.visible.overlap(self.amodal) / self.amodal.area if self.visible is not None else 0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FrameResult:
-    """All instances of one frame: visible and hidden ones.
+    """All instances of one frame, visible and hidden ones.
 
     Attributes:
         t: index of the frame in its video, from 0.
         time: seconds from the start of the video, from the file's own timestamps.
         instances: ordered by first appearance.
         cut: whether a new scene begins here, so that all that was known is forgotten.
+        image: (H, W, 3) uint8 RGB, the frame itself; None where a result was read from a file.
     """
 
     t: int
     time: float
     instances: tuple[Instance, ...]
     cut: bool = False
+    image: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def ids(self) -> list[int | str]:
+        """Of all instances, in their order."""
+        return [instance.id for instance in self.instances]
+
+    def masks(self, kind: Literal["amodal", "visible", "hidden"] = "amodal") -> list[np.ndarray | None]:
+        """(H, W) bool masks of all instances, in the order of `ids`; None where there is none."""
+        masks = [getattr(instance, _checked_kind(kind)) for instance in self.instances]
+        return [None if mask is None else mask.decode() for mask in masks]
+
+    def boxes(self, kind: Literal["amodal", "visible", "hidden"] = "amodal") -> np.ndarray:
+        """(N, 4) float32 x0, y0, x1, y1 in pixels, x1 and y1 one past the last; nan where there is no mask."""
+        masks = [getattr(instance, _checked_kind(kind)) for instance in self.instances]
+        boxes = [mask.box if mask else (np.nan,) * 4 for mask in masks]
+        return np.array(boxes, np.float32).reshape(-1, 4)
+
+    def __getitem__(self, key: int | str) -> Instance:
+        """The instance of an id; "7" and 7 name the same.
+
+        Raises:
+            KeyError: if it is not in this frame.
+        """
+        for instance in self.instances:
+            if str(instance.id) == str(key):
+                return instance
+        raise KeyError(f"no instance {key!r} in frame {self.t}; there are {', '.join(map(str, self.ids)) or 'none'}")
+
+    def __contains__(self, key: object) -> bool:
+        return str(key) in map(str, self.ids)
+
+    def __iter__(self) -> Iterator[Instance]:
+        return iter(self.instances)
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+
+def _checked_kind(kind: str) -> str:
+    if kind not in ("amodal", "visible", "hidden"):
+        raise ValueError(f"expected amodal, visible or hidden masks, got {kind!r}")
+    return kind
 
 
 @dataclass(frozen=True)
@@ -187,8 +280,8 @@ def clip_from_results(
 ) -> Clip:
     """Turn a stream of frame results into columns per track.
 
-    The score of a track is the mean of its frame scores over the frames in which it was reported (facts:
-    released rule; frames filled in by following points do not count), None where no frame has one.
+    The score of a track is the mean of its frame scores over the frames in which it was reported (as in
+    the released code; frames filled in by following points do not count), None where no frame has one.
 
     An id that a front end uses again after a scene cut is another instance: its track is named "ID@T" after the first
     frame T of its scene.
@@ -204,8 +297,8 @@ def clip_from_results(
                 key,
                 {"category": one.category} | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
             )
-            column["visible"][result.t] = one.visible
-            column["amodal"][result.t] = one.amodal
+            column["visible"][result.t] = None if one.visible is None else one.visible.rle
+            column["amodal"][result.t] = None if one.amodal is None else one.amodal.rle
             column["states"][result.t] = one.state
             column["scores"][result.t] = one.score
     tracks = tuple(

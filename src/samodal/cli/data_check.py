@@ -9,8 +9,8 @@ from samodal.errors import InputError
 
 if TYPE_CHECKING:
     from samodal.data.asd_labels import InstanceTruth
-    from samodal.masks import Rle
     from samodal.parts import Video
+    from samodal.rle import Rle
 
 SHOWN = 20
 """Problems, classes and image sizes that are printed; of the others, how many."""

@@ -13,8 +13,7 @@ from typing import Any
 from samodal.data.asd_labels import InstanceTruth
 from samodal.errors import InputError
 from samodal.files import field, read_mask
-from samodal.masks import Rle, overlap, union
-from samodal.runs import without
+from samodal.rle import Rle, overlap, union, without
 
 Report = Callable[[str], None]
 """Gets one line for each thing that is wrong."""

@@ -16,8 +16,7 @@ import numpy as np
 
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_map, read_mask
-from samodal.masks import Rle
-from samodal.runs import split, without
+from samodal.rle import Rle, split, without
 
 CATEGORIES = {
     24: "person",

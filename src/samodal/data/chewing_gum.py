@@ -16,8 +16,8 @@ import numpy as np
 
 from samodal.data.asd_labels import InstanceTruth
 from samodal.errors import InputError
-from samodal.masks import Rle
 from samodal.parts import Frame
+from samodal.rle import Rle
 from samodal.seeds import generator
 from samodal.tracks import Clip, Track
 

@@ -18,8 +18,7 @@ import numpy as np
 from samodal.data.asd_labels import InstanceTruth
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_mask
-from samodal.masks import Rle
-from samodal.runs import without
+from samodal.rle import Rle, without
 
 CATEGORIES = {
     1: "cyclist",

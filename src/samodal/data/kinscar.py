@@ -27,8 +27,8 @@ from samodal.data.kins_labels import KinsImage, read_kins
 from samodal.data.kinscar_labels import Objects, masks_of, read_found
 from samodal.errors import InputError
 from samodal.files import read_image
-from samodal.masks import Rle
 from samodal.parts import Frame
+from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
 FRAMES_PER_SECOND = 10.0

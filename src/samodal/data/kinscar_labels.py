@@ -12,7 +12,7 @@ from typing import Any
 from samodal.data.pickles import read_pickle
 from samodal.errors import InputError
 from samodal.files import field, read_mask
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 Objects = dict[int, dict[int, dict]]
 """Run lengths as the file has them, by object and number of the frame."""

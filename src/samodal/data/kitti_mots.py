@@ -17,9 +17,9 @@ from samodal.data.asd_labels import InstanceTruth
 from samodal.data.coco import no_amodal
 from samodal.errors import InputError
 from samodal.files import read_image
-from samodal.masks import Rle, union
 from samodal.parts import Frame
 from samodal.results.kitti_mots import read_kitti_pictures, read_kitti_text
+from samodal.rle import Rle, union
 from samodal.tracks import Clip, Track
 
 FRAMES_PER_SECOND = 10.0

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from samodal.drawing.overlay import Drawer, outline
 from samodal.files import cannot_write
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance
 
 WIDTHS = (1000, 900, 800, 700, 600)

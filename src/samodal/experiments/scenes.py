@@ -11,8 +11,7 @@ from itertools import groupby
 import cv2
 import numpy as np
 
-from samodal.masks import Rle, overlap
-from samodal.runs import without
+from samodal.rle import Rle, overlap, without
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 CLEAR = 0.75

@@ -11,8 +11,8 @@ import numpy as np
 
 from samodal.errors import InputError, nearest
 from samodal.frontends.replay import Replay
+from samodal.masks import Mask
 from samodal.parts import Video
-from samodal.patches import Patch
 from samodal.seeds import generator
 from samodal.tracks import VisibleInstance
 
@@ -111,8 +111,10 @@ class _State:
 class _False:
     """A thing that is not there: an ellipse that moves straight on, until the frame `end`."""
 
-    instance: VisibleInstance
-    patch: Patch
+    id: str
+    category: str
+    score: float | None
+    mask: Mask
     step: np.ndarray
     end: int
 
@@ -136,33 +138,33 @@ class DegradedSession:
         self._false: list[_False] = []
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        reported = [self._spoil(one, t) for one in self.truth.step(frame, t)]
-        taken = np.zeros(frame.shape[:2], bool)
-        found = []
-        for one in [*(one for one in reported if one is not None), *self._wrong(taken.shape, t)]:
-            free = one.mask & ~taken
-            if free.any():
-                found.append(replace(one, mask=free))
-                taken |= free
+        spoilt = [self._spoil(instance, t) for instance in self.truth.step(frame, t)]
+        found: list[VisibleInstance] = []
+        for instance in [*(instance for instance in spoilt if instance is not None), *self._wrong(frame.shape[:2], t)]:
+            free = instance.mask
+            for taken in found:
+                free = free.minus(taken.mask)
+            if free:
+                found.append(replace(instance, mask=free))
         return found
 
-    def _spoil(self, one: VisibleInstance, t: int) -> VisibleInstance | None:
+    def _spoil(self, instance: VisibleInstance, t: int) -> VisibleInstance | None:
         """An instance as it is reported; None where it is not."""
-        how, rng = self.severity, generator(self.seed, self.clip, one.id, t)
+        how, rng = self.severity, generator(self.seed, self.clip, instance.id, t)
         late, renamed, missed = rng.random(3)
-        burst, state = int(rng.integers(how.burst)), self._states.setdefault(one.id, _State())
+        burst, state = int(rng.integers(how.burst)), self._states.setdefault(instance.id, _State())
         appears, returns = state.seen_t != t - 1, 0 <= state.seen_t < t - 1
-        area = int(one.mask.sum())
+        area = instance.mask.area
         state.seen_t, state.most = t, max(state.most, area)
         state.names += renamed < (how.new_id if returns else how.switch)
         state.wait = int(late * (how.late + 1)) if appears else max(0, state.wait - 1)
         state.missed = 1 + burst if missed < how.miss else max(0, state.missed - 1)
-        least = max(how.sliver * state.most, (how.small * one.mask.shape[0]) ** 2)
+        least = max(how.sliver * state.most, (how.small * instance.mask.size[0]) ** 2)
         if state.wait or state.missed or area < least:
             return None
-        name = one.id if state.names == 1 else f"{one.id}-{state.names}"
-        score, mask = self._score(one.score, area / state.most, rng), self._rough(one.mask, rng)
-        return VisibleInstance(name, one.category, score, mask) if mask.any() else None
+        name = instance.id if state.names == 1 else f"{instance.id}-{state.names}"
+        score, mask = self._score(instance.score, area / state.most, rng), self._rough(instance.mask, rng)
+        return VisibleInstance(name, instance.category, score, mask) if mask else None
 
     def _score(self, given: float | None, share: float, rng: np.random.Generator) -> float | None:
         how = self.severity
@@ -170,32 +172,32 @@ class DegradedSession:
             return given
         return float(np.clip(rng.normal(how.score, how.spread) * (0.6 + 0.4 * share), 0.05, 1.0))
 
-    def _rough(self, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    def _rough(self, mask: Mask, rng: np.random.Generator) -> Mask:
         """The mask with its border displaced by a smooth field of chance."""
         import cv2
 
-        amount = self.severity.rough * float(np.sqrt(mask.sum()))
+        amount = self.severity.rough * mask.side
         if not amount:
             return mask
-        whole = Patch.of(mask)
         margin = int(np.ceil(3 * amount)) + 1
-        inside = np.pad(whole.mask, margin).astype(np.uint8)
+        inside = np.pad(mask.inside, margin).astype(np.uint8)
         height, width = inside.shape
         distance = cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-        cell = max(2.0, whole.side / 4)
+        cell = max(2.0, mask.side / 4)
         grid = rng.standard_normal((int(height / cell) + 2, int(width / cell) + 2)).astype(np.float32)
         field = cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
         # Half a pixel: the distance of a pixel at the border is 1 inside and -1 outside.
-        rough = Patch(whole.x - margin, whole.y - margin, distance - np.sign(distance) / 2 + amount * field > 0)
-        return _full(rough, mask.shape)
+        rough = distance - np.sign(distance) / 2 + amount * field > 0
+        return Mask(mask.size, mask.x - margin, mask.y - margin, rough).clipped().tight()
 
     def _wrong(self, size: tuple[int, int], t: int) -> list[VisibleInstance]:
         """The false instances of frame t."""
         rng = generator(self.seed, self.clip, "false", t)
-        going = [replace(one, patch=one.patch.moved(one.step)) for one in self._false if one.end > t]
+        going = [replace(thing, mask=thing.mask.moved(thing.step)) for thing in self._false if thing.end > t]
         born = [self._invent(size, t, n, rng) for n in range(rng.poisson(self.severity.false))]
         self._false = going + born
-        return [replace(one.instance, mask=_full(one.patch, size)) for one in self._false]
+        inside = [(thing, thing.mask.clipped()) for thing in self._false]
+        return [VisibleInstance(thing.id, thing.category, thing.score, mask) for thing, mask in inside if mask]
 
     def _invent(self, size: tuple[int, int], t: int, number: int, rng: np.random.Generator) -> _False:
         """A false instance as large as things on a road are far away, below the upper quarter of the frame."""
@@ -205,13 +207,5 @@ class DegradedSession:
         x, y = rng.uniform(0, size[1]), rng.uniform(size[0] / 4, size[0])
         category = ("car", "person")[int(rng.integers(2))]
         score = None if self.severity.score is None else self._score(None, 0.0, rng) * 0.7 / 0.6
-        one = VisibleInstance(f"false-{t}-{number}", category, score, ellipse)
-        step = rng.normal(0, 0.005 * size[1], 2)
-        return _False(one, Patch(int(x - half[1]), int(y - half[0]), ellipse), step, t + int(rng.integers(2, 7)))
-
-
-def _full(patch: Patch, size: tuple[int, int]) -> np.ndarray:
-    """A patch as a (H, W) mask."""
-    mask, inside = np.zeros(size, bool), patch.within(size)
-    mask[inside.y : inside.y + inside.mask.shape[0], inside.x : inside.x + inside.mask.shape[1]] = inside.mask
-    return mask
+        step, mask = rng.normal(0, 0.005 * size[1], 2), Mask(size, int(x - half[1]), int(y - half[0]), ellipse)
+        return _False(f"false-{t}-{number}", category, score, mask, step, t + int(rng.integers(2, 7)))

@@ -53,7 +53,7 @@ class Reassociated:
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
         visible = self._session.step(frame, t)
-        return self._association.step([Detection(one.category, one.score, one.mask, one.id) for one in visible])
+        return self._association.step([Detection(seen.category, seen.score, seen.mask, seen.id) for seen in visible])
 
     def learn(self, result: FrameResult) -> None:
         self._association.learn(result)
@@ -73,11 +73,11 @@ def one_owner(detections: Sequence[Detection], least: int) -> list[Detection]:
 
     Those that keep fewer than `least` pixels, or less than half of theirs, are left out: duplicates.
     """
-    kept, taken = [], None
-    for one in sorted(detections, key=lambda one: -(one.score or 0.0)):
-        free = one.mask if taken is None else one.mask & ~taken
-        count = int(free.sum())
-        if count >= least and 2 * count >= int(one.mask.sum()):
-            kept.append(replace(one, mask=free))
-            taken = free if taken is None else taken | free
+    kept: list[Detection] = []
+    for detection in sorted(detections, key=lambda detection: -(detection.score or 0.0)):
+        free = detection.mask
+        for other in kept:
+            free = free.minus(other.mask)
+        if free.area >= least and 2 * free.area >= detection.mask.area:
+            kept.append(replace(detection, mask=free))
     return kept

@@ -1,71 +1,73 @@
-"""What front ends said of a video, kept for the next method over the same frames: a front end from pixels is slow."""
+"""Results of front ends kept for the next method over the same frames: a front end from pixels is slow."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 import numpy as np
 
-from samodal.masks import Rle
-from samodal.parts import VisSession
+from samodal.masks import Mask
+from samodal.parts import LearningSession, VisSession
 from samodal.tracks import VisibleInstance
 
-Said = list[list[tuple[VisibleInstance, Rle]]]
-"""By frame the instances, without their pixels, and their masks."""
-NO_PIXELS = np.zeros((0, 0), bool)
+Results = list[list[VisibleInstance]]
+"""By frame the instances, their masks as run lengths."""
 
 
 class Remembered:
-    """The answers of sessions to one video.
+    """The results of sessions over one video.
 
-    A session that learns from a method's results answers each method differently and is passed on as it is.
+    A session that learns from a method's results gives each method others, and is passed on as it is.
     """
 
     def __init__(self):
-        self._said: dict[Hashable, Said] = {}
+        self._results: dict[Hashable, Results] = {}
 
     def session(self, key: Hashable, length: int | None, start: Callable[[], VisSession]) -> VisSession:
-        """What was said before, or a session that is listened to.
+        """The results of before, or a session whose results are kept.
 
         Args:
-            key: everything that decides what the session says.
-            length: frames of the video; what was said of fewer is forgotten, as after an interruption.
+            key: everything that decides what the session gives.
+            length: frames of the video; results of fewer are forgotten, as after an interruption.
             start: begins the session.
         """
-        said = self._said.get(key, [])
-        if said and len(said) == length:
-            return _Repeated(said)
+        results = self._results.get(key, [])
+        if results and len(results) == length:
+            return _Repeated(results)
         session = start()
-        if hasattr(session, "learn"):
+        if isinstance(session, LearningSession):
             return session
-        self._said[key] = said = []
-        return _Heard(session, said)
+        self._results[key] = results = []
+        return _Recorded(session, results)
 
 
-class _Heard:
-    """Passes a session on and keeps what it says."""
+class _Recorded:
+    """Passes a session on and keeps what it gives."""
 
-    def __init__(self, session: VisSession, said: Said):
-        self._session, self._said = session, said
+    def __init__(self, session: VisSession, results: Results):
+        self._session, self._results = session, results
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
         visible = self._session.step(frame, t)
-        self._said.append([(replace(one, mask=NO_PIXELS), Rle.encode(one.mask)) for one in visible])
+        self._results.append([replace(seen, mask=Mask.from_rle(seen.mask.rle)) for seen in visible])
         return visible
 
     def reset(self) -> None:
         self._session.reset()
-        self._said.clear()
+        self._results.clear()
 
 
 class _Repeated:
-    """Says again what was said of each frame."""
+    """Gives the results of before again."""
 
-    def __init__(self, said: Said):
-        self._said, self._next = said, 0
+    def __init__(self, results: Results):
+        self._results, self._next = results, 0
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
         self._next += 1
-        return [replace(one, mask=mask.decode()) for one, mask in self._said[self._next - 1]]
+        # The bits are decoded anew for each method and not kept.
+        return [replace(seen, mask=Mask.from_rle(seen.mask.rle)) for seen in self._results[self._next - 1]]
 
     def reset(self) -> None:
         self._next = 0

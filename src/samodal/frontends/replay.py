@@ -3,6 +3,7 @@
 import numpy as np
 
 from samodal.errors import InputError
+from samodal.masks import Mask
 from samodal.tracks import Clip, VisibleInstance
 
 
@@ -33,15 +34,15 @@ class Replay:
                 f"{self.source}: masks are {self.clip.size[1]}x{self.clip.size[0]} but frame {t} is "
                 f"{frame.shape[1]}x{frame.shape[0]} (width x height); were they made on another video?"
             )
-        present = [track for track in self.clip.tracks if track.visible[t] is not None and track.visible[t].area > 0]
         return [
             VisibleInstance(
                 track.id,
                 track.category,
                 track.score if track.scores[t] is None else track.scores[t],
-                track.visible[t].decode(),
+                Mask.from_rle(track.visible[t]),
             )
-            for track in present
+            for track in self.clip.tracks
+            if track.visible[t] is not None and track.visible[t].area > 0
         ]
 
     def reset(self) -> None:

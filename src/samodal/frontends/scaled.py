@@ -1,5 +1,7 @@
 """A front end that sees smaller frames: visible results at half the resolution, as in the supplement (tables 5, 6)."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -24,17 +26,12 @@ class Scaled:
         height, width = frame.shape[:2]
         small = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
         method = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        seen = self._session.step(cv2.resize(frame, small, interpolation=method), t)
-        full = [
-            VisibleInstance(
-                one.id,
-                one.category,
-                one.score,
-                cv2.resize(one.mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST) > 0,
-            )
-            for one in seen
+        visible = self._session.step(cv2.resize(frame, small, interpolation=method), t)
+        masks = [
+            cv2.resize(v.mask.decode().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+            for v in visible
         ]
-        return [one for one in full if one.mask.any()]
+        return [replace(v, mask=mask) for v, mask in zip(visible, masks, strict=True) if mask.any()]
 
     def reset(self) -> None:
         self._session.reset()

@@ -7,18 +7,21 @@ each frame. As they may be missing or wrong, it is also looked for straight on: 
 showed the most of it would be at its own velocity.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
+from typing import Annotated
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from samodal.errors import InputError
-from samodal.masks import merged
-from samodal.method.memory import NEARLY, RING
+from samodal.checks import Between, check_fields
+from samodal.masks import Mask
+from samodal.method.history import NEARLY, RING
 from samodal.method.motion import median_velocity
-from samodal.patches import Patch
 from samodal.tracks import FrameResult, Instance, VisibleInstance
 
 WINDOW = 8
@@ -32,35 +35,33 @@ OFF = 0.7
 class AssociationRules:
     """When a detection is a known instance. Scores lie in [0, 1] before `trust` is added."""
 
-    seen: float = 0.2
+    seen: Annotated[float, Between(0, 1)] = 0.2
     """Least score with an instance seen in the frame before: IoU with its visible mask, moved on at its velocity,"""
-    stray: float = 1.0
+    stray: Annotated[float, Between(0)] = 1.0
     """or, times 0.7, the IoU after the masks' middles are brought together by at most so many sides of the mask."""
-    hidden: float = 0.4
+    hidden: Annotated[float, Between(0, 1)] = 0.4
     """Least score with a hidden instance: half the share of the detection within the predicted amodal mask, half the
     IoU with what no other detection covers of it."""
-    trust: float = 0.5
+    trust: Annotated[float, Between(0, 1)] = 0.5
     """Added where the front end itself says that it is the same instance; 0: its ids are ignored."""
-    other_class: float = 0.25
+    other_class: Annotated[float, Between(0, 1)] = 0.25
     """Factor on the score where the classes differ."""
-    drift: float = 0.05
+    drift: Annotated[float, Between(0)] = 0.05
     """A prediction may be off by so many sides of the mask for each frame that the instance is hidden (side: root of
     the area),"""
-    veer: float = 0.2
+    veer: Annotated[float, Between(0)] = 0.2
     """and by so much of its velocity in each frame,"""
-    reach: float = 1.0
+    reach: Annotated[float, Between(0)] = 1.0
     """but by no more than so many sides in all."""
-    patience: int = 60
+    patience: Annotated[int, Between(1)] = 60
     """Frames after which an unseen instance is forgotten, unless the method still tells of it."""
-    begin: float = 0.0
+    begin: Annotated[float, Between(0, 1)] = 0.0
     """Least confidence of a detection that begins an instance; those below can only continue one."""
-    most: int = 512
+    most: Annotated[int, Between(1)] = 512
     """Instances known at most; those unseen for longest go first."""
 
     def __post_init__(self):
-        for name in ("seen", "hidden", "trust", "other_class", "begin"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"association: {name} must lie in [0, 1], got {getattr(self, name)}")
+        check_fields(self, "association")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +71,17 @@ class Detection:
     Attributes:
         category: class name.
         score: confidence in [0, 1]; None where there is none.
-        mask: (H, W) bool, the visible pixels; not empty.
+        mask: the visible pixels, not empty: (H, W) bool, an `Rle` or a `Mask`; kept as a `Mask`.
         hint: the id that the front end itself gives it, None where it gives none.
     """
 
     category: str
     score: float | None
-    mask: np.ndarray
+    mask: Mask
     hint: int | str | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "mask", Mask.of(self.mask))
 
 
 @dataclass
@@ -88,7 +92,7 @@ class Known:
         id, category: of the newest detection.
         hint: the front end's own id of the newest detection.
         seen_t: frame of the newest detection.
-        recent: (t, visible patch) of the last detections.
+        recent: (t, visible mask) of the last detections.
         centres: (t, (2,) centre of its box), of its amodal mask where the method tells it.
         told_t: the newest frame, if the method tells of it there; else None.
         whole: its amodal mask in that frame, while it is unseen; None where the method has lost it.
@@ -101,12 +105,13 @@ class Known:
     recent: deque = field(default_factory=lambda: deque(maxlen=RING))
     centres: deque = field(default_factory=lambda: deque(maxlen=WINDOW))
     told_t: int | None = None
-    whole: Patch | None = None
+    whole: Mask | None = None
 
-    def see(self, t: int, one: Detection, patch: Patch) -> None:
-        self.category, self.hint, self.seen_t = one.category, one.hint, t
-        self.recent.append((t, patch))
-        self.centres.append((t, patch.centre))
+    def see(self, t: int, detection: Detection) -> None:
+        """Take in the detection of frame t that it is."""
+        self.category, self.hint, self.seen_t = detection.category, detection.hint, t
+        self.recent.append((t, detection.mask))
+        self.centres.append((t, detection.mask.centre))
 
     def tell(self, t: int, instance: Instance | None) -> None:
         """Take in what the method says of it in frame t; None where it says nothing."""
@@ -115,17 +120,16 @@ class Known:
         if amodal is None:
             return
         if self.seen_t < t:
-            self.whole = Patch.decode(amodal)
+            self.whole = amodal
         if self.centres[-1][0] == t:
             self.centres.pop()
-        x0, y0, x1, y1 = amodal.box
-        self.centres.append((t, np.array([(x0 + x1) / 2, (y0 + y1) / 2])))
+        self.centres.append((t, amodal.centre))
 
-    def step_on(self, t: int) -> Patch:
+    def step_on(self, t: int) -> Mask:
         """Its visible mask of the frame before, in frame t."""
         return self.recent[-1][1].moved(median_velocity(self.centres))
 
-    def hidden(self, t: int) -> list[tuple[Patch, np.ndarray]]:
+    def hidden(self, t: int) -> list[tuple[Mask, np.ndarray]]:
         """Where the whole of it may be in frame t, unseen, and the velocity: as the method says, and straight on.
 
         Nowhere, if the method knows it but not where it is.
@@ -139,15 +143,15 @@ class Known:
             places.append((self.whole.moved((t - self.told_t) * velocity), velocity))
         return places
 
-    def _own_motion(self) -> tuple[int, Patch, np.ndarray]:
+    def _own_motion(self) -> tuple[int, Mask, np.ndarray]:
         """The last frame that showed nearly the most of it, its mask there, and its velocity since.
 
         What is seen later shrinks towards the occluder: its centre moves as the occluder wants, but it is still part
         of the moved mask.
         """
-        most = max(patch.area for _, patch in self.recent)
-        since, anchor = next((s, p) for s, p in reversed(self.recent) if p.area >= NEARLY * most)
-        velocity = median_velocity([one for one in self.centres if one[0] <= since])
+        most = max(mask.area for _, mask in self.recent)
+        since, anchor = next((t, mask) for t, mask in reversed(self.recent) if mask.area >= NEARLY * most)
+        velocity = median_velocity([(t, centre) for t, centre in self.centres if t <= since])
         if since < self.seen_t:
             elapsed = self.seen_t - since
             velocity = velocity + anchor.moved(elapsed * velocity).way_to(self.recent[-1][1]) / elapsed
@@ -172,18 +176,19 @@ class Association:
     def reset(self) -> None:
         """Forget everything; the next frame is frame 0."""
         self.t, self._known, self._count = -1, {}, 0
+        # No name is given twice, also where its first bearer is forgotten: two cars would become one track.
+        self._given: set[int | str] = set()
 
     def step(self, detections: Sequence[Detection]) -> list[VisibleInstance]:
         """The detections of the next frame with ids, in the same order, without those too weak to begin with."""
         self.t += 1
-        patches = [Patch.of(one.mask) for one in detections]
-        matched = self._match(detections, patches)
+        matched = self._match(detections)
         found = []
-        for n, (one, patch) in enumerate(zip(detections, patches, strict=True)):
-            known = matched.get(n) or self._begin(one)
+        for n, detection in enumerate(detections):
+            known = matched.get(n) or self._begin(detection)
             if known is not None:
-                known.see(self.t, one, patch)
-                found.append(VisibleInstance(known.id, one.category, one.score, one.mask))
+                known.see(self.t, detection)
+                found.append(VisibleInstance(known.id, detection.category, detection.score, detection.mask))
         self._forget()
         return found
 
@@ -192,43 +197,41 @@ class Association:
         if result.t != self.t:
             return
         if result.cut:
-            self._known = {key: one for key, one in self._known.items() if one.seen_t == self.t}
-            for one in self._known.values():
-                one.cut()
-        told = {one.id: one for one in result.instances}
-        for one in self._known.values():
-            one.tell(self.t, told.get(one.id))
+            self._known = {key: known for key, known in self._known.items() if known.seen_t == self.t}
+            for known in self._known.values():
+                known.cut()
+        instances = {instance.id: instance for instance in result.instances}
+        for known in self._known.values():
+            known.tell(self.t, instances.get(known.id))
 
-    def _match(self, detections: Sequence[Detection], patches: Sequence[Patch]) -> dict[int, Known]:
+    def _match(self, detections: Sequence[Detection]) -> dict[int, Known]:
         """{number of a detection: the instance that it is}: first those seen in the frame before, then the others."""
         if not detections:
             return {}
-        size = detections[0].mask.shape
-        covered = merged([one.mask for one in detections], size)
-        seen = [one for one in self._known.values() if one.seen_t == self.t - 1]
-        hidden = [one for one in self._known.values() if one.seen_t < self.t - 1]
+        masks = [detection.mask for detection in detections]
+        seen = [known for known in self._known.values() if known.seen_t == self.t - 1]
+        hidden = [known for known in self._known.values() if known.seen_t < self.t - 1]
         scores = np.zeros((len(detections), len(seen)))
-        for k, one in enumerate(seen):
-            where = one.step_on(self.t)
-            scores[:, k] = [_step_score(patch, where, self.rules.stray * where.side, size) for patch in patches]
+        for k, known in enumerate(seen):
+            where = known.step_on(self.t)
+            scores[:, k] = [_step_score(mask, where, self.rules.stray * where.side) for mask in masks]
         # Whom the front end calls by the name of a hidden instance is not lightly taken for another.
-        names = {one.hint for one in hidden} - {None}
-        scores[[one.hint in names for one in detections]] *= 1 - self.rules.trust
+        names = {known.hint for known in hidden} - {None}
+        scores[[detection.hint in names for detection in detections]] *= 1 - self.rules.trust
         matched = self._assign(range(len(detections)), detections, seen, scores, self.rules.seen)
 
         left = [n for n in range(len(detections)) if n not in matched]
         scores = np.zeros((len(left), len(hidden)))
-        for k, one in enumerate(hidden):
-            for where, velocity in one.hidden(self.t):
-                margin = self._margin(one, where, velocity)
-                found = [_return_score(patches[n], where, margin, covered) for n in left]
-                scores[:, k] = np.maximum(scores[:, k], found)
+        for k, known in enumerate(hidden if left else ()):
+            for where, velocity in known.hidden(self.t):
+                margin = self._margin(known, where, velocity)
+                scores[:, k] = np.maximum(scores[:, k], [_return_score(masks[n], where, margin, masks) for n in left])
         return matched | self._assign(left, detections, hidden, scores, self.rules.hidden)
 
-    def _margin(self, one: Known, where: Patch, velocity: np.ndarray) -> float:
+    def _margin(self, known: Known, where: Mask, velocity: np.ndarray) -> float:
         """Pixels by which the prediction of a hidden instance may be off: it turns, brakes and comes nearer."""
         a_frame = self.rules.drift * where.side + self.rules.veer * float(np.linalg.norm(velocity))
-        return min(a_frame * (self.t - one.seen_t), self.rules.reach * where.side)
+        return min(a_frame * (self.t - known.seen_t), self.rules.reach * where.side)
 
     def _assign(
         self,
@@ -239,68 +242,64 @@ class Association:
         least: float,
     ) -> dict[int, Known]:
         """The pairs with the largest sum of scores, of those that reach `least` with class and hint counted in."""
-        ones = [detections[n] for n in numbers]
-        same_class = np.array([[a.category == b.category for b in known] for a in ones]).reshape(scores.shape)
-        same_hint = np.array([[a.hint is not None and a.hint == b.hint for b in known] for a in ones])
+        chosen = [detections[n] for n in numbers]
+        same_class = np.array([[a.category == b.category for b in known] for a in chosen]).reshape(scores.shape)
+        same_hint = np.array([[a.hint is not None and a.hint == b.hint for b in known] for a in chosen])
         total = scores * np.where(same_class, 1.0, self.rules.other_class)
         total = total + self.rules.trust * same_hint.reshape(scores.shape)
         total[total < least] = 0
         rows, columns = linear_sum_assignment(total, maximize=True)
         return {numbers[i]: known[k] for i, k in zip(rows, columns, strict=True) if total[i, k] > 0}
 
-    def _begin(self, one: Detection) -> Known | None:
-        """A new instance, named as the front end does where that name is free."""
-        if one.score is not None and one.score < self.rules.begin:
+    def _begin(self, detection: Detection) -> Known | None:
+        """A new instance, named as the front end does where that name was never given."""
+        if detection.score is not None and detection.score < self.rules.begin:
             return None
-        self._count += 1
-        key = self._count if one.hint is None else one.hint
-        if one.hint is not None and key in self._known:
-            key = next(name for n in range(2, len(self._known) + 3) if (name := f"{one.hint}.{n}") not in self._known)
-        return self._known.setdefault(key, Known(key, one.category))
+        if detection.hint is None:
+            key = self._count = next(n for n in count(self._count + 1) if n not in self._given)
+        elif detection.hint not in self._given:
+            key = detection.hint
+        else:
+            key = next(name for n in count(2) if (name := f"{detection.hint}.{n}") not in self._given)
+        self._given.add(key)
+        return self._known.setdefault(key, Known(key, detection.category))
 
     def _forget(self) -> None:
         """Drop what has been unseen for too long, and the longest unseen beyond the bound."""
-        late = [
-            key for key, one in self._known.items() if one.whole is None and self.t - one.seen_t > self.rules.patience
-        ]
+        patience = self.rules.patience
+        late = [k for k, known in self._known.items() if known.whole is None and self.t - known.seen_t > patience]
         for key in late:
             del self._known[key]
         oldest_first = sorted(self._known, key=lambda key: self._known[key].seen_t)
-        for key in oldest_first[: max(0, len(self._known) - self.rules.most)]:
+        for key in oldest_first[: max(0, len(oldest_first) - self.rules.most)]:
             del self._known[key]
 
 
-def _step_score(patch: Patch, where: Patch, reach: float, size: tuple[int, int]) -> float:
+def _step_score(mask: Mask, where: Mask, reach: float) -> float:
     """How well a detection fits an instance of the frame before, whose velocity may not be known yet, in [0, 1].
 
     Args:
-        patch: the detection.
+        mask: of the detection.
         where: the instance's visible mask, moved on.
         reach: pixels by which it may be moved farther, in x and in y.
-        size: (H, W) of the frame.
     """
-    brought = where.moved(np.clip(patch.centre - where.centre, -reach, reach))
-    return max(_iou(patch, where.within(size)), OFF * _iou(patch, brought.within(size)))
+    brought = where.moved(np.clip(mask.centre - where.centre, -reach, reach))
+    return max(mask.iou(where.clipped()), OFF * mask.iou(brought.clipped()))
 
 
-def _iou(a: Patch, b: Patch) -> float:
-    shared = a.overlap(b)
-    return shared / (a.area + b.area - shared) if shared else 0.0
-
-
-def _return_score(patch: Patch, where: Patch, margin: float, covered: np.ndarray) -> float:
+def _return_score(mask: Mask, where: Mask, margin: float, detected: Sequence[Mask]) -> float:
     """How well a detection is the visible part of a hidden instance, in [0, 1].
 
     Args:
-        patch: the detection.
+        mask: of the detection.
         where: the predicted amodal mask.
         margin: pixels by which it may be moved, in x and in y, to hold the detection.
-        covered: (H, W) bool, the pixels of all detections.
+        detected: the masks of all detections.
     """
-    moved = where.moved(np.clip(where.way_to(patch), -margin, margin)).within(covered.shape)
-    inside = patch.overlap(moved)
+    moved = where.moved(np.clip(where.way_to(mask), -margin, margin)).clipped()
+    inside = mask.overlap(moved)
     if not inside:
         return 0.0
     # What other detections cover of the amodal mask is hidden: only the rest of it should be seen.
-    unexplained = moved.area - moved.covered(covered)
-    return (inside / patch.area + inside / (patch.area + unexplained)) / 2
+    unexplained = moved.area - moved.covered_area(detected)
+    return (inside / mask.area + inside / (mask.area + unexplained)) / 2

@@ -29,10 +29,10 @@ class CutDetector:
     A frame without texture, as in a fade to black, says nothing; the next is compared with the last that had some.
 
     Args:
-        threshold: a similarity below it is a cut, in [-1, 1].
+        threshold: a similarity below it is a cut, in [-1, 1]; None: nothing is.
     """
 
-    def __init__(self, threshold: float):
+    def __init__(self, threshold: float | None):
         self.threshold = threshold
         self.reset()
 
@@ -42,6 +42,8 @@ class CutDetector:
 
     def step(self, frame: np.ndarray) -> bool:
         """Whether a (H, W, 3) uint8 RGB frame begins a new scene; never true for the first."""
+        if self.threshold is None:
+            return False
         small = shrink(frame)
         if textured(small).mean() < LEAST_TEXTURED:
             return False

@@ -1,15 +1,23 @@
-"""Where a hidden instance is: motion from the points that can be believed, its last velocity where there are none.
+"""The hidden phase of an instance: where it is, from the frame in which it was last prompted until it is again.
 
-This is the rule `motion: robust`; what the paper does instead is in `pipeline.py`.
+Motion comes from the followed points as the rule `motion` says: as in the paper, or (`robust`) from the points that can
+be believed, and from the last velocity where there are none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
-from samodal.method.memory import Remembered
+from samodal.masks import Mask
+from samodal.method.history import History, Seen
 from samodal.method.motion import robust_motion
+from samodal.method.prompts.spread import spread_points
 from samodal.method.rules import Rules
+from samodal.tracks import State
 
 TOLERANCE = 0.1
 """Points agree within this many sides of the mask, and never need to agree better than two pixels."""
@@ -18,90 +26,215 @@ COVERED, OPEN = 0.5, 0.25
 BLEND = 0.25
 """Weight of the newest step in the speed of a hidden instance: its points jitter by more than it accelerates."""
 
+Position = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Of followed points as a tracker gives it: (N, 2) xy, (N,) visible, (N,) confidence."""
 
-def advance(
-    one: Remembered, position: tuple | None, others: Sequence[np.ndarray], t: int, time: float, rules: Rules
-) -> None:
-    """Bring `shift`, `scale` and `speed` of a hidden instance from the frame before to frame t.
 
-    Args:
-        position: of its points as a tracker gives it; None where it has none.
-        others: (H, W) bool, the visible masks of the other instances in this frame.
+class Place(StrEnum):
+    """What is known of where a hidden instance is. It changes from top to bottom, never back."""
+
+    MOVED = "moved"
+    """Its last amodal mask is moved along."""
+    LOST = "lost"
+    """Nothing tells where it is; it is known, without a mask."""
+    GONE = "gone"
+    """It has left the image; nothing is reported of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What a frame shows beside a hidden instance.
+
+    Attributes:
+        t, time: frame index and seconds.
+        others: visible masks of all other instances that are reported.
+        sliver: its own visible mask where that is too small to prompt from, None where nothing of it is reported.
+        prompted: it was prompted in this frame, but no mask was found: its points are followed and no more.
     """
-    side = float(np.sqrt(one.anchor.amodal.area))
-    if one.speed is None:
-        one.speed = one.velocity()
-    elapsed = t - one.told_t
-    before = one.shift - (elapsed - 1) * one.speed  # when points last told it; since then it went on at its speed
-    expected, one.believed = one.shift + one.speed, 0
-    motion = None
-    if position is not None:
-        weights = believed(*position, others, rules)
-        motion = robust_motion(one.start, position[0], weights, centre(one), max(2.0, TOLERANCE * side))
-    if motion is None or _jumps(motion.shift - expected, elapsed, side, one.speed, rules):
-        one.shift = expected
-        return
-    one.speed = one.speed + BLEND * ((motion.shift - before) / elapsed - one.speed)
-    one.shift, one.scale, one.believed = motion.shift, motion.scale, int(motion.agreed.sum())
-    one.told_t, one.told_s = t, time
+
+    t: int
+    time: float
+    others: Sequence[Mask]
+    sliver: Mask | None = None
+    prompted: bool = False
 
 
-def _jumps(off: np.ndarray, elapsed: int, side: float, speed: np.ndarray, rules: Rules) -> bool:
-    """Whether an estimate is farther from going on at the last speed than the rule `jump` allows."""
-    if rules.jump is None:
-        return False
-    return bool(np.linalg.norm(off) > elapsed * (rules.jump * side + np.linalg.norm(speed)))
+@dataclass(eq=False)
+class HiddenPhase:
+    """Only `step` writes here; what it gives is the state to report, and `mask`.
+
+    Attributes:
+        anchor: the frame from which it is moved.
+        start: (N, 2) float32, where the followed points were at the anchor.
+        velocity: (2,) pixels a frame before it was hidden.
+        limit: (2,) most |dx|, |dy| a frame (rule `clamp`).
+        shift, scale: by which its mask has moved in pixels, and grown, since the anchor.
+        speed: (2,) pixels a frame now; None until the first step.
+        told_t, told_s: when points last told where it is: frame index and seconds.
+        believed: how many points told it in the newest frame.
+        covered: reported instances hid most of its moved mask at some time.
+        open_since: seconds at which they ceased to; None while they do.
+        place: see `Place`.
+        mask: its moved mask in the newest frame, None where it has none.
+    """
+
+    anchor: Seen
+    start: np.ndarray
+    velocity: np.ndarray
+    limit: np.ndarray
+    shift: np.ndarray
+    told_t: int
+    told_s: float
+    speed: np.ndarray | None = None
+    scale: float = 1.0
+    believed: int = 0
+    covered: bool = False
+    open_since: float | None = None
+    place: Place = Place.MOVED
+    mask: Mask | None = None
+
+    @classmethod
+    def begin(cls, history: History, now: int, rules: Rules) -> HiddenPhase:
+        """The phase of an instance that is missing in frame `now` for the first time."""
+        anchor, last, velocity = history.anchor(now, rules.anchor_s), history.last, history.velocity()
+        points = anchor.prompt.points if anchor.prompt.points is not None else np.zeros((0, 2), np.float32)
+        count = rules.follow if rules.follow is not None or len(points) else rules.points
+        return cls(
+            anchor=anchor,
+            start=points if count is None else spread_points(anchor.visible, points, count),
+            velocity=velocity,
+            limit=history.mean_step(),
+            shift=velocity * (last.t - anchor.t),
+            told_t=last.t,
+            told_s=last.time,
+        )
+
+    @property
+    def followed(self) -> bool:
+        """Whether a tracker should follow its points."""
+        return self.place is Place.MOVED
+
+    def step(self, around: Surroundings, position: Position | None, rules: Rules) -> State | None:
+        """Go on by one frame.
+
+        Args:
+            around: what the frame shows.
+            position: of its points now; None where the tracker does not follow them.
+
+        Returns:
+            The state to report; None for nothing, as once it has left the image.
+        """
+        self.mask = None
+        if self.place is Place.MOVED:
+            self._advance(around, position, rules)
+            if around.prompted:
+                return None
+            self._settle(around, rules)
+        if around.sliver is None and self.place is not Place.MOVED:
+            return State.LOST if self.place is Place.LOST else None
+        leaving = rules.leaving is not None and self.mask is not None and self._over_the_border()
+        return State.LEAVING if leaving else State.HIDDEN
+
+    def _settle(self, around: Surroundings, rules: Rules) -> None:
+        """Move the mask; decide whether the instance has left or is lost, unless a sliver of it is reported."""
+        moved = self._moved(around.t, rules)
+        if around.sliver is None:
+            if moved is None or self._has_left(moved, around.others, rules):
+                self.place = Place.GONE
+            elif self._is_lost(around.time, rules) or self._uncovered(moved, around, rules):
+                self.place = Place.LOST
+        self.mask = moved if self.place is Place.MOVED else None
+
+    def _moved(self, t: int, rules: Rules) -> Mask | None:
+        """The anchor's amodal mask where it is now (paper, section 3); None where no point could be followed."""
+        shift = self.shift
+        if rules.clamp:
+            limit = self.limit * (t - self.anchor.t)
+            shift = np.clip(shift, -limit, limit)
+        return self.anchor.amodal.scaled(shift, self.scale, self._centre) if np.isfinite(shift).all() else None
+
+    def _has_left(self, moved: Mask, others: Sequence[Mask], rules: Rules) -> bool:
+        """Border rule: outside the image, or within `border` pixels of its left or right edge and nothing hides it."""
+        if not moved:
+            return True
+        if rules.border is None or (rules.border < moved.x and moved.columns.stop < moved.size[1] - rules.border):
+            return False
+        return rules.leaving is None or moved.covered_by(others) < rules.leaving
+
+    def _uncovered(self, moved: Mask, around: Surroundings, rules: Rules) -> bool:
+        """Note whether reported instances hide it; whether it is lost for not being seen where none does."""
+        if rules.open_s is None:
+            return False
+        share = moved.covered_by(around.others)
+        self.covered = self.covered or share >= COVERED
+        if share >= OPEN:
+            self.open_since = None
+        elif self.covered and self.open_since is None:
+            self.open_since = around.time
+        return self._is_lost(around.time, rules)
+
+    def _is_lost(self, time: float, rules: Rules) -> bool:
+        """Whether nothing has told for `coast_s` where it is, or nothing has hidden it for `open_s` where it should."""
+        if rules.coast_s is not None and time - self.told_s > rules.coast_s:
+            return True
+        return rules.open_s is not None and self.open_since is not None and time - self.open_since > rules.open_s
+
+    @property
+    def _centre(self) -> np.ndarray:
+        """(2,) the middle of the amodal box at the anchor, with integers at pixel centres."""
+        return self.anchor.amodal.centre - 0.5
+
+    def _over_the_border(self) -> bool:
+        """Whether its moved box reaches over the image's border on a side towards which it has moved."""
+        x0, y0, x1, y1 = self.anchor.amodal.box
+        height, width = self.anchor.amodal.size
+        half = self.scale * np.array([x1 - x0, y1 - y0]) / 2
+        low, high = self._centre + self.shift - half, self._centre + self.shift + half
+        return bool(((low < -1) & (self.shift < 0)).any() or ((high > (width, height)) & (self.shift > 0)).any())
+
+    def _advance(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
+        """Bring the motion from the frame before to this one."""
+        if rules.motion == "robust":
+            self._advance_robustly(around, position, rules)
+        elif position is not None:
+            # Paper, section 3: mean displacement of the points. It adds the steps from frame to frame; the way since
+            # the last prompt is the same without a rounding error in each.
+            xy, visible, _ = position
+            counted = visible if rules.motion == "believed" else np.full(len(xy), rules.motion == "points")
+            steps = (xy - self.start)[counted]
+            self.shift = steps.mean(axis=0) if counted.any() else self.shift + self.velocity
+
+    def _advance_robustly(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
+        side = self.anchor.amodal.side
+        if self.speed is None:
+            self.speed = self.velocity
+        elapsed = around.t - self.told_t
+        before = self.shift - (elapsed - 1) * self.speed  # when points last told it; since then it went on at its speed
+        expected, self.believed = self.shift + self.speed, 0
+        motion = None
+        if position is not None:
+            weights = believed(*position, around.others, rules)
+            motion = robust_motion(self.start, position[0], weights, self._centre, max(2.0, TOLERANCE * side))
+        if motion is None or self._jumps(motion.shift - expected, elapsed, side, rules):
+            self.shift = expected
+            return
+        self.speed = self.speed + BLEND * ((motion.shift - before) / elapsed - self.speed)
+        self.shift, self.scale, self.believed = motion.shift, motion.scale, int(motion.agreed.sum())
+        self.told_t, self.told_s = around.t, around.time
+
+    def _jumps(self, off: np.ndarray, elapsed: int, side: float, rules: Rules) -> bool:
+        """Whether an estimate is farther from going on at the last speed than the rule `jump` allows."""
+        if rules.jump is None:
+            return False
+        return bool(np.linalg.norm(off) > elapsed * (rules.jump * side + np.linalg.norm(self.speed)))
 
 
 def believed(
-    xy: np.ndarray, visible: np.ndarray, confidence: np.ndarray, others: Sequence[np.ndarray], rules: Rules
+    xy: np.ndarray, visible: np.ndarray, confidence: np.ndarray, others: Sequence[Mask], rules: Rules
 ) -> np.ndarray:
     """(N,) weights: the confidence of the points that can be believed, 0 for the others (rule `believe`)."""
     weights = np.where(confidence >= rules.believe, confidence, 0.0)
-    if others and visible.any():
-        height, width = others[0].shape
-        finite = np.nan_to_num(xy, nan=-1.0)
-        columns, rows = np.rint(finite.clip(-1, (width, height))).astype(int).T
-        inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+    if visible.any():
         for mask in others:
-            stuck = np.zeros(len(xy), bool)
-            stuck[inside] = mask[rows[inside], columns[inside]]
-            weights[stuck & visible] = 0.0
+            weights[mask.at(xy) & visible] = 0.0
     return weights
-
-
-def centre(one: Remembered) -> np.ndarray:
-    """(2,) the middle of the amodal box at the anchor, in pixels with integers at pixel centres."""
-    x0, y0, x1, y1 = one.anchor.amodal.box
-    return np.array([(x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2])
-
-
-def over_the_border(one: Remembered) -> bool:
-    """Whether its moved box reaches over the image's border on a side towards which it has moved."""
-    x0, y0, x1, y1 = one.anchor.amodal.box
-    height, width = one.anchor.amodal.size
-    half = one.scale * np.array([x1 - x0, y1 - y0]) / 2
-    low, high = centre(one) + one.shift - half, centre(one) + one.shift + half
-    return bool(((low < -1) & (one.shift < 0)).any() or ((high > (width, height)) & (one.shift > 0)).any())
-
-
-def note_cover(one: Remembered, moved: np.ndarray, in_front: np.ndarray, time: float) -> None:
-    """Keep whether reported instances hid it, and since when they no longer do.
-
-    Args:
-        moved: (H, W) bool, its mask in this frame.
-        in_front: (H, W) bool, everything that is reported in it.
-    """
-    share = float(in_front[moved].mean()) if moved.any() else 0.0
-    one.covered = one.covered or share >= COVERED
-    if share >= OPEN:
-        one.open_since = None
-    elif one.covered and one.open_since is None:
-        one.open_since = time
-
-
-def is_lost(one: Remembered, time: float, rules: Rules) -> bool:
-    """Whether nothing has told for `coast_s` where it is, or nothing has hidden it for `open_s` where it should be."""
-    if rules.coast_s is not None and time - one.told_s > rules.coast_s:
-        return True
-    return rules.open_s is not None and one.open_since is not None and time - one.open_since > rules.open_s

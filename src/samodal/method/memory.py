@@ -1,125 +1,65 @@
 """The point memory: what is known of every instance seen so far (paper, section 3 and Figure 2)."""
 
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from samodal.errors import InputError
 from samodal.files import read_json, write_json
-from samodal.masks import Rle
-from samodal.method.motion import median_velocity
+from samodal.masks import Mask, union
+from samodal.method.hidden import HiddenPhase, Place, Position, Surroundings
+from samodal.method.history import History, Seen
+from samodal.parts import Prompt
+from samodal.rle import Rle
+from samodal.tracks import Instance, State, VisibleInstance
 
-MEMORY = 1
-"""Version of a saved memory."""
-RING = 8
-"""Frames within which points can be added to every tracker: the newest and seven before."""
-NEARLY = 0.9
-"""An anchor shows at least this share of the most that the frames before it show."""
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """An instance in a frame in which it was prompted.
-
-    Attributes:
-        t, time: frame index and seconds.
-        prompt: (K, 2) float32 prompt points.
-        visible, amodal: its masks.
-        score: of the frame.
-    """
-
-    t: int
-    time: float
-    prompt: np.ndarray
-    visible: Rle
-    amodal: Rle
-    score: float | None
+VERSION = 2
+"""Of a saved memory."""
 
 
-@dataclass
 class Remembered:
-    """One instance.
+    """One instance: what was seen of it and, while it is missing, its hidden phase.
 
-    Attributes:
+    Args:
         id, category: as the front end named them.
-        tuples: (t, (K, 2) float32 points) of the frames in which it was prompted, oldest first.
-        centres: (t, (2,) float) centre of the box of its amodal mask in those frames.
-        recent: the last of those frames, within the trackers' ring.
-        anchor: the one of them from which it is moved while hidden.
-        start: (N, 2) float32, where the points that the tracker follows were at the anchor; None while it has none.
-        shift: (2,) dx, dy in pixels by which its mask has moved since the anchor.
-        scale: by which its mask has grown since.
-        speed: (2,) pixels a frame; None until it is hidden.
-        told_t, told_s: when points last told where it is: frame index and seconds.
-        believed: how many points told it in the newest frame.
-        covered: reported instances hid most of its moved mask at some time.
-        open_since: seconds at which they ceased to; None while they do.
-        gone: it left the image by the border rule.
+        bound: frames of which points and place are kept.
     """
 
-    id: int | str
-    category: str
-    tuples: deque = field(default_factory=deque)
-    centres: deque = field(default_factory=deque)
-    recent: deque = field(default_factory=lambda: deque(maxlen=RING))
-    anchor: Seen | None = None
-    start: np.ndarray | None = None
-    shift: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    scale: float = 1.0
-    speed: np.ndarray | None = None
-    told_t: int = -1
-    told_s: float = 0.0
-    believed: int = 0
-    covered: bool = False
-    open_since: float | None = None
-    gone: bool = False
+    def __init__(self, id: int | str, category: str, bound: int):
+        self.id, self.category = id, category
+        self.history = History(bound)
+        self.phase: HiddenPhase | None = None
 
     @property
     def last(self) -> Seen:
         """The frame in which it was last prompted."""
-        return self.recent[-1]
+        return self.history.last
 
-    @property
-    def score(self) -> float | None:
-        """Of the last frame in which it was prompted."""
-        return self.last.score
+    def report(self, state: State, around: Surroundings, position: Position | None, decay: float) -> Instance:
+        """What is said of it in a frame of its hidden phase.
 
-    @property
-    def points(self) -> np.ndarray:
-        """(K, 2) the most recent prompt points."""
-        return self.tuples[-1][1]
-
-    def see(self, seen: Seen) -> None:
-        """Store the points and the mask of a frame; what was known of its hidden phase is over."""
-        x0, y0, x1, y1 = seen.amodal.box
-        self.tuples.append((seen.t, seen.prompt))
-        self.centres.append((seen.t, np.array([(x0 + x1) / 2, (y0 + y1) / 2])))
-        self.recent.append(seen)
-        self.anchor, self.start, self.gone = seen, None, False
-        self.shift, self.scale, self.speed = np.zeros(2), 1.0, None
-        self.told_t, self.told_s, self.believed = seen.t, seen.time, 0
-        self.covered, self.open_since = False, None
-
-    def choose_anchor(self, now: int, anchor_s: float | None) -> None:
-        """Set `anchor`: the newest recent frame that shows nearly as much as any of them (rule `anchor_s`)."""
-        if anchor_s is None:
-            return
-        near = [one for one in self.recent if one.t > now - RING and one.time >= self.last.time - anchor_s - 1e-6]
-        most = max((one.visible.area for one in near), default=0)
-        self.anchor = next((one for one in reversed(near) if one.visible.area >= NEARLY * most), self.last)
-        self.shift = self.velocity() * (self.last.t - self.anchor.t)
-
-    def velocity(self, window: int = 20) -> np.ndarray:
-        """(2,) pixels a frame, from the centres of the last `window` prompted frames."""
-        return median_velocity(list(self.centres)[-window:])
-
-    def mean_step(self) -> np.ndarray:
-        """(2,) mean |dx|, |dy| between consecutive stored points; infinite with fewer than two (facts 4.5)."""
-        firsts = np.array([points[0] for _, points in self.tuples])
-        return np.abs(np.diff(firsts, axis=0)).mean(axis=0) if len(firsts) > 1 else np.full(2, np.inf)
+        Args:
+            state: what the phase gave.
+            around: what the frame shows.
+            position: of its points now, None where the tracker does not follow them.
+            decay: factor on its score for each second without a prompt.
+        """
+        frames, seconds = around.t - self.last.t, around.time - self.last.time
+        unseen = (0, 0.0) if around.sliver is not None else (frames, seconds)
+        if state is State.LOST:  # known, but not where: no mask, so no ghost
+            return Instance(self.id, self.category, None, state, None, None, None, None, *unseen)
+        parts = [mask for mask in (self.phase.mask, around.sliver) if mask is not None]
+        amodal = union(parts, self.last.amodal.size)
+        score = None if self.last.score is None else self.last.score * decay**seconds
+        followed = None if position is None else position[0]
+        return Instance(
+            self.id, self.category, score, state, around.sliver, amodal, self.history.points, followed, *unseen
+        )
 
 
 class PointMemory:
@@ -138,24 +78,23 @@ class PointMemory:
     def __len__(self) -> int:
         return len(self._known)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Remembered]:
         return iter(list(self._known.values()))
 
     def get(self, key: int | str) -> Remembered | None:
         return self._known.get(key)
 
-    def store(self, key, category: str, seen: Seen) -> None:
-        """Remember an instance prompted in the newest frame."""
-        one = self._known.setdefault(
-            key, Remembered(key, category, deque(maxlen=self.tuples), deque(maxlen=self.tuples))
-        )
-        one.category = category
-        one.see(seen)
+    def store(self, instance: VisibleInstance, seen: Seen) -> None:
+        """Remember an instance prompted in the newest frame; its hidden phase is over."""
+        key = instance.id
+        remembered = self._known.setdefault(key, Remembered(key, instance.category, self.tuples))
+        remembered.category, remembered.phase = instance.category, None
+        remembered.history.add(seen)
 
     def missing(self, reported: Iterable[int | str]) -> list[Remembered]:
         """The memory check of Figure 2: remembered instances that are not among the reported ids."""
         reported = set(reported)
-        return [one for key, one in self._known.items() if key not in reported]
+        return [remembered for key, remembered in self._known.items() if key not in reported]
 
     def forget(self, now: float, remember_s: float | None) -> list[int | str]:
         """Drop what was not seen for longer than `remember_s` seconds, and the longest unseen beyond the bound.
@@ -163,9 +102,9 @@ class PointMemory:
         Returns:
             The ids dropped.
         """
-        oldest_first = sorted(self._known.values(), key=lambda one: one.last.t)
-        excess = {one.id for one in oldest_first[: max(0, len(oldest_first) - self.instances)]}
-        late = {one.id for one in oldest_first if remember_s is not None and now - one.last.time > remember_s}
+        oldest_first = sorted(self._known.values(), key=lambda remembered: remembered.last.t)
+        excess = {remembered.id for remembered in oldest_first[: max(0, len(oldest_first) - self.instances)]}
+        late = {r.id for r in oldest_first if remember_s is not None and now - r.last.time > remember_s}
         for key in excess | late:
             del self._known[key]
         return list(excess | late)
@@ -175,70 +114,108 @@ class PointMemory:
         self._known = {}
 
     def state(self) -> list[dict]:
-        return [_plain(one) for one in self]
+        """Everything that is known, as JSON can hold it, without a rounding error."""
+        return [_plain(remembered) for remembered in self]
 
     def load_state(self, state: list[dict]) -> None:
+        """Take over what `state` gave, in place of what is known."""
         self._known = {entry["id"]: _remembered(entry, self.tuples) for entry in state}
 
     def save(self, path: Path) -> None:
-        """Write a JSON file that can be read by eye and by `load`; numbers are exact.
+        """Write a JSON file that can be read by eye and by `load`.
 
         Raises:
             InputError: if it cannot be written.
         """
-        write_json(Path(path), {"memory": MEMORY, "instances": self.state()}, indent=1)
+        write_json(Path(path), {"memory": VERSION, "instances": self.state()}, indent=1)
 
     def load(self, path: Path) -> None:
         """Take over what `save` wrote, in place of what is known.
 
         Raises:
-            InputError: if the file is missing, or no memory of this version.
+            InputError: if the file is missing, damaged, or no memory of this version.
         """
         content = read_json(Path(path))
-        if not isinstance(content, dict) or content.get("memory") != MEMORY:
+        if not isinstance(content, dict) or content.get("memory") != VERSION:
             found = content.get("memory") if isinstance(content, dict) else None
-            raise InputError(f"{path}: expected a point memory of version {MEMORY}, found {found}; save it again")
-        self.load_state(content["instances"])
+            raise InputError(f"{path}: expected a point memory of version {VERSION}, found {found}; save it again")
+        try:
+            self.load_state(content["instances"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(f"{path}: damaged point memory ({type(error).__name__}: {error}); save it again") from None
 
     def summary(self) -> str:
         """A line per instance, for reading: what is known of it, and where it is thought to be."""
         lines = [
             f"{'id':>8} {'category':<12} {'tuples':>6} {'last seen':>9} {'believed':>8} {'moved by':>16} {'scale':>6}"
         ]
-        for one in self:
-            moved = "gone" if one.gone else f"{one.shift[0]:+.1f}, {one.shift[1]:+.1f}"
+        for remembered in self:
+            phase = remembered.phase
+            moved, scale, believed = "-" if phase is None else str(phase.place), "-", "-"
+            if phase is not None and phase.place is Place.MOVED:
+                moved = f"{phase.shift[0]:+.1f}, {phase.shift[1]:+.1f}"
+                scale, believed = f"{phase.scale:.2f}", str(phase.believed)
             lines.append(
-                f"{one.id!s:>8} {one.category:<12} {len(one.tuples):>6} {f't = {one.last.t}':>9} {one.believed:>8} "
-                f"{moved:>16} {one.scale:>6.2f}"
+                f"{remembered.id!s:>8} {remembered.category:<12} {len(remembered.history.tuples):>6} "
+                f"{f't = {remembered.last.t}':>9} {believed:>8} {moved:>16} {scale:>6}"
             )
         return "\n".join(lines)
 
 
-def _plain(one: Remembered) -> dict:
-    """As what JSON can hold, without a rounding error."""
-    plain = {f.name: getattr(one, f.name) for f in fields(one)}
-    plain |= {name: [(t, at.tolist()) for t, at in plain[name]] for name in ("tuples", "centres")}
-    plain["recent"] = [asdict(seen) | {"prompt": seen.prompt.tolist()} for seen in one.recent]
-    plain["anchor"] = list(one.recent).index(one.anchor)
-    plain["shift"] = one.shift.tolist()
-    plain |= {name: None if plain[name] is None else plain[name].tolist() for name in ("start", "speed")}
-    return plain
-
-
-def _remembered(plain: dict, tuples: int) -> Remembered:
-    recent = deque((_seen(entry) for entry in plain["recent"]), maxlen=RING)
-    arrays = {
-        "tuples": deque(((t, np.array(at, np.float32)) for t, at in plain["tuples"]), maxlen=tuples),
-        "centres": deque(((t, np.array(at)) for t, at in plain["centres"]), maxlen=tuples),
-        "recent": recent,
-        "anchor": recent[plain["anchor"]],
-        "shift": np.array(plain["shift"]),
-        "start": None if plain["start"] is None else np.array(plain["start"], np.float32),
-        "speed": None if plain["speed"] is None else np.array(plain["speed"]),
+def _plain(remembered: Remembered) -> dict:
+    history, phase = remembered.history, remembered.phase
+    return {
+        "id": remembered.id,
+        "category": remembered.category,
+        "tuples": [[t, points.tolist()] for t, points in history.tuples],
+        "centres": [[t, centre.tolist()] for t, centre in history.centres],
+        "recent": [{f.name: _value(getattr(seen, f.name)) for f in fields(Seen)} for seen in history.recent],
+        "phase": None if phase is None else _plain_phase(phase, list(history.recent)),
     }
-    return Remembered(**(plain | arrays))
+
+
+def _plain_phase(phase: HiddenPhase, recent: list[Seen]) -> dict:
+    plain = {f.name: _value(getattr(phase, f.name)) for f in fields(HiddenPhase) if f.name not in ("anchor", "mask")}
+    return plain | {"anchor": recent.index(phase.anchor)}
+
+
+def _value(value: Any) -> Any:
+    """An attribute as JSON holds it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mask):
+        return value.to_coco()
+    if isinstance(value, Prompt):
+        return {f.name: _value(getattr(value, f.name)) for f in fields(Prompt)}
+    return [_value(entry) for entry in value] if isinstance(value, tuple) else value
+
+
+def _remembered(plain: dict, bound: int) -> Remembered:
+    remembered = Remembered(plain["id"], plain["category"], bound)
+    history = remembered.history
+    history.tuples.extend((t, np.array(points, np.float32)) for t, points in plain["tuples"])
+    history.centres.extend((t, np.array(centre)) for t, centre in plain["centres"])
+    history.recent.extend(_seen(entry) for entry in plain["recent"])
+    if plain["phase"] is not None:
+        remembered.phase = _phase(plain["phase"], list(history.recent))
+    return remembered
+
+
+def _phase(plain: dict, recent: list[Seen]) -> HiddenPhase:
+    arrays = {name: np.array(plain[name]) for name in ("velocity", "limit", "shift")}
+    arrays["start"] = np.array(plain["start"], np.float32).reshape(-1, 2)
+    arrays["speed"] = None if plain["speed"] is None else np.array(plain["speed"])
+    return HiddenPhase(**(plain | arrays | {"anchor": recent[plain["anchor"]], "place": Place(plain["place"])}))
 
 
 def _seen(plain: dict) -> Seen:
-    masks = {name: Rle(tuple(plain[name]["size"]), plain[name]["counts"]) for name in ("visible", "amodal")}
-    return Seen(**(plain | {"prompt": np.array(plain["prompt"], np.float32)} | masks))
+    prompt = dict(plain["prompt"])
+    prompt["mask"] = None if prompt["mask"] is None else _mask(prompt["mask"])
+    if prompt["neighbours"] is not None:
+        prompt["neighbours"] = tuple(_mask(mask) for mask in prompt["neighbours"])
+    masks = {name: _mask(plain[name]) for name in ("visible", "amodal")}
+    return Seen(**(plain | masks | {"prompt": Prompt(**prompt)}))
+
+
+def _mask(plain: dict) -> Mask:
+    return Mask.from_rle(Rle.from_coco(plain, tuple(plain["size"])))

@@ -5,8 +5,9 @@ truth for prompts), `default` what `samodal run` uses without flags.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
+from samodal.checks import Between, check_fields
 from samodal.errors import InputError, nearest
 
 
@@ -16,22 +17,22 @@ class Rules:
 
     prompt: str = "random"
     """Prompt selector, NAME or NAME:ARGUMENT: random (paper), erosion:3, erosion:7 and saliency (Table 4), max-distance
-    and max-entropy (released code), center (ours)."""
-    points: int = 1
+    and max-entropy (released code), center, box, mask, neighbours (ours); several together with +, as center+box."""
+    points: Annotated[int, Between(1, 256)] = 1
     """K, prompt points per instance (paper Table 3: 1 is best)."""
     unite: bool = False
-    """Amodal := amodal or visible (released code with ground-truth masks, facts 4.4; the paper is silent)."""
-    min_visible: int | None = None
+    """Amodal := amodal or visible (released `sam_inference.py`; the paper is silent)."""
+    min_visible: Annotated[int, Between(1)] | None = None
     """A reported instance with fewer visible pixels is treated as hidden, not prompted from a sliver (ours)."""
-    min_cover: float | None = None
+    min_cover: Annotated[float, Between(0, 1)] | None = None
     """Keep the visible mask alone where the amodal one covers a smaller share of it, in [0, 1] (ours)."""
     track: bool = True
-    """Move the masks of instances that are not reported; False leaves them out (the released scripts' first evaluation,
-    facts 4.5)."""
-    follow: int | None = None
+    """Move the masks of instances that are not reported; False leaves them out (as the first evaluation
+    of the released scripts)."""
+    follow: Annotated[int, Between(1, 256)] | None = None
     """Points of an instance to follow, the prompt points first, the others spread over its visible mask; None: the
     prompt points alone (paper; ours follows more, so that some may be wrong)."""
-    anchor_s: float | None = None
+    anchor_s: Annotated[float, Between(0)] | None = None
     """A hidden instance is moved from the last frame that showed nearly as much of it as any frame of so many seconds,
     at most 7 frames back; None: from the last frame, in which the occluder leaves a sliver (paper)."""
     motion: Literal["points", "believed", "velocity", "robust"] = "points"
@@ -39,51 +40,43 @@ class Rules:
     visible and, where there are none, the velocity the instance had while it was visible (ours); that velocity alone,
     since a simple tracker tends to stick to the occluder (ours); or translation and scale that most believed points
     agree with and, where there are none, the velocity (ours, `samodal.method.hidden`)."""
-    believe: float = 0.5
+    believe: Annotated[float, Between(0, 1)] = 0.5
     """`robust`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the visible mask
     of another instance are not believed either: they follow the occluder."""
-    jump: float | None = None
+    jump: Annotated[float, Between(0)] | None = None
     """`robust`: the estimate may differ from going on at the last velocity by so many sides of the mask a frame, more
     where the instance is fast; beyond it the velocity is believed (side: root of the area; None: no limit)."""
-    coast_s: float | None = None
+    coast_s: Annotated[float, Between(0)] | None = None
     """`robust`: an instance is lost when no point was believed for so many seconds: it keeps its entry, without a
     mask, until it is reported again or forgotten. None: never lost."""
-    open_s: float | None = None
+    open_s: Annotated[float, Between(0)] | None = None
     """An instance that reported ones hid, and that none of them covers any more, is lost after so many seconds: if it
     were there, it would be seen (ours; None: its mask goes on)."""
     clamp: bool = False
-    """Limit |dx|, |dy| to the mean step between earlier prompt points x frames elapsed (released, facts 4.5)."""
-    border: int | None = None
+    """Limit |dx|, |dy| to the mean step between earlier prompt points x frames elapsed (released
+    `coco_preds_to_ytvis.py`)."""
+    border: Annotated[int, Between(0)] | None = None
     """An instance last seen within so many pixels of the left or right edge has left, not hidden (released: 20)."""
-    leaving: float | None = None
+    leaving: Annotated[float, Between(0, 1)] | None = None
     """An instance that the border rule would drop stays, and is called leaving, while other reported instances cover at
     least this share of it, as they can hide it (ours; None: it is gone at once). Outside the image it is gone."""
-    cut: float | None = None
+    cut: Annotated[float, Between(-1, 1)] | None = None
     """Forget everything at a scene cut: where the last frame, moved by the optical flow, is less like this one than
     so much, in [-1, 1] (ours, `samodal.method.cuts`; None: no detector, as in the paper)."""
-    remember_s: float | None = None
+    remember_s: Annotated[float, Between(0)] | None = None
     """Forget an instance at the end of the first frame in which it has been unseen for longer than so many seconds;
     None: never (paper and released code)."""
     frame_score: Literal["iou", "iou_x_vis"] = "iou"
     """Score of an instance in a frame: the segmenter's predicted IoU (released), or that times the front end's."""
-    decay: float = 1.0
+    decay: Annotated[float, Between(0, 1)] = 1.0
     """Factor on the score for each second that an instance is hidden (ours; 1: none, as released)."""
-    memory_tuples: int = 256
+    memory_tuples: Annotated[int, Between(1)] = 256
     """Point K-tuples kept per instance; the oldest go first (paper: all; bounded here for endless streams)."""
-    memory_instances: int = 512
+    memory_instances: Annotated[int, Between(1)] = 512
     """Instances remembered at most; those unseen for longest go first (ours, for endless streams)."""
 
     def __post_init__(self):
-        if self.points < 1:
-            raise InputError(f"rules: points must be at least 1, got {self.points}")
-        if self.min_cover is not None and not 0 <= self.min_cover <= 1:
-            raise InputError(f"rules: min_cover must lie in [0, 1], got {self.min_cover}")
-        if self.follow is not None and self.follow < 1:
-            raise InputError(f"rules: follow must be at least 1, got {self.follow}")
-        if not 0 <= self.believe <= 1:
-            raise InputError(f"rules: believe must lie in [0, 1], got {self.believe}")
-        if self.cut is not None and not -1 <= self.cut <= 1:
-            raise InputError(f"rules: cut must lie in [-1, 1], got {self.cut}")
+        check_fields(self, "rules")
 
 
 PRESETS = {
@@ -115,4 +108,7 @@ def preset(name: str, **changes) -> Rules:
     """The rules of a preset with some of them changed; unknown names are an InputError with the nearest known one."""
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}{nearest(name, PRESETS)}")
+    for rule in changes:
+        if rule not in Rules.__dataclass_fields__:
+            raise InputError(f"unknown rule {rule!r}{nearest(rule, Rules.__dataclass_fields__)}")
     return replace(PRESETS[name], **changes)

@@ -1,7 +1,7 @@
 """Average precision of images and videos, class-agnostic, over the engine of faster-coco-eval.
 
 The engine knows areas but not occlusion; an instance outside a bin's occlusion range is ignored by marking it so
-after the engine has prepared its data. A video is one wide image of all its frames (`samodal.runs.join`).
+after the engine has prepared its data. A video is one wide image of all its frames (`samodal.rle.join`).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from samodal.metrics.profiles import Bin, Number, Profile
 from samodal.results.entries import Annotated, Entry
-from samodal.runs import join
+from samodal.rle import join
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 DETECTIONS = (1, 10, 100)

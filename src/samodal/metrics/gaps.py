@@ -5,8 +5,8 @@ from itertools import groupby
 
 import numpy as np
 
-from samodal.masks import Rle
 from samodal.results.entries import Annotated, Entry
+from samodal.rle import Rle
 
 GAPS = ((1, 5), (6, 10), (11, 20), (21, None))
 """Shortest and longest stretch of each bin, in frames; None: no limit."""

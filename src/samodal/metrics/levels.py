@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from samodal.errors import InputError
-from samodal.masks import Rle
 from samodal.results.entries import Annotated, Entry
+from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
 SCORE_RULE = (

@@ -16,9 +16,8 @@ import numpy as np
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
-from samodal.masks import Rle, overlap
 from samodal.results.entries import Annotated, Entry
-from samodal.runs import join
+from samodal.rle import Rle, join, overlap
 
 PAIRING_RULES = {
     "identity": "by id: every predicted id is a true one, and visible masks of equal ids agree (mean IoU >= 0.5)",

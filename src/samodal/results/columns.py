@@ -5,7 +5,7 @@ from typing import Any
 
 from samodal.errors import InputError
 from samodal.files import read_mask
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
 

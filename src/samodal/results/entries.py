@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ import numpy as np
 
 from samodal.errors import InputError
 from samodal.files import cannot_write, field, read_mask
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
 
 SCHEMA = 1
@@ -187,7 +187,7 @@ def _coded(mask: Rle | None) -> dict | None:
 
 
 def _box(mask: Rle | None) -> list[float] | None:
-    return None if mask is None else list(mask.box)
+    return None if mask is None else [float(n) for n in mask.box]
 
 
 def _points(points: np.ndarray | None) -> list[list[float | None]] | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import read_map
 from samodal.results.columns import VisibleColumns
-from samodal.runs import split
+from samodal.rle import split
 from samodal.tracks import Clip
 
 CATEGORIES = {1: "car", 2: "pedestrian"}

@@ -14,8 +14,8 @@ from typing import Any
 from samodal.data.asd_labels import CATEGORIES, CATEGORY_IDS
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_mask, write_json
-from samodal.masks import Rle
 from samodal.results.columns import VisibleColumns, frame_names
+from samodal.rle import Rle
 from samodal.tracks import Clip, State, Track
 
 SCHEMA = 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.sim.assets import Body
 from samodal.sim.mesh import Mesh
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pycocotools import mask as coco
 
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.sim.assets import Body, pose
 from samodal.sim.scene import SimInstance
 

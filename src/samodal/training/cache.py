@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.training.workers import in_processes
 
 if TYPE_CHECKING:

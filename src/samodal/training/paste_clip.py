@@ -15,7 +15,7 @@ import numpy as np
 
 from samodal.data.asd_labels import CATEGORY_IDS, InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
 LARGEST = 4.0

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from samodal.baselines.savos.config import PATCH
-from samodal.masks import Rle
+from samodal.rle import Rle
 
 
 def enlarged_box(mask: np.ndarray, factor: float) -> tuple[int, int, int, int]:

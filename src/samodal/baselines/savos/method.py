@@ -1,6 +1,7 @@
 """SAVOS (Yao et al. 2022) as a method: amodal masks from visible masks and optical flow, to compare with."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from samodal.baselines.savos import Savos, load
 from samodal.baselines.savos.crops import enlarged_box
 from samodal.baselines.savos.flow import FlowMemory
 from samodal.baselines.savos.inputs import ends, prepare, region, runs
-from samodal.masks import Rle, merged
+from samodal.masks import Mask, union
 from samodal.parts import Observed
 from samodal.tracks import FrameResult, Instance, State
 
@@ -60,20 +61,19 @@ class SavosMethod:
         predicted = {}
         for key, run in runs([[seen.id for seen in one.visible] for one in frames]):
             if len(run) > 1:
-                masks = [next(v.mask for v in frames[t].visible if v.id == key) for t in run]
+                masks = [next(v.mask.decode() for v in frames[t].visible if v.id == key) for t in run]
                 where, inside = self._predict(frames, flows, run, masks)
                 predicted |= {(key, t): (where, mask) for t, mask in zip(run, inside, strict=True)}
         for t, one in enumerate(frames):
             instances = []
             for seen in one.visible:
-                whole = seen.mask.copy(order="K")
+                whole = seen.mask.decode()
                 if (seen.id, t) in predicted:
                     where, inside = predicted[seen.id, t]
-                    others = merged([v.mask for v in one.visible if v.id != seen.id], seen.mask.shape)
+                    others = union([v.mask for v in one.visible if v.id != seen.id], seen.mask.size).decode()
                     whole[where] |= inside & others[where]
-                visible, amodal = Rle.encode(seen.mask), Rle.encode(whole)
-                instances.append(Instance(seen.id, seen.category, seen.score, State.VISIBLE, visible, amodal))
-            yield FrameResult(one.frame.t, one.frame.time, tuple(instances))
+                instances.append(replace(Instance.copied(seen, State.VISIBLE), amodal=Mask.of(whole)))
+            yield FrameResult(one.frame.t, one.frame.time, tuple(instances), image=one.frame.image)
 
     def _predict(
         self, frames: list[Observed], flows: tuple, run: range, masks: list[np.ndarray]

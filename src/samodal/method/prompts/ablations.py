@@ -1,8 +1,8 @@
 """Selectors of the paper's study of prompts (section 5, Table 4), and the two others that its code offers.
 
-Source: SAMAug (arXiv:2307.01187), which the paper cites as [10], and the released `utils/helper_functions.py`
-(facts 4.3). There the two that compare with a first point mistake (row, column) for (x, y), and the salient point
-may lie off the mask; not here. K > 1 is ours: the released loaders then draw random points, whatever was asked for.
+Source: SAMAug (arXiv:2307.01187), which the paper cites as [10], and the released `utils/helper_functions.py`. There
+the two that compare with a first point mistake (row, column) for (x, y), and the salient point may lie off the mask;
+not here. K > 1 is ours: the released loaders then draw random points, whatever was asked for.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.method.prompts.prompt import Prompt
+from samodal.masks import Mask
+from samodal.parts import Prompt
 
 MARGIN = 10
 """Pixels around the mask's box in which saliency is judged (released code)."""
@@ -43,10 +44,8 @@ class SalientPoint:
             )
         self.count = count
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> Prompt:
-        points = _pixels(mask)
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        points = mask.pixels()
         saliency = self._saliency(image, points)
         taken = [int(saliency.argmax())]
         while len(taken) < self.count:
@@ -75,10 +74,8 @@ class MaxDistancePoint:
     def __init__(self, count: int = 1):
         self.count = count
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> Prompt:
-        points = _pixels(mask)
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        points = mask.pixels()
         return Prompt(points=points[_farthest(points, self.count, rng)])
 
 
@@ -94,10 +91,8 @@ class MaxEntropyPoint:
     def __init__(self, count: int = 1):
         self.count = count
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> Prompt:
-        points = _pixels(mask)
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        points = mask.pixels()
         x, y = points.astype(int).T
         x0, y0 = max(0, x.min() - WINDOW // 2), max(0, y.min() - WINDOW // 2)
         grey = cv2.cvtColor(image[y0 : y.max() + WINDOW // 2 + 1, x0 : x.max() + WINDOW // 2 + 1], cv2.COLOR_RGB2GRAY)
@@ -118,11 +113,6 @@ def local_entropy(grey: np.ndarray, window: int = WINDOW) -> np.ndarray:
         total += times_log[counted((grey == value).astype(np.uint8))]
     size = counted(np.ones_like(grey)).astype(float)
     return np.log2(size) - total / size
-
-
-def _pixels(mask: np.ndarray) -> np.ndarray:
-    """(N, 2) float32 x and y of all pixels of a mask, row by row."""
-    return np.argwhere(mask)[:, ::-1].astype(np.float32)
 
 
 def _farthest(features: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:

@@ -1,16 +1,15 @@
-"""Selectors: where to put the point prompts of an instance, from its visible mask alone.
+"""Selectors: what a segmenter is told about an instance, from its visible mask alone.
 
-Source: paper, supplement A and section 5 (Table 4). Points are pixels of the visible mask, so all labels
-are positive. None of them reads amodal truth, which the released loaders fall back to when nothing is visible.
+Source: paper, supplement A and section 5 (Table 4). Points are pixels of the visible mask, so all labels are positive.
+No selector reads amodal truth, to which the released loaders fall back when nothing is visible.
 """
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
-from samodal.method.prompts.depth import depth_inside
-from samodal.method.prompts.prompt import Prompt
+from samodal.masks import Mask
+from samodal.parts import Prompt, PromptSelector
 
 
 class RandomPoints:
@@ -23,17 +22,15 @@ class RandomPoints:
     def __init__(self, count: int = 1):
         self.count = count
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> Prompt:
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
         return Prompt(points=_draw(mask, self.count, rng))
 
 
 class ErodedPoints:
     """A random pixel of the visible mask eroded by an n x n square, so that it keeps off the border.
 
-    Falls back to the un-eroded mask where erosion leaves nothing. Points beyond the first come from the
-    un-eroded mask, as in the released loaders (facts 4.3).
+    Falls back to the un-eroded mask where erosion leaves nothing. Points beyond the first come from the un-eroded mask,
+    as in the released loaders.
 
     Args:
         footprint: n in pixels; 3 and 7 are the paper's.
@@ -44,13 +41,8 @@ class ErodedPoints:
         self.footprint = footprint
         self.count = count
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> Prompt:
-        square = np.ones((self.footprint, self.footprint), np.uint8)
-        # What lies outside the frame counts as inside the mask, as scikit-image's erosion does.
-        eroded = cv2.erode(mask.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-        first = _draw(eroded.astype(bool) if eroded.any() else mask, 1, rng)
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        first = _draw(mask.eroded(self.footprint) or mask, 1, rng)
         return Prompt(points=np.concatenate([first, _draw(mask, self.count - 1, rng)]))
 
 
@@ -63,21 +55,67 @@ class CenterPoint:
     def __init__(self, count: int = 1):
         self.count = count
 
-    def __call__(
-        self, image: np.ndarray, mask: np.ndarray, neighbours: Sequence[np.ndarray], rng: np.random.Generator
-    ) -> Prompt:
-        depth, (x0, y0) = depth_inside(mask)
-        points = []
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        depth, points = mask.depth(), []
+        rows, columns = np.ogrid[: depth.shape[0], : depth.shape[1]]
         for _ in range(self.count):
             y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-            points.append((x + x0, y + y0))
-            rows, columns = np.indices(depth.shape)
+            points.append((x + mask.x - 1, y + mask.y - 1))
             depth = np.minimum(depth, np.hypot(rows - y, columns - x).astype(np.float32))
         return Prompt(points=np.array(points, np.float32))
 
 
-def _draw(mask: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+class VisibleBox:
+    """The box of the visible mask. `count` is not used."""
+
+    def __init__(self, count: int = 1):
+        pass
+
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        return Prompt(box=np.array(mask.box, np.float32))
+
+
+class VisibleMask:
+    """The whole visible mask. `count` is not used."""
+
+    def __init__(self, count: int = 1):
+        pass
+
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        return Prompt(mask=mask)
+
+
+class Neighbours:
+    """The visible masks of all other instances in the frame. `count` is not used."""
+
+    def __init__(self, count: int = 1):
+        pass
+
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        return Prompt(neighbours=tuple(neighbours))
+
+
+class Together:
+    """What several selectors say in one prompt: all their points, and the first box, mask and neighbours."""
+
+    def __init__(self, selectors: Sequence[PromptSelector]):
+        self.selectors = selectors
+
+    def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
+        prompts = [selector(image, mask, neighbours, rng) for selector in self.selectors]
+        pointed = [prompt for prompt in prompts if prompt.points is not None]
+        told = {
+            name: next((value for prompt in prompts if (value := getattr(prompt, name)) is not None), None)
+            for name in ("box", "mask", "neighbours")
+        }
+        if pointed:
+            told["points"] = np.concatenate([prompt.points for prompt in pointed])
+            told["labels"] = np.concatenate([prompt.labels for prompt in pointed])
+        return Prompt(**told)
+
+
+def _draw(mask: Mask, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, 2) float32 random pixels of a non-empty mask, as (x, y)."""
-    inside = np.flatnonzero(mask)
+    inside = np.flatnonzero(mask.inside)
     y, x = np.unravel_index(inside[rng.integers(0, len(inside), size=count)], mask.shape)
-    return np.stack([x, y], axis=1).astype(np.float32)
+    return np.stack([x + mask.x, y + mask.y], axis=1).astype(np.float32)

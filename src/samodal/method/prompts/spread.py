@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from samodal.method.prompts.depth import depth_inside
+from samodal.masks import Mask
 
 RIM = 2
 """Pixels from the mask's border to keep away from: the patch around a point there is half background."""
 
 
-def spread_points(mask: np.ndarray, first: np.ndarray, count: int) -> np.ndarray:
+def spread_points(mask: Mask, first: np.ndarray, count: int) -> np.ndarray:
     """The given points, and others far from them and from each other.
 
     Args:
-        mask: (H, W) bool, not empty.
-        first: (K, 2) float32, kept as they are.
+        mask: not empty.
+        first: (K, 2) float32, kept as they are; where there are none, the deepest pixel takes their place.
         count: of all points; fewer where the mask has fewer pixels away from its border.
 
     Returns:
@@ -22,9 +22,13 @@ def spread_points(mask: np.ndarray, first: np.ndarray, count: int) -> np.ndarray
     missing = count - len(first)
     if missing <= 0:
         return first
-    depth, (x0, y0) = depth_inside(mask)
+    depth = mask.depth()
+    origin = (mask.x - 1, mask.y - 1)
+    if not len(first):
+        row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+        first, missing = np.add([[column, row]], origin).astype(np.float32), missing - 1
     rows, columns = np.nonzero(depth > min(RIM, depth.max() / 2))
-    candidates = np.stack([columns + x0, rows + y0], axis=1).astype(np.float32)
+    candidates = (np.stack([columns, rows], axis=1) + origin).astype(np.float32)
     if len(candidates) > 4096:  # every so-manieth: spread as well, and far cheaper on a mask that fills the image
         candidates = candidates[:: len(candidates) // 4096 + 1]
     distance = np.full(len(candidates), np.inf, np.float32)

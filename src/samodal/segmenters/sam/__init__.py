@@ -5,16 +5,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from samodal.segmenters.sam.config import AmodalSamConfig
     from samodal.segmenters.sam.model import AmodalSam
-    from samodal.segmenters.sam.segmenter import SamSegmenter
+    from samodal.segmenters.sam.segmenter import SamSegmenter, load_segmenter
     from samodal.segmenters.sam.transform import FrameTransform
 
-__all__ = ["AmodalSam", "AmodalSamConfig", "FrameTransform", "SamSegmenter"]
+__all__ = ["AmodalSam", "AmodalSamConfig", "FrameTransform", "SamSegmenter", "load_segmenter"]
 
 _HOMES = {
     "AmodalSam": "model",
     "AmodalSamConfig": "config",
     "FrameTransform": "transform",
     "SamSegmenter": "segmenter",
+    "load_segmenter": "segmenter",
 }
 
 

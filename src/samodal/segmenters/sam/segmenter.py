@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from samodal.method.prompts.prompt import Prompt
-from samodal.parts import Decoded, Features
+from samodal.parts import Decoded, Features, Prompt
 from samodal.segmenters.sam.model import AmodalSam
 
 
@@ -45,7 +44,7 @@ class SamSegmenter:
 
     @torch.inference_mode()
     def decode(self, features: Features, prompts: Sequence[Prompt], index: Sequence[int]) -> Decoded:
-        """One amodal mask per prompt, in the order given; occluder masks are not used by this model.
+        """One amodal mask per prompt, in the order given; neighbours are not used by this model.
 
         Raises:
             ValueError: where the frames of the features differ in size, or a prompt says nothing.
@@ -73,7 +72,7 @@ class SamSegmenter:
 
     def _inputs(self, prompts: Sequence[Prompt], frame_size: tuple[int, int]) -> dict[str, torch.Tensor]:
         """What `AmodalSam.decode` takes, of prompts of one shape."""
-        points, box, mask, _ = prompts[0].shape
+        points, box, mask = prompts[0].shape
         inputs = {}
         if points:
             xy = self.transform.points(np.stack([p.points for p in prompts]), frame_size)
@@ -85,3 +84,8 @@ class SamSegmenter:
         if mask:
             inputs["masks"] = self.transform.masks_to_prompt(np.stack([p.mask for p in prompts])).to(self.device)
         return inputs
+
+
+def load_segmenter(checkpoint: str | None = None, *, weights: str = "streetsim-small", device: str = "cpu"):
+    """The segmenter of a checkpoint; `weights` where none is given. See `AmodalSam.from_checkpoint`."""
+    return SamSegmenter(AmodalSam.from_checkpoint(checkpoint or weights), device)

@@ -11,7 +11,7 @@ import numpy as np
 from samodal.baselines.savos.crops import enlarged_box
 from samodal.baselines.savos.flow import observe_flow
 from samodal.baselines.savos.inputs import runs
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.training.workers import opened, read_all, sequences
 
 if TYPE_CHECKING:

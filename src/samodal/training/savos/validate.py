@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from samodal.baselines.savos import Savos
-from samodal.masks import Rle
+from samodal.rle import Rle
 from samodal.training.savos.clips import OUTSIDE, Clip
 from samodal.training.savos.draw import Part, Windows, windows
 

@@ -1,0 +1,88 @@
+"""Values of settings checked against their types and ranges, alike for flags, YAML and Python."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import types
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from samodal.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Between:
+    """A range of numbers, both ends included; None: open."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def __str__(self) -> str:
+        if self.high is None:
+            return f"at least {self.low:g}"
+        return f"in [{self.low:g}, {self.high:g}]"
+
+
+def check_fields(settings: Any, what: str) -> None:
+    """Check every field of a dataclass against its annotation.
+
+    Known are int, float, bool, str, Literal, None and unions of them, and Annotated numbers with a `Between`. An int
+    counts as a float; a bool is no number.
+
+    Args:
+        settings: a dataclass instance.
+        what: it is, for the message.
+
+    Raises:
+        InputError: names the field, what was expected and what was given.
+    """
+    hints = get_type_hints(type(settings), include_extras=True)
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if not _fits(value, hints[field.name]):
+            expected = _told(hints[field.name])
+            names = [name for name in _choices(hints[field.name]) if isinstance(value, str)]
+            hint = nearest(value, names) if names else ""
+            raise InputError(f"{what}: {field.name} must be {expected}, got {value!r}{hint}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin is Annotated:
+        kind, *ranges = get_args(hint)
+        return _fits(value, kind) and (value is None or all(value in between for between in ranges))
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, kind) for kind in get_args(hint))
+    if origin is Literal:
+        return any(value is choice or (isinstance(value, str) and value == choice) for choice in get_args(hint))
+    if hint is type(None):
+        return value is None
+    if hint is float:
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if hint is int:
+        return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _told(hint: Any) -> str:
+    """A type in words."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        kind, *ranges = get_args(hint)
+        return " ".join([_told(kind), *map(str, ranges)])
+    if origin in (Union, types.UnionType):
+        return " or ".join(_told(kind) for kind in get_args(hint))
+    if origin is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    words = {type(None): "null (off)", float: "a number", int: "a whole number", bool: "true or false", str: "text"}
+    return words[hint]
+
+
+def _choices(hint: Any) -> list[str]:
+    if get_origin(hint) is Literal:
+        return [choice for choice in get_args(hint) if isinstance(choice, str)]
+    return [name for inner in get_args(hint) for name in _choices(inner)] if get_origin(hint) is not None else []

@@ -1,0 +1,32 @@
+"""From the name of a prompt selector, as the rule `prompt` has it, to the selector."""
+
+from samodal.errors import InputError
+from samodal.method.prompts.selectors import Together
+from samodal.parts import PromptSelector
+from samodal.registry import SELECTORS, find, split
+
+
+def make_selector(prompt: str, points: int) -> PromptSelector:
+    """The selector of a name.
+
+    Args:
+        prompt: NAME or NAME:ARGUMENT, or several joined by +, as in center+box+mask.
+        points: K, of each selector that chooses points.
+
+    Raises:
+        InputError: for an unknown name, or an argument that it does not take.
+    """
+    selectors = [_selector(name, points) for name in prompt.split("+")]
+    return selectors[0] if len(selectors) == 1 else Together(selectors)
+
+
+def _selector(text: str, points: int) -> PromptSelector:
+    name, argument = split(text, SELECTORS)
+    kind = find(SELECTORS, name, "prompt selector")
+    if argument is None:
+        return kind(count=points)
+    if name in SELECTORS and not SELECTORS[name].argument:
+        raise InputError(f"prompt {text!r}: {name} takes no argument; the number of points is rules.points")
+    if not argument.isdecimal() or int(argument) < 1:
+        raise InputError(f"prompt {text!r}: expected a whole number from 1 after the colon, as in erosion:7")
+    return kind(int(argument), count=points)
