@@ -12,12 +12,11 @@ from made_up import SIZE, Oracle, passing_square, post, square
 from samodal.build import make_session
 from samodal.errors import InputError
 from samodal.frontends.per_frame import AssociatedSession, Reassociated, one_owner
-from samodal.masks import shift_mask
+from samodal.masks import Mask
 from samodal.method.association import Association, AssociationRules, Detection
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.selectors import CenterPoint
 from samodal.method.rules import preset
-from samodal.patches import Patch
 from samodal.results.frames import read_frames
 from samodal.rle import Rle
 from samodal.runner import run_video
@@ -41,16 +40,6 @@ def hidden(t: int, **amodal: np.ndarray) -> FrameResult:
     return FrameResult(t, t / 10, tuple(ones))
 
 
-@pytest.mark.parametrize("shift", [(0, 0), (5, 0), (-30, 7), (100, -50), (200, 0)])
-def test_a_patch_moves_as_its_mask_does(shift):
-    mask = square(40, 20) & ~post(50, 3)
-    patch = Patch.of(mask).moved(np.array(shift)).within(SIZE)
-    moved = shift_mask(mask, np.array(shift))
-    assert patch.area == moved.sum()
-    assert patch.overlap(Patch.of(square(30, 25))) == (moved & square(30, 25)).sum()
-    assert patch.covered(square(30, 25)) == (moved & square(30, 25)).sum()
-
-
 @pytest.mark.parametrize(
     "box, way",
     [
@@ -61,15 +50,15 @@ def test_a_patch_moves_as_its_mask_does(shift):
         ((40, 2, 20), (40, -3)),
     ],
 )
-def test_the_way_to_a_patch_is_the_least_that_takes_it_in(box, way):
-    ten = Patch.of(square(10, 10, 10))
-    assert ten.way_to(Patch.of(square(*box))).tolist() == list(way)
+def test_the_way_to_a_mask_is_the_least_that_takes_it_in(box, way):
+    ten = Mask.of(square(10, 10, 10))
+    assert ten.way_to(Mask.of(square(*box))).tolist() == list(way)
 
 
-def test_an_empty_patch_overlaps_nothing():
-    empty = Patch.of(np.zeros(SIZE, bool))
+def test_an_empty_mask_overlaps_nothing():
+    empty = Mask.of(np.zeros(SIZE, bool))
     assert empty.area == 0
-    assert empty.overlap(Patch.of(square(3))) == empty.covered(square(3)) == 0
+    assert empty.overlap(Mask.of(square(3))) == empty.covered_area([Mask.of(square(3))]) == 0
 
 
 def test_instances_keep_their_ids_while_they_move_in_any_order():
@@ -84,6 +73,17 @@ def test_a_fast_instance_is_found_where_its_velocity_takes_it():
     for x in (0, 8, 18, 30):
         assert ids(association, car(square(x))) == [1]
     assert ids(association, car(square(40)), car(square(28))) == [1, 2]
+
+
+def test_a_name_is_never_given_twice_even_when_its_first_bearer_is_forgotten():
+    association = Association(AssociationRules(patience=1))
+    first = ids(association, car(square(10), hint="a"), car(square(60)))
+    for _ in range(3):
+        association.step([])
+    later = [ids(association, car(square(90), hint="a")), ids(association, car(square(90), hint="a"))]
+    assert first == ["a", 1]
+    assert later == [["a.2"], ["a.2"]]
+    assert ids(association, car(square(30), hint=1)) == ["1.2"]
 
 
 def test_nothing_detected_is_nothing_known():

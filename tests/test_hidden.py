@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from made_up import SIZE, Oracle, image_of, passing_square, square
-from samodal.masks import move_mask
+from samodal.masks import Mask
 from samodal.method.hidden import believed
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.spread import spread_points
@@ -86,7 +86,7 @@ def test_points_without_confidence_are_not_believed():
 def test_points_seen_within_another_instance_are_not_believed_and_hidden_ones_are():
     other = square(0, 0, side=10)
     xy = np.array([[5, 5], [5, 5], [50, 5], [-300, 5], [np.nan, 0]], np.float32)
-    weights = believed(xy, np.array([True, False, True, True, True]), np.ones(5), [other], preset("default"))
+    weights = believed(xy, np.array([True, False, True, True, True]), np.ones(5), [Mask.of(other)], preset("default"))
     assert weights.tolist() == [0, 1, 1, 1, 1]
 
 
@@ -197,7 +197,7 @@ def test_what_nothing_reported_ever_hid_is_not_lost_for_being_in_the_open():
 def test_moving_a_mask_looks_up_each_pixel():
     mask = np.random.default_rng(0).random((30, 40)) > 0.5
     for shift, scale, centre in [((3.2, -1.4), 1.3, (20, 11)), ((-8, 5), 0.6, (5.5, 20.5)), ((60, 0), 1.1, (0, 0))]:
-        moved = move_mask(mask, np.array(shift), scale, np.array(centre))
+        moved = Mask.of(mask).scaled(np.array(shift), scale, np.array(centre)).decode()
         for y in range(30):
             for x in range(40):
                 sx = round((x - centre[0] - shift[0]) / scale + centre[0])
@@ -207,17 +207,17 @@ def test_moving_a_mask_looks_up_each_pixel():
 
 def test_spread_points_lie_within_the_mask_away_from_its_rim_and_far_apart():
     mask, prompt = square(20, side=30), np.array([[35, 35]], np.float32)
-    points = spread_points(mask, prompt, 9)
+    points = spread_points(Mask.of(mask), prompt, 9)
     assert points[0].tolist() == [35, 35] and len(points) == 9
     assert ((points[:, 0] >= 22) & (points[:, 0] <= 47)).all()
     assert min(np.hypot(*(a - b)) for i, a in enumerate(points) for b in points[:i]) > 7
-    assert np.array_equal(points, spread_points(mask, prompt, 9))
+    assert np.array_equal(points, spread_points(Mask.of(mask), prompt, 9))
 
 
 def test_a_mask_of_few_pixels_gives_few_points():
     mask = np.zeros(SIZE, bool)
     mask[5, 5:7] = True
-    assert len(spread_points(mask, np.array([[5, 5]], np.float32), 16)) == 2
+    assert len(spread_points(Mask.of(mask), np.array([[5, 5]], np.float32), 16)) == 2
 
 
 DIGESTS = {"paper": "0acadc3eb0cabcce", "released": "9d62ad61cbc4a2e0"}
@@ -292,7 +292,7 @@ def test_no_id_and_no_hidden_mask_survives_the_seam_of_two_clips(seam, key):
             (i.id, i.state, i.amodal) for i in own.instances
         ]
     assert [one.id for one in method.memory] == [key]
-    assert method.memory.get(key).tuples[0][0] == seam
+    assert method.memory.get(key).history.tuples[0][0] == seam
     names = {track.id for track in clip_from_results("joined", SIZE, [""] * len(results), results).tracks}
     assert names == {7, f"7@{seam}" if key == 7 else 8}
 

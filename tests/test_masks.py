@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from samodal.errors import InputError
-from samodal.masks import shift_mask
+from samodal.masks import Mask
+from samodal.masks import union as joined
 from samodal.rle import Rle, iou, overlap, union
 from samodal.tracks import Clip, Track, occlusion_rate
 
@@ -58,12 +59,12 @@ def test_shifting_agrees_with_moving_each_pixel(shift):
     for y, x in zip(*np.nonzero(A), strict=True):
         if 0 <= y + dy < 3 and 0 <= x + dx < 4:
             expected[y + dy, x + dx] = True
-    assert np.array_equal(shift_mask(A, np.array(shift)), expected)
+    assert np.array_equal(Mask.of(A).moved(np.array(shift)).decode(), expected)
 
 
 def test_a_shift_that_is_not_finite_is_refused():
     with pytest.raises(ValueError, match="finite"):
-        shift_mask(A, np.array([np.nan, 0]))
+        Mask.of(A).moved(np.array([np.nan, 0]))
 
 
 def test_occlusion_is_the_share_of_the_amodal_mask_that_is_not_visible():
@@ -87,3 +88,77 @@ def test_any_non_zero_value_counts_as_inside(value, order):
     mask[1:3, 2:5] = value
     rle = Rle.encode(mask)
     assert rle.area == 6 and np.array_equal(rle.decode(), mask != 0)
+
+
+def anything(seed, size=(9, 12)):
+    """Masks of chance: with gaps, at the border, of one pixel, of the whole frame, without any."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random(size) < rng.choice([0.02, 0.3, 0.9])
+    mask[:, : rng.integers(0, 6)] = rng.random() < 0.3
+    mask[rng.integers(0, 9) :] = rng.random() < 0.3
+    return mask
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_cut_out_holds_the_bits_of_its_mask_and_codes_them_as_coco_does(order):
+    for seed in range(200):
+        whole = np.asarray(anything(seed), order=order)
+        mask = Mask.of(whole)
+        assert mask.rle == Rle.encode(whole)
+        assert np.array_equal(mask.decode(), whole)
+        assert (mask.area, mask.box) == (whole.sum(), tuple(Rle.encode(whole).box))
+        again = Mask.from_rle(mask.rle)
+        assert np.array_equal(again.inside, mask.inside) and again == mask and again.box == mask.box
+
+
+def test_operations_on_cut_outs_agree_with_those_on_whole_frames():
+    for seed in range(200):
+        a, b, c = (anything(3 * seed + n) for n in range(3))
+        one, two, three = Mask.of(a), Mask.of(b), Mask.of(c)
+        assert np.array_equal(joined([one, two, three], a.shape).decode(), a | b | c)
+        assert np.array_equal(one.minus(two).decode(), a & ~b)
+        assert one.minus(two).box == Mask.of(a & ~b).box
+        assert one.overlap(two) == (a & b).sum()
+        assert one.iou(two) == ((a & b).sum() / (a | b).sum() if (a & b).any() else 0)
+        assert one.covered_by([two, three]) == ((a & (b | c)).sum() / a.sum() if a.any() else 0)
+        points = np.random.default_rng(seed).uniform(-2, 14, (20, 2))
+        for x, y in points:
+            near = round(x), round(y)
+            inside = 0 <= near[0] < 12 and 0 <= near[1] < 9 and a[near[1], near[0]]
+            assert one.at(np.array([[x, y]])).tolist() == [inside]
+
+
+def test_points_that_are_nowhere_are_in_no_mask():
+    everywhere = Mask.of(np.ones((3, 4), bool))
+    xy = np.array([[np.nan, 1], [1, np.nan], [np.inf, 1], [1e30, -1e30], [-1, 1], [4, 1], [1, 1]])
+    assert everywhere.at(xy).tolist() == [False] * 6 + [True]
+
+
+@pytest.mark.parametrize("footprint", [3, 5, 7])
+def test_erosion_looks_at_the_square_around_each_pixel_and_beyond_the_frame_all_is_inside(footprint):
+    half = footprint // 2
+    for seed in range(60):
+        mask = anything(seed)
+        padded = np.pad(mask, half, constant_values=True)
+        slow = np.array([[padded[y : y + footprint, x : x + footprint].all() for x in range(12)] for y in range(9)])
+        assert np.array_equal(Mask.of(mask).eroded(footprint).decode(), slow & mask)
+
+
+def test_a_mask_that_is_moved_out_of_the_frame_and_back_is_whole():
+    mask = Mask.of(A)
+    away = mask.moved((-50, 20))
+    assert not away.clipped() and away.decode().sum() == 0
+    assert away.moved((50, -20)) == mask
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (np.zeros((3, 4, 1), bool), r"expected an array of shape \(H, W\), got \(3, 4, 1\)"),
+        (np.zeros((3, 4), np.float32), "expected bool, got float32"),
+        ([[1, 0]], "got list"),
+    ],
+)
+def test_what_is_no_mask_is_refused_with_what_it_is(value, message):
+    with pytest.raises(InputError, match=message):
+        Mask.of(value)

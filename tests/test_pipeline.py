@@ -238,7 +238,7 @@ def test_memory_stays_bounded_in_tuples_and_instances():
         pipeline.segmenter = Oracle([[mask]])
         pipeline.step(image_of(t, mask), [VisibleInstance(t // 2, "car", 1.0, mask)], t / 10)
     assert [one.id for one in pipeline.memory] == [3, 4, 5]
-    assert max(len(one.tuples) for one in pipeline.memory) <= 4
+    assert max(len(one.history.tuples) for one in pipeline.memory) <= 4
 
 
 def test_a_second_video_starts_from_nothing():

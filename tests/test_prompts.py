@@ -3,11 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from samodal.method.prompts.depth import depth_inside
 
 from made_up import image_of, square
+from samodal.errors import InputError
+from samodal.masks import Mask
+from samodal.method.prompts.choose import make_selector
 from samodal.method.prompts.selectors import CenterPoint, ErodedPoints, RandomPoints
-from samodal.method.rules import Rules
 from samodal.parts import Prompt
 
 FRAME = image_of(0)
@@ -17,10 +18,16 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
+def deep(mask):
+    """Depth of each pixel of the mask's box and a rim, and x and y of the first."""
+    whole = Mask.of(mask)
+    return whole.depth(), whole.x - 1, whole.y - 1
+
+
 @pytest.mark.parametrize("selector", [RandomPoints(5), ErodedPoints(3, 5), ErodedPoints(7, 5), CenterPoint(5)])
 def test_all_points_lie_on_the_visible_mask_as_x_y_and_are_positive(selector):
     mask = square(90, 5, side=20)
-    prompt = selector(FRAME, mask, [], rng())
+    prompt = selector(FRAME, Mask.of(mask), [], rng())
     assert prompt.points.shape == (5, 2)
     assert prompt.points.dtype == np.float32
     assert all(mask[int(y), int(x)] for x, y in prompt.points)
@@ -29,19 +36,19 @@ def test_all_points_lie_on_the_visible_mask_as_x_y_and_are_positive(selector):
 
 def test_eroded_points_keep_off_the_border():
     mask = square(40, side=9)
-    points = [ErodedPoints(7)(FRAME, mask, [], rng(seed)).points[0].tolist() for seed in range(60)]
+    points = [ErodedPoints(7)(FRAME, Mask.of(mask), [], rng(seed)).points[0].tolist() for seed in range(60)]
     assert {tuple(p) for p in points} == {(x, y) for x in (43, 44, 45) for y in (23, 24, 25)}
 
 
 def test_a_mask_that_erosion_empties_is_used_as_it_is():
     mask = square(40, side=3)
-    x, y = ErodedPoints(7)(FRAME, mask, [], rng()).points[0]
+    x, y = ErodedPoints(7)(FRAME, Mask.of(mask), [], rng()).points[0]
     assert mask[int(y), int(x)]
 
 
 @pytest.mark.parametrize(("x", "expected"), [(40, (44, 24)), (0, (4, 24))])
 def test_the_center_is_the_pixel_farthest_from_the_masks_border_and_the_images(x, expected):
-    (point,) = CenterPoint()(FRAME, square(x, side=9), [], rng()).points
+    (point,) = CenterPoint()(FRAME, Mask.of(square(x, side=9)), [], rng()).points
     assert tuple(point) == expected
 
 
@@ -49,7 +56,7 @@ def test_depth_agrees_with_a_slow_search_and_is_the_same_whenever_it_is_asked():
     masks = [square(20, side=14) | square(30, 30, side=9), square(0, 0, side=5), np.ones((4, 6), bool)]
     masks += [cv2.GaussianBlur(rng(seed).random((40, 60)), (0, 0), 3) > 0.5 for seed in range(20)]
     for mask in masks:
-        depth, (x0, y0) = depth_inside(mask)
+        depth, x0, y0 = deep(mask)
         ys, xs = np.nonzero(~np.pad(mask, 1))
         for y, x in zip(*np.nonzero(mask), strict=True):
             slow = np.hypot(xs - 1 - x, ys - 1 - y).min()
@@ -57,19 +64,19 @@ def test_depth_agrees_with_a_slow_search_and_is_the_same_whenever_it_is_asked():
         assert (depth > 0).sum() == mask.sum()
     # OpenCV 5.0's precise transform differs for every one of these from call to call.
     many = [cv2.GaussianBlur(rng(seed).random((90, 160)), (0, 0), 6) > 0.5 for seed in range(300)]
-    assert all(np.array_equal(depth_inside(mask)[0], depth_inside(mask)[0]) for mask in many)
+    assert all(np.array_equal(deep(mask)[0], deep(mask)[0]) for mask in many)
 
 
 def test_the_center_is_the_deepest_pixel():
     mask = square(20, side=14) | square(30, 30, side=9)
-    x, y = CenterPoint()(FRAME, mask, [], rng()).points[0]
-    depth, (x0, y0) = depth_inside(mask)
+    x, y = CenterPoint()(FRAME, Mask.of(mask), [], rng()).points[0]
+    depth, x0, y0 = deep(mask)
     assert depth[int(y) - y0, int(x) - x0] == depth.max()
 
 
 def test_random_points_reach_every_pixel():
     mask = square(40, side=3)
-    found = {tuple(RandomPoints()(FRAME, mask, [], rng(seed)).points[0].tolist()) for seed in range(200)}
+    found = {tuple(RandomPoints()(FRAME, Mask.of(mask), [], rng(seed)).points[0].tolist()) for seed in range(200)}
     assert len(found) == 9
 
 
@@ -77,9 +84,33 @@ def test_random_points_reach_every_pixel():
     ("prompt", "kind"), [("random", RandomPoints), ("erosion:3", ErodedPoints), ("center", CenterPoint)]
 )
 def test_the_rules_name_the_selector(prompt, kind):
-    selector = make_selector(Rules(prompt=prompt, points=2))
+    selector = make_selector(prompt, points=2)
     assert isinstance(selector, kind)
     assert selector.count == 2
+
+
+def test_selectors_combine_into_one_prompt():
+    mask, other = Mask.of(square(40, side=9)), Mask.of(square(80))
+    prompt = make_selector("center+box+mask+neighbours+random", points=2)(FRAME, mask, [other], rng())
+    assert prompt.points.shape == (4, 2) and prompt.labels.tolist() == [1] * 4
+    assert prompt.points[0].tolist() == [44, 24]
+    assert prompt.box.tolist() == [40, 20, 49, 29]
+    assert prompt.mask == mask and prompt.neighbours == (other,)
+    assert prompt.shape == (4, True, True)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({}, "expected points, a box, a mask or neighbours, got none"),
+        ({"points": np.zeros((2, 3))}, r"expected points of shape \(K, 2\), got \(2, 3\)"),
+        ({"points": np.full((1, 2), np.nan)}, "expected finite points"),
+        ({"box": np.zeros(3)}, r"expected box of shape \(4\), got \(3,\)"),
+    ],
+)
+def test_a_prompt_that_cannot_be_meant_is_refused(wrong, message):
+    with pytest.raises(InputError, match=message):
+        Prompt(**wrong)
 
 
 def test_points_and_labels_must_agree():

@@ -6,8 +6,9 @@ import pytest
 
 from made_up import image_of, square
 from samodal.errors import InputError
+from samodal.masks import Mask
 from samodal.method.prompts.ablations import MaxDistancePoint, MaxEntropyPoint, SalientPoint, local_entropy
-from samodal.method.rules import Rules
+from samodal.method.prompts.choose import make_selector
 
 FRAME = image_of(0)
 L_SHAPE = square(20, 10, side=6) | square(20, 40, side=3) | square(70, 12, side=2)
@@ -29,7 +30,7 @@ def slow_entropy(grey, x, y):
     "mask", [square(90, 5, side=20), square(119, 59), square(0, 0, side=1), L_SHAPE, square(-5, 50)]
 )
 def test_all_points_lie_on_the_visible_mask_as_x_y_and_are_positive(kind, mask):
-    prompt = kind(count=4)(FRAME, mask, [], rng())
+    prompt = kind(count=4)(FRAME, Mask.of(mask), [], rng())
     assert prompt.points.shape == (4, 2)
     assert prompt.points.dtype == np.float32
     assert all(mask[int(y), int(x)] for x, y in prompt.points)
@@ -41,7 +42,7 @@ def test_all_points_lie_on_the_visible_mask_as_x_y_and_are_positive(kind, mask):
     [("saliency", SalientPoint), ("max-distance", MaxDistancePoint), ("max-entropy", MaxEntropyPoint)],
 )
 def test_the_rules_name_the_selector_and_its_number_of_points(prompt, kind):
-    selector = make_selector(Rules(prompt=prompt, points=3))
+    selector = make_selector(prompt, points=3)
     assert isinstance(selector, kind)
     assert selector.count == 3
 
@@ -49,14 +50,14 @@ def test_the_rules_name_the_selector_and_its_number_of_points(prompt, kind):
 @pytest.mark.parametrize("prompt", ["saliency:3", "random:3", "erosion:big", "erosion:0"])
 def test_an_argument_that_cannot_be_meant_is_refused(prompt):
     with pytest.raises(InputError, match=f"prompt '{prompt}'"):
-        make_selector(Rules(prompt=prompt))
+        make_selector(prompt, points=1)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_farthest_pixel_agrees_with_a_slow_search(seed):
     pixels = [(x, y) for y, x in np.argwhere(L_SHAPE)]
     start = pixels[rng(seed).integers(len(pixels))]
-    first, second = MaxDistancePoint(2)(FRAME, L_SHAPE, [], rng(seed)).points
+    first, second = MaxDistancePoint(2)(FRAME, Mask.of(L_SHAPE), [], rng(seed)).points
     assert np.hypot(*(first - start)) == pytest.approx(max(np.hypot(x - start[0], y - start[1]) for x, y in pixels))
     nearest = [min(np.hypot(*(np.subtract(p, q))) for q in (start, first)) for p in pixels]
     assert min(np.hypot(*(second - q)) for q in (start, first)) == pytest.approx(max(nearest))
@@ -85,7 +86,7 @@ def test_the_largest_difference_of_entropy_agrees_with_a_slow_search(seed):
     pixels = [(x, y) for y, x in np.argwhere(mask)]
     entropy = {p: slow_entropy(grey, *p) for p in pixels}
     start = pixels[rng(seed).integers(len(pixels))]
-    x, y = MaxEntropyPoint()(frame, mask, [], rng(seed)).points[0]
+    x, y = MaxEntropyPoint()(frame, Mask.of(mask), [], rng(seed)).points[0]
     differences = [abs(value - entropy[start]) for value in entropy.values()]
     assert abs(entropy[int(x), int(y)] - entropy[start]) == pytest.approx(max(differences))
 
@@ -95,7 +96,7 @@ def test_the_one_bright_spot_of_a_grey_thing_is_salient():
     mask = np.zeros((120, 160), bool)
     mask[30:90, 20:120] = True
     frame[50:54, 100:104] = 255
-    x, y = SalientPoint()(frame, mask, [], rng()).points[0]
+    x, y = SalientPoint()(frame, Mask.of(mask), [], rng()).points[0]
     assert abs(x - 101.5) <= 4 and abs(y - 51.5) <= 4
 
 
@@ -105,12 +106,12 @@ def test_a_brighter_spot_off_the_mask_does_not_count():
     mask[30:90, 20:80] = True
     frame[50:54, 84:88] = 255
     frame[70:74, 30:34] = 130
-    x, y = SalientPoint()(frame, mask, [], rng()).points[0]
+    x, y = SalientPoint()(frame, Mask.of(mask), [], rng()).points[0]
     assert mask[int(y), int(x)]
 
 
 def test_further_salient_points_keep_apart():
-    first, second = SalientPoint(2)(FRAME, square(40, 20, side=20), [], rng()).points
+    first, second = SalientPoint(2)(FRAME, Mask.of(square(40, 20, side=20)), [], rng()).points
     assert np.hypot(*(first - second)) > 5
 
 

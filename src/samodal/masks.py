@@ -51,9 +51,10 @@ class Mask:
             value = value != 0
         size = (int(value.shape[0]), int(value.shape[1]))
         # Rows of the array are read as they lie in memory: the other way round is many times slower.
-        turned = value.flags.f_contiguous and not value.flags.c_contiguous
-        y, x, inside = _cut(value.T if turned else value)
-        return cls(size, y, x, inside.T) if turned else cls(size, x, y, inside)
+        if value.flags.f_contiguous:
+            y, x, inside = _cut(value.T)
+            return cls(size, x, y, np.ascontiguousarray(inside.T))
+        return cls(size, *_cut(value))
 
     @classmethod
     def from_rle(cls, rle: Rle) -> Mask:

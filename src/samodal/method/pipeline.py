@@ -30,9 +30,8 @@ class Pipeline:
         select: chooses the prompt of each visible instance; None: as the rules say.
     """
 
-    def __init__(
-        self, segmenter: Segmenter, tracker: PointTracker, rules: Rules, seed: int = 0, select: PromptSelector | None = None
-    ):  # fmt: skip
+    def __init__(self, segmenter: Segmenter, tracker: PointTracker, rules: Rules, seed: int = 0,
+                 select: PromptSelector | None = None):  # fmt: skip
         self.segmenter, self.tracker, self.rules, self.seed = segmenter, tracker, rules, seed
         self.select = select or make_selector(rules.prompt, rules.points)
         self.cuts = CutDetector(rules.cut)
