@@ -50,7 +50,7 @@ def settings(kind: str = "Moving", **changes) -> RunSettings:
 
 
 def masks(session, video) -> list[np.ndarray]:
-    return [one.mask for frame in video for one in session.step(frame.image, frame.t)]
+    return [one.mask.decode() for frame in video for one in session.step(frame.image, frame.t)]
 
 
 def test_the_second_method_over_a_video_hears_the_same_without_asking(tmp_path, video):

@@ -12,7 +12,7 @@ from samodal.method.hidden import believed
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.spread import spread_points
 from samodal.method.rules import PRESETS, preset
-from samodal.parts import Frame, Observed
+from samodal.parts import Decoded, Frame, Observed
 from samodal.results.frames import FramesWriter, read_frames
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still
@@ -312,3 +312,72 @@ def test_a_cut_is_written_and_read(tmp_path):
         for result in method.run("joined", observed):
             writer.write(result)
     assert [r.t for r in read_frames(tmp_path / "frames.jsonl").results if r.cut] == [8]
+
+
+def test_what_is_lost_stays_lost_until_it_is_reported_even_when_points_are_believed_again():
+    def script(xy, n):
+        return nothing(xy, n) if 2 <= n <= 6 else (xy, *sure(xy))
+
+    results, pipeline = hidden_after(3, script, hide=12, coast_s=0.35, remember_s=None)
+    states = [str(result.instances[0].state) for result in results[3:]]
+    assert states == ["hidden"] * 4 + ["lost"] * 8
+    assert pipeline.tracker.positions() == {}
+
+
+def test_what_has_left_costs_nothing_and_is_not_followed():
+    class Counting(Scripted):
+        asked = 0
+
+        def positions(self):
+            positions = super().positions()
+            Counting.asked += len(positions)
+            return positions
+
+    rules = preset("released")
+    pipeline = Pipeline(None, Counting(lambda xy, n: (xy, *sure(xy))), rules)
+    for t in range(12):
+        mask = square(115)  # within 20 pixels of the right edge
+        pipeline.segmenter = Oracle([[mask]])
+        visible = [VisibleInstance(1, "car", 1.0, mask)] if t < 2 else []
+        result = pipeline.step(image_of(t, mask), visible, t / 10)
+    assert result.instances == ()
+    assert Counting.asked == 1
+    phase = pipeline.memory.get(1).phase
+    before = phase.shift.copy()
+    pipeline.step(image_of(12), [], 1.2)
+    assert phase.place == "gone" and phase.mask is None and (phase.shift == before).all()
+
+
+@pytest.mark.parametrize("prompt", ["box", "mask", "box+mask", "neighbours+box"])
+@pytest.mark.parametrize("name", ["paper", "default"])
+def test_an_instance_prompted_without_points_hides_and_is_followed_all_the_same(prompt, name):
+    class Whole(Oracle):
+        def decode(self, features, prompts, index):
+            return Decoded(amodal=[Mask.of(self.truth[0][0]) for _ in prompts], iou=[0.8] * len(prompts))
+
+    rules = preset(name, prompt=prompt, cut=None)
+    pipeline = Pipeline(None, Still(), rules)
+    for t in range(6):
+        mask = square(40)
+        pipeline.segmenter = Whole([[mask]])
+        visible = [VisibleInstance(1, "car", 1.0, mask)] if t < 3 else []
+        (instance,) = pipeline.step(image_of(t, mask), visible, t / 10).instances
+    assert instance.state == State.HIDDEN and instance.points is None
+    assert np.array_equal(instance.amodal.decode(), square(40))
+    assert len(instance.followed) == {"paper": 1, "default": 16}[name]
+    again = Pipeline(Whole([[mask]]), Still(), rules)
+    again.load_state_dict(pipeline.state_dict())
+    assert again.step(image_of(6, mask), [], 0.6).instances[0].amodal == instance.amodal
+
+
+@pytest.mark.parametrize(("iou", "score"), [(1.2, 1.0), (-0.3, 0.0), (0.4, 0.4)])
+def test_scores_lie_between_zero_and_one_whatever_the_segmenter_expects(iou, score):
+    class Sure(Oracle):
+        def decode(self, features, prompts, index):
+            return Decoded(amodal=super().decode(features, prompts, index).amodal, iou=[iou] * len(prompts))
+
+    mask = square(40)
+    pipeline = Pipeline(Sure([[mask]]), Still(), preset("paper"))
+    shown = pipeline.step(image_of(0, mask), [VisibleInstance(1, "car", 0.9, mask)]).instances[0]
+    hidden = pipeline.step(image_of(1), []).instances[0]
+    assert (shown.score, hidden.score) == (score, score)

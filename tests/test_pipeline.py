@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from made_up import SIZE, Oracle, image_of, passing_square, square
+from samodal.errors import InputError
+from samodal.masks import Mask
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import PRESETS, Rules, preset
+from samodal.rle import Rle
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still
 from samodal.tracks import State, VisibleInstance
@@ -283,3 +286,100 @@ def test_random_prompts_do_not_depend_on_which_other_instances_there_are():
 def test_one_frame_and_no_instances_are_fine():
     pipeline = Pipeline(Oracle([]), LucasKanade(), PRESETS["default"])
     assert pipeline.step(np.zeros((*SIZE, 3), np.uint8), []).instances == ()
+
+
+def good():
+    return image_of(0), [VisibleInstance(1, "car", 1.0, square(10))]
+
+
+REFUSED = {
+    "the same id twice": (
+        lambda image, seen: (image, [*seen, VisibleInstance(1, "car", 1.0, square(70))]),
+        "the id 1 is there twice in one frame",
+    ),
+    "a smaller frame": (lambda image, seen: (image[:40], []), "40x120 pixels .* but the stream began with 60x120"),
+    "a float frame": (
+        lambda image, seen: (image / 255, seen),
+        r"expected .* uint8 RGB, got float64 of shape \(60, 120, 3\)",
+    ),
+    "a grey frame": (lambda image, seen: (image[..., 0], seen), r"got uint8 of shape \(60, 120\)"),
+    "four channels": (
+        lambda image, seen: (np.dstack([image, image[..., :1]]), seen),
+        r"got uint8 of shape \(60, 120, 4\)",
+    ),
+    "a list": (lambda image, seen: (image.tolist(), seen), "got list"),
+    "a mask of another size": (
+        lambda image, seen: (image, [VisibleInstance(2, "car", 1.0, np.ones((64, 120), bool))]),
+        "instance 2: its mask is 64x120 but the frame 60x120",
+    ),
+    "no instance": (
+        lambda image, seen: (image, [np.ones((60, 120), bool)]),
+        "expected VisibleInstance objects, got ndarray",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_of_the_frame_is_refused_and_nothing_has_changed(what):
+    spoil, message = REFUSED[what]
+    refused, never = (Pipeline(Oracle([[square(10)]]), LucasKanade(), PRESETS["default"]) for _ in range(2))
+    for pipeline in (refused, never):
+        pipeline.step(*good())
+    with pytest.raises(InputError, match=message):
+        refused.step(*spoil(*good()))
+    with pytest.raises(InputError, match="expected seconds"):
+        refused.step(*good(), time=float("nan"))
+    results = [pipeline.step(image_of(0), []) for pipeline in (refused, never)]
+    assert [result.t for result in results] == [1, 1]
+    assert results[0].instances[0].amodal == results[1].instances[0].amodal
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"id": (1, 2)}, "expected an int or str as id, got tuple"),
+        ({"id": True}, "expected an int or str as id, got bool"),
+        ({"score": 1.5}, r"expected a score in \[0, 1\] or None, got 1.5"),
+        ({"score": float("nan")}, "expected a score"),
+        ({"score": "0.5"}, "expected a score"),
+        ({"mask": np.zeros(SIZE, bool)}, "its visible mask is empty"),
+        ({"mask": np.ones(SIZE, np.float32)}, "expected bool, got float32"),
+        ({"mask": np.ones((2, *SIZE), bool)}, r"expected an array of shape \(H, W\)"),
+    ],
+)
+def test_a_visible_instance_checks_itself_at_birth(wrong, message):
+    with pytest.raises(InputError, match=message):
+        VisibleInstance(**({"id": 1, "category": "car", "score": None, "mask": square(10)} | wrong))
+
+
+def test_a_visible_instance_takes_an_array_run_lengths_or_a_cut_out_and_numpys_integers():
+    whole = square(10)
+    forms = [whole, np.asfortranarray(whole), whole.astype(np.uint8) * 255, Rle.encode(whole), Mask.of(whole)]
+    instances = [VisibleInstance(np.int64(7), "car", np.float32(0.5), form) for form in forms]
+    assert all(instance.mask == Mask.of(whole) for instance in instances)
+    assert all(type(instance.id) is int and type(instance.score) is float for instance in instances)
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "message"),
+    [
+        ("motion", "robsut", "did you mean 'robust'"),
+        ("frame_score", "foo", "'iou' or 'iou_x_vis'"),
+        ("unite", "maybe", "true or false, got 'maybe'"),
+        ("decay", 5, r"a number in \[0, 1\], got 5"),
+        ("decay", -1, r"a number in \[0, 1\], got -1"),
+        ("border", "abc", "a whole number at least 0 or null"),
+        ("border", 2.5, "a whole number"),
+        ("points", True, "a whole number"),
+        ("points", 1_000_000, r"in \[1, 256\]"),
+        ("memory_tuples", 0, "at least 1"),
+        ("memory_instances", None, "at least 1, got None"),
+        ("coast_s", "x", "a number at least 0 or null"),
+        ("remember_s", float("nan"), "a number"),
+        ("min_visible", "x", "a whole number"),
+        ("brder", 1, "unknown rule 'brder'; did you mean 'border'"),
+    ],
+)
+def test_a_rule_of_another_type_or_range_is_refused_with_what_it_takes(rule, value, message):
+    with pytest.raises(InputError, match=message):
+        preset("default", **{rule: value})

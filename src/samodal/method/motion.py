@@ -7,7 +7,6 @@ with is refined on those that do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
@@ -65,12 +64,11 @@ def robust_motion(
         return None
     weights = np.where(usable, weights, 0.0)
     # Where only translation can be told, the displacement is that of the points, wherever they lie.
-    guesses = [(now[i] - start[i], 1.0) for i in np.flatnonzero(usable)]
-    shift, scale, agreed = _best(guesses, start, now, weights, tolerance)
+    shifts = (now - start)[usable]
+    shift, scale, agreed = _best(shifts, np.ones(len(shifts)), start, now, weights, tolerance)
     shift = np.average((now - start)[agreed], axis=0, weights=weights[agreed])
     if usable.sum() >= SCALE_POINTS:
-        with_scale = [g for i, j in combinations(np.flatnonzero(usable), 2) if (g := _from_pair(start, now, i, j))]
-        stretched = _scaled(with_scale, start, now, weights, tolerance)
+        stretched = _scaled(*_from_pairs(start[usable], now[usable]), start, now, weights, tolerance)
         if stretched is not None and weights[stretched[2]].sum() >= weights[agreed].sum():
             shift, scale, agreed = stretched
     if weights[agreed].sum() <= weights.sum() / 2:
@@ -78,11 +76,17 @@ def robust_motion(
     return Motion(shift, scale, agreed)
 
 
-def _scaled(guesses, start, now, weights, tolerance):
-    """(shift, scale, agreed) of the best translation with scale; None where too few agree or they lie too close."""
-    if not guesses:
+Guess = tuple[np.ndarray, float, np.ndarray]
+"""(2,) shift, scale, (N,) which points agree with them."""
+
+
+def _scaled(
+    shifts: np.ndarray, scales: np.ndarray, start: np.ndarray, now: np.ndarray, weights: np.ndarray, tolerance: float
+) -> Guess | None:
+    """The best translation with scale, refined; None where too few points agree or they lie too close."""
+    if not len(shifts):
         return None
-    _, _, agreed = _best(guesses, start, now, weights, tolerance)
+    _, _, agreed = _best(shifts, scales, start, now, weights, tolerance)
     if agreed.sum() < SCALE_POINTS:
         return None
     own = weights[agreed][:, None] / weights[agreed].sum()
@@ -97,19 +101,21 @@ def _scaled(guesses, start, now, weights, tolerance):
     return there - scale * middle, scale, agreed
 
 
-def _from_pair(start: np.ndarray, now: np.ndarray, i: int, j: int) -> tuple[np.ndarray, float] | None:
-    """(shift, scale) that carry two points over, least squares; None where they say nothing plausible."""
+def _from_pairs(start: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(G, 2) shifts and (G,) scales that carry a pair of points over, least squares, where they are plausible."""
+    i, j = np.triu_indices(len(start), 1)
     before, after = start[j] - start[i], now[j] - now[i]
-    length = before @ before
-    scale = float(before @ after / length) if length > 0 else 0.0
-    if not 1 / MOST_STRETCH <= scale <= MOST_STRETCH:
-        return None
-    return (now[i] + now[j]) / 2 - scale * (start[i] + start[j]) / 2, scale
+    length = (before * before).sum(axis=1)
+    scales = np.divide((before * after).sum(axis=1), length, out=np.zeros(len(length)), where=length > 0)
+    shifts = (now[i] + now[j]) / 2 - scales[:, None] * (start[i] + start[j]) / 2
+    plausible = (scales >= 1 / MOST_STRETCH) & (scales <= MOST_STRETCH)
+    return shifts[plausible], scales[plausible]
 
 
-def _best(guesses, start, now, weights, tolerance):
-    """(shift, scale, agreed) of the guess with the least truncated squared error; the first of equals."""
-    shifts, scales = np.array([g[0] for g in guesses]), np.array([g[1] for g in guesses])
+def _best(
+    shifts: np.ndarray, scales: np.ndarray, start: np.ndarray, now: np.ndarray, weights: np.ndarray, tolerance: float
+) -> Guess:
+    """Of (G, 2) shifts with (G,) scales the one with the least truncated squared error; the first of equals."""
     residual = now - (shifts[:, None] + scales[:, None, None] * start)  # (G, N, 2)
     squared = np.where(weights > 0, np.nan_to_num(residual**2, nan=np.inf).sum(axis=2), np.inf)
     cost = (weights * np.minimum(squared, tolerance**2)).sum(axis=1)

@@ -57,11 +57,12 @@ class CenterPoint:
 
     def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
         depth, points = mask.depth(), []
-        rows, columns = np.ogrid[: depth.shape[0], : depth.shape[1]]
-        for _ in range(self.count):
-            y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        rows, columns = (np.arange(side, dtype=np.float32) for side in depth.shape)
+        for n in range(self.count):
+            y, x = divmod(int(depth.argmax()), depth.shape[1])
             points.append((x + mask.x - 1, y + mask.y - 1))
-            depth = np.minimum(depth, np.hypot(rows - y, columns - x).astype(np.float32))
+            if n + 1 < self.count:
+                depth = np.minimum(depth, np.sqrt((rows[:, None] - y) ** 2 + (columns - x) ** 2))
         return Prompt(points=np.array(points, np.float32))
 
 
