@@ -58,9 +58,14 @@ def make_session(settings: RunSettings, video: Video, remembered: Remembered | N
     settings = settled(settings, video)
     start = partial(_start, settings, video)
     session = start() if remembered is None else remembered.session(_decided_by(settings), video.length, start)
+    return teachable(session, video, settings.reassociate)
+
+
+def teachable(session: VisSession, video: Video, reassociate: bool) -> LearningSession:
+    """A session that takes results, whatever it makes of them; with its ids repaired where that is asked for."""
     if isinstance(session, LearningSession):
         return session
-    return Reassociated(session, association_for(video)) if settings.reassociate else _Unteachable(session)
+    return Reassociated(session, association_for(video)) if reassociate else _Unteachable(session)
 
 
 class _Unteachable:

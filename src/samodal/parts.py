@@ -38,6 +38,7 @@ class Frame:
     name: str
 
 
+@runtime_checkable
 class Video(Protocol):
     """A source of frames that can be read from its start any number of times (a camera: once).
 

@@ -1,0 +1,168 @@
+"""The way in from Python: `samodal.load()` gives a tracker; it takes a video or one frame after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samodal.build import EMBEDDED_FRONT_END, found_device, make_front_end, make_rules, segmenter_of, teachable
+from samodal.errors import InputError
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import Rules
+from samodal.parts import Frame, FrontEnd, LearningSession, PointTracker, Segmenter, Video
+from samodal.registry import make_tracker
+from samodal.settings import RunSettings
+from samodal.tracks import Clip, FrameResult, VisibleInstance
+from samodal.video import open_video
+
+
+def load(
+    weights: str | Path = RunSettings.weights,
+    *,
+    preset: str = RunSettings.preset,
+    rules: dict[str, Any] | None = None,
+    segmenter: str | Segmenter = RunSettings.segmenter,
+    tracker: str | PointTracker = RunSettings.tracker,
+    vis: str | FrontEnd | None = None,
+    reassociate: bool | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> AmodalTracker:
+    """An amodal tracker; without arguments with the embedded models and the preset `default`.
+
+    Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects.
+
+    Args:
+        weights: of the segmenter: an embedded name, a checkpoint file, or a Hugging Face name or folder.
+        preset: default, paper or released.
+        rules: single rules changed, see `samodal.Rules`.
+        segmenter: NAME[:ARGUMENT], or an object (`samodal.parts.Segmenter`).
+        tracker: point tracker, NAME[:ARGUMENT], or an object (`samodal.parts.PointTracker`).
+        vis: front end that gives the visible masks, NAME[:ARGUMENT], or an object (`samodal.parts.FrontEnd`). None:
+            the embedded one, where no visible masks are given.
+        reassociate: repair the ids of the front end; None: of the embedded one alone.
+        device: auto, cpu, cuda, cuda:1, mps.
+        seed: of random prompts.
+
+    Raises:
+        InputError: for a name, a rule or a file that does not exist or cannot be used.
+    """
+    settings = RunSettings(
+        vis=vis if isinstance(vis, str) else None,
+        preset=preset,
+        rules=rules or {},
+        weights=str(weights),
+        device=device,
+        seed=seed,
+    )
+    found = found_device(device)
+    pipeline = Pipeline(
+        segmenter_of(segmenter, settings.weights, device) if isinstance(segmenter, str) else segmenter,
+        make_tracker(tracker, found) if isinstance(tracker, str) else tracker,
+        make_rules(settings),
+        seed,
+    )
+    if vis is None:
+        settings = replace(settings, **EMBEDDED_FRONT_END)
+    if reassociate is not None:
+        settings = replace(settings, reassociate=reassociate)
+    return AmodalTracker(pipeline, settings, vis if vis is not None and not isinstance(vis, str) else None)
+
+
+@dataclass(frozen=True)
+class LiveVideo:
+    """What is known of a video whose frames come one by one: front ends are told its size, nothing else."""
+
+    name: str
+    size: tuple[int, int]
+    length: int | None = None
+    fps: float = 10.0
+    truth: Clip | None = None
+    source: str = "stream"
+
+    def __iter__(self) -> Iterator[Frame]:
+        raise InputError("frames of a stream come one by one, and cannot be read ahead")
+
+
+class AmodalTracker:
+    """Finds and follows whole objects through one video at a time; made by `samodal.load`.
+
+    Args:
+        pipeline: the method.
+        settings: name the front end where none is given.
+        front_end: sees where no visible masks are given.
+
+    Attributes:
+        rules: of the method.
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: RunSettings, front_end: FrontEnd | None = None):
+        self._pipeline, self._settings, self._front_end = pipeline, settings, front_end
+        self._session: LearningSession | None = None
+        self._video: Video | None = None
+
+    @property
+    def rules(self) -> Rules:
+        return self._pipeline.rules
+
+    def reset(self, name: str = "stream") -> None:
+        """Forget everything: the next `step` is frame 0 of another video, whose name seeds random prompts."""
+        self._pipeline.reset(name)
+        self._session, self._video = None, None
+
+    def step(
+        self, image: np.ndarray, visible: Sequence[VisibleInstance] | None = None, time: float | None = None
+    ) -> FrameResult:
+        """One frame of a video, as from the callback of a camera.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            visible: what is visible in it, with ids; None: the front end looks itself.
+            time: seconds from the start of the video; None counts on at 10 frames a second.
+
+        Raises:
+            InputError: for an image or instances that cannot be of this frame; nothing has changed then.
+        """
+        session = None
+        if visible is None:
+            session = self._session or self._open(image)
+            visible = session.step(image, self._pipeline.t + 1)
+        result = self._pipeline.step(image, visible, time)
+        if session is not None:
+            session.learn(result)
+        return result
+
+    def stream(self, source: str | Path | Video | Iterable, name: str = "stream") -> Iterator[FrameResult]:
+        """The frames of a video with all instances, as they are finished.
+
+        Args:
+            source: a video file, a folder of frames, `camera:0`, a stream's URL; an opened video; or an iterable of
+                (H, W, 3) uint8 RGB images or of pairs (image, visible instances).
+            name: of an iterable; seeds random prompts.
+
+        Raises:
+            InputError: for a source that cannot be read, or a frame that does not fit those before.
+        """
+        if isinstance(source, str | Path):
+            source = open_video(source)
+        if isinstance(source, Video):
+            self.reset(source.name)
+            self._video = source
+            for frame in source:
+                yield self.step(frame.image, time=frame.time)
+            return
+        self.reset(name)
+        for entry in source:
+            image, visible = entry if isinstance(entry, tuple) else (entry, None)
+            yield self.step(image, visible)
+
+    def _open(self, image: np.ndarray) -> LearningSession:
+        """The front end at work on the video of which this is a frame."""
+        video = self._video or LiveVideo(self._pipeline.clip, tuple(np.shape(image)[:2]))
+        front_end = self._front_end or make_front_end(self._settings)
+        self._session = teachable(front_end.open(video), video, self._settings.reassociate)
+        return self._session
