@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from made_up import Oracle, passing_square
+from made_up import SIZE, Oracle, passing_square
 from samodal.cli.app import main
+from samodal.drawing.overlay import VideoWriter
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
 from samodal.registry import make_tracker
@@ -43,12 +44,19 @@ def test_the_front_end_of_the_documentation_runs_as_it_is_printed(page, tmp_path
     assert [(one.id, one.amodal.area) for one in result.instances] == [(1, 800)]
 
 
-def test_the_pipeline_of_the_readme_runs_as_it_is_printed():
-    (code,) = [b for b in blocks(README, "python") if "pipeline.step" in b]
-    one = passing_square(1)[1][0]
-    names = {"image": one.frame.image, "visible": one.visible, "time": 0.0}
+def test_the_snippet_of_the_readme_runs_as_it_is_printed(tmp_path, monkeypatch, capsys):
+    (code,) = [b for b in blocks(README, "python") if "samodal.load" in b]
+    assert README.read_text(encoding="utf-8").partition("import samodal")[0].count("\n") < 40
+    with VideoWriter(tmp_path / "drive.mp4", SIZE, 10.0) as video:
+        for seen in passing_square(3)[1]:
+            video.write(seen.frame.image, seen.frame.time)
+    monkeypatch.chdir(tmp_path)
+    seen = passing_square(1)[1][0]
+    names = {"image": seen.frame.image, "visible": seen.visible}
     exec(code, names)
-    assert [i.id for i in names["result"].instances] == [7]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[0].isdigit()] == ["0", "1", "2"]
+    assert names["result"].ids == [7] and names["result"]["7"].state == State.VISIBLE
+    assert names["result"].masks("amodal")[0].shape == SIZE
 
 
 def test_the_point_tracker_of_the_documentation_runs_as_it_is_printed(tmp_path, monkeypatch):

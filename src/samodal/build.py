@@ -85,8 +85,9 @@ def _start(settings: RunSettings, video: Video) -> VisSession:
 
 def _decided_by(settings: RunSettings) -> tuple:
     """What of the settings decides what a front end gives."""
-    kind = find(FRONT_ENDS, split(settings.vis, FRONT_ENDS)[0], "front end")
-    return settings.vis, settings.vis_scale, settings.seed if "seed" in parameters(kind) else None
+    vis = _named(settings)
+    kind = find(FRONT_ENDS, split(vis, FRONT_ENDS)[0], "front end")
+    return vis, settings.vis_scale, settings.seed if "seed" in parameters(kind) else None
 
 
 def scaled(session: VisSession, settings: RunSettings) -> VisSession:
@@ -95,7 +96,7 @@ def scaled(session: VisSession, settings: RunSettings) -> VisSession:
     Raises:
         InputError: for a front end that reads masks, not pixels, or a scale that cannot be meant.
     """
-    name = split(settings.vis, FRONT_ENDS)[0]
+    name = split(_named(settings), FRONT_ENDS)[0]
     if name in FRONT_ENDS and FRONT_ENDS[name].group != PIXELS:
         raise InputError(
             f"--vis_scale is for front ends that work on pixels; {name} gives masks that are there already"
@@ -107,7 +108,14 @@ def scaled(session: VisSession, settings: RunSettings) -> VisSession:
 
 def make_front_end(settings: RunSettings) -> FrontEnd:
     """The front end that the settings name."""
-    return make(FRONT_ENDS, settings.vis, "front end", _context(settings))
+    return make(FRONT_ENDS, _named(settings), "front end", _context(settings))
+
+
+def _named(settings: RunSettings) -> str:
+    """The front end that the settings name; they must be settled."""
+    if settings.vis is None:
+        raise ValueError("settings that leave the front end open: call settled first")
+    return settings.vis
 
 
 def settled(settings: RunSettings, video: Video) -> RunSettings:

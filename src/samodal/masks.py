@@ -89,8 +89,8 @@ class Mask:
         column, row = np.nonzero(columns[:, 1:] != columns[:, :-1])
         edges = (column + mask.x) * height + row + mask.y
         # A run that goes on from the foot of a column to the head of the next has no edge between them.
-        joined = np.flatnonzero(edges[1::2][:-1] == edges[2::2]) if len(edges) else []
-        edges = np.delete(edges, np.concatenate([2 * joined + 1, 2 * joined + 2])) if len(joined) else edges
+        joined = np.flatnonzero(edges[1:-1:2] == edges[2::2])
+        edges = np.delete(edges, np.concatenate([2 * joined + 1, 2 * joined + 2]))
         runs = np.diff(edges, prepend=0, append=height * width)
         return from_runs(runs if runs[-1] or len(runs) == 1 else runs[:-1], self.size)
 
@@ -237,11 +237,11 @@ class Mask:
     def at(self, xy: np.ndarray) -> np.ndarray:
         """(N,) bool: whether the pixels nearest to (N, 2) points in the frame are inside; nan is not."""
         x0, y0, x1, y1 = self.box
-        finite = np.isfinite(xy).all(axis=1)
+        finite = np.isfinite(xy).all(axis=1, keepdims=True)
         # Far coordinates are brought near first: they do not fit an integer.
-        near = np.where(finite[:, None], xy, (x0 - 1, y0 - 1)).clip((x0 - 1, y0 - 1), (x1, y1))
+        near = np.where(finite, xy, np.array([x0 - 1, y0 - 1])).clip((x0 - 1, y0 - 1), (x1, y1))
         columns, rows = np.rint(near).astype(int).T
-        found = (columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1)
+        found = np.asarray((columns >= x0) & (columns < x1) & (rows >= y0) & (rows < y1))
         found[found] = self.inside[rows[found] - y0, columns[found] - x0]
         return found
 
@@ -281,7 +281,7 @@ class Mask:
         # one driving mask in some 300, and with them another farthest pixel.
         from scipy.ndimage import distance_transform_edt
 
-        return distance_transform_edt(np.pad(self.inside, 1)).astype(np.float32)
+        return np.asarray(distance_transform_edt(np.pad(self.inside, 1)), np.float32)
 
     def pixels(self) -> np.ndarray:
         """(N, 2) float32 x and y of all its pixels, row by row."""
@@ -304,6 +304,10 @@ class Mask:
     def _shared(self, other: Mask) -> tuple[np.ndarray, np.ndarray]:
         """The bits of both where their boxes overlap."""
         return self.inside[self._window(other)], other.inside[other._window(self)]
+
+
+MaskLike = Mask | Rle | np.ndarray
+"""What `Mask.of` takes."""
 
 
 def union(masks: Iterable[Mask], size: tuple[int, int]) -> Mask:

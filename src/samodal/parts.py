@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from samodal.errors import InputError
-from samodal.masks import Mask
+from samodal.masks import Mask, MaskLike
 from samodal.tracks import Clip, FrameResult, VisibleInstance
 
 if TYPE_CHECKING:
@@ -51,12 +52,23 @@ class Video(Protocol):
         source: what the user gave, for messages.
     """
 
-    name: str
-    size: tuple[int, int]
-    length: int | None
-    fps: float
-    truth: Clip | None
-    source: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def length(self) -> int | None: ...
+
+    @property
+    def fps(self) -> float: ...
+
+    @property
+    def truth(self) -> Clip | None: ...
+
+    @property
+    def source(self) -> str: ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 
@@ -91,7 +103,7 @@ class FrontEnd(Protocol):
     def open(self, video: Video) -> VisSession: ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Prompt:
     """What a segmenter is told about one instance. Any parts may come together; K may differ between instances.
 
@@ -112,22 +124,30 @@ class Prompt:
     mask: Mask | None = None
     neighbours: tuple[Mask, ...] | None = None
 
-    def __post_init__(self):
-        if self.points is self.box is self.mask is self.neighbours is None:
+    def __init__(
+        self,
+        points: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+        box: ArrayLike | None = None,
+        mask: MaskLike | None = None,
+        neighbours: Sequence[MaskLike] | None = None,
+    ):
+        if points is None and box is None and mask is None and neighbours is None:
             raise InputError("prompt: expected points, a box, a mask or neighbours, got none of them")
-        if self.points is not None:
-            points = _finite(self.points, (-1, 2), "points")
-            labels = np.ones(len(points), int) if self.labels is None else np.asarray(self.labels, int)
+        if points is not None:
+            points = _finite(points, (-1, 2), "points")
+            labels = np.ones(len(points), int) if labels is None else np.asarray(labels, int)
             if labels.shape != (len(points),):
                 raise InputError(f"prompt: {len(points)} points need as many labels, got shape {labels.shape}")
-            object.__setattr__(self, "points", points)
-            object.__setattr__(self, "labels", labels)
-        if self.box is not None:
-            object.__setattr__(self, "box", _finite(self.box, (4,), "box"))
-        if self.mask is not None:
-            object.__setattr__(self, "mask", Mask.of(self.mask))
-        if self.neighbours is not None:
-            object.__setattr__(self, "neighbours", tuple(Mask.of(mask) for mask in self.neighbours))
+        values = {
+            "points": points,
+            "labels": None if points is None else labels,
+            "box": None if box is None else _finite(box, (4,), "box"),
+            "mask": None if mask is None else Mask.of(mask),
+            "neighbours": None if neighbours is None else tuple(Mask.of(other) for other in neighbours),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @property
     def shape(self) -> tuple[int, bool, bool]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.masks import Mask
+from samodal.masks import Mask, MaskLike
 from samodal.rle import Rle, overlap
 
 
@@ -37,7 +37,7 @@ UNSEEN = (State.HIDDEN, State.LEAVING, State.LOST)
 """States of an instance that is not prompted, but remembered."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class VisibleInstance:
     """One instance as a front end sees it in one frame.
 
@@ -56,18 +56,18 @@ class VisibleInstance:
     score: float | None
     mask: Mask
 
-    def __post_init__(self):
-        key = int(self.id) if isinstance(self.id, np.integer) else self.id
+    def __init__(self, id: int | str, category: str, score: float | None, mask: MaskLike):
+        key = int(id) if isinstance(id, np.integer) else id
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError(f"instance {key!r}: expected an int or str as id, got {type(key).__name__}")
-        score = None if self.score is None else checked_score(self.score, f"instance {key}")
+        score = None if score is None else checked_score(score, f"instance {key}")
         try:
-            mask = Mask.of(self.mask)
+            mask = Mask.of(mask)
         except InputError as error:
             raise InputError(f"instance {key}: {error}") from None
         if not mask:
             raise InputError(f"instance {key}: its visible mask is empty; leave out what is not visible")
-        for name, value in (("id", key), ("score", score), ("mask", mask)):
+        for name, value in (("id", key), ("category", category), ("score", score), ("mask", mask)):
             object.__setattr__(self, name, value)
 
 
@@ -313,7 +313,7 @@ def clip_from_results(
         )
         for key, c in columns.items()
     )
-    return Clip(name, tuple(size), tuple(frames), tracks, info=info or {})
+    return Clip(name, (size[0], size[1]), tuple(frames), tracks, info=info or {})
 
 
 def _track_score(scores: list[float | None], states: list[State | None]) -> float | None:

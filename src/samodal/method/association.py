@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from samodal.checks import Between, check_fields
-from samodal.masks import Mask
+from samodal.masks import Mask, MaskLike
 from samodal.method.history import NEARLY, RING
 from samodal.method.motion import median_velocity
 from samodal.tracks import FrameResult, Instance, VisibleInstance
@@ -64,7 +64,7 @@ class AssociationRules:
         check_fields(self, "association")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Detection:
     """One instance in one frame before it is known which one it is.
 
@@ -80,8 +80,9 @@ class Detection:
     mask: Mask
     hint: int | str | None = None
 
-    def __post_init__(self):
-        object.__setattr__(self, "mask", Mask.of(self.mask))
+    def __init__(self, category: str, score: float | None, mask: MaskLike, hint: int | str | None = None):
+        for name, value in (("category", category), ("score", score), ("mask", Mask.of(mask)), ("hint", hint)):
+            object.__setattr__(self, name, value)
 
 
 @dataclass
@@ -138,7 +139,7 @@ class Known:
             return []
         since, anchor, velocity = self._own_motion()
         places = [(anchor.moved((t - since) * velocity), velocity)]
-        if self.whole is not None:
+        if self.whole is not None and self.told_t is not None:
             velocity = median_velocity(self.centres)
             places.append((self.whole.moved((t - self.told_t) * velocity), velocity))
         return places
@@ -222,7 +223,7 @@ class Association:
 
         left = [n for n in range(len(detections)) if n not in matched]
         scores = np.zeros((len(left), len(hidden)))
-        for k, known in enumerate(hidden if left else ()):
+        for k, known in enumerate(hidden if left else []):
             for where, velocity in known.hidden(self.t):
                 margin = self._margin(known, where, velocity)
                 scores[:, k] = np.maximum(scores[:, k], [_return_score(masks[n], where, margin, masks) for n in left])

@@ -97,9 +97,9 @@ def _flow(before: np.ndarray, now: np.ndarray) -> np.ndarray:
     import cv2
 
     # Ultrafast is enough: a patch that is matched wrongly is outvoted by the others.
-    dense = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dense = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     dense.setFinestScale(1)  # half the size of the small frames: at a quarter, hardly any detail is left to match
-    return dense.calc(now, before, None)
+    return dense.calc(now, before, None)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
 def textured(small: np.ndarray) -> np.ndarray:

@@ -206,27 +206,27 @@ class HiddenPhase:
 
     def _advance_robustly(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
         side = self.anchor.amodal.side
-        if self.speed is None:
-            self.speed = self.velocity
-        elapsed = around.t - self.told_t
-        before = self.shift - (elapsed - 1) * self.speed  # when points last told it; since then it went on at its speed
-        expected, self.believed = self.shift + self.speed, 0
+        speed = self.velocity if self.speed is None else self.speed
+        self.speed, elapsed = speed, around.t - self.told_t
+        before = self.shift - (elapsed - 1) * speed  # when points last told it; since then it went on at its speed
+        expected, self.believed = self.shift + speed, 0
         motion = None
         if position is not None:
             weights = believed(*position, around.others, rules)
             motion = robust_motion(self.start, position[0], weights, self._centre, max(2.0, TOLERANCE * side))
-        if motion is None or self._jumps(motion.shift - expected, elapsed, side, rules):
+        if motion is None or self._jumps(motion.shift - expected, elapsed, side, speed, rules):
             self.shift = expected
             return
-        self.speed = self.speed + BLEND * ((motion.shift - before) / elapsed - self.speed)
+        self.speed = speed + BLEND * ((motion.shift - before) / elapsed - speed)
         self.shift, self.scale, self.believed = motion.shift, motion.scale, int(motion.agreed.sum())
         self.told_t, self.told_s = around.t, around.time
 
-    def _jumps(self, off: np.ndarray, elapsed: int, side: float, rules: Rules) -> bool:
+    @staticmethod
+    def _jumps(off: np.ndarray, elapsed: int, side: float, speed: np.ndarray, rules: Rules) -> bool:
         """Whether an estimate is farther from going on at the last speed than the rule `jump` allows."""
         if rules.jump is None:
             return False
-        return bool(np.linalg.norm(off) > elapsed * (rules.jump * side + np.linalg.norm(self.speed)))
+        return bool(np.linalg.norm(off) > elapsed * (rules.jump * side + np.linalg.norm(speed)))
 
 
 def believed(

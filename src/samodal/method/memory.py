@@ -14,6 +14,7 @@ from samodal.files import read_json, write_json
 from samodal.masks import Mask, union
 from samodal.method.hidden import HiddenPhase, Place, Position, Surroundings
 from samodal.method.history import History, Seen
+from samodal.method.rules import Rules
 from samodal.parts import Prompt
 from samodal.rle import Rle
 from samodal.tracks import Instance, State, VisibleInstance
@@ -40,22 +41,28 @@ class Remembered:
         """The frame in which it was last prompted."""
         return self.history.last
 
-    def report(self, state: State, around: Surroundings, position: Position | None, decay: float) -> Instance:
-        """What is said of it in a frame of its hidden phase.
+    def step(
+        self, around: Surroundings, position: Position | None, phase: HiddenPhase, rules: Rules
+    ) -> Instance | None:
+        """Go on with its hidden phase by one frame.
 
         Args:
-            state: what the phase gave.
             around: what the frame shows.
             position: of its points now, None where the tracker does not follow them.
-            decay: factor on its score for each second without a prompt.
+
+        Returns:
+            What is to be reported of it, None for nothing.
         """
+        state = phase.step(around, position, rules)
+        if state is None:
+            return None
         frames, seconds = around.t - self.last.t, around.time - self.last.time
         unseen = (0, 0.0) if around.sliver is not None else (frames, seconds)
         if state is State.LOST:  # known, but not where: no mask, so no ghost
             return Instance(self.id, self.category, None, state, None, None, None, None, *unseen)
-        parts = [mask for mask in (self.phase.mask, around.sliver) if mask is not None]
+        parts = [mask for mask in (phase.mask, around.sliver) if mask is not None]
         amodal = union(parts, self.last.amodal.size)
-        score = None if self.last.score is None else self.last.score * decay**seconds
+        score = None if self.last.score is None else self.last.score * rules.decay**seconds
         followed = None if position is None else position[0]
         return Instance(
             self.id, self.category, score, state, around.sliver, amodal, self.history.points, followed, *unseen
@@ -202,7 +209,7 @@ def _remembered(plain: dict, bound: int) -> Remembered:
 
 
 def _phase(plain: dict, recent: list[Seen]) -> HiddenPhase:
-    arrays = {name: np.array(plain[name]) for name in ("velocity", "limit", "shift")}
+    arrays: dict[str, Any] = {name: np.array(plain[name]) for name in ("velocity", "limit", "shift")}
     arrays["start"] = np.array(plain["start"], np.float32).reshape(-1, 2)
     arrays["speed"] = None if plain["speed"] is None else np.array(plain["speed"])
     return HiddenPhase(**(plain | arrays | {"anchor": recent[plain["anchor"]], "place": Place(plain["place"])}))
@@ -213,8 +220,9 @@ def _seen(plain: dict) -> Seen:
     prompt["mask"] = None if prompt["mask"] is None else _mask(prompt["mask"])
     if prompt["neighbours"] is not None:
         prompt["neighbours"] = tuple(_mask(mask) for mask in prompt["neighbours"])
-    masks = {name: _mask(plain[name]) for name in ("visible", "amodal")}
-    return Seen(**(plain | masks | {"prompt": Prompt(**prompt)}))
+    values: dict[str, Any] = {name: _mask(plain[name]) for name in ("visible", "amodal")}
+    values["prompt"] = Prompt(**prompt)
+    return Seen(**(plain | values))
 
 
 def _mask(plain: dict) -> Mask:

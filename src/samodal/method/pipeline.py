@@ -77,8 +77,7 @@ class Pipeline:
         seen = [self._remember(*found) for found in zip(shown, prompts, masks, ious, strict=True)]
 
         # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now. What was
-        # prompted but not found is followed as well: its last mask is the one to move once it is missing.
-        # Slivers first seen now are not remembered yet; they stand with their visible mask, as all do without tracking.
+        # prompted but not found is followed as well. Slivers first seen now stand with their visible mask.
         found = [instance.id for instance in seen if instance.amodal is not None]
         missing = self.memory.missing(found) if self.rules.track else []
         hidden = self._follow(missing, visible, slivers, {instance.id for instance in shown})
@@ -122,21 +121,22 @@ class Pipeline:
 
     def _follow(self, missing: Sequence[Remembered], visible: Sequence[VisibleInstance], slivers: dict, prompted: set):
         """Point tracking (Figure 3): brings what is missing to this frame; gives what is to be reported of it."""
-        for remembered in missing:
-            if remembered.phase is None:
-                remembered.phase = HiddenPhase.begin(remembered.history, self.t, self.rules)
-                self.tracker.add(remembered.id, remembered.phase.start, remembered.phase.anchor.t)
+        phases = [(remembered.id, remembered, remembered.phase or self._begin(remembered)) for remembered in missing]
         positions, hidden = self.tracker.positions(), []
-        for key, remembered in ((remembered.id, remembered) for remembered in missing):
+        for key, remembered, phase in phases:
             others = [instance.mask for instance in visible if instance.id != key]
             sliver = slivers[key].mask if key in slivers else None
             around = Surroundings(self.t, self.time, others, sliver, key in prompted)
-            state = remembered.phase.step(around, positions.get(key), self.rules)
-            if not remembered.phase.followed:
+            hidden.append(remembered.step(around, positions.get(key), phase, self.rules))
+            if not phase.followed:
                 self.tracker.drop(key)
-            if state is not None:
-                hidden.append(remembered.report(state, around, positions.get(key), self.rules.decay))
-        return hidden
+        return [instance for instance in hidden if instance is not None]
+
+    def _begin(self, remembered: Remembered) -> HiddenPhase:
+        """The hidden phase of what is missing for the first time; its points are followed from now on."""
+        remembered.phase = HiddenPhase.begin(remembered.history, self.t, self.rules)
+        self.tracker.add(remembered.id, remembered.phase.start, remembered.phase.anchor.t)
+        return remembered.phase
 
     def state_dict(self) -> dict:
         """Everything needed to go on elsewhere with the same parts and rules."""

@@ -59,7 +59,7 @@ class SalientPoint:
         x0, y0 = np.maximum(points.min(0).astype(int) - MARGIN, 0)
         x1, y1 = points.max(0).astype(int) + MARGIN + 1
         crop = cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_RGB2BGR)
-        _, found = cv2.saliency.StaticSaliencySpectralResidual_create().computeSaliency(crop)
+        _, found = cv2.saliency.StaticSaliencySpectralResidual.create().computeSaliency(crop)
         x, y = points.astype(int).T
         return np.nan_to_num(found.astype(np.float32))[y - y0, x - x0]
 

@@ -104,14 +104,14 @@ class Together:
 
     def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
         prompts = [selector(image, mask, neighbours, rng) for selector in self.selectors]
-        pointed = [prompt for prompt in prompts if prompt.points is not None]
+        points = [prompt.points for prompt in prompts if prompt.points is not None]
+        labels = [prompt.labels for prompt in prompts if prompt.labels is not None]
         told = {
             name: next((value for prompt in prompts if (value := getattr(prompt, name)) is not None), None)
             for name in ("box", "mask", "neighbours")
         }
-        if pointed:
-            told["points"] = np.concatenate([prompt.points for prompt in pointed])
-            told["labels"] = np.concatenate([prompt.labels for prompt in pointed])
+        if points:
+            told |= {"points": np.concatenate(points), "labels": np.concatenate(labels)}
         return Prompt(**told)
 
 

@@ -1,0 +1,171 @@
+"""The way in from Python: what it takes, what it gives, and that its types hold."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import samodal
+from made_up import SIZE, image_of, passing_square, square
+from samodal.api import AmodalTracker
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import preset
+from samodal.settings import RunSettings
+from samodal.trackers.still import Still
+from samodal.video import ArrayVideo
+from test_pipeline import FrameOracle
+
+ROOT = Path(__file__).parents[1]
+
+
+class Sighted:
+    """A front end that sees the square of each frame, and keeps what it is told."""
+
+    def __init__(self, observed):
+        self.by_pixels = {seen.frame.image.tobytes(): seen.visible for seen in observed}
+        self.opened, self.learned = [], []
+
+    def open(self, video):
+        self.opened.append((video.name, video.size))
+        return self
+
+    def step(self, frame, t):
+        return self.by_pixels[frame.tobytes()]
+
+    def learn(self, result):
+        self.learned.append(result.t)
+
+    def reset(self):
+        self.learned = []
+
+
+def tracker(**options):
+    truth, observed = passing_square(20)
+    pipeline = Pipeline(FrameOracle(truth, observed), Still(), preset("default"))
+    front_end = Sighted(observed)
+    return AmodalTracker(pipeline, RunSettings(**options), front_end), front_end, observed
+
+
+def told(results):
+    return [[(i.id, i.state, i.visible, i.amodal, i.score) for i in result] for result in results]
+
+
+def test_pairs_images_alone_an_opened_video_and_single_steps_give_the_same():
+    whole, front_end, observed = tracker()
+    images = [seen.frame.image for seen in observed]
+    expected = told(whole.stream(((seen.frame.image, seen.visible) for seen in observed), name="clip"))
+    assert front_end.opened == []
+    assert told(whole.stream(images, name="clip")) == expected
+    assert told(whole.stream(ArrayVideo("clip", np.stack(images)))) == expected
+    whole.reset("clip")
+    assert told(whole.step(image) for image in images) == expected
+    assert front_end.opened == [("clip", SIZE)] * 3
+    assert front_end.learned == list(range(20)) * 3
+
+
+def test_a_frame_gives_masks_boxes_and_instances_by_id():
+    stream, _, observed = tracker()
+    *_, frame = stream.stream([seen.frame.image for seen in observed[:8]])
+    assert frame.ids == [7] and len(frame) == 1 and "7" in frame and 8 not in frame
+    assert frame["7"] is frame[7] is frame.instances[0]
+    assert np.array_equal(frame.image, observed[7].frame.image)
+    (amodal,), (visible,), (hidden,) = (frame.masks(kind) for kind in ("amodal", "visible", "hidden"))
+    assert np.array_equal(visible, observed[7].visible[0].mask.decode())
+    assert np.array_equal(hidden, amodal & ~visible) and hidden.any()
+    assert frame.boxes("visible").tolist() == [[38, 20, 50, 36]]
+    with pytest.raises(KeyError, match="no instance 9 in frame 7; there are 7"):
+        frame[9]
+    with pytest.raises(ValueError, match="expected amodal, visible or hidden masks, got 'modal'"):
+        frame.masks("modal")
+
+
+def test_a_refused_frame_can_be_given_again():
+    stream, _, observed = tracker()
+    image, visible = observed[0].frame.image, observed[0].visible
+    stream.step(image, visible)
+    with pytest.raises(samodal.InputError, match="uint8 RGB"):
+        stream.step(image / 255, visible)
+    assert stream.step(image, visible).t == 1
+
+
+def test_load_names_the_parts_as_the_command_line_does():
+    found = samodal.load(preset="paper", rules={"points": 3}, tracker="still", segmenter=FrameOracle([], []))
+    assert found.rules == preset("paper", points=3)
+    mask = square(10)
+    for wrong, message in [
+        ({"preset": "papr"}, "unknown preset 'papr'; did you mean 'paper'"),
+        ({"rules": {"unit": True}}, "unknown rule 'unit'; did you mean 'unite'"),
+        ({"tracker": "lukas"}, "unknown point tracker 'lukas'"),
+        ({"segmenter": "sma"}, "unknown segmenter 'sma'; did you mean 'sam'"),
+        ({"weights": "nowhere.pth"}, "nowhere.pth"),
+    ]:
+        with pytest.raises(samodal.InputError, match=message):
+            samodal.load(**wrong)
+    with pytest.raises(samodal.InputError, match="unknown front end 'videmt'"):
+        samodal.load(vis="videmt", segmenter=FrameOracle([], [])).step(image_of(0, mask))
+
+
+def test_every_public_name_is_there_and_an_unknown_one_is_an_attribute_error():
+    assert all(getattr(samodal, name) is not None for name in samodal.__all__)
+    assert set(dir(samodal)) == set(samodal.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        _ = samodal.lod
+
+
+USE = """
+import numpy as np
+import samodal
+
+tracker: samodal.AmodalTracker = samodal.load(preset="paper", rules={"points": 3}, device="cpu")
+mask = np.zeros((4, 6), bool)
+seen = samodal.VisibleInstance(id=7, category="car", score=None, mask=mask)
+result: samodal.FrameResult = tracker.step(np.zeros((4, 6, 3), np.uint8), [seen], time=0.1)
+for frame in tracker.stream("drive.mp4"):
+    boxes: np.ndarray = frame.boxes("visible")
+    area: int = sum(int(mask.sum()) for mask in frame.masks("amodal") if mask is not None)
+    state: samodal.State = frame["7"].state
+    whole = frame["7"].amodal
+    if whole is not None:
+        x: int = whole.box[0] + whole.area
+prompt = samodal.Prompt(points=[[1, 2]], box=(0, 0, 3, 3), mask=mask, neighbours=[seen.mask])
+
+
+class Mine:
+    def open(self, video: samodal.Video) -> "Mine":
+        return self
+
+    def step(self, frame: np.ndarray, t: int) -> list[samodal.VisibleInstance]:
+        return []
+
+    def reset(self) -> None: ...
+
+
+own = samodal.load(vis=Mine(), weights="streetsim-small")
+"""
+
+
+@pytest.mark.heavy
+def test_pyright_accepts_the_public_names_and_what_a_user_writes_with_them(tmp_path):
+    pyright = [sys.executable, "-m", "pyright"]
+    try:
+        subprocess.run([*pyright, "--version"], check=True, capture_output=True, timeout=300)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip("pyright cannot be run here: it is not installed, or cannot fetch its program")
+    (tmp_path / "use.py").write_text(USE)
+    (tmp_path / "wrong.py").write_text("import samodal\nsamodal.load(preset=3).step('image')\n")
+    public = ["__init__", "api", "errors", "masks", "rle", "tracks", "parts", "video", "build", "registry", "settings"]
+    files = [str(ROOT / "src" / "samodal" / f"{name}.py") for name in public] + [
+        str(ROOT / "src" / "samodal" / "method")
+    ]
+    config = {"typeCheckingMode": "basic", "include": [*files, "use.py", "wrong.py"]}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(config))
+    command = [*pyright, "--outputjson", "--pythonpath", sys.executable, "-p", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    errors = [d for d in json.loads(done.stdout)["generalDiagnostics"] if d["severity"] == "error"]
+    assert len([d for d in errors if d["file"].endswith("wrong.py")]) == 2
+    assert [
+        f"{d['file']}:{d['range']['start']['line'] + 1}: {d['message']}" for d in errors if "wrong.py" not in d["file"]
+    ] == []
