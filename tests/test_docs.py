@@ -16,11 +16,13 @@ from samodal.method.rules import preset
 from samodal.registry import make_tracker
 from samodal.results.frames import read_frames
 from samodal.tracks import State
+from test_architecture import ROOMS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 README = DOCS.parent / "README.md"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -99,3 +101,48 @@ def test_tables_of_experiments_are_what_was_recorded(page, blocks, monkeypatch):
     text = page.read_text(encoding="utf-8")
     assert text.count("<!-- end -->") == blocks
     assert filled(page) == text
+
+
+def test_the_segmenter_of_the_documentation_runs_as_it_is_printed():
+    (code,) = [b for b in blocks(DOCS / "extend.md", "python") if b.startswith("# my_amodal.py")]
+    names = {}
+    exec(code, names)
+    rules = preset("default", prompt="box", min_visible=None)
+    pipeline = Pipeline(names["FilledBox"](), make_tracker("still"), rules)
+    (observed,) = passing_square(1)[1]
+    (instance,) = pipeline.step(observed.frame.image, observed.visible).instances
+    assert instance.amodal.decode().tolist() == observed.visible[0].mask.decode().tolist()  # a square fills its box
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page as GitHub links to them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page):
+    links = re.findall(r"\]\(((?!http)[^)\s]+)\)", page.read_text(encoding="utf-8"))
+    for path, _, anchor in (link.partition("#") for link in links):
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_files_that_a_page_names_exist(page):
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    named = {word for span in re.findall(r"`([^`\n]+)`", text) for word in span.split() if word.endswith(".py")}
+    folders = ("src", "tests", "scripts", "benchmarks")
+    files = [str(path) for folder in folders for path in (DOCS.parent / folder).rglob("*.py")]
+    assert [
+        name
+        for name in sorted(named - {"my_vis.py"})
+        if "*" not in name and not any(f.endswith("/" + name) for f in files)
+    ] == []
+
+
+def test_the_rooms_of_the_architecture_page_are_those_of_the_package_in_their_order():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## The rooms")[2].partition("\n## ")[0]
+    rooms = re.findall(r"^\| `(\w+)(?:\.py|/)` \|", text, re.MULTILINE)
+    assert rooms == list(ROOMS)
