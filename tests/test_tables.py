@@ -11,7 +11,7 @@ from PIL import Image
 from made_up import image_of, passing_square, post, square
 from samodal.data.asd_labels import InstanceTruth, write_frame
 from samodal.masks import Rle
-from samodal.sim.motion import PointTracks
+from samodal.sim.point_files import PointTracks
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 FRAMES, STEP = 20, 4
