@@ -90,9 +90,9 @@ def _queries(xy: np.ndarray, grid: int, frames: Iterable[int]) -> Tensor:
 def _result(
     tracks: Tensor, visibility: Tensor, length: int, scale: np.ndarray, threshold: float, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What (1, T, N, 2) tracks and (1, T, N) probabilities say of the first `count` points in frame `length` - 1.
+    """The first `count` points in frame `length` - 1, from (1, T, N, 2) tracks and (1, T, N) probabilities.
 
     These models have no confidence of a position: it is the probability of being visible.
     """
-    xy, shown = (part[0, length - 1, :count].numpy(force=True) for part in (tracks, visibility))
-    return xy / scale, shown > threshold, shown
+    xy, probability = (part[0, length - 1, :count].numpy(force=True) for part in (tracks, visibility))
+    return xy / scale, probability > threshold, probability

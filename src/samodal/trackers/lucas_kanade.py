@@ -15,7 +15,7 @@ from samodal.errors import InputError
 
 @dataclass
 class _Group:
-    """Points of one key: where they are in frame t, and which are still believed."""
+    """Points of a key: where they are in frame t, and which are still believed."""
 
     xy: np.ndarray
     visible: np.ndarray
@@ -35,7 +35,7 @@ class LucasKanade:
         levels: pyramid levels above the full image.
         tolerance: of the forward-backward check, pixels.
         residual: mean absolute difference of the matched squares, grey levels; an occluder that slides over
-            the point passes the forward-backward check but not this one.
+            the point passes the forward-backward check but not this check.
         ring: frames kept, so that points of the last `ring` frames can still be added.
     """
 
@@ -76,7 +76,7 @@ class LucasKanade:
         self._groups = {key: _Group(**group) for key, group in state["groups"].items()}
 
     def _advance(self, groups: list[_Group]) -> None:
-        """Bring groups up to the newest frame, all that wait for the same pair of frames in one call."""
+        """Bring groups up to the newest frame, all that wait for the same pair of frames in a single call."""
         for (t, image), (following, target) in pairwise(self.frames):
             waiting = [group for group in groups if group.t == t]
             if not waiting:

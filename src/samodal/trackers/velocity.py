@@ -15,7 +15,7 @@ from samodal.trackers.lucas_kanade import LucasKanade
 
 @dataclass
 class _Group:
-    """Points of one key: where they are now, (N, 2), and their latest believed steps, (N, S, 2), nan where none."""
+    """Points of a key: where they are now, (N, 2), and their latest believed steps, (N, S, 2), nan where none."""
 
     xy: np.ndarray
     steps: np.ndarray

@@ -1,7 +1,7 @@
 """CoTracker3's network: how the tracks of a window of frames are estimated from feature maps.
 
 Source: CoTracker3 (Karaev et al. 2024), section 3, with the constants of the released models. Our own code: the
-released one may not be used commercially. Correlations are taken before interpolation, which gives the same numbers
+released code may not be used commercially. Correlations are taken before interpolation, which gives the same numbers
 with a third of the reads.
 """
 
@@ -99,13 +99,13 @@ class Network(nn.Module):
             xy: (N, 2) in cells of the finest level.
 
         Returns:
-            One (N, side * side, C) per level, x before y.
+            (N, side * side, C) per level, x before y.
         """
-        found = []
+        features = []
         for n, level in enumerate(levels):
             cells, fraction = gather_squares(level, xy[None] / 2**n, self.config.radius, frame[None])
-            found.append(interpolate(cells, fraction)[0].flatten(1, 2))
-        return found
+            features.append(interpolate(cells, fraction)[0].flatten(1, 2))
+        return features
 
     def refine(
         self,
@@ -120,32 +120,32 @@ class Network(nn.Module):
 
         Args:
             levels: feature maps (S, h, w, C) of the window's frames, shared by all batch items; with `clip`, those
-                of several clips one after the other.
+                of several clips in turn.
             support: (B, N, side * side, C) per level, of `support`.
             start: what to begin from.
             iterations: number of updates.
             real: (B, N) bool, False for points that pad the batch; None where there are none.
-            clip: (B,) int, which clip's frames an item looks at; None where there is one.
+            clip: (B,) int, which clip's frames an item looks at; None where there is a single clip.
 
         Returns:
-            The estimate after each update. Points of one batch item influence each other, those of different
+            The estimate after each update. Points of a batch item influence each other, those of different
             items do not.
         """
-        now, found = start, []
+        now, estimates = start, []
         for _ in range(iterations):
             now = Estimate(now.xy.detach(), now.visibility, now.confidence)
-            seen = self._correlations(levels, support, now.xy, clip)
-            parts = [now.visibility[..., None], now.confidence[..., None], seen]
+            correlations = self._correlations(levels, support, now.xy, clip)
+            parts = [now.visibility[..., None], now.confidence[..., None], correlations]
             tokens = torch.cat([*parts, self._motion(now.xy)], dim=-1).transpose(1, 2)  # (B, N, S, token)
             change = self.updateformer(tokens + self._time(tokens.shape[2]), real).transpose(1, 2)
             now = Estimate(now.xy + change[..., :2], now.visibility + change[..., 2], now.confidence + change[..., 3])
-            found.append(now)
-        return found
+            estimates.append(now)
+        return estimates
 
     def _correlations(
         self, levels: list[Tensor], support: list[Tensor], xy: Tensor, clip: Tensor | None = None
     ) -> Tensor:
-        """(B, S, N, levels * C): squares around where points are believed against those where they were shown."""
+        """(B, S, N, levels * C): squares around the estimates against those where the points were added."""
         batch, frames, points, _ = xy.shape
         flat = xy.transpose(0, 1).flatten(1, 2)  # (S, B N, 2)
         frame = None
@@ -179,7 +179,7 @@ class Network(nn.Module):
         return torch.cat([steps, waves.sin(), (waves + math.pi / 2).sin()], dim=-1)
 
     def _time(self, frames: int) -> Tensor:
-        """(frames, token), stretched where the window is not the usual one."""
+        """(frames, token), stretched where the window has another length than the model's."""
         if frames == len(self.time):
             return self.time
         return F.interpolate(self.time.T[None], frames, mode="linear")[0].T
