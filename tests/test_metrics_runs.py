@@ -194,6 +194,13 @@ def cut(recorded: Clip) -> Track:
     return Track(track.id, "car", 0.5, track.visible[:3], track.amodal[:3])
 
 
+@pytest.mark.parametrize("name", ["bootstrap", "seed"])
+def test_negative_numbers_of_resamples_and_seeds_are_refused(root, name):
+    runs = save(root, *(clip(clip_name, PERFECT) for clip_name in NAMES))
+    with pytest.raises(InputError, match="must be 0 or more, got -1"):
+        scores(root, runs, **{"bootstrap": 5, name: -1})
+
+
 def test_two_runs_of_one_clip_or_none_at_all_are_refused(root):
     runs = save(root, clip("night", PERFECT))
     write_tracks(root / "runs/again/tracks.json", clip("night", PERFECT))
