@@ -10,7 +10,7 @@ import torch
 
 from samodal.errors import InputError
 from samodal.frontends import sam2_video, sam3_video, sam_video
-from samodal.frontends.sam2_video import Pointed, Sam2Video, read_prompts
+from samodal.frontends.sam2_video import InstancePrompt, Sam2Video, read_prompts
 from samodal.frontends.sam3_video import Sam3Video, unlike
 from samodal.registry import FRONT_ENDS
 from samodal.runner import run_video
@@ -277,7 +277,7 @@ def test_both_run_to_the_end_the_same_twice(sam2, sam3, prompts, tmp_path):
 
 def test_prompts_are_read(prompts):
     prompt = {"frame": 3, "id": 1, "category": "bus", "point": [4, 5]}
-    assert read_prompts(prompts(prompt)) == [Pointed(3, 1, "bus", ((4.0, 5.0),), (1,))]
+    assert read_prompts(prompts(prompt)) == [InstancePrompt(3, 1, "bus", ((4.0, 5.0),), (1,))]
 
 
 @pytest.mark.parametrize(

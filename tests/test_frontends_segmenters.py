@@ -181,6 +181,11 @@ def test_small_detections_are_left_out(monkeypatch):
     assert len(session_of(monkeypatch, [CAR], [block(0, 3)], ",area=12").step(FRAME, 0)) == 1
 
 
+def test_without_a_least_area_a_detection_has_a_pixel_all_the_same(monkeypatch):
+    session = session_of(monkeypatch, [CAR, CAR], [block(0, 0), block(0, 3)], ",area=0,score=0,keep=0")
+    assert [int(instance.mask.sum()) for instance in session.step(FRAME, 0)] == [12]
+
+
 def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
     session = session_of(monkeypatch, [CAR], [block(0, 3)])
 
@@ -203,7 +208,8 @@ def test_the_argument_names_a_checkpoint_and_limits():
     assert parse("org/model,score=0.4,area=9", "mask2former", Limits(), "") == ("org/model", Limits(score=0.4, area=9))
     for argument, message in [
         (None, "mask2former:facebook/mask2former"), ("a,scor=1", "did you mean 'score'"),
-        ("a,area=big", "area must be a number"),
+        ("a,area=big", "area must be a number"), ("a,area=-1", "area must be a number of 0 or more"),
+        ("a,score=nan", "score must be a number of 0 or more"), ("a,keep=inf", "keep must be a number of 0 or more"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=message):
             Mask2Former(argument)

@@ -100,7 +100,7 @@ class Profile:
     intervals: tuple[str, ...]
 
     def occlusion(self, rates: tuple[float | None, ...] | None) -> float | None:
-        """The occlusion of an instance from the rates of its frames (an image has a single rate), None where unknown."""
+        """The occlusion of an instance from the rates of its frames (a single rate of an image), None where unknown."""
         known = sorted(rate for rate in rates or () if rate is not None)
         if not known:
             return None
