@@ -12,7 +12,7 @@ def frames(sequence: str, size: tuple[int, int] = (540, 960)) -> Iterator[SimFra
     """Render a sequence; equal names and sizes give equal pixels on every machine.
 
     Args:
-        sequence: one of `samodal.sim.splits.sequences(split)`.
+        sequence: a name in `samodal.sim.splits.sequences(split)`.
         size: (H, W) in pixels.
 
     Raises:

@@ -70,7 +70,7 @@ TYPES = {
 
 
 class Street:
-    """Collects the static geometry of one scene by texture and by stretch of road."""
+    """Collects the static geometry of a scene by texture and by stretch of road."""
 
     def __init__(self, kind: StreetType, curve: Curve, pool: str, rng: random.Random, junction: float | None):
         self.kind, self.curve, self.rng, self.junction = kind, curve, rng, junction
@@ -85,7 +85,7 @@ class Street:
         return frozenset(self.textures.values()) | frozenset(self.facades)
 
     def parts(self) -> tuple[tuple[str | None, Mesh], ...]:
-        """The geometry, one mesh per texture and stretch."""
+        """The geometry, a mesh per texture and stretch."""
         return tuple((texture, builder.mesh()) for (_, texture), builder in self._parts.items())
 
     def part(self, s: float, texture: str | None = None) -> Builder:

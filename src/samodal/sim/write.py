@@ -102,7 +102,7 @@ def _flow_file(folder: Path, name: str, t: int) -> Path:
 
 
 def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = False, points: bool = False) -> None:
-    """Render one sequence into the folder of its split.
+    """Render a sequence into the folder of its split.
 
     Writes `images/front/<name>/front_full_%04d_rgb.jpg`, `amodal_instance_seg/front/<name>/…_aminseg.json` and
     `.png`; with `flow` also `flow/front/<name>/front_full_%04d_flow.png` of every frame but the last, see
