@@ -11,7 +11,7 @@ import torch
 from samodal.errors import InputError
 from samodal.frontends import sam2_video, sam3_video, sam_video
 from samodal.frontends.sam2_video import InstancePrompt, Sam2Video, read_prompts
-from samodal.frontends.sam3_video import Sam3Video, unlike
+from samodal.frontends.sam3_video import Sam3Video, mask_nms
 from samodal.registry import FRONT_ENDS
 from samodal.runner import run_video
 from samodal.settings import RunSettings
@@ -235,9 +235,9 @@ def test_what_sam3_suppresses_or_began_unsure_is_not_reported():
 
 def test_duplicates_among_detections_are_left_out_best_first():
     masks = torch.tensor(np.stack([block(0, 4), block(0, 5), block(5, 8), block(0, 8)])) > 0
-    assert unlike(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.5).tolist() == [1, 2]
-    assert unlike(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.9).tolist() == [0, 1, 2, 3]
-    assert unlike(masks[:0], torch.zeros(0), 0.5).tolist() == []
+    assert mask_nms(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.5).tolist() == [1, 2]
+    assert mask_nms(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.9).tolist() == [0, 1, 2, 3]
+    assert mask_nms(masks[:0], torch.zeros(0), 0.5).tolist() == []
 
 
 def test_the_model_itself_leaves_duplicates_out(tmp_path):

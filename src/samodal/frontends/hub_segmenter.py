@@ -32,7 +32,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class Limits:
-    """What of a frame is taken for an instance.
+    """What is reported as an instance.
 
     Attributes:
         score: least score of a detection that begins an instance.
@@ -62,7 +62,7 @@ class Preparation:
 
     @classmethod
     def read(cls, folder: Path, default: Preparation) -> Preparation:
-        """From the checkpoint's preprocessor_config.json, `default` for what it does not say."""
+        """From the checkpoint's preprocessor_config.json, `default` for what it leaves out."""
         path = folder / "preprocessor_config.json"
         config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         size = config.get("size", default.size)

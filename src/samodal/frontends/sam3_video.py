@@ -73,7 +73,7 @@ class Sam3Video:
 def loaded(checkpoint: str, device: str) -> Loaded:
     """A process loads a checkpoint once for all its videos."""
     sam = load(checkpoint, WANTED, "Sam3VideoModel", COLOURS, device)
-    with_own_duplicates(sam.model)
+    with_own_nms(sam.model)
     # Filling holes needs compiled kernels that transformers would fetch from the hub.
     sam.model.fill_hole_area = 0
     return Loaded(sam, tokenizer_of(sam.folder, checkpoint))
@@ -111,7 +111,7 @@ def read_word(loaded: Loaded, word: str) -> Any:
     return read
 
 
-def with_own_duplicates(model: Any) -> None:
+def with_own_nms(model: Any) -> None:
     """Leave out duplicates among a frame's detections here: transformers keeps them all without compiled kernels."""
     detect, limit = model.run_detection, model.det_nms_thresh
     model.det_nms_thresh = 0.0
@@ -120,7 +120,7 @@ def with_own_duplicates(model: Any) -> None:
         by_word = detect(inference_session=inference_session, vision_embeds=vision_embeds)
         if limit <= 0:
             return by_word
-        best = {word: unlike(detected["mask"] > 0, detected["scores"], limit) for word, detected in by_word.items()}
+        best = {word: mask_nms(detected["mask"] > 0, detected["scores"], limit) for word, detected in by_word.items()}
         return {
             word: {name: value[best[word]] for name, value in detected.items()} for word, detected in by_word.items()
         }
@@ -128,13 +128,13 @@ def with_own_duplicates(model: Any) -> None:
     model.run_detection = run_detection
 
 
-def unlike(masks: torch.Tensor, scores: torch.Tensor, limit: float) -> torch.Tensor:
-    """Which detections to keep: the best, and each next whose IoU with none of those kept is above a limit.
+def mask_nms(masks: torch.Tensor, scores: torch.Tensor, limit: float) -> torch.Tensor:
+    """Non-maximum suppression by mask IoU: the best, and each next that overlaps none of those before too much.
 
     Args:
         masks: (N, h, w) bool.
         scores: (N,).
-        limit: IoU.
+        limit: largest IoU that two detections may have.
 
     Returns:
         Indices in rising order, on the masks' device.
@@ -165,7 +165,7 @@ class Sam3VideoSession:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was found; the next frame is frame 0."""
+        """Forget all instances; the next frame is frame 0."""
         from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoInferenceSession
 
         self._session = self.sam.session(Sam3VideoInferenceSession)

@@ -95,7 +95,7 @@ def load(checkpoint: str, wanted: Wanted, architecture: str, colours: tuple, dev
         checkpoint: a folder as transformers saves a model, or a hub name.
         wanted: what it must be.
         architecture: the name of its class in transformers.
-        colours: mean and std of RGB in [0, 1], where the checkpoint does not say.
+        colours: mean and std of RGB in [0, 1], where the checkpoint has none.
         device: where it runs.
 
     Raises:
@@ -110,7 +110,7 @@ def load(checkpoint: str, wanted: Wanted, architecture: str, colours: tuple, dev
     side = model.config.image_size
     size = {"height": side, "width": side}
     preparation = Preparation.read(folder, Preparation(size, 1, *colours))
-    # The model takes no other size, whatever an image processor beside it says.
+    # The model takes no other size, whatever its image processor has.
     return SamVideo(model.to(device).eval(), replace(preparation, size=size, divisor=1), folder)
 
 
@@ -125,7 +125,7 @@ def forget(session: Any, config: Any, t: int) -> None:
 
     Args:
         session: just went through frame t.
-        config: of the tracker, which says how far it looks back.
+        config: of the tracker, with how far it looks back.
         t: frame index.
     """
     # The number of frames is read, so that the frame stays, but not its pixels.

@@ -35,7 +35,7 @@ class Curves:
     recall: np.ndarray
 
     def value(self, number: Number) -> float | None:
-        """The mean over what `number` asks for, None where its bin is empty."""
+        """The mean over what `number` names, None where its bin is empty."""
         values = self.precision
         if number.kind == "recall":
             values = self.recall[:, DETECTIONS.index(number.detections), None]

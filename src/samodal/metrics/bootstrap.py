@@ -88,7 +88,7 @@ def find_matches(problem: Problem, bin_: Bin, thresholds: Sequence[float], clips
     total = np.zeros(len(clips), int)
     scores, owners, columns = [], [], []
     for group, number in problem.numbers.items():
-        clip = position[str(problem.truth.clips.get(group, group))]
+        clip = position[problem.truth.clip_of(group)]
         true = truth.get(number, [])
         ignored = [_ignored(entry, bin_) for entry in true]
         total[clip] += ignored.count(False)

@@ -66,7 +66,7 @@ class Scores:
     Attributes:
         metrics: by name, None where nothing counts (-1 in profile official, as released).
         counts: clips, frames, instances (true masks), tracks or images, detections.
-        intervals: [low, high] by name, where they were asked for.
+        intervals: [low, high] by name, where `resamples` is above 0.
         samples: (resamples,) by name; equal rules give equal draws, so two methods' samples can be subtracted.
         pairing: how a prediction was found for a true instance in the mean IoUs.
     """
@@ -154,7 +154,7 @@ def read_runs(path: Path) -> dict[str, Clip]:
 
 
 def score_clips(results: Mapping[str, Clip], truth: Mapping[str, Clip], rules: ScoringRules) -> dict[str, Scores]:
-    """Score clips by level ("image", "video"); a clip or frame without results has nothing found.
+    """Score clips by level ("image", "video"); a clip or frame without results has no predictions.
 
     Truth that does not link its frames is scored by image alone, and mean IoUs pair within each frame.
 
@@ -217,7 +217,7 @@ def _score(truth: Annotated, results: Sequence[Entry], regions: Regions, rules: 
 
 def _samples(problem: Problem, regions: Regions, profile: Profile, rules: ScoringRules) -> dict[str, np.ndarray]:
     truth = problem.truth
-    clips = sorted({str(truth.clips.get(group, group)) for group in truth.sizes})
+    clips = sorted({truth.clip_of(group) for group in truth.sizes})
     if len(clips) < 2:
         raise InputError(f"a bootstrap over clips needs at least 2 clips, there is {len(clips)}; leave it out")
     weights = bootstrap.draws(clips, rules.resamples, rules.seed)
@@ -231,10 +231,9 @@ def _samples(problem: Problem, regions: Regions, profile: Profile, rules: Scorin
 
 
 def _counts(truth: Annotated, results: Sequence[Entry]) -> dict[str, int]:
-    clips = {str(truth.clips.get(group, group)) for group in truth.sizes}
     return {
-        "clips": len(clips),
-        "clips_with_results": len({str(truth.clips.get(entry.group, entry.group)) for entry in results}),
+        "clips": len({truth.clip_of(group) for group in truth.sizes}),
+        "clips_with_results": len({truth.clip_of(entry.group) for entry in results}),
         "frames": sum(truth.lengths.values()),
         "instances": len(truth.entries),
         "detections": len(results),

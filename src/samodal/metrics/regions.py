@@ -83,13 +83,13 @@ def measure(truth: Annotated, results: Sequence[Entry]) -> Regions:
     pairs, rule = pair(truth, results)
     rows = []
     for entry, prediction in zip(truth.entries, pairs, strict=True):
-        clip = truth.clips.get(entry.group, entry.group)
+        clip = truth.clip_of(entry.group)
         rows.extend((clip, *row) for row in _rows(entry, prediction))
     clips, whole, hidden, visible, after, has_hidden = (
         zip(*rows, strict=True) if rows else ((), np.zeros((0, 2)), np.zeros((0, 2)), (), (), ())
     )
     return Regions(
-        np.array([str(c) for c in clips]),
+        np.array(clips, str),
         np.array(whole, np.int64).reshape(-1, 2),
         np.array(hidden, np.int64).reshape(-1, 2),
         np.array(visible, np.int8),

@@ -82,7 +82,7 @@ class Builder:
             self._parts.append((corners @ turn + offset, reference, direction, normals, uv, material))
 
     def panel(self, points, material: str, out, uv=None) -> None:
-        """A flat convex polygon, drawn from one side; `out` says which way it looks, uv (K, 2)."""
+        """A flat convex polygon that faces `out`; uv is (K, 2)."""
         points = np.asarray(points, float)
         fan = [(0, i, i + 1) for i in range(1, len(points) - 1)]
         self.add(points[fan], material, out=out, uv=None if uv is None else np.asarray(uv, float)[fan])

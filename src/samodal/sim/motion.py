@@ -97,12 +97,12 @@ def _follow(stage: Stage, t: int, triangles, owners, chosen, weights) -> tuple[n
     inside = (pixel >= 0).all(1) & (pixel[:, 0] < width) & (pixel[:, 1] < height)
     visible = np.zeros(len(xy), bool)
     rows = np.nonzero(inside & ahead)[0]
-    shown = triangles[pixel[rows, 1].astype(int), pixel[rows, 0].astype(int)]
-    own = (shown >= 0) & (owners[shown] == owners[chosen[rows]])
-    rows, shown = rows[own], shown[own]
-    _, surface = _barycentric(stage, t, corners[shown], pixel[rows])
+    front = triangles[pixel[rows, 1].astype(int), pixel[rows, 0].astype(int)]
+    own = (front >= 0) & (owners[front] == owners[chosen[rows]])
+    rows, front = rows[own], front[own]
+    _, surface = _barycentric(stage, t, corners[front], pixel[rows])
     # Half a pixel beside the point the surface is a little nearer or farther than the point itself.
-    visible[rows] = (shown == chosen[rows]) | (abs(surface - depth[rows]) < 0.05 + 0.01 * depth[rows])
+    visible[rows] = (front == chosen[rows]) | (abs(surface - depth[rows]) < 0.05 + 0.01 * depth[rows])
     return xy, visible
 
 

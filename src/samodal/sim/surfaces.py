@@ -11,7 +11,7 @@ _BITS = 6  # of each channel; the two lowest are left to rounding
 
 
 class Surfaces:
-    """A second copy of a scene, which only the camera for triangles sees.
+    """A second copy of a scene, visible to the camera for triangles only.
 
     Attributes:
         root: the node to draw.

@@ -47,10 +47,12 @@ def _frame(stage: Stage, t: int, least: float) -> list[SimInstance]:
             amodal = _rle(alone == number)
             if amodal.area < least:
                 continue
-            shown = _rle(visible == number)
+            visible_mask = _rle(visible == number)
             category = stage.scene.actors[number - 1].body.category
             distance = round(float(boxes[number][4]), 3)
-            instances.append(SimInstance(number, category, amodal, shown if shown.area else None, 0, distance))
+            instances.append(
+                SimInstance(number, category, amodal, visible_mask if visible_mask.area else None, 0, distance)
+            )
     return instances
 
 
@@ -61,7 +63,7 @@ def _rle(transposed: np.ndarray) -> Rle:
 
 
 def _box(stage: Stage, actor: Actor, t: int) -> tuple[float, float, float, float, float] | None:
-    """A box in the image that holds the instance, and its distance; None where it cannot be seen at all."""
+    """A box in the image that holds the instance, and its distance; None where it cannot be visible at all."""
     points = _bounds(actor.body, int(actor.phases[t]))
     matrix = stage.actor_matrix(actor, t)
     xy, depth = stage.project(points @ matrix[:3, :3].T + matrix[:3, 3], t)

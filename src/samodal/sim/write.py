@@ -88,7 +88,7 @@ def _each(folder: Path, names: list[str], workers: int, settings: tuple):
 
 
 def _marker(folder: Path, name: str) -> Path:
-    """The camera file, written last: it says that a sequence is complete."""
+    """The camera file, written last: where it exists, a sequence is complete."""
     return folder / "camera" / "front" / f"{name}.json"
 
 

@@ -24,7 +24,7 @@ MODULE = "cotracker.models.core.cotracker.cotracker"
 class CoTracker1(Rereading):
     """Points of a key are followed together, with a 2 x 2 grid of support points in every twelfth frame.
 
-    The released wrapper also tracks backward, which fills frames before a point was shown; there are none here.
+    The released wrapper also tracks backward, which fills frames before a point was added; there are none here.
 
     Args:
         given: CHECKOUT,CHECKPOINT (`cotracker_stride_4_wind_8.pth`).

@@ -15,7 +15,7 @@ from samodal.errors import InputError
 
 @dataclass
 class _Group:
-    """Points of a key: where they are in frame t, and which are still believed."""
+    """Points of a key: where they are in frame t, and which are still visible."""
 
     xy: np.ndarray
     visible: np.ndarray
@@ -27,8 +27,8 @@ class LucasKanade:
     """Follows points from each frame to the next.
 
     A point whose track forward and back misses its start by more than `tolerance` pixels, or whose patch
-    looks different by more than `residual`, is called not visible from then on; it stays where it was last
-    believed, since Lucas-Kanade cannot find a point again.
+    looks different by more than `residual`, is reported as not visible from then on. It stays where it was last
+    matched, since Lucas-Kanade cannot find a point again.
 
     Args:
         window: side of the square that is matched, pixels.
@@ -96,10 +96,10 @@ class LucasKanade:
         Args:
             image, target: (H, W) uint8.
             xy: (N, 2) float32, where the points are in `image`.
-            visible: (N,) bool, which of them are believed there.
+            visible: (N,) bool, which of them are visible there.
 
         Returns:
-            (N, 2) where they are in `target`, (N,) which are still believed and (N,) confidence.
+            (N, 2) where they are in `target`, (N,) which are still visible and (N,) confidence.
         """
         matched, error = self._match(image, target, xy)
         visible = visible & (error <= self.tolerance)

@@ -29,7 +29,7 @@ MOST_POINTS = 256
 
 @dataclass
 class _Group:
-    """Points of a key, (N, 2) pixels as shown in frame t, with that frame."""
+    """Points of a key, (N, 2) pixels as added in frame t, with that frame."""
 
     xy: np.ndarray
     t: int
@@ -130,7 +130,7 @@ def load(name: str, given: str | None, module: str, attribute: str, **options) -
     """A network of a checkout with the weights of a checkpoint.
 
     Args:
-        name: of the tracker in the registry, which knows how to get both.
+        name: of the tracker in the registry, which says how to get both.
         given: CHECKOUT,CHECKPOINT: a folder and a file.
         module, attribute: the class in the checkout.
         options: what it is made with.

@@ -15,21 +15,21 @@ from samodal.trackers.lucas_kanade import LucasKanade
 
 @dataclass
 class _Group:
-    """Points of a key: where they are now, (N, 2), and their latest believed steps, (N, S, 2), nan where none."""
+    """Points of a key: where they are now, (N, 2), and their latest matched steps, (N, S, 2), nan where none."""
 
     xy: np.ndarray
     steps: np.ndarray
 
 
 class Velocity:
-    """Moves a point that Lucas-Kanade has lost by the median of its last believed steps, in every frame.
+    """Moves a point that Lucas-Kanade has lost by the median of its last matched steps, in every frame.
 
     The frames before a point was added count too: it is followed back through those still kept. A point without any
-    believed step stays where it was added. A lost point is never found again; it is called not visible, with confidence
-    0, and may leave the image.
+    matched step stays where it was added. A lost point is never found again; it is reported as not visible, with
+    confidence 0, and may leave the image.
 
     Args:
-        steps: believed steps whose median is the velocity; a single bad match does not move it.
+        steps: matched steps whose median is the velocity; a single bad match does not move it.
         ring: newest frames whose points can still be added; `steps` frames more are kept for their past.
     """
 
@@ -57,8 +57,8 @@ class Velocity:
         group = _Group(xy, np.full((len(xy), self.steps, 2), np.nan, np.float32))
         past = [image for number, image in reversed(frames) if number <= t][: self.steps + 1]
         back = [(xy, np.ones(len(xy), bool)), *_positions(past, xy)]
-        for (later, _), (earlier, believed) in reversed(list(pairwise(back))):
-            self._note(group, later - earlier, believed)
+        for (later, _), (earlier, visible) in reversed(list(pairwise(back))):
+            self._note(group, later - earlier, visible)
         for position in _positions([image for number, image in frames if number >= t], xy):
             self._move(group, *position)
         self._groups[key] = group
@@ -80,15 +80,15 @@ class Velocity:
         self._groups = {key: _Group(**group) for key, group in state["groups"].items()}
         self._tracker.load_state(state["tracker"])
 
-    def _move(self, group: _Group, xy: np.ndarray, believed: np.ndarray) -> None:
-        """One frame on: to where the believed points were found, straight on with the others."""
-        self._note(group, xy - group.xy, believed)
-        group.xy = np.where(believed[:, None], xy, group.xy + _velocity(group.steps))
+    def _move(self, group: _Group, xy: np.ndarray, visible: np.ndarray) -> None:
+        """One frame on: to where the visible points were matched, straight on with the others."""
+        self._note(group, xy - group.xy, visible)
+        group.xy = np.where(visible[:, None], xy, group.xy + _velocity(group.steps))
 
-    def _note(self, group: _Group, step: np.ndarray, believed: np.ndarray) -> None:
-        """Add the step of the believed points as their newest."""
+    def _note(self, group: _Group, step: np.ndarray, visible: np.ndarray) -> None:
+        """Add the step of the visible points as their newest."""
         shifted = np.concatenate([group.steps[:, 1:], step[:, None]], axis=1)
-        group.steps = np.where(believed[:, None, None], shifted, group.steps)
+        group.steps = np.where(visible[:, None, None], shifted, group.steps)
 
 
 def _velocity(steps: np.ndarray) -> np.ndarray:
@@ -100,7 +100,7 @@ def _velocity(steps: np.ndarray) -> np.ndarray:
 
 
 def _positions(images: Iterable[np.ndarray], xy: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Lucas-Kanade from the first grey image through the others: points and whether they are believed in each."""
+    """Lucas-Kanade from the first grey image through the others: points and whether they are still visible in each."""
     tracker, visible = LucasKanade(), np.ones(len(xy), bool)
     for image, target in pairwise(images):
         xy, visible, _ = tracker.follow(image, target, xy, visible)

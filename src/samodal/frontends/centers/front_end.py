@@ -21,7 +21,7 @@ EMBEDDED = "streetsim-centers"
 
 @dataclass(frozen=True)
 class Limits:
-    """What of a frame is taken for an instance.
+    """What is reported as an instance.
 
     Attributes:
         score: least score of a detection that begins an instance.

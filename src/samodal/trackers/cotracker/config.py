@@ -22,7 +22,7 @@ class CoTrackerConfig:
         correlation: (hidden, output) channels of the network that reads the correlations of a level.
         hidden, heads, depth: of the transformer; a block over time and a block over points per depth.
         virtual: virtual tracks, through which points exchange what they know.
-        window: frames that are seen at once.
+        window: frames that are read at once.
         iterations: updates of each window.
         support: points that are followed beside those of an instance: along each side of a grid over the frame, and of
             a grid around the instance. The released tracker is used here with a grid of 2, as the paper's was.

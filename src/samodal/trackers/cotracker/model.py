@@ -26,7 +26,7 @@ CHUNK = 4096
 
 @dataclass
 class Estimate:
-    """What is believed of points in the frames of a window, in the network's own units.
+    """The estimate of points in the frames of a window, in the network's own units.
 
     Attributes:
         xy: (B, S, N, 2) in cells of the finest feature map.
@@ -91,7 +91,7 @@ class Network(nn.Module):
         return xy.new_tensor(scale) / self.config.stride
 
     def support(self, levels: list[Tensor], frame: Tensor, xy: Tensor) -> list[Tensor]:
-        """Features around points in the frame where they are shown.
+        """Features around points in the frame where they were added.
 
         Args:
             levels: of T frames.
@@ -154,19 +154,19 @@ class Network(nn.Module):
             frame = first + torch.arange(frames, device=xy.device)[:, None]  # (S, B N)
         chunk = batch * points if self.training else max(CHUNK // frames, 1)
         out = []
-        for n, (level, shown) in enumerate(zip(levels, support, strict=True)):
-            shown = shown.flatten(0, 1)
+        for n, (level, template) in enumerate(zip(levels, support, strict=True)):
+            template = template.flatten(0, 1)
             read = [
-                self._correlate(level, shown[part], flat[:, part] / 2**n, None if frame is None else frame[:, part])
+                self._correlate(level, template[part], flat[:, part] / 2**n, None if frame is None else frame[:, part])
                 for part in (slice(i, i + chunk) for i in range(0, batch * points, chunk))
             ]
             out.append(torch.cat(read, dim=1))
         return torch.cat(out, dim=-1).unflatten(1, (batch, points)).transpose(0, 1)
 
-    def _correlate(self, level: Tensor, shown: Tensor, xy: Tensor, frame: Tensor | None) -> Tensor:
-        """(S, P, C) from level (F, h, w, D), shown (P, side * side, D) and xy (S, P, 2) in cells of the level."""
+    def _correlate(self, level: Tensor, template: Tensor, xy: Tensor, frame: Tensor | None) -> Tensor:
+        """(S, P, C) from level (F, h, w, D), template (P, side * side, D) and xy (S, P, 2) in cells of the level."""
         cells, fraction = gather_squares(level, xy, self.config.radius, frame)
-        products = cells.flatten(2, 3) @ shown.transpose(1, 2)  # (S, P, (side + 1)^2, side^2)
+        products = cells.flatten(2, 3) @ template.transpose(1, 2)  # (S, P, (side + 1)^2, side^2)
         side = self.config.side + 1
         return self.corr_mlp(interpolate(products.unflatten(2, (side, side)), fraction).flatten(2))
 

@@ -22,7 +22,7 @@ from samodal.errors import InputError
 from samodal.trackers.cotracker.model import Estimate
 from samodal.trackers.cotracker.tracker import VISIBLE_ONLINE, CoTracker3, grid_points
 
-# A key with more points than this is followed as several items that do not know of each other.
+# A key with more points than this is followed as several items that do not influence each other.
 MOST_POINTS = 256
 
 
@@ -58,7 +58,7 @@ class _Item:
     """Points that are estimated together: `own` of a key, then support points.
 
     Attributes:
-        cells: (P, 2) where they were shown, in cells of the finest feature map.
+        cells: (P, 2) where they were added, in cells of the finest feature map.
         support: (P, side * side, C) per level, their features there.
         start: the estimate that windows begin from.
         latest: the newest estimate.
@@ -73,7 +73,7 @@ class _Item:
 
 @dataclass
 class _Group:
-    """Points of a key: (N, 2) pixels as shown in frame `number`."""
+    """Points of a key: (N, 2) pixels as added in frame `number`."""
 
     xy: np.ndarray
     number: int
@@ -86,7 +86,7 @@ class CoTrackerOnline:
     Features are made once per frame, for the frames of a single window, and only while there is something to follow.
     Features of points are kept from the frame in which they were added. So a frame costs the same however long ago that
     was. Each window begins from an estimate that is renewed every half window, which refines each frame as often as
-    the model was trained to. Frames before a point was seen are in the window too: its motion up to then is known.
+    the model was trained to. Frames before a point was added are in the window too, so its motion up to then is known.
 
     Confidence is the model's probability that the position is nearly right, hidden or not.
 

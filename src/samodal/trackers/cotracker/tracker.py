@@ -56,7 +56,7 @@ class CoTracker3:
 
         Args:
             path_or_name: `scaled_online.pth`, `scaled_offline.pth` or another file with their parameters; a
-                .safetensors written by `save`, which knows its own config; or "facebook/cotracker3", fetched from the
+                .safetensors written by `save`, which holds its own config; or "facebook/cotracker3", fetched from the
                 Hugging Face hub. The released weights are CC-BY-NC 4.0: not for commercial use.
             online: whether the weights are those of the online model (windows of 16 frames that follow each other by 8)
                 or of the offline model (the whole video at once, trained on 60 frames). Both have the same shapes.
@@ -96,7 +96,7 @@ class CoTracker3:
 
         Args:
             video: (T, H, W, 3) uint8 RGB; a single frame is enough.
-            queries_txy: (N, 3) float: the frame where a point is shown, and where it is there, in pixels.
+            queries_txy: (N, 3) float: the frame of a query, and x and y in it, in pixels.
 
         Returns:
             Tracks in pixels of the video. As in the released online predictor, a point is only known from the first
