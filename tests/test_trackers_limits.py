@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from made_up import Oracle, passing_square
+from samodal.errors import InputError
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
 from samodal.method.samodal import make_selector
@@ -87,6 +88,18 @@ def test_many_keys_are_followed_at_once(make):
             for key in range(40):
                 tracker.add(key, [[key, 20]], t)
     assert list(tracker.positions()) == list(range(40))
+
+
+@pytest.mark.parametrize("make", [LucasKanade, Velocity, TRACKERS["cotracker3"]])
+def test_a_frame_of_another_size_is_refused_until_a_reset(make):
+    tracker = make()
+    tracker.observe(noise(1)[0], 0)
+    tracker.add("a", [[20, 15]], 0)
+    with pytest.raises(InputError, match=r"frame 1 is \(\d+, \d+\) and the ones before"):
+        tracker.observe(noise(1, 80, 90)[0], 1)
+    tracker.reset()
+    tracker.observe(noise(1, 80, 90)[0], 0)
+    assert tracker.positions() == {}
 
 
 @pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)

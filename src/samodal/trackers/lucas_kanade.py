@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from samodal.errors import InputError
+from samodal.trackers.sizes import check_size
 
 
 @dataclass
@@ -51,6 +52,8 @@ class LucasKanade:
         self._groups: dict = {}
 
     def observe(self, frame: np.ndarray, t: int) -> None:
+        """Raises InputError for a frame whose size differs from the frames before."""
+        check_size(frame.shape[:2], self.frames[-1][1].shape if self.frames else None, t)
         self.frames.append((t, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)))
         self._advance(list(self._groups.values()))
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from samodal.errors import InputError
 from samodal.registry import TRACKERS
 from samodal.torch_files import read_state_dict
+from samodal.trackers.sizes import check_size
 
 # Points followed in a call; a larger group is split over calls, which do not influence each other.
 MOST_POINTS = 256
@@ -76,8 +77,7 @@ class Rereading:
     def observe(self, frame: np.ndarray, t: int) -> None:
         """Raises InputError for a frame whose size differs from the frames before."""
         size = frame.shape[:2]
-        if self._size not in (None, size):
-            raise InputError(f"frame {t} is {size} and the ones before {self._size}; reset the tracker between videos")
+        check_size(size, self._size, t)
         self._size = size
         self._ring.append((t, self.prepare(frame)))
         self._positions = {}

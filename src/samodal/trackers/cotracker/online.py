@@ -21,6 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from samodal.errors import InputError
 from samodal.trackers.cotracker.model import Estimate
 from samodal.trackers.cotracker.tracker import VISIBLE_ONLINE, CoTracker3, grid_points
+from samodal.trackers.sizes import check_size
 
 # A key with more points than this is followed as several items that do not influence each other.
 MOST_POINTS = 256
@@ -131,8 +132,7 @@ class CoTrackerOnline:
     def observe(self, frame: np.ndarray, t: int) -> None:
         """Raises InputError for a frame whose size differs from the frames before."""
         size = frame.shape[:2]
-        if self._size not in (None, size):
-            raise InputError(f"frame {t} is {size} and the ones before {self._size}; reset the tracker between videos")
+        check_size(size, self._size, t)
         # Each frame gets its window, whether or not positions were read in it.
         self._advance()
         number = self._ring[-1].number + 1 if self._ring else 0
