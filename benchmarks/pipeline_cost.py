@@ -126,7 +126,7 @@ def make(segmenter):
         from samodal.rules import preset
 
         rules = preset("default")
-        return Pipeline(segmenter, tracker(), make_selector(rules), rules)
+        return Pipeline(segmenter, tracker(), rules)
     return Pipeline(segmenter, tracker(), preset("default"))
 
 

@@ -137,9 +137,9 @@ def run_job(job: Job) -> tuple[Job, Clip, dict[tuple[str, bool], Clip]]:
 
 def _scores(results: dict[str, Clip], truth: dict[str, Clip]) -> dict:
     """Identities of visible and amodal masks, and vAP of amodal masks."""
-    from samodal.metrics.evaluate import Rules, score_clips
+    from samodal.metrics.evaluate import ScoringRules, score_clips
 
-    video = score_clips(results, truth, Rules(level="video"))["video"].metrics
+    video = score_clips(results, truth, ScoringRules(level="video"))["video"].metrics
     scores = {
         masks: identity_scores(count_identities(results, truth, masks).values()) for masks in ("visible", "amodal")
     }

@@ -9,8 +9,8 @@ import torch
 from samodal.cli.app import main
 from samodal.errors import InputError
 from samodal.frontends.centers import Centers, CentersConfig, Predicted, load, save
+from samodal.frontends.centers.detector import Detector
 from samodal.frontends.centers.front_end import CentersFrontEnd, peaks
-from samodal.frontends.centers.seeing import Seeing
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import SIZES
 from samodal.training.centers.objective import heat_loss, targets
@@ -131,7 +131,7 @@ def test_what_cannot_be_loaded_is_told(tmp_path, encoder):
     wrong = CentersConfig(str(encoder), 1 + SIZES["tiny"].out_channels, CLASSES, width=32)
     save(Centers.initialise(wrong, 0), tmp_path / "w.safetensors")
     with pytest.raises(InputError, match="give the SAM that it was trained with"):
-        Seeing.load(str(tmp_path / "w.safetensors"))
+        Detector.load(str(tmp_path / "w.safetensors"))
     with pytest.raises(InputError, match="unknown limit 'scor'.*score"):
         CentersFrontEnd(f"{tmp_path / 'w.safetensors'},scor=1")
 
@@ -140,15 +140,15 @@ def test_detections_have_the_frame_s_size_no_pixel_in_common_and_do_not_depend_o
     frames = np.random.default_rng(0).integers(0, 256, (3, 70, 110, 3), dtype=np.uint8)
     front = CentersFrontEnd(f"{checkpoint},keep=0,score=0,area=1")
     found = front.detect(frames[0])
-    assert found and all(one.mask.shape == (70, 110) for one in found)
-    assert np.sum([one.mask for one in found], axis=0).max() == 1
+    assert found and all(detection.mask.shape == (70, 110) for detection in found)
+    assert np.sum([detection.mask for detection in found], axis=0).max() == 1
     video = ArrayVideo("noise", frames)
     first, second = front.open(video), front.open(video)
     told = [first.step(frame, t) for t, frame in enumerate(frames)]
     again = [second.step(frame, t) for t, frame in enumerate(frames[:2])]
-    for one, other in zip(told[:2], again, strict=True):
-        assert [a.id for a in one] == [b.id for b in other]
-        assert all(np.array_equal(a.mask, b.mask) for a, b in zip(one, other, strict=True))
+    for ours, other in zip(told[:2], again, strict=True):
+        assert [a.id for a in ours] == [b.id for b in other]
+        assert all(np.array_equal(a.mask, b.mask) for a, b in zip(ours, other, strict=True))
 
 
 @pytest.mark.parametrize("augment, below", [("--no-augment", 0.7), ("--augment", 0.85)])

@@ -183,7 +183,7 @@ def test_one_clip_can_be_learnt_by_heart():
     for _ in range(60):
         levels = network.pyramid(pixels)
         support = [level[None] for level in network.support(levels, torch.zeros(6, dtype=torch.long), start)]
-        loss = sum((one.xy - truth).abs().mean() for one in network.refine(levels, support, known, 3)) / 3
+        loss = sum((estimate.xy - truth).abs().mean() for estimate in network.refine(levels, support, known, 3)) / 3
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -35,8 +35,8 @@ def run(tracked: CoTrackerOnline, added: dict, frames: np.ndarray = VIDEO, first
     return results
 
 
-def equal(one, other) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def equal(ours, other) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(ours, other, strict=True))
 
 
 def test_a_point_added_now_is_where_it_was_added():
@@ -58,7 +58,7 @@ def test_there_is_a_new_result_in_every_frame():
     assert "a" not in results[0]
     positions = [result["a"][0] for result in results[1:]]
     assert all(xy.shape == (2, 2) and xy.dtype == np.float32 and np.isfinite(xy).all() for xy in positions)
-    assert all(not np.array_equal(one, other) for one, other in zip(positions, positions[1:], strict=False))
+    assert all(not np.array_equal(ours, other) for ours, other in zip(positions, positions[1:], strict=False))
     _, visible, confidence = results[-1]["a"]
     assert visible.dtype == bool and confidence.dtype == np.float32
     assert ((confidence > 0) & (confidence < 1)).all()
@@ -91,15 +91,15 @@ def test_other_keys_and_their_order_do_not_matter():
     in_passes = run(tracker(items=1), {3: {"c": POINT, "b": several, "a": PAIR}})
     assert np.abs(alone[-1]["a"][0] - PAIR).max() > 0.1
     for found in (first, last, in_passes):
-        for one, other in zip(alone[3:], found[3:], strict=True):
-            np.testing.assert_allclose(one["a"][0], other["a"][0], rtol=0, atol=1e-3)
-            np.testing.assert_allclose(one["a"][2], other["a"][2], rtol=0, atol=1e-4)
+        for ours, other in zip(alone[3:], found[3:], strict=True):
+            np.testing.assert_allclose(ours["a"][0], other["a"][0], rtol=0, atol=1e-3)
+            np.testing.assert_allclose(ours["a"][2], other["a"][2], rtol=0, atol=1e-4)
 
 
 def test_results_do_not_depend_on_what_comes_later_or_on_being_asked():
     added = {2: {"a": PAIR}}
     whole, short = run(tracker(), added), run(tracker(), added, VIDEO[:12])
-    assert all(equal(one["a"], other["a"]) for one, other in zip(whole[2:12], short[2:], strict=True))
+    assert all(equal(ours["a"], other["a"]) for ours, other in zip(whole[2:12], short[2:], strict=True))
     assert equal(run(tracker(), added, ask=False)[-1]["a"], whole[-1]["a"])
 
 
@@ -116,9 +116,9 @@ def test_a_run_can_go_on_elsewhere():
     run(begun, added, VIDEO[:13])
     other.load_state(pickle.loads(pickle.dumps(begun.state())))
     rest = run(other, added, first=13)
-    for one, two in zip(whole[13:], rest, strict=True):
-        assert one.keys() == two.keys()
-        assert all(equal(one[key], two[key]) for key in one)
+    for ours, two in zip(whole[13:], rest, strict=True):
+        assert ours.keys() == two.keys()
+        assert all(equal(ours[key], two[key]) for key in ours)
 
 
 def test_reset_forgets_everything():

@@ -10,8 +10,8 @@ import torch
 
 from samodal.errors import InputError
 from samodal.frontends import sam2_video, sam3_video, sam_video
-from samodal.frontends.sam2_video import Pointed, Sam2Video, read_prompts
-from samodal.frontends.sam3_video import Sam3Video, unlike
+from samodal.frontends.sam2_video import InstancePrompt, Sam2Video, read_prompts
+from samodal.frontends.sam3_video import Sam3Video, mask_nms
 from samodal.registry import FRONT_ENDS
 from samodal.runner import run_video
 from samodal.settings import RunSettings
@@ -52,22 +52,27 @@ def stepped(front_end, frames=FRAMES):
 
 def told(results):
     """Results as values that can be compared."""
-    return [[(one.id, one.category, one.score, one.mask.tobytes()) for one in frame] for frame in results]
+    return [
+        [(instance.id, instance.category, instance.score, instance.mask.tobytes()) for instance in frame]
+        for frame in results
+    ]
 
 
 def sound(results, size=(HEIGHT, WIDTH)):
     """Masks have the frame's size, pixels, and none in common."""
     for frame in results:
-        assert all(one.mask.shape == size and one.mask.dtype == bool and one.mask.any() for one in frame)
-        assert sum((one.mask.astype(int) for one in frame), np.zeros(size, int)).max() <= 1
+        assert all(
+            instance.mask.shape == size and instance.mask.dtype == bool and instance.mask.any() for instance in frame
+        )
+        assert sum((instance.mask.astype(int) for instance in frame), np.zeros(size, int)).max() <= 1
 
 
 def test_sam2_follows_what_is_pointed_at_from_its_frame_on(sam2, prompts):
     results = stepped(Sam2Video(f"{sam2},{prompts(CAR, PERSON)},area=1"))
     sound(results)
-    assert [[(one.id, one.category) for one in frame] for frame in results[:2]] == [[(7, "car")]] * 2
-    assert all([one.id for one in frame] == [7, "p"] for frame in results[2:])
-    assert all(0 <= one.score <= 1 for frame in results for one in frame)
+    assert [[(instance.id, instance.category) for instance in frame] for frame in results[:2]] == [[(7, "car")]] * 2
+    assert all([instance.id for instance in frame] == [7, "p"] for frame in results[2:])
+    assert all(0 <= instance.score <= 1 for frame in results for instance in frame)
 
 
 def test_sam2_knows_nothing_before_the_first_prompt(sam2, prompts):
@@ -117,7 +122,7 @@ def test_sam2_gives_what_transformers_gives_with_the_whole_video(sam2, prompts):
     ]
     found = stepped(front_end, LONG)
     assert len(found) == len(expected) == 20
-    assert all((one.mask == mask).all() for (one,), mask in zip(found, expected, strict=True))
+    assert all((instance.mask == mask).all() for (instance,), mask in zip(found, expected, strict=True))
 
 
 def test_sam3_gives_what_transformers_gives_with_the_whole_video(tmp_path):
@@ -180,10 +185,10 @@ def test_sam3_keeps_ids_and_the_word_is_the_category(sam3):
     category = {}
     for frame in results:
         assert frame
-        for one in frame:
-            assert one.category in ("car", "person") and 0 <= one.score <= 1
-            assert category.setdefault(one.id, one.category) == one.category
-    assert {one.id for one in results[4]} & {one.id for one in results[1]}
+        for instance in frame:
+            assert instance.category in ("car", "person") and 0 <= instance.score <= 1
+            assert category.setdefault(instance.id, instance.category) == instance.category
+    assert {instance.id for instance in results[4]} & {instance.id for instance in results[1]}
 
 
 def test_sam3_looks_for_road_users_where_it_is_not_told_what_for(sam3):
@@ -205,7 +210,7 @@ def told_by_sam3(masks, trackers, scores=(0.9, 0.9), suppressed=()):
         suppressed_obj_ids=set(suppressed),
     )  # fmt: skip
     found = sam3_video.Sam3VideoSession._report(session, output, (4, 8))
-    return [(one.id, one.category, one.score, int(one.mask.sum())) for one in found]
+    return [(instance.id, instance.category, instance.score, int(instance.mask.sum())) for instance in found]
 
 
 def block(left: int, right: int) -> np.ndarray:
@@ -230,9 +235,9 @@ def test_what_sam3_suppresses_or_began_unsure_is_not_reported():
 
 def test_duplicates_among_detections_are_left_out_best_first():
     masks = torch.tensor(np.stack([block(0, 4), block(0, 5), block(5, 8), block(0, 8)])) > 0
-    assert unlike(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.5).tolist() == [1, 2]
-    assert unlike(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.9).tolist() == [0, 1, 2, 3]
-    assert unlike(masks[:0], torch.zeros(0), 0.5).tolist() == []
+    assert mask_nms(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.5).tolist() == [1, 2]
+    assert mask_nms(masks, torch.tensor([0.6, 0.9, 0.7, 0.5]), 0.9).tolist() == [0, 1, 2, 3]
+    assert mask_nms(masks[:0], torch.zeros(0), 0.5).tolist() == []
 
 
 def test_the_model_itself_leaves_duplicates_out(tmp_path):
@@ -266,13 +271,13 @@ def test_both_run_to_the_end_the_same_twice(sam2, sam3, prompts, tmp_path):
         name = vis.partition(":")[0]
         for n in (1, 2):
             assert run_video(settings, video, tmp_path / f"{name}{n}").frames == 3
-        one, two = (tmp_path / f"{name}{n}" / "frames.jsonl" for n in (1, 2))
-        assert one.read_bytes() == two.read_bytes()
+        first, two = (tmp_path / f"{name}{n}" / "frames.jsonl" for n in (1, 2))
+        assert first.read_bytes() == two.read_bytes()
 
 
 def test_prompts_are_read(prompts):
-    one = {"frame": 3, "id": 1, "category": "bus", "point": [4, 5]}
-    assert read_prompts(prompts(one)) == [Pointed(3, 1, "bus", ((4.0, 5.0),), (1,))]
+    prompt = {"frame": 3, "id": 1, "category": "bus", "point": [4, 5]}
+    assert read_prompts(prompts(prompt)) == [InstancePrompt(3, 1, "bus", ((4.0, 5.0),), (1,))]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def folder(request, tmp_path):
 
 def test_a_checkpoint_loads_and_runs_to_the_end(folder, tmp_path):
     name, path = folder
-    frames = np.stack([one.frame.image for one in passing_square(3)[1]])
+    frames = np.stack([observation.frame.image for observation in passing_square(3)[1]])
     settings = RunSettings(vis=f"{name}:{path},keep=0,score=0", method="copy-visible", device="cpu", overlay=False)
     video = ArrayVideo("drive", frames)
     first = run_video(settings, video, tmp_path / "one")
@@ -90,8 +90,8 @@ def test_masks_come_at_the_frames_size_without_a_shared_pixel(folder):
     name, path = folder
     session = KINDS[name][0](f"{path},keep=0,score=0,area=1").open(ArrayVideo("drive", np.zeros((1, 50, 90, 3), "u1")))
     found = session.step(np.random.default_rng(0).integers(0, 255, (50, 90, 3), np.uint8), 0)
-    assert all(one.mask.shape == (50, 90) and one.category in ("car", "person") for one in found)
-    assert sum((one.mask.astype(int) for one in found), np.zeros((50, 90), int)).max() <= 1
+    assert all(instance.mask.shape == (50, 90) and instance.category in ("car", "person") for instance in found)
+    assert sum((instance.mask.astype(int) for instance in found), np.zeros((50, 90), int)).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(50, 90), (90, 50), (60, 60), (375, 1242), (40, 400)])
@@ -157,7 +157,7 @@ def test_road_users_are_reported_with_class_score_and_mask(monkeypatch):
     assert (car.category, person.category) == ("car", "person")
     assert (car.mask == (block(0, 3) > 0)).all() and (person.mask == (block(5, 8) > 0)).all()
     assert car.score == pytest.approx(1.0)
-    assert [one.id for one in session.step(FRAME, 1)] == [car.id, person.id]
+    assert [instance.id for instance in session.step(FRAME, 1)] == [car.id, person.id]
 
 
 def test_an_unsure_mask_lowers_the_score(monkeypatch):
@@ -168,7 +168,7 @@ def test_an_unsure_mask_lowers_the_score(monkeypatch):
 def test_two_queries_on_one_thing_are_one_instance(monkeypatch):
     weaker = np.array([0.0, 1.0, 0.0, 0.0])
     session = session_of(monkeypatch, [weaker, CAR], [block(0, 3), block(0, 3)], ",score=0,keep=0")
-    assert [one.score for one in session.step(FRAME, 0)] == [pytest.approx(1.0)]
+    assert [instance.score for instance in session.step(FRAME, 0)] == [pytest.approx(1.0)]
 
 
 def test_weak_detections_do_not_begin_an_instance(monkeypatch):
@@ -179,6 +179,11 @@ def test_weak_detections_do_not_begin_an_instance(monkeypatch):
 def test_small_detections_are_left_out(monkeypatch):
     assert session_of(monkeypatch, [CAR], [block(0, 3)], ",area=13").step(FRAME, 0) == []
     assert len(session_of(monkeypatch, [CAR], [block(0, 3)], ",area=12").step(FRAME, 0)) == 1
+
+
+def test_without_a_least_area_a_detection_has_a_pixel_all_the_same(monkeypatch):
+    session = session_of(monkeypatch, [CAR, CAR], [block(0, 0), block(0, 3)], ",area=0,score=0,keep=0")
+    assert [int(instance.mask.sum()) for instance in session.step(FRAME, 0)] == [12]
 
 
 def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
@@ -203,7 +208,8 @@ def test_the_argument_names_a_checkpoint_and_limits():
     assert parse("org/model,score=0.4,area=9", "mask2former", Limits(), "") == ("org/model", Limits(score=0.4, area=9))
     for argument, message in [
         (None, "mask2former:facebook/mask2former"), ("a,scor=1", "did you mean 'score'"),
-        ("a,area=big", "area must be a number"),
+        ("a,area=big", "area must be a number"), ("a,area=-1", "area must be a number of 0 or more"),
+        ("a,score=nan", "score must be a number of 0 or more"), ("a,keep=inf", "keep must be a number of 0 or more"),
     ]:  # fmt: skip
         with pytest.raises(InputError, match=message):
             Mask2Former(argument)
@@ -288,6 +294,6 @@ def test_the_segmenter_of_the_documentation_runs_as_it_is_printed():
     for t in range(3):
         frames[t, 10:20, 10 + 4 * t : 30 + 4 * t] = 255
     session = names["EveryFrameAnew"]().open(ArrayVideo("drive", frames))
-    assert [[(one.id, int(one.mask.sum())) for one in session.step(f, t)] for t, f in enumerate(frames)] == [
-        [(1, 200)]
-    ] * 3
+    assert [
+        [(instance.id, int(instance.mask.sum())) for instance in session.step(f, t)] for t, f in enumerate(frames)
+    ] == [[(1, 200)]] * 3

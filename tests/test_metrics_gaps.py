@@ -38,7 +38,7 @@ def test_lengths_belong_to_the_rows_that_the_mean_iou_counts():
     letters = np.random.default_rng(0).choice(list("vh."), (20, 30))
     many = truth(*("".join(row) for row in letters))
     regions = measure(many, [])
-    assert ((gap_lengths(many) > 0) == ((regions.seen == 0) & regions.after)).all()
+    assert ((gap_lengths(many) > 0) == ((regions.visible == 0) & regions.after)).all()
 
 
 def test_every_length_is_in_one_bin():

@@ -138,7 +138,7 @@ def judged(results: Clip, truth: Clip) -> tuple[float, float]:
         return (a & b).sum() / (a | b).sum()
 
     ious = np.array([[[iou(g, p, t) for t in range(length)] for p in range(len(found))] for g in range(len(true))])
-    counts = [np.array([sum(m is not None for m in one) for one in of]) for of in (true, found)]
+    counts = [np.array([sum(m is not None for m in track) for track in of]) for of in (true, found)]
     sums = ious.sum(0, keepdims=True) + ious.sum(1, keepdims=True) - ious
     soft = np.divide(ious, sums, out=np.zeros_like(ious), where=sums > 0).sum(2)
     alignment = soft / (counts[0][:, None] + counts[1] - soft)

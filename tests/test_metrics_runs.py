@@ -58,8 +58,8 @@ def clip(name: str, amodal, frames=range(4), score=0.5, key=5) -> Clip:
 
 
 def save(root, *clips: Clip) -> str:
-    for one in clips:
-        write_tracks(root / "runs" / one.name / "tracks.json", one)
+    for recorded in clips:
+        write_tracks(root / "runs" / recorded.name / "tracks.json", recorded)
     return str(root / "runs")
 
 
@@ -152,8 +152,8 @@ def test_an_interrupted_run_counts_with_the_frames_it_finished(root):
     with FramesWriter(root / "runs/night/frames.jsonl", "night", SIZE) as writer:
         for t in range(2):
             amodal, visible = car(t)
-            one = Instance(5, "car", 0.5, State.VISIBLE, visible, amodal)
-            writer.write(FrameResult(t, t / 10, (one,)), frame_name(t))
+            instance = Instance(5, "car", 0.5, State.VISIBLE, visible, amodal)
+            writer.write(FrameResult(t, t / 10, (instance,)), frame_name(t))
     assert scores(root, str(root / "runs"))["metrics"]["image"]["AR100"] == pytest.approx(6 / 8)
 
 
@@ -167,8 +167,8 @@ def test_equal_results_have_an_interval_without_width_and_unequal_ones_do_not(ro
 
 def test_scores_ones_ranks_nothing(root):
     wrong = Track(9, "car", 0.9, (None,) * 4, (rectangle(0, 3),) * 4, scores=(0.9,) * 4)
-    one = clip("night", PERFECT)
-    runs = save(root, Clip("night", SIZE, one.frames, (*one.tracks, wrong)), clip("morning", PERFECT))
+    night = clip("night", PERFECT)
+    runs = save(root, Clip("night", SIZE, night.frames, (*night.tracks, wrong)), clip("morning", PERFECT))
     given, ones = (scores(root, runs, scores=s)["metrics"]["video"]["AP50"] for s in ("given", "ones"))
     assert given < ones == 1.0  # the true ones come first by order
 
@@ -189,9 +189,16 @@ def test_results_of_another_video_are_refused(root, broken, message):
         scores(root, save(root, broken(clip("night", PERFECT))))
 
 
-def cut(one: Clip) -> Track:
-    track = one.tracks[0]
+def cut(recorded: Clip) -> Track:
+    track = recorded.tracks[0]
     return Track(track.id, "car", 0.5, track.visible[:3], track.amodal[:3])
+
+
+@pytest.mark.parametrize("name", ["bootstrap", "seed"])
+def test_negative_numbers_of_resamples_and_seeds_are_refused(root, name):
+    runs = save(root, *(clip(clip_name, PERFECT) for clip_name in NAMES))
+    with pytest.raises(InputError, match="must be 0 or more, got -1"):
+        scores(root, runs, **{"bootstrap": 5, name: -1})
 
 
 def test_two_runs_of_one_clip_or_none_at_all_are_refused(root):

@@ -51,7 +51,7 @@ def inputs(golden):
     rows = torch.from_numpy(golden["box_rows_columns"])
     maps = [torch.from_numpy(golden[name]).permute(0, 3, 1, 2) for name in ("patches", "flow", "reverse_flow")]
     visible = torch.from_numpy(golden["visible_mask"]).float()
-    return [one[None] for one in (maps[0], visible, maps[1], maps[2], rows[:, [2, 0, 3, 1]])]
+    return [part[None] for part in (maps[0], visible, maps[1], maps[2], rows[:, [2, 0, 3, 1]])]
 
 
 @pytest.fixture(scope="module")
@@ -195,9 +195,9 @@ def resized(maps, boxes, areas):
     x0, y0, x1, y1 = boxes[int(np.argmax(areas))]
     scale_y, scale_x = 64 / (y1 - y0), 128 / (x1 - x0)
     patches = np.zeros((len(maps), 64, 128, maps.shape[-1]), np.float32)
-    for patch, one, (x0, y0, x1, y1) in zip(patches, maps, boxes, strict=True):
+    for patch, frame, (x0, y0, x1, y1) in zip(patches, maps, boxes, strict=True):
         size = max(1, round((x1 - x0) * scale_x)), max(1, round((y1 - y0) * scale_y))
-        scaled = cv2.resize(one[y0:y1, x0:x1], size, interpolation=cv2.INTER_LINEAR)[:64, :128]
+        scaled = cv2.resize(frame[y0:y1, x0:x1], size, interpolation=cv2.INTER_LINEAR)[:64, :128]
         patch[: scaled.shape[0], : scaled.shape[1]] = scaled
     return patches.transpose(0, 3, 1, 2)
 
@@ -301,9 +301,9 @@ def test_a_video_gives_the_files_of_every_method(tmp_path):
     save(Savos(SMALL), tmp_path / "small.safetensors")
     (tmp_path / "frames").mkdir()
     lines = []
-    for one in passing_square(6)[1]:
-        Image.fromarray(one.frame.image).save(tmp_path / "frames" / f"{one.frame.t:06d}.png")
-        lines += [f"{one.frame.t} 1007 1 60 120 {Rle.encode(v.mask).counts}" for v in one.visible]
+    for observation in passing_square(6)[1]:
+        Image.fromarray(observation.frame.image).save(tmp_path / "frames" / f"{observation.frame.t:06d}.png")
+        lines += [f"{observation.frame.t} 1007 1 60 120 {Rle.encode(v.mask).counts}" for v in observation.visible]
     (tmp_path / "mots.txt").write_text("\n".join(lines) + "\n")
     settings = RunSettings(
         video=str(tmp_path / "frames"),
@@ -373,7 +373,7 @@ def test_both_losses_teach_every_part():
     found = network(patches, visible, *flow, torch.tensor([[[5.0, 2, 35, 18]] * 4]))
     valid = torch.ones(1, 4)
     loss = reconstruction_loss(found.probability, visible, torch.ones_like(visible), valid)
-    loss = loss + sum(consistency_loss(one, valid) for one in (found.forward, found.reverse))
+    loss = loss + sum(consistency_loss(direction, valid) for direction in (found.forward, found.reverse))
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
     assert network.st_encoder.encoder[0][0].weight.grad.any()

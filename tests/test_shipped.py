@@ -7,7 +7,7 @@ import pytest
 
 import samodal
 from samodal.data.open import open_dataset
-from samodal.metrics.evaluate import Rules, evaluate
+from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.results.youtube_vis import read_clips
 
 PACKAGE = Path(samodal.__file__).parent
@@ -60,7 +60,9 @@ def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_o
     )
 
     def image(row, masks, name):
-        scores = evaluate(tmp_path / row, f"streetsim:{CLIP}", Rules(profile="strict", level="image", masks=masks))
+        scores = evaluate(
+            tmp_path / row, f"streetsim:{CLIP}", ScoringRules(profile="strict", level="image", masks=masks)
+        )
         return scores["metrics"][name]
 
     trivial = max(image(f"truth, {name}", "amodal", "miou_hidden") for name in ("copy-visible", "constant-velocity"))

@@ -41,7 +41,7 @@ def _scene(*boxes: tuple[float, float, float, float]) -> Scene:
 
 
 def _truth(scene: Scene, size=(540, 960)):
-    from samodal.sim.render import Stage
+    from samodal.sim.stage import Stage
     from samodal.sim.truth import annotate
 
     stage = Stage(scene, size)
@@ -82,17 +82,17 @@ def test_an_amodal_mask_is_the_projection_worked_out_by_hand(box):
 def test_a_box_behind_a_larger_one_is_hidden_and_keeps_its_whole_mask():
     near, far = (0.0, 8.25, 4.0, 2.5), (0.2, 14.25, 1.8, 1.6)
     alone = _truth(_scene(far))[0].amodal
-    both = {one.id: one for one in _truth(_scene(near, far, (5.0, 14.25, 1.0, 1.6)))}
+    both = {instance.id: instance for instance in _truth(_scene(near, far, (5.0, 14.25, 1.0, 1.6)))}
     assert 2 not in both, "never visible in the clip, so not annotated"
     assert both[1].visible.area == both[1].amodal.area and both[1].depth_order == 0
-    half = {one.id: one for one in _truth(_scene(near, (3.2, 14.25, 1.8, 1.6)))}
+    half = {instance.id: instance for instance in _truth(_scene(near, (3.2, 14.25, 1.8, 1.6)))}
     # The shadow of the near box ends at 2 m / 8 m * 14 m = 3.5 m, the far one begins at 2.3 m and is 1.8 m wide.
     assert abs(half[2].occlusion - 1.2 / 1.8) < 0.04 and half[2].depth_order == 1
     assert abs(half[2].amodal.area - alone.area) < 0.05 * alone.area
 
 
 def test_an_instance_that_is_seen_once_stays_annotated_while_it_is_hidden():
-    from samodal.sim.render import Stage
+    from samodal.sim.stage import Stage
     from samodal.sim.truth import annotate
 
     scene = _scene((0.0, 8.25, 4.0, 2.5), (0.2, 14.25, 1.8, 1.6))
@@ -100,14 +100,14 @@ def test_an_instance_that_is_seen_once_stays_annotated_while_it_is_hidden():
     stage = Stage(scene, SMALL)
     first, second = annotate(stage)
     stage.close()
-    assert [one.id for one in first] == [1, 2] and [one.id for one in second] == [1, 2]
+    assert [instance.id for instance in first] == [1, 2] and [instance.id for instance in second] == [1, 2]
     assert first[1].visible is None and first[1].occlusion == 1.0
     assert second[1].visible == second[1].amodal
 
 
 def test_smaller_things_than_forty_pixels_are_not_annotated():
     found = _truth(_scene((0.0, 8.25, 1.0, 1.0), (3.0, 90.0, 0.3, 0.3)))
-    assert [one.id for one in found] == [1]
+    assert [instance.id for instance in found] == [1]
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +120,10 @@ def rendered():
 def test_visible_masks_are_disjoint_and_within_the_amodal_ones(rendered):
     for frame in (frame for clip in rendered.values() for frame in clip):
         total = np.zeros(SMALL, int)
-        for one in frame.instances:
-            if one.visible is not None:
-                total += one.visible.decode()
-                assert not (one.visible.decode() & ~one.amodal.decode()).any()
+        for instance in frame.instances:
+            if instance.visible is not None:
+                total += instance.visible.decode()
+                assert not (instance.visible.decode() & ~instance.amodal.decode()).any()
         assert total.max(initial=0) <= 1
 
 
@@ -137,8 +137,8 @@ def test_frames_carry_time_depth_order_and_camera(rendered):
         ]
         for frame in clip:
             assert frame.image.shape == (*SMALL, 3) and frame.image.dtype == np.uint8
-            assert [one.depth_order for one in frame.instances] == list(range(len(frame.instances)))
-            distances = [one.distance for one in frame.instances]
+            assert [instance.depth_order for instance in frame.instances] == list(range(len(frame.instances)))
+            distances = [instance.distance for instance in frame.instances]
             assert distances == sorted(distances)
             assert 0.6 * SMALL[1] < frame.camera["focal"] < 0.9 * SMALL[1]
 
@@ -152,8 +152,13 @@ def test_ten_frames_have_the_pixels_and_masks_they_always_had():
         for frame in frames(name):
             if frame.t in (0, 3):
                 digest.update(frame.image.tobytes())
-                for one in frame.instances:
-                    row = one.id, one.category, one.amodal.counts, one.visible and one.visible.counts
+                for instance in frame.instances:
+                    row = (
+                        instance.id,
+                        instance.category,
+                        instance.amodal.counts,
+                        instance.visible and instance.visible.counts,
+                    )
                     digest.update(repr(row).encode())
     assert digest.hexdigest() == TEN_FRAMES
 
@@ -211,12 +216,9 @@ def test_the_splits_are_fixed_lists_that_share_no_sequence():
 
 
 def test_a_layout_depends_on_the_name_alone():
-    one, other = (
-        lay_out("val_0003_" + splits.sequences("val")[3].rsplit("_")[-1]),
-        lay_out(splits.sequences("val")[3]),
-    )
-    assert [a.body.name for a in one.actors] == [a.body.name for a in other.actors]
-    assert all((a.track == b.track).all() for a, b in zip(one.actors, other.actors, strict=True))
+    first, again = (lay_out(splits.sequences("val")[3]) for _ in range(2))
+    assert [actor.body.name for actor in first.actors] == [actor.body.name for actor in again.actors]
+    assert all((a.track == b.track).all() for a, b in zip(first.actors, again.actors, strict=True))
 
 
 def test_a_missing_panda3d_is_one_line_with_the_way_out(monkeypatch):
@@ -229,14 +231,14 @@ def test_a_missing_panda3d_is_one_line_with_the_way_out(monkeypatch):
 
 def _bins(names) -> np.ndarray:
     """Share of instance-frames with occlusion 0, (0, .25], (.25, .5], (.5, .75], (.75, 1) and 1."""
-    from samodal.sim.render import Stage
+    from samodal.sim.stage import Stage
     from samodal.sim.truth import annotate
 
     counts = np.zeros(6)
     for name in names:
         stage = Stage(lay_out(name), SMALL)
-        for one in (one for frame in annotate(stage) for one in frame):
-            counts[5 if one.visible is None else int(np.ceil(one.occlusion * 4))] += 1
+        for instance in (instance for frame in annotate(stage) for instance in frame):
+            counts[5 if instance.visible is None else int(np.ceil(instance.occlusion * 4))] += 1
         stage.close()
     return counts / counts.sum()
 
@@ -252,7 +254,7 @@ def test_every_occlusion_bin_has_its_share():
 
 
 def test_the_example_clip_has_instances_that_vanish_and_return():
-    from samodal.sim.render import Stage
+    from samodal.sim.stage import Stage
     from samodal.sim.truth import annotate
 
     stage = Stage(lay_out("test_0000_day"), SMALL)
@@ -260,8 +262,8 @@ def test_the_example_clip_has_instances_that_vanish_and_return():
     stage.close()
     seen = {}
     for frame in truth:
-        for one in frame:
-            seen.setdefault(one.id, []).append("v" if one.visible else "h")
+        for instance in frame:
+            seen.setdefault(instance.id, []).append("v" if instance.visible else "h")
     returns = [states for states in map("".join, seen.values()) if re.search("vh{4,20}v", states)]
     assert len(returns) >= 2
-    assert len({one.category for frame in truth for one in frame}) >= 5
+    assert len({instance.category for frame in truth for instance in frame}) >= 5

@@ -11,7 +11,7 @@ from samodal.sim import splits
 from samodal.sim.flow import read_flow, write_flow
 from samodal.sim.layout import scene as lay_out
 from samodal.sim.motion import POINTS, SCENERY, SCENERY_FRAMES, forward_flow, point_tracks
-from samodal.sim.render import Stage
+from samodal.sim.stage import Stage
 from samodal.sim.truth import annotate
 from samodal.sim.write import write_split
 from test_sim import SMALL, _scene
@@ -75,10 +75,10 @@ def test_points_on_walkers_lie_on_visible_pixels_of_the_walker(stage_of):
     tracks = point_tracks(stage, truth)
     assert tracks.ids.any()
     for t, frame in enumerate(truth):
-        masks = {one.id: one.visible.decode() for one in frame if one.visible is not None}
+        masks = {instance.id: instance.visible.decode() for instance in frame if instance.visible is not None}
         for n in np.nonzero(tracks.visible[:, t] & (tracks.ids > 0))[0]:
             x, y = np.rint(tracks.xy[n, t]).astype(int)
-            assert masks[tracks.ids[n]][y, x] if tracks.ids[n] in masks else True
+            assert masks[tracks.ids[n]][y, x]
 
 
 def test_a_street_without_instances_has_points_on_its_houses_alone(stage_of):

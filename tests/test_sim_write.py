@@ -39,12 +39,12 @@ def test_what_is_read_back_is_what_was_rendered(written):
 
     masks = written / "train" / "amodal_instance_seg" / "front" / "train_0001_dusk"
     for frame in frames("train_0001_dusk", SIZE):
-        found = {one.id: one for one in read_frame(masks, frame.t)}
-        assert set(found) == {one.id for one in frame.instances}
-        for one in frame.instances:
-            assert found[one.id].category == one.category
-            assert np.array_equal(found[one.id].amodal.decode(), one.amodal.decode())
-            assert (found[one.id].visible is None) == (one.visible is None)
+        found = {instance.id: instance for instance in read_frame(masks, frame.t)}
+        assert set(found) == {instance.id for instance in frame.instances}
+        for instance in frame.instances:
+            assert found[instance.id].category == instance.category
+            assert np.array_equal(found[instance.id].amodal.decode(), instance.amodal.decode())
+            assert (found[instance.id].visible is None) == (instance.visible is None)
 
 
 def test_processes_write_the_same_bytes_and_a_second_call_keeps_what_is_there(written, tmp_path):

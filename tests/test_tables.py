@@ -11,7 +11,7 @@ from PIL import Image
 from made_up import image_of, passing_square, post, square
 from samodal.data.asd_labels import InstanceTruth, write_frame
 from samodal.rle import Rle
-from samodal.sim.motion import PointTracks
+from samodal.sim.point_files import PointTracks
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 FRAMES, STEP = 20, 4
@@ -104,13 +104,15 @@ def test_the_points_table_is_written_and_finished_clips_are_not_run_again(script
 def test_the_hidden_table_says_what_the_evaluation_says(scripts, data, tmp_path, monkeypatch, capsys):
     import hidden_table
 
-    from samodal.metrics.evaluate import Rules, evaluate
+    from samodal.metrics.evaluate import ScoringRules, evaluate
 
     arguments = ["hidden_table.py", "--data", data, "--out", str(tmp_path), "--rows", "hold-last"]
     monkeypatch.setattr(sys, "argv", [*arguments, "constant-velocity remember_s=9", "--resamples", "20"])
     hidden_table.main()
     record = json.loads((tmp_path / "hidden.json").read_text())
-    metrics = evaluate(tmp_path / "runs" / "hold-last-0", data, Rules(profile="strict", level="image"))["metrics"]
+    metrics = evaluate(tmp_path / "runs" / "hold-last-0", data, ScoringRules(profile="strict", level="image"))[
+        "metrics"
+    ]
     assert record["rows"]["hold-last"]["all"] == [pytest.approx(metrics["miou_fully_hidden_after_seen"])]
     # Between the edges of the post: frames 10, 11 and 12 of both clips.
     assert record["frames"] == {"all": 6, "1–5": 6, "6–10": 0, "11–20": 0, "21+": 0}

@@ -69,8 +69,8 @@ def test_points_do_not_influence_each_other():
                 tracker.add("a", POINT, 0)
         if t == 1:
             together.add("b", others, 1)
-    for one, other in zip(alone.positions()["a"], together.positions()["a"], strict=True):
-        assert np.array_equal(one, other)
+    for ours, other in zip(alone.positions()["a"], together.positions()["a"], strict=True):
+        assert np.array_equal(ours, other)
 
 
 def test_a_covered_point_is_not_called_visible():

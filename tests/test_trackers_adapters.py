@@ -179,7 +179,7 @@ def test_no_more_frames_are_read_than_the_bound_and_the_frame_of_the_points_alwa
     expected = [tracker.prepare(frames[t]) for t in (1, 7, 8)]
     seen = clip[:3].numpy() if name != "tapir" else ((clip.numpy() + 1) / 2 * 255).round().astype(np.uint8)
     assert len(clip) == (3 if name == "tapir" else 8)
-    assert all(np.array_equal(one, other) for one, other in zip(seen, expected, strict=True))
+    assert all(np.array_equal(part, other) for part, other in zip(seen, expected, strict=True))
 
 
 def test_keys_are_read_alone_and_once_a_frame(tmp_path):
@@ -218,7 +218,7 @@ def test_a_run_can_go_on_elsewhere(tmp_path, name):
     for t in (3, 4, 5):
         second.observe(frames[t], t)
     found = second.positions()["a"]
-    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
+    assert all(np.array_equal(part, other) for part, other in zip(found, expected, strict=True))
     second.reset()
     assert second.positions() == {}
 
@@ -248,7 +248,7 @@ def test_two_checkouts_of_one_package_do_not_mix_and_leave_no_trace(tmp_path, mo
     old = COTRACKER.replace("class CoTracker2", "class Unused")
     first = CoTracker1(checkout(tmp_path / "v1", "cotracker1", code=old))
     second = CoTracker2(checkout(tmp_path / "v2", "cotracker2"))
-    assert [type(one.network).__name__ for one in (first, second)] == ["CoTracker", "CoTracker2"]
+    assert [type(tracker.network).__name__ for tracker in (first, second)] == ["CoTracker", "CoTracker2"]
     assert sys.path == path
     assert {name for name in set(sys.modules) - modules if name.startswith("cotracker")} == set()
     assert sys.modules["cotracker"] is random

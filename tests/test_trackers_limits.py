@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from made_up import Oracle, passing_square
+from samodal.errors import InputError
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
 from samodal.trackers.cotracker import CoTrackerOnline
@@ -26,13 +27,13 @@ TRACKERS = {
 def pipeline_over(tracker, truth, observed):
     rules = preset("paper")
     pipeline = Pipeline(Oracle([truth]), tracker, rules)
-    return [pipeline.step(one.frame.image, one.visible) for one in observed]
+    return [pipeline.step(observation.frame.image, observation.visible) for observation in observed]
 
 
 @pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
 def test_a_video_of_one_frame_has_one_result(make):
     (result,) = pipeline_over(make(), *passing_square(1))
-    assert [one.state for one in result.instances] == [State.VISIBLE]
+    assert [instance.state for instance in result.instances] == [State.VISIBLE]
 
 
 @pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
@@ -86,3 +87,52 @@ def test_many_keys_are_followed_at_once(make):
             for key in range(40):
                 tracker.add(key, [[key, 20]], t)
     assert list(tracker.positions()) == list(range(40))
+
+
+@pytest.mark.parametrize("make", [LucasKanade, Velocity, TRACKERS["cotracker3"]])
+def test_a_frame_of_another_size_is_refused_until_a_reset(make):
+    tracker = make()
+    tracker.observe(noise(1)[0], 0)
+    tracker.add("a", [[20, 15]], 0)
+    with pytest.raises(InputError, match=r"frame 1 is \(\d+, \d+\) and the ones before"):
+        tracker.observe(noise(1, 80, 90)[0], 1)
+    tracker.reset()
+    tracker.observe(noise(1, 80, 90)[0], 0)
+    assert tracker.positions() == {}
+
+
+@pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
+def test_what_a_caller_does_with_the_arrays_afterwards_changes_nothing(make):
+    tracker, points = make(), np.array([[20.0, 15.0], [40.0, 25.0]], np.float32)
+    tracker.observe(noise(1)[0], 0)
+    tracker.add("a", points, 0)
+    points += 5
+    for part in tracker.positions()["a"]:
+        part[:] = 0
+    xy, visible, confidence = tracker.positions()["a"]
+    assert xy.tolist() == [[20, 15], [40, 25]]
+    assert visible.all() and (confidence == 1).all()
+
+
+@pytest.mark.parametrize("make", TRACKERS.values(), ids=TRACKERS)
+def test_after_a_reset_a_tracker_is_as_new_and_a_state_goes_on_elsewhere(make):
+    video, point = noise(10), np.array([[30.0, 20.0]], np.float32)
+
+    def last(tracker, frames, added):
+        for t, frame in frames:
+            tracker.observe(frame, t)
+            if t == added:
+                tracker.add("a", point, t)
+        return tracker.positions()
+
+    used, fresh, begun, other = make(), make(), make(), make()
+    last(used, list(enumerate(video[5:])), 1)
+    used.reset()
+    assert used.positions() == {}
+    last(begun, list(enumerate(video))[:6], 3)
+    other.load_state(begun.state())
+    expected = last(fresh, list(enumerate(video)), 3)
+    for positions in (last(used, list(enumerate(video)), 3), last(other, list(enumerate(video))[6:], None)):
+        assert positions.keys() == expected.keys()
+        for part, expected_part in zip(positions["a"], expected["a"], strict=True):
+            assert np.array_equal(part, expected_part)

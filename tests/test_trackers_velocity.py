@@ -81,16 +81,16 @@ def test_points_added_late_catch_up_with_those_added_in_time():
         if t == 6:
             early.add("a", POINT + [6 * STEP, 0], 6)
     late.add("a", POINT + [6 * STEP, 0], 6)
-    for one, other in zip(early.positions()["a"], late.positions()["a"], strict=True):
-        assert np.array_equal(one, other)
+    for ours, other in zip(early.positions()["a"], late.positions()["a"], strict=True):
+        assert np.array_equal(ours, other)
 
 
 def test_points_do_not_influence_each_other():
     others = np.random.default_rng(0).uniform(5, 50, (30, 2)).astype(np.float32)
     alone = followed(Velocity(), passing(10))[-1]
     together = followed(Velocity(), passing(10), np.concatenate([POINT, others]))[-1]
-    for one, other in zip(alone, together, strict=True):
-        assert np.array_equal(one, other[:1])
+    for ours, other in zip(alone, together, strict=True):
+        assert np.array_equal(ours, other[:1])
 
 
 def test_a_state_goes_on_elsewhere():
@@ -101,8 +101,8 @@ def test_a_state_goes_on_elsewhere():
     for t in range(5, 10):
         whole.observe(frames[t], t)
         other.observe(frames[t], t)
-    for one, two in zip(whole.positions()["a"], other.positions()["a"], strict=True):
-        assert np.array_equal(one, two)
+    for ours, two in zip(whole.positions()["a"], other.positions()["a"], strict=True):
+        assert np.array_equal(ours, two)
 
 
 def test_dropped_and_unknown_keys_are_gone():

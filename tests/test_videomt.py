@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from samodal.errors import InputError
+from samodal.frontends.road_users import mapping, named, ours
 from samodal.frontends.videomt import SIZES, Network, VideomtConfig, load, save
 from samodal.frontends.videomt import checkpoints as files
-from samodal.frontends.videomt.names import mapping, named, ours
-from samodal.frontends.videomt.regions import won
+from samodal.frontends.videomt.regions import exclusive_regions
 from samodal.frontends.videomt.transform import content_size, enlargers, fitted, normalise, pixels_of
 from samodal.training.vis.start import untrained
 from tiny_videomt import TINY, frames, tiny
@@ -212,14 +212,14 @@ def test_each_pixel_goes_to_the_highest_score_times_probability_as_judged_pixel_
     probability = np.stack([1 / (1 + np.exp(-(rows @ mask @ columns.T))) for mask in masks])
     value = np.where(probability > 0.5, probability * scores[:, None, None], 0)
     owner = np.where(value.max(0) > 0, value.argmax(0), -1)
-    for n, region in enumerate(won(TINY, masks, scores, size)):
+    for n, region in enumerate(exclusive_regions(TINY, masks, scores, size)):
         assert np.array_equal(region.mask, owner == n) and region.area == (owner == n).sum()
         assert region.own_area == (probability[n] > 0.5).sum()
         assert region.inside == pytest.approx(probability[n][owner == n].mean(), abs=1e-5)
 
 
 def test_a_query_with_an_empty_mask_wins_nothing():
-    (region,) = won(TINY, np.full((1, *TINY.mask_size), -1, np.float32), np.array([0.9]), (32, 64))
+    (region,) = exclusive_regions(TINY, np.full((1, *TINY.mask_size), -1, np.float32), np.array([0.9]), (32, 64))
     assert region.area == region.own_area == region.inside == 0 and not region.mask.any()
 
 

@@ -27,9 +27,9 @@ def session(script: list[dict], **limits) -> VideomtSession:
     return VideomtSession(Scripted(script), CLASSES, Limits(**{"area": 1, "frames": 1} | limits), "clip")
 
 
-def told(one: VideomtSession, count: int, size: tuple[int, int] = (32, 64)) -> list[list[tuple[int, str]]]:
+def told(vis: VideomtSession, count: int, size: tuple[int, int] = (32, 64)) -> list[list[tuple[int, str]]]:
     """(id, class) of each frame."""
-    return [[(i.id, i.category) for i in one.step(frame, t)] for t, frame in enumerate(frames(count, size))]
+    return [[(i.id, i.category) for i in vis.step(frame, t)] for t, frame in enumerate(frames(count, size))]
 
 
 def test_the_query_is_the_identity_also_after_a_gap_and_when_things_change_places():
@@ -45,19 +45,19 @@ def test_the_query_is_the_identity_also_after_a_gap_and_when_things_change_place
 
 
 def test_masks_have_the_frames_size_and_the_score_is_class_times_mask():
-    (one,) = session([{0: ("car", 0.8, (0, 0, 4, 8))}]).step(frames(1, (64, 128))[0], 0)
-    assert one.mask.shape == (64, 128) and one.mask.dtype == bool
+    (instance,) = session([{0: ("car", 0.8, (0, 0, 4, 8))}]).step(frames(1, (64, 128))[0], 0)
+    assert instance.mask.shape == (64, 128) and instance.mask.dtype == bool
     expected = np.zeros((64, 128), bool)
     expected[:, :32] = True
-    assert np.array_equal(one.mask, expected)
-    assert 0.7 < one.score < 0.8
+    assert np.array_equal(instance.mask, expected)
+    assert 0.7 < instance.score < 0.8
 
 
 def test_a_pixel_belongs_to_one_instance_and_a_second_query_on_the_same_thing_is_dropped():
     script = [{0: ("car", 0.9, (0, 0, 8, 8)), 1: ("car", 0.6, (1, 0, 8, 8)), 2: ("person", 0.95, (2, 2, 4, 6))}]
     seen = session(script).step(frames(1)[0], 0)
-    assert [one.category for one in seen] == ["car", "person"]
-    assert sum(one.mask.astype(int) for one in seen).max() == 1
+    assert [instance.category for instance in seen] == ["car", "person"]
+    assert sum(instance.mask.astype(int) for instance in seen).max() == 1
 
 
 def test_what_is_unlikely_or_small_is_left_out():
@@ -101,41 +101,41 @@ def whole_clip(network, clip: np.ndarray) -> list[torch.Tensor]:
 
 def test_streaming_reports_what_the_whole_clip_by_hand_gives():
     network, clip = tiny(seed=3), frames(4)
-    one = VideomtSession(network, CLASSES, EVERYTHING, "clip")
+    vis = VideomtSession(network, CLASSES, EVERYTHING, "clip")
     for t, (frame, masks) in enumerate(zip(clip, whole_clip(network, clip), strict=True)):
-        inside = {i.id: i.mask for i in one.step(frame, t)}
+        inside = {i.id: i.mask for i in vis.step(frame, t)}
         cover = torch.nn.functional.interpolate(masks[None], (32, 64), mode="bilinear")[0].amax(0) > 0
         assert np.array_equal(np.any(list(inside.values()), axis=0), cover.numpy())
 
 
 def test_results_up_to_a_frame_do_not_depend_on_later_ones_and_reset_forgets():
     network, clip = tiny(seed=3), frames(5)
-    one = VideomtSession(network, CLASSES, EVERYTHING, "clip")
-    long = [one.step(frame, t) for t, frame in enumerate(clip)]
-    one.reset()
+    vis = VideomtSession(network, CLASSES, EVERYTHING, "clip")
+    long = [vis.step(frame, t) for t, frame in enumerate(clip)]
+    vis.reset()
     other_end = np.concatenate([clip[:3], frames(2, seed=9)])
-    short = [one.step(frame, t) for t, frame in enumerate(other_end)]
+    short = [vis.step(frame, t) for t, frame in enumerate(other_end)]
     for a, b in zip(long[:3], short[:3], strict=True):
         assert [(i.id, i.category, i.score) for i in a] == [(i.id, i.category, i.score) for i in b]
         assert all(np.array_equal(i.mask, j.mask) for i, j in zip(a, b, strict=True))
 
 
 def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
-    one = session([{0: ("car", 0.9, BOX)}])
+    vis = session([{0: ("car", 0.9, BOX)}])
 
     def full(*_):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
 
-    monkeypatch.setattr(one.network, "tokens", full)
+    monkeypatch.setattr(vis.network, "tokens", full)
     with pytest.raises(InputError, match=r"clip: frame 0 of 64x32 .*does not fit into the memory of cpu; make the"):
-        one.step(frames(1)[0], 0)
+        vis.step(frames(1)[0], 0)
 
     def broken(*_):
         raise RuntimeError("a bug of ours")
 
-    monkeypatch.setattr(one.network, "tokens", broken)
+    monkeypatch.setattr(vis.network, "tokens", broken)
     with pytest.raises(RuntimeError, match="a bug of ours"):
-        one.step(frames(1)[0], 0)
+        vis.step(frames(1)[0], 0)
 
 
 def test_the_argument_names_a_checkpoint_and_limits():
@@ -156,7 +156,7 @@ def test_it_is_made_by_name_from_a_checkpoint_of_ours(tmp_path):
     settings = RunSettings(vis=f"videomt:{tmp_path}/vis.safetensors,score=0,frames=1,area=1", device="cpu")
     front_end = make_front_end(settings)
     assert isinstance(front_end, Videomt) and front_end.classes == {"person": [0], "car": [1]}
-    assert all(one.mask.any() for one in front_end.open(video).step(frames(1)[0], 0))
+    assert all(instance.mask.any() for instance in front_end.open(video).step(frames(1)[0], 0))
 
 
 def test_a_checkpoint_that_knows_no_road_user_is_refused(tmp_path):

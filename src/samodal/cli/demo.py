@@ -53,13 +53,13 @@ def main(settings: DemoSettings) -> None:
 
 
 def _table(out: Path, names: list[str], truth: str) -> None:
-    from samodal.metrics.evaluate import Rules, evaluate
+    from samodal.metrics.evaluate import ScoringRules, evaluate
 
     width = max(map(len, names)) + 2
     print("\n" + f"{'scores on this clip':<{width}}" + "".join(f"{name:>18}" for name in COLUMNS))
     for name in names:
         scores = {
-            masks: evaluate(out / name, truth, Rules(profile="strict", masks=masks))["metrics"]
+            masks: evaluate(out / name, truth, ScoringRules(profile="strict", masks=masks))["metrics"]
             for masks in ("visible", "amodal")
         }
         values = [scores[masks][level][metric] for masks, level, metric in COLUMNS.values()]

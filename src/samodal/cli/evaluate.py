@@ -38,9 +38,9 @@ def main(settings: EvaluateSettings) -> None:
         InputError: if something is missing, damaged, or of other videos.
     """
     from samodal.files import write_json
-    from samodal.metrics.evaluate import Rules, evaluate
+    from samodal.metrics.evaluate import ScoringRules, evaluate
 
-    rules = Rules(
+    rules = ScoringRules(
         profile=settings.profile,
         masks=settings.masks,
         scores=settings.scores,

@@ -15,7 +15,6 @@ from samodal.errors import InputError
 from samodal.experiments.config import Experiment
 from samodal.experiments.machine import digest, file_of
 from samodal.method.rules import preset
-from samodal.method.samodal import make_selector
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, split
 from samodal.settings import RunSettings
 

@@ -74,13 +74,13 @@ def score_all(wanted: Sequence[Scoring], workers: int) -> dict[Scoring, dict[str
 
 
 def _score(asked: Sequence[Scoring]) -> None:
-    from samodal.metrics.evaluate import Rules, read_runs, report, score_clips
+    from samodal.metrics.evaluate import ScoringRules, read_runs, report, score_clips
 
     truth = _truth(asked[0].truth)
     results = {name: clip for name, clip in read_runs(asked[0].folder).items() if name in truth}
     for one in asked:
         ones = one.profile == "ones"
-        rules = Rules(
+        rules = ScoringRules(
             profile="official" if ones else one.profile,
             masks=one.masks,
             scores="ones" if ones else "given",

@@ -1,9 +1,11 @@
-"""What front ends with a network have in common: their argument on the command line, and frames that are too large."""
+"""What front ends with a network share: their argument, models of transformers, and frames too large for the memory."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,7 +26,7 @@ def parse(argument: str | None, vis: str, limits: Limits, needs: str = "", embed
         embedded: shipped weights that are taken where no checkpoint is named, as in NAME:,LIMIT=VALUE.
 
     Raises:
-        InputError: without a checkpoint, for an unknown limit, or one that is no number.
+        InputError: without a checkpoint, for an unknown limit, or a value that is no number of 0 or more.
     """
     checkpoint, *changes = (argument or "").split(",")
     checkpoint = checkpoint or embedded
@@ -39,17 +41,48 @@ def parse(argument: str | None, vis: str, limits: Limits, needs: str = "", embed
             values[name] = type(known[name].default)(value)
         except ValueError:
             raise InputError(f"--vis {vis}: {name} must be a number, got {value!r}") from None
+        if not 0 <= values[name] < math.inf:
+            raise InputError(f"--vis {vis}: {name} must be a number of 0 or more, got {value!r}")
     return checkpoint, dataclasses.replace(limits, **values)
+
+
+def without_words(argument: str | None) -> tuple[str, list[str]]:
+    """CHECKPOINT[,LIMIT=VALUE…] as `parse` takes it, and the other pieces of an argument, which hold no "="."""
+    checkpoint, *pieces = (argument or "").split(",")
+    return ",".join([checkpoint, *(p for p in pieces if "=" in p)]), [p for p in pieces if "=" not in p]
+
+
+def pretrained(architecture: Any, folder: Path, checkpoint: str, title: str, hint: str = "") -> Any:
+    """A model of transformers with all its weights.
+
+    Args:
+        architecture: its class.
+        folder: as transformers saves a model.
+        checkpoint, title: what the user named and what it should be, for messages.
+        hint: the end of the message where parameters are missing.
+
+    Raises:
+        InputError: if it cannot be loaded or lacks parameters, which transformers would fill with random values.
+    """
+    try:
+        model, report = architecture.from_pretrained(folder, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{checkpoint}: transformers cannot load it ({str(error).strip().splitlines()[0]})") from None
+    # The loss of a model holds parameters of its own, which files leave out.
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("criterion."))
+    if missing:
+        raise InputError(f"{checkpoint}: {len(missing)} parameters of {title} are missing, as {missing[0]}{hint}")
+    return model
 
 
 @contextmanager
 def fitting(frame: np.ndarray, where: str, device: Any) -> Iterator[None]:
-    """Turn what a GPU or a CPU says when its memory is full into an InputError with the way out."""
+    """Turn the error of a GPU or a CPU whose memory is full into an InputError with the way out."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        said = re.search(r"out of memory|not enough memory|can't allocate memory", str(error))
-        if said is None and not isinstance(error, MemoryError):
+        full = re.search(r"out of memory|not enough memory|can't allocate memory", str(error))
+        if full is None and not isinstance(error, MemoryError):
             raise
         raise InputError(
             f"{where} of {frame.shape[1]}x{frame.shape[0]} (width x height) does not fit into the memory of {device}; "

@@ -1,6 +1,6 @@
 """A segmenter of single frames from transformers, made a front end: sizes and colours in, detections out.
 
-Preparation and reading of the output are our own: transformers' need torchvision, and give one map of ids without
+Preparation and reading of the output are our own: transformers' need torchvision, and give a map of ids without
 scores. Identities come from `samodal.method.association`.
 """
 
@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from samodal.errors import InputError
-from samodal.frontends.checkpoint import fitting, parse
+from samodal.frontends.checkpoint import fitting, parse, pretrained
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
-from samodal.frontends.videomt.names import mapping, named
+from samodal.frontends.road_users import mapping, named
 from samodal.hub import Wanted, model_folder
 from samodal.method.association import AssociationRules, Detection
 from samodal.parts import Video
@@ -32,11 +32,11 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class Limits:
-    """What of a frame is taken for an instance.
+    """What is reported as an instance.
 
     Attributes:
         score: least score of a detection that begins an instance.
-        keep: least score of one that continues an instance.
+        keep: least score of a detection that continues an instance.
         area: least visible pixels in the frame.
     """
 
@@ -62,19 +62,19 @@ class Preparation:
 
     @classmethod
     def read(cls, folder: Path, default: Preparation) -> Preparation:
-        """From the checkpoint's preprocessor_config.json, `default` for what it does not say."""
+        """From the checkpoint's preprocessor_config.json, `default` for what it leaves out."""
         path = folder / "preprocessor_config.json"
-        told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        size = told.get("size", default.size)
+        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        size = config.get("size", default.size)
         if not ({"height", "width"} <= set(size) or {"shortest_edge", "longest_edge"} <= set(size)):
             raise InputError(
                 f"{path}: size {size} is of no known kind; expected height and width, or shortest_edge and longest_edge"
             )
         return cls(
             size,
-            told.get("size_divisor", default.divisor) or 1,
-            told.get("image_mean", default.mean),
-            told.get("image_std", default.std),
+            config.get("size_divisor", default.divisor) or 1,
+            config.get("image_mean", default.mean),
+            config.get("image_std", default.std),
         )
 
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
@@ -122,11 +122,11 @@ class HubSegmenter(ABC):
     """A front end that looks at single frames.
 
     Args:
-        argument: CHECKPOINT[,LIMIT=VALUE…]: a folder as transformers saves one or a hub name, and changed `Limits`.
+        argument: CHECKPOINT[,LIMIT=VALUE…]: a folder as transformers saves a model or a hub name, and changed `Limits`.
         device: where it runs.
 
     Raises:
-        InputError: without a checkpoint, for a wrong one, or one that knows no road user.
+        InputError: without a checkpoint, for another model, or for a model that knows no road user.
     """
 
     wanted: ClassVar[Wanted]
@@ -144,12 +144,12 @@ class HubSegmenter(ABC):
     @staticmethod
     @abstractmethod
     def preparation(config) -> Preparation:
-        """What a checkpoint of this config is given where it does not say."""
+        """The preparation for a checkpoint of this config that has none of its own."""
 
     @staticmethod
     @abstractmethod
     def read(output) -> tuple[torch.Tensor, torch.Tensor]:
-        """(Q, C) probabilities of the classes, and (Q, h, w) mask logits, of one frame."""
+        """(Q, C) probabilities of the classes, and (Q, h, w) mask logits, of a frame."""
 
     def open(self, video: Video) -> AssociatedSession:
         rules = AssociationRules(begin=self.limits.score)
@@ -160,43 +160,35 @@ class HubSegmenter(ABC):
         return AssociatedSession(detect, association_for(video, rules))
 
     def _detect(self, frame: np.ndarray, source: str) -> list[Detection]:
-        """The instances of a frame, one at most to a pixel."""
+        """The instances of a frame; no pixel belongs to two."""
         with fitting(frame, f"{source}: a frame", self.loaded.model.device):
-            return self._found(frame)
+            return self._segment(frame)
 
     @torch.inference_mode()
-    def _found(self, frame: np.ndarray) -> list[Detection]:
+    def _segment(self, frame: np.ndarray) -> list[Detection]:
         pixels = self.loaded.preparation.pixels(frame).to(self.loaded.model.device)
         probabilities, logits = self.read(self.loaded.model(pixel_values=pixels))
         scores = torch.stack([probabilities[:, places].sum(1) for places in self.loaded.classes.values()], dim=1)
         best, which = scores.float().clamp(max=1).max(1)
         names = list(self.loaded.classes)
-        found = []
-        # One mask at a time: those of all queries would fill gigabytes for a large frame.
+        detections = []
+        # Mask by mask: those of all queries would fill gigabytes for a large frame.
         for query in torch.nonzero(best >= self.limits.keep).flatten().tolist():
             small = logits[query].float()
             mask = F.interpolate(small[None, None], frame.shape[:2], mode="bilinear", align_corners=False)[0, 0] > 0
-            sure = float(small.sigmoid()[small > 0].mean()) if bool(mask.any()) else 0.0
-            score = float(best[query]) * sure
+            certainty = float(small.sigmoid()[small > 0].mean()) if bool(mask.any()) else 0.0
+            score = float(best[query]) * certainty
             if score >= self.limits.keep:
-                found.append(Detection(names[int(which[query])], score, mask.numpy(force=True)))
-        return one_owner(found, self.limits.area)
+                detections.append(Detection(names[int(which[query])], score, mask.numpy(force=True)))
+        return one_owner(detections, max(1, self.limits.area))
 
 
 @lru_cache(maxsize=1)
 def _loaded(kind: type[HubSegmenter], checkpoint: str, device: str) -> Loaded:
     """A process loads a checkpoint once for all its videos."""
     folder = model_folder(checkpoint, kind.wanted)
-    try:
-        model, report = kind.architecture().from_pretrained(folder, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{checkpoint}: transformers cannot load it ({str(error).strip().splitlines()[0]})") from None
-    missing = sorted(name for name in report["missing_keys"] if not name.startswith("criterion."))
-    if missing:
-        raise InputError(
-            f"{checkpoint}: {len(missing)} parameters of {kind.wanted.title} are missing, as {missing[0]}; is it one "
-            "that gives masks?"
-        )
+    hint = "; is it one that gives masks?"
+    model = pretrained(kind.architecture(), folder, checkpoint, kind.wanted.title, hint)
     labels = named([model.config.id2label[n] for n in range(len(model.config.id2label))], checkpoint)
     preparation = Preparation.read(folder, kind.preparation(model.config))
     return Loaded(model.to(device).eval(), preparation, mapping(labels, checkpoint))

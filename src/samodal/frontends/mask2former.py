@@ -10,7 +10,7 @@ from samodal.hub import Wanted
 
 
 class Mask2Former(HubSegmenter):
-    """A Mask2Former trained for instances or panoptics; of a panoptic one only the road users are taken."""
+    """A Mask2Former trained for instances or panoptics; of a panoptic model only the road users are taken."""
 
     wanted = Wanted("Mask2Former", "mask2former", "facebook/mask2former-swin-tiny-coco-instance")
 

@@ -8,7 +8,7 @@ from samodal.hub import Wanted
 
 
 class RfDetr(HubSegmenter):
-    """An RF-DETR that gives masks; one that gives boxes alone is refused."""
+    """An RF-DETR that gives masks; a model that gives boxes alone is refused."""
 
     wanted = Wanted("RF-DETR", "rf_detr", "Roboflow/rf-detr-seg-medium")
 

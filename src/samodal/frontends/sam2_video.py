@@ -1,6 +1,6 @@
-"""`sam2_video:CHECKPOINT,PROMPTS.json`: SAM 2 (Ravi et al. 2024) follows what is pointed at once, frame by frame.
+"""`sam2_video:CHECKPOINT,PROMPTS.json`: SAM 2 (Ravi et al. 2024) follows what a prompt names once, frame by frame.
 
-It finds nothing by itself: each instance is named by points or a box in one frame, and is known from that frame on.
+It finds nothing by itself: each instance is given by points or a box in a frame, and is known from that frame on.
 The model is that of transformers, its input and output are ours, as transformers' need torchvision.
 """
 
@@ -17,9 +17,9 @@ import torch
 
 from samodal.errors import InputError, nearest
 from samodal.files import read_json
-from samodal.frontends.checkpoint import fitting, parse
+from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.hub_segmenter import IMAGENET
-from samodal.frontends.sam_video import SamVideo, enlarged, forget, load
+from samodal.frontends.sam_video import Limits, SamVideo, enlarged, forget, load
 from samodal.hub import Wanted
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance
@@ -35,28 +35,15 @@ BOX_LABELS = (2, 3)
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What of the propagated is reported.
-
-    Attributes:
-        score: least probability that the instance is in the frame.
-        area: least visible pixels in the frame.
-    """
-
-    score: float = 0.5
-    area: int = 64
-
-
-@dataclass(frozen=True)
-class Pointed:
-    """Where an instance is in one frame.
+class InstancePrompt:
+    """Where an instance is in a frame.
 
     Attributes:
         frame: index from 0.
         id: of the instance, as it is reported.
         category: class name.
-        xy: (x, y) of the corners of a box, if there is one, and of the points, in original pixels.
-        labels: one for each, as SAM counts them.
+        xy: (x, y) of the corners of a box, if any, and of the points, in original pixels.
+        labels: a label for each, as SAM counts them.
     """
 
     frame: int
@@ -66,7 +53,7 @@ class Pointed:
     labels: tuple[int, ...]
 
 
-def read_prompts(path: str | Path) -> list[Pointed]:
+def read_prompts(path: str | Path) -> list[InstancePrompt]:
     """The prompts of a JSON file: a list of objects with frame, id, category, and point, points or box.
 
     `point` is [x, y]; `points` a list of them, with `labels` 1 on the instance and 0 beside it (all 1 if left out);
@@ -78,12 +65,12 @@ def read_prompts(path: str | Path) -> list[Pointed]:
     entries = read_json(Path(path))
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: expected a list of prompts, as {FORM}")
-    prompts = [_pointed(entry, f"{path}: prompt {n}") for n, entry in enumerate(entries)]
+    prompts = [_prompt_of(entry, f"{path}: prompt {n}") for n, entry in enumerate(entries)]
     _check_together(prompts, path)
     return prompts
 
 
-def _pointed(entry: Any, where: str) -> Pointed:
+def _prompt_of(entry: Any, where: str) -> InstancePrompt:
     known = ("frame", "id", "category", "point", "points", "labels", "box")
     if not isinstance(entry, Mapping):
         raise InputError(f"{where}: expected an object, got {entry!r}; as {FORM}")
@@ -98,7 +85,7 @@ def _pointed(entry: Any, where: str) -> Pointed:
     if not isinstance(category, str) or not category:
         raise InputError(f"{where}: category must be a class name, got {category!r}")
     xy, labels = _places(entry, where)
-    return Pointed(frame, key, category, xy, labels)
+    return InstancePrompt(frame, key, category, xy, labels)
 
 
 def _places(entry: Mapping, where: str) -> tuple[tuple[tuple[float, float], ...], tuple[int, ...]]:
@@ -132,37 +119,34 @@ def _numbers(value: Any, count: int) -> bool:
     return all(isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v) for v in value)
 
 
-def _check_together(prompts: Sequence[Pointed], path: str | Path) -> None:
-    """An id has one category, and one prompt in a frame."""
+def _check_together(prompts: Sequence[InstancePrompt], path: str | Path) -> None:
+    """An id has a single category, and a single prompt in a frame."""
     categories: dict[int | str, str] = {}
-    seen = set()
-    for one in prompts:
-        if categories.setdefault(one.id, one.category) != one.category:
-            raise InputError(
-                f"{path}: id {one.id} is a {categories[one.id]} and a {one.category}; give it one category"
-            )
-        if (one.frame, one.id) in seen:
-            raise InputError(f"{path}: id {one.id} has two prompts in frame {one.frame}; put its points into one")
-        seen.add((one.frame, one.id))
+    places = set()
+    for prompt in prompts:
+        category = categories.setdefault(prompt.id, prompt.category)
+        if category != prompt.category:
+            raise InputError(f"{path}: id {prompt.id} is a {category} and a {prompt.category}; give it one category")
+        if (prompt.frame, prompt.id) in places:
+            raise InputError(f"{path}: id {prompt.id} has two prompts in frame {prompt.frame}; put its points into one")
+        places.add((prompt.frame, prompt.id))
 
 
 class Sam2Video:
     """A SAM 2 on a device, and what it is to follow.
 
     Args:
-        argument: CHECKPOINT,PROMPTS.json[,LIMIT=VALUE…]: a folder as transformers saves one or a hub name, what
+        argument: CHECKPOINT,PROMPTS.json[,LIMIT=VALUE…]: a folder as transformers saves a model or a hub name, what
             `read_prompts` takes, and changed `Limits`.
         device: where it runs.
 
     Raises:
-        InputError: without a checkpoint or prompts, or for wrong ones.
+        InputError: without a checkpoint or prompts, or where they are wrong.
     """
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
-        pieces = (argument or "").split(",")
-        limits = [piece for piece in pieces[1:] if "=" in piece]
-        files = [piece for piece in pieces[1:] if "=" not in piece]
-        self.checkpoint, self.limits = parse(",".join([pieces[0], *limits]), WANTED.model_type, Limits(), NEEDS)
+        rest, files = without_words(argument)
+        self.checkpoint, self.limits = parse(rest, WANTED.model_type, Limits(), NEEDS)
         if len(files) != 1 or not files[0]:
             raise InputError(f"--vis sam2_video needs one file of prompts, got {len(files)}: {NEEDS}")
         self.prompts_file, self.prompts = files[0], read_prompts(files[0])
@@ -175,17 +159,17 @@ class Sam2Video:
             InputError: for a prompt outside the video.
         """
         height, width = video.size
-        for one in self.prompts:
-            if video.length is not None and one.frame >= video.length:
+        for prompt in self.prompts:
+            if video.length is not None and prompt.frame >= video.length:
                 raise InputError(
-                    f"{self.prompts_file}: id {one.id} is in frame {one.frame}, but {video.source} has {video.length}"
-                    " frames, counted from 0"
+                    f"{self.prompts_file}: id {prompt.id} is in frame {prompt.frame}, but {video.source} has "
+                    f"{video.length} frames, counted from 0"
                 )
-            for x, y in one.xy:
+            for x, y in prompt.xy:
                 if not (-0.5 <= x <= width and -0.5 <= y <= height):
                     raise InputError(
-                        f"{self.prompts_file}: id {one.id} is at ({x:g}, {y:g}) in frame {one.frame}, outside the "
-                        f"{width}x{height} (width x height) of {video.source}"
+                        f"{self.prompts_file}: id {prompt.id} is at ({x:g}, {y:g}) in frame {prompt.frame}, outside "
+                        f"the {width}x{height} (width x height) of {video.source}"
                     )
         return Sam2VideoSession(self.loaded, self.prompts, self.limits, video)
 
@@ -197,7 +181,7 @@ def loaded(checkpoint: str, device: str) -> SamVideo:
 
 
 class Sam2VideoSession:
-    """SAM 2 at work on one video; frames are seen once, in order, and nothing of later ones is known.
+    """SAM 2 at work on a video; frames come once, in order, and nothing of later frames is known.
 
     Args:
         loaded: the model.
@@ -206,10 +190,10 @@ class Sam2VideoSession:
         video: for the size of its frames, which prompts count in, and for messages.
     """
 
-    def __init__(self, loaded: SamVideo, prompts: Sequence[Pointed], limits: Limits, video: Video):
+    def __init__(self, loaded: SamVideo, prompts: Sequence[InstancePrompt], limits: Limits, video: Video):
         self.loaded, self.prompts, self.limits = loaded, prompts, limits
         self.size, self.source = video.size, video.source
-        self.categories = {one.id: one.category for one in prompts}
+        self.categories = {prompt.id: prompt.category for prompt in prompts}
         self.reset()
 
     def reset(self) -> None:
@@ -219,15 +203,15 @@ class Sam2VideoSession:
         self._session = self.loaded.session(Sam2VideoInferenceSession)
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        """The followed instances in frame t, one at most to a pixel.
+        """The followed instances in frame t; no pixel belongs to two.
 
         Raises:
             InputError: if the frame does not fit into memory.
         """
         with fitting(frame, f"{self.source}: frame {t}", self.loaded.model.device):
-            for one in self.prompts:
-                if one.frame == t:
-                    self._prompt(one)
+            for prompt in self.prompts:
+                if prompt.frame == t:
+                    self._prompt(prompt)
             # The model refuses a frame while there is nothing to follow.
             if not self._session.get_obj_num():
                 return []
@@ -235,16 +219,16 @@ class Sam2VideoSession:
             forget(self._session, self.loaded.model.config, t)
             return self._report(output, frame.shape[:2])
 
-    def _prompt(self, one: Pointed) -> None:
+    def _prompt(self, prompt: InstancePrompt) -> None:
         """Points as SAM 2 itself scales them: without the half pixel of a pixel centre, which the model adds."""
         height, width = self.size
-        xy = torch.tensor(one.xy, dtype=torch.float32) * (self.loaded.side / torch.tensor([width, height]))
+        xy = torch.tensor(prompt.xy, dtype=torch.float32) * (self.loaded.side / torch.tensor([width, height]))
         inputs = {
             "point_coords": xy[None, None],  # (1, 1, points, 2)
-            "point_labels": torch.tensor(one.labels, dtype=torch.int32)[None, None],
+            "point_labels": torch.tensor(prompt.labels, dtype=torch.int32)[None, None],
         }
-        self._session.add_point_inputs(self._session.obj_id_to_idx(one.id), one.frame, inputs)
-        self._session.obj_with_new_inputs.append(one.id)
+        self._session.add_point_inputs(self._session.obj_id_to_idx(prompt.id), prompt.frame, inputs)
+        self._session.obj_with_new_inputs.append(prompt.id)
 
     def _report(self, output: Any, size: tuple[int, int]) -> list[VisibleInstance]:
         """A pixel belongs to the instance with the highest logit there."""

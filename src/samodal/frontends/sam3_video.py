@@ -2,8 +2,7 @@
 
 The model is that of transformers, its input and output are ours, as transformers' need torchvision. What transformers
 takes from compiled kernels is ours too (duplicates among detections) or left out (filling of small holes). Its rules
-for a hot start look 15 frames ahead, so that they do not apply to a stream: results up to a frame do not depend on
-later ones.
+for a hot start look 15 frames ahead, so they are left out: results up to a frame do not depend on later frames.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ import numpy as np
 import torch
 
 from samodal.errors import InputError
-from samodal.frontends.checkpoint import fitting, parse
+from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.per_frame import one_owner
-from samodal.frontends.sam_video import SamVideo, enlarged, forget, load
-from samodal.frontends.videomt.config import ROAD_USERS
+from samodal.frontends.road_users import ROAD_USERS
+from samodal.frontends.sam_video import Limits, SamVideo, enlarged, forget, load
 from samodal.hub import Wanted
 from samodal.method.association import Detection
 from samodal.parts import Video
@@ -35,19 +34,6 @@ NEEDS = (
 COLOURS = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What of the found is reported.
-
-    Attributes:
-        score: least score of the detection with which an instance began.
-        area: least visible pixels in the frame.
-    """
-
-    score: float = 0.5
-    area: int = 64
-
-
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A checkpoint in memory: the model and the tokenizer that reads the words."""
@@ -60,20 +46,19 @@ class Sam3Video:
     """A SAM 3 on a device, and the words for what it is to find.
 
     Args:
-        argument: CHECKPOINT[,WORD…][,LIMIT=VALUE…]: a folder as transformers saves one or a hub name, what to find,
+        argument: CHECKPOINT[,WORD…][,LIMIT=VALUE…]: a folder as transformers saves a model or a hub name, what to find,
             all road users if left out, and changed `Limits`. A word, which may be several, is the category of what it
             finds.
         device: where it runs.
 
     Raises:
-        InputError: without a checkpoint, for a wrong or gated one, or a word that it cannot read.
+        InputError: without a checkpoint, for a wrong or gated checkpoint, or a word that it cannot read.
     """
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
-        checkpoint, *rest = (argument or "").split(",")
-        limits = [piece for piece in rest if "=" in piece]
-        words = [piece.strip() for piece in rest if "=" not in piece]
-        self.checkpoint, self.limits = parse(",".join([checkpoint, *limits]), WANTED.model_type, Limits(), NEEDS)
+        rest, words = without_words(argument)
+        words = [word.strip() for word in words]
+        self.checkpoint, self.limits = parse(rest, WANTED.model_type, Limits(), NEEDS)
         if "" in words:
             raise InputError(f"--vis sam3_video:{argument}: a word between two commas is empty")
         self.words = tuple(dict.fromkeys(words or ROAD_USERS))
@@ -88,17 +73,17 @@ class Sam3Video:
 def loaded(checkpoint: str, device: str) -> Loaded:
     """A process loads a checkpoint once for all its videos."""
     sam = load(checkpoint, WANTED, "Sam3VideoModel", COLOURS, device)
-    with_own_duplicates(sam.model)
+    with_own_nms(sam.model)
     # Filling holes needs compiled kernels that transformers would fetch from the hub.
     sam.model.fill_hole_area = 0
     return Loaded(sam, tokenizer_of(sam.folder, checkpoint))
 
 
 def tokenizer_of(folder: Path, checkpoint: str) -> Any:
-    """The tokenizer beside a model; without its file transformers would make one that knows no word.
+    """The tokenizer beside a model; without its file transformers would make a tokenizer that knows no word.
 
     Raises:
-        InputError: where there is none, or one that cannot be read.
+        InputError: where there is none, or it cannot be read.
     """
     from transformers import AutoTokenizer
 
@@ -126,28 +111,30 @@ def read_word(loaded: Loaded, word: str) -> Any:
     return read
 
 
-def with_own_duplicates(model: Any) -> None:
+def with_own_nms(model: Any) -> None:
     """Leave out duplicates among a frame's detections here: transformers keeps them all without compiled kernels."""
     detect, limit = model.run_detection, model.det_nms_thresh
     model.det_nms_thresh = 0.0
 
     def run_detection(inference_session, vision_embeds):
-        found = detect(inference_session=inference_session, vision_embeds=vision_embeds)
+        by_word = detect(inference_session=inference_session, vision_embeds=vision_embeds)
         if limit <= 0:
-            return found
-        kept = {word: unlike(one["mask"] > 0, one["scores"], limit) for word, one in found.items()}
-        return {word: {name: value[kept[word]] for name, value in one.items()} for word, one in found.items()}
+            return by_word
+        best = {word: mask_nms(detected["mask"] > 0, detected["scores"], limit) for word, detected in by_word.items()}
+        return {
+            word: {name: value[best[word]] for name, value in detected.items()} for word, detected in by_word.items()
+        }
 
     model.run_detection = run_detection
 
 
-def unlike(masks: torch.Tensor, scores: torch.Tensor, limit: float) -> torch.Tensor:
-    """Which detections to keep: the best, and each next one whose IoU with none of the kept is above a limit.
+def mask_nms(masks: torch.Tensor, scores: torch.Tensor, limit: float) -> torch.Tensor:
+    """Non-maximum suppression by mask IoU: the best, and each next that overlaps none of those before too much.
 
     Args:
         masks: (N, h, w) bool.
         scores: (N,).
-        limit: IoU.
+        limit: largest IoU that two detections may have.
 
     Returns:
         Indices in rising order, on the masks' device.
@@ -164,7 +151,7 @@ def unlike(masks: torch.Tensor, scores: torch.Tensor, limit: float) -> torch.Ten
 
 
 class Sam3VideoSession:
-    """SAM 3 at work on one video; frames are seen once, in order, and nothing of later ones is known.
+    """SAM 3 at work on a video; frames come once, in order, and nothing of later frames is known.
 
     Args:
         sam: the model.
@@ -178,7 +165,7 @@ class Sam3VideoSession:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was found; the next frame is frame 0."""
+        """Forget all instances; the next frame is frame 0."""
         from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoInferenceSession
 
         self._session = self.sam.session(Sam3VideoInferenceSession)
@@ -192,7 +179,7 @@ class Sam3VideoSession:
             self._session.prompt_attention_masks[n] = read.attention_mask.to(self.sam.model.device)
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        """What is seen in frame t, one instance at most to a pixel.
+        """The instances visible in frame t; no pixel belongs to two.
 
         Raises:
             InputError: if the frame does not fit into memory.
@@ -212,15 +199,15 @@ class Sam3VideoSession:
 
     def _report(self, output: Any, size: tuple[int, int]) -> list[VisibleInstance]:
         """A pixel goes to the instance that its tracker is surest of, as in SAM 3, but among all words."""
-        found = []
+        detections = []
         for key in sorted(output.obj_id_to_mask):
             if key in output.suppressed_obj_ids or output.obj_id_to_score[key] < self.limits.score:
                 continue
             mask = enlarged(output.obj_id_to_mask[key][0], size) > 0
             category = self._session.prompts[self._session.obj_id_to_prompt_id[key]]
-            found.append(Detection(category, output.obj_id_to_tracker_score.get(key, 0.0), mask, key))
+            detections.append(Detection(category, output.obj_id_to_tracker_score.get(key, 0.0), mask, key))
         scores = output.obj_id_to_score
         return [
-            VisibleInstance(one.hint, one.category, min(1.0, scores[one.hint]), one.mask)
-            for one in one_owner(found, max(1, self.limits.area))
+            VisibleInstance(d.hint, d.category, min(1.0, scores[d.hint]), d.mask)
+            for d in one_owner(detections, max(1, self.limits.area))
         ]

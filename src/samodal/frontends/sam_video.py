@@ -1,7 +1,7 @@
 """What the video models of SAM 2 and SAM 3 have in common: loading without torchvision, frames in, a bounded memory.
 
 Sessions of transformers keep every frame and every mask; `forget` drops what no later frame can ask for, so that a
-long video costs no more than a short one.
+long video costs no more than a short video.
 """
 
 from __future__ import annotations
@@ -15,10 +15,25 @@ import torch
 import torch.nn.functional as F
 
 from samodal.errors import InputError
+from samodal.frontends.checkpoint import pretrained
 from samodal.frontends.hub_segmenter import Preparation
 from samodal.hub import Wanted, model_folder
 
 INSTALL = "pip install 'transformers>=5.23,<6'"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is reported.
+
+    Attributes:
+        score: least score: of SAM 2 the probability that the instance is in the frame, of SAM 3 that of the detection
+            with which the instance began.
+        area: least visible pixels in the frame.
+    """
+
+    score: float = 0.5
+    area: int = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +82,7 @@ def transformers_class(name: str, vis: str) -> Any:
 
 
 def unavailable(vis: str) -> InputError:
-    """What to tell where the installed transformers cannot build the model."""
+    """The error where the installed transformers cannot build the model."""
     from transformers import __version__
 
     return InputError(f"--vis {vis}: transformers {__version__} cannot build its model; {INSTALL}")
@@ -77,10 +92,10 @@ def load(checkpoint: str, wanted: Wanted, architecture: str, colours: tuple, dev
     """A checkpoint, checked before it is built.
 
     Args:
-        checkpoint: a folder as transformers saves one, or a hub name.
+        checkpoint: a folder as transformers saves a model, or a hub name.
         wanted: what it must be.
         architecture: the name of its class in transformers.
-        colours: mean and std of RGB in [0, 1], where the checkpoint does not say.
+        colours: mean and std of RGB in [0, 1], where the checkpoint has none.
         device: where it runs.
 
     Raises:
@@ -89,18 +104,13 @@ def load(checkpoint: str, wanted: Wanted, architecture: str, colours: tuple, dev
     kind = transformers_class(architecture, wanted.model_type)
     folder = model_folder(checkpoint, wanted)
     try:
-        model, report = kind.from_pretrained(folder, output_loading_info=True)
+        model = pretrained(kind, folder, checkpoint, wanted.title)
     except ImportError:
         raise unavailable(wanted.model_type) from None
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{checkpoint}: transformers cannot load it ({str(error).strip().splitlines()[0]})") from None
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise InputError(f"{checkpoint}: {len(missing)} parameters of {wanted.title} are missing, as {missing[0]}")
     side = model.config.image_size
     size = {"height": side, "width": side}
     preparation = Preparation.read(folder, Preparation(size, 1, *colours))
-    # The model takes no other size, whatever an image processor beside it says.
+    # The model takes no other size, whatever its image processor has.
     return SamVideo(model.to(device).eval(), replace(preparation, size=size, divisor=1), folder)
 
 
@@ -115,7 +125,7 @@ def forget(session: Any, config: Any, t: int) -> None:
 
     Args:
         session: just went through frame t.
-        config: of the tracker, which says how far it looks back.
+        config: of the tracker, with how far it looks back.
         t: frame index.
     """
     # The number of frames is read, so that the frame stays, but not its pixels.
@@ -123,9 +133,9 @@ def forget(session: Any, config: Any, t: int) -> None:
     oldest = t + 1 - max(config.num_maskmem, config.max_object_pointers_in_encoder)
     for outputs in session.output_dict_per_obj.values():
         tracked, prompted = outputs["non_cond_frame_outputs"], outputs["cond_frame_outputs"]
-        for out in [one[t] for one in (tracked, prompted) if t in one]:
-            out.pop("high_res_masks", None)
-            out.pop("pred_masks", None)
+        for frames in (tracked, prompted):
+            for name in ("high_res_masks", "pred_masks"):
+                frames.get(t, {}).pop(name, None)
         for old in [n for n in tracked if n < oldest]:
             del tracked[old]
         for old in _unread(prompted, config.max_cond_frame_num, oldest):
@@ -134,5 +144,5 @@ def forget(session: Any, config: Any, t: int) -> None:
 
 
 def _unread(prompted: dict, read: int, oldest: int) -> list[int]:
-    """Prompted frames whose memory is not read any more: the newest `read` are, all if it is -1. Pointers stay."""
+    """Prompted frames whose memory is not read any more: the newest `read` are read, all if it is -1. Pointers stay."""
     return [] if read == -1 else [n for n in sorted(prompted)[:-read] if n < oldest]

@@ -1,7 +1,7 @@
 """Average precision of images and videos, class-agnostic, over the engine of faster-coco-eval.
 
 The engine knows areas but not occlusion; an instance outside a bin's occlusion range is ignored by marking it so
-after the engine has prepared its data. A video is one wide image of all its frames (`samodal.rle.join`).
+after the engine has prepared its data. A video is a wide image of all its frames (`samodal.rle.join`).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _FIRST = 1
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What the engine says about one bin.
+    """What the engine gives for a bin.
 
     Attributes:
         precision: (10 thresholds, 101 recalls) at 100 detections; -1 where the bin is empty.
@@ -35,7 +35,7 @@ class Curves:
     recall: np.ndarray
 
     def value(self, number: Number) -> float | None:
-        """The mean over what `number` asks for, None where its bin is empty."""
+        """The mean over what `number` names, None where its bin is empty."""
         values = self.precision
         if number.kind == "recall":
             values = self.recall[:, DETECTIONS.index(number.detections), None]
@@ -84,12 +84,12 @@ class _Engine(COCOeval_faster):
 
 
 class Problem:
-    """Truth and results of one level, ready to be asked for any bin.
+    """Truth and results of a level, for any bin.
 
     Args:
         truth: images or videos.
         results: entries of the same groups, each with a score; ties keep their order.
-        profile: says how the rates of a track's frames become one.
+        profile: says how the rates of a track's frames become a single rate.
     """
 
     def __init__(self, truth: Annotated, results: Sequence[Entry], profile: Profile):
@@ -98,7 +98,7 @@ class Problem:
         self._curves: dict[Bin, Curves] = {}
 
     def value(self, number: Number) -> float | None:
-        """One number of the profile, None where its bin is empty."""
+        """A number of the profile, None where its bin is empty."""
         bin_ = self.profile.bins[number.bin]
         if bin_ not in self._curves:
             self._curves[bin_] = self._engine.curves(bin_)
@@ -156,4 +156,4 @@ def _indexed(images: list[dict], annotations: list[dict]) -> COCO:
 
 
 def _silent(*_: object) -> None:
-    """The engine prints its progress; ours is one table at the end."""
+    """The engine prints its progress; here only the table at the end is printed."""

@@ -1,4 +1,4 @@
-"""Intervals by resampling clips: the frames of one clip are not independent, so whole clips are drawn.
+"""Intervals by resampling clips: the frames of a clip are not independent, so whole clips are drawn.
 
 Matches are found once; a resample only weighs them by how often their clip was drawn. For the same clips and
 seed every method sees the same draws, so that samples of two methods can be subtracted.
@@ -31,10 +31,10 @@ def interval(samples: np.ndarray) -> list[float] | None:
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """The detections of one bin that count, by falling score.
+    """The detections of a bin that count, by falling score.
 
     Attributes:
-        clips: for each threshold (N,) int, index of each detection's clip; N differs, as ignored ones are left out.
+        clips: for each threshold (N,) int, clip of each detection; ignored detections are left out, so N differs.
         hits: for each threshold (N,) bool, whether it found an instance.
         total: (clips,) int, instances that should be found.
     """
@@ -56,17 +56,17 @@ class Matches:
 
 def _area(weight: np.ndarray, hits: np.ndarray, total: float) -> float:
     """COCO's precision, made falling and read at 101 recalls; it can only rise where there is a hit."""
-    found = np.cumsum(weight[hits])
-    precision = found / np.maximum(np.cumsum(weight)[hits], np.spacing(1))
+    true_positives = np.cumsum(weight[hits])
+    precision = true_positives / np.maximum(np.cumsum(weight)[hits], np.spacing(1))
     precision = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return float(precision[np.searchsorted(found / total, _RECALLS, side="left")].mean())
+    return float(precision[np.searchsorted(true_positives / total, _RECALLS, side="left")].mean())
 
 
 def ap_samples(problem: Problem, number: Number, clips: Sequence[str], weights: np.ndarray) -> np.ndarray:
     """A "precision" number under each of the (R, clips) weights; nan where its bin is empty."""
     thresholds = THRESHOLDS if number.iou is None else [number.iou]
-    found = find_matches(problem, problem.profile.bins[number.bin], thresholds, clips)
-    return np.array([found.precision(row) for row in weights])
+    matches = find_matches(problem, problem.profile.bins[number.bin], thresholds, clips)
+    return np.array([matches.precision(row) for row in weights])
 
 
 def region_samples(
@@ -88,24 +88,24 @@ def find_matches(problem: Problem, bin_: Bin, thresholds: Sequence[float], clips
     total = np.zeros(len(clips), int)
     scores, owners, columns = [], [], []
     for group, number in problem.numbers.items():
-        clip = position[str(problem.truth.clips.get(group, group))]
+        clip = position[problem.truth.clip_of(group)]
         true = truth.get(number, [])
         ignored = [_ignored(entry, bin_) for entry in true]
         total[clip] += ignored.count(False)
-        found = sorted(results.get(number, []), key=lambda d: -d["score"])[: DETECTIONS[-1]]
-        if not found:
+        detections = sorted(results.get(number, []), key=lambda d: -d["score"])[: DETECTIONS[-1]]
+        if not detections:
             continue
-        outside = [not bin_.area[0] <= d["area"] <= bin_.area[1] for d in found]
+        outside = [not bin_.area[0] <= d["area"] <= bin_.area[1] for d in detections]
         crowd = [bool(entry["iscrowd"]) for entry in true]
-        table = ious.get(number, np.zeros((len(found), 0)))
+        table = ious.get(number, np.zeros((len(detections), 0)))
         columns.append(np.array([_match(table, ignored, crowd, outside, t) for t in thresholds], np.int8))
-        scores.extend(d["score"] for d in found)
-        owners.extend([clip] * len(found))
+        scores.extend(d["score"] for d in detections)
+        owners.extend([clip] * len(detections))
     matched = np.concatenate(columns, axis=1) if columns else np.zeros((len(thresholds), 0), np.int8)
     order = np.argsort(-np.array(scores), kind="stable")
     owner = np.array(owners, int)[order]
     counted = [(row[order], row[order] >= 0) for row in matched]
-    return Matches([owner[kept] for _, kept in counted], [row[kept] == 1 for row, kept in counted], total)
+    return Matches([owner[counts] for _, counts in counted], [row[counts] == 1 for row, counts in counted], total)
 
 
 def _by_image(entries: list[dict]) -> dict[int, list[dict]]:
@@ -125,7 +125,7 @@ def _match(
 ) -> list[int]:
     """1 matched, 0 not, -1 ignored, for detections by falling score.
 
-    An instance that counts is preferred to an ignored one; of equal IoUs the later instance wins.
+    An instance that counts is preferred to an ignored instance; of equal IoUs the later instance wins.
     """
     order = sorted(range(len(ignored)), key=lambda g: ignored[g])
     taken: set[int] = set()

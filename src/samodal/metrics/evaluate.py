@@ -21,7 +21,7 @@ from samodal.tracks import Clip
 
 
 @dataclass(frozen=True)
-class Rules:
+class ScoringRules:
     """How to evaluate.
 
     Attributes:
@@ -31,7 +31,10 @@ class Rules:
         level: "auto", "image" or "video"; "auto" takes what a file holds, and both for clips.
         clips: names of the clips of the truth that count, None for all.
         resamples: number of bootstrap samples over clips, 0 for no intervals.
-        seed: of the bootstrap.
+        seed: of the bootstrap, 0 or more.
+
+    Raises:
+        InputError: for a value outside of these.
     """
 
     profile: str = "official"
@@ -51,16 +54,19 @@ class Rules:
         }.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name} {getattr(self, name)!r} is unknown; expected one of {', '.join(known)}")
+        for name in ("resamples", "seed"):
+            if getattr(self, name) < 0:
+                raise InputError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The scores of one level.
+    """The scores of a level, image or video.
 
     Attributes:
         metrics: by name, None where nothing counts (-1 in profile official, as released).
         counts: clips, frames, instances (true masks), tracks or images, detections.
-        intervals: [low, high] by name, where they were asked for.
+        intervals: [low, high] by name, where `resamples` is above 0.
         samples: (resamples,) by name; equal rules give equal draws, so two methods' samples can be subtracted.
         pairing: how a prediction was found for a true instance in the mean IoUs.
     """
@@ -72,7 +78,7 @@ class Scores:
     pairing: str
 
 
-def evaluate(results: str | Path, truth: str | Path, rules: Rules) -> dict[str, Any]:
+def evaluate(results: str | Path, truth: str | Path, rules: ScoringRules) -> dict[str, Any]:
     """Score results against truth; the content of scores.json.
 
     Args:
@@ -88,10 +94,10 @@ def evaluate(results: str | Path, truth: str | Path, rules: Rules) -> dict[str, 
         raise InputError(f"{results}: no such file or folder")
     if results.is_dir() or (":" in str(truth) and not Path(truth).exists()):
         true = read_truth(truth, rules.clips)
-        found = read_runs(results)
+        runs = read_runs(results)
         if rules.clips is not None:
-            found = {name: clip for name, clip in found.items() if name in rules.clips}
-        scores = score_clips(found, true, rules)
+            runs = {name: clip for name, clip in runs.items() if name in rules.clips}
+        scores = score_clips(runs, true, rules)
     else:
         scores = _score_files(results, Path(truth), rules)
     return report(scores, rules, {"results": str(results), "truth": str(truth)})
@@ -101,24 +107,23 @@ def read_truth(truth: str | Path, clips: Sequence[str] | None = None) -> dict[st
     """Truth by clip name: of a data set such as asd:ROOT/val, or of a file in YouTube-VIS form.
 
     Args:
-        clips: names of those wanted, None for all.
+        clips: names of the clips to read, None for all.
 
     Raises:
         InputError: if it is missing or damaged, or has no clip of a wanted name.
     """
     if Path(truth).exists():
         known = youtube_vis.read_clips(Path(truth))
-        read, names = known.__getitem__, tuple(known)
+        read, names = (lambda name: {name: known[name]}), tuple(known)
     else:
         dataset = open_dataset(str(truth))
-        read, names = dataset.truth, dataset.sequences
+        # KINS-car as released: the truth of some videos is scored apart from their results.
+        read = getattr(dataset, "judged", lambda name: {name: dataset.truth(name)})
+        names = dataset.sequences
     for name in clips or ():
         if name not in names:
             raise InputError(f"{truth}: no clip {name!r}; there is {', '.join(names[:3])}, …")
-    if Path(truth).exists() or not hasattr(dataset, "judged"):
-        return {name: read(name) for name in clips or names}
-    # KINS-car as released: truth of some videos is scored apart from their results.
-    return {key: clip for name in clips or names for key, clip in dataset.judged(name).items()}
+    return {key: clip for name in clips or names for key, clip in read(name).items()}
 
 
 def read_runs(path: Path) -> dict[str, Clip]:
@@ -127,29 +132,29 @@ def read_runs(path: Path) -> dict[str, Clip]:
     A run that was interrupted left no tracks.json; its frames.jsonl is read instead.
 
     Raises:
-        InputError: if there is none, or two are of one clip.
+        InputError: if there is none, or two are of the same clip.
     """
     if path.is_file():
         return youtube_vis.read_clips(path)
     folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
     clips: dict[str, Clip] = {}
     for folder in folders:
-        found = {}
+        run = {}
         if (folder / "tracks.json").exists():
-            found = youtube_vis.read_clips(folder / "tracks.json")
+            run = youtube_vis.read_clips(folder / "tracks.json")
         elif (folder / "frames.jsonl").exists():
             clip = frames.read_frames(folder / "frames.jsonl").tracks()
-            found = {clip.name: clip}
-        for name in found.keys() & clips.keys():
+            run = {clip.name: clip}
+        for name in run.keys() & clips.keys():
             raise InputError(f"{folder}: a second run of clip {name!r} in {path}")
-        clips |= found
+        clips |= run
     if not clips:
         raise InputError(f"{path}: no CLIP/tracks.json in it")
     return clips
 
 
-def score_clips(results: Mapping[str, Clip], truth: Mapping[str, Clip], rules: Rules) -> dict[str, Scores]:
-    """Score clips by level ("image", "video"); a clip or frame without results has nothing found.
+def score_clips(results: Mapping[str, Clip], truth: Mapping[str, Clip], rules: ScoringRules) -> dict[str, Scores]:
+    """Score clips by level ("image", "video"); a clip or frame without results has no predictions.
 
     Truth that does not link its frames is scored by image alone, and mean IoUs pair within each frame.
 
@@ -176,24 +181,24 @@ def score_clips(results: Mapping[str, Clip], truth: Mapping[str, Clip], rules: R
     return scores
 
 
-def _score_files(results: Path, truth: Path, rules: Rules) -> dict[str, Scores]:
+def _score_files(results: Path, truth: Path, rules: ScoringRules) -> dict[str, Scores]:
     content = read_json(truth)
     if youtube_vis.is_youtube_vis(content):
         level, true = "video", read_video_truth(truth, rules.masks)
-        found = read_video_results(results, true, rules.masks)
+        entries = read_video_results(results, true, rules.masks)
     elif coco.is_image_truth(content):
         level, true = "image", coco.read_image_truth(truth, rules.masks)
-        found = coco.read_image_results(results, true, rules.masks)
+        entries = coco.read_image_results(results, true, rules.masks)
     else:
         raise InputError(f"{truth}: expected truth in YouTube-VIS form (videos) or COCO form (images)")
     if rules.level not in ("auto", level):
         raise InputError(f"{truth}: its form is for level {level}, not {rules.level}")
     ones = rules.scores == "ones"
-    found = [replace(one, score=1.0 if ones or one.score is None else one.score) for one in found]
-    return {level: _score(true, found, measure(true, found), rules)}
+    entries = [replace(entry, score=1.0 if ones or entry.score is None else entry.score) for entry in entries]
+    return {level: _score(true, entries, measure(true, entries), rules)}
 
 
-def _score(truth: Annotated, results: Sequence[Entry], regions: Regions, rules: Rules) -> Scores:
+def _score(truth: Annotated, results: Sequence[Entry], regions: Regions, rules: ScoringRules) -> Scores:
     profile = profile_named(rules.profile)
     problem = Problem(truth, results, profile)
     metrics = {name: problem.value(number) for name, number in profile.numbers.items()}
@@ -210,9 +215,9 @@ def _score(truth: Annotated, results: Sequence[Entry], regions: Regions, rules: 
     )
 
 
-def _samples(problem: Problem, regions: Regions, profile: Profile, rules: Rules) -> dict[str, np.ndarray]:
+def _samples(problem: Problem, regions: Regions, profile: Profile, rules: ScoringRules) -> dict[str, np.ndarray]:
     truth = problem.truth
-    clips = sorted({str(truth.clips.get(group, group)) for group in truth.sizes})
+    clips = sorted({truth.clip_of(group) for group in truth.sizes})
     if len(clips) < 2:
         raise InputError(f"a bootstrap over clips needs at least 2 clips, there is {len(clips)}; leave it out")
     weights = bootstrap.draws(clips, rules.resamples, rules.seed)
@@ -226,10 +231,9 @@ def _samples(problem: Problem, regions: Regions, profile: Profile, rules: Rules)
 
 
 def _counts(truth: Annotated, results: Sequence[Entry]) -> dict[str, int]:
-    clips = {str(truth.clips.get(group, group)) for group in truth.sizes}
     return {
-        "clips": len(clips),
-        "clips_with_results": len({str(truth.clips.get(one.group, one.group)) for one in results}),
+        "clips": len({truth.clip_of(group) for group in truth.sizes}),
+        "clips_with_results": len({truth.clip_of(entry.group) for entry in results}),
         "frames": sum(truth.lengths.values()),
         "instances": len(truth.entries),
         "detections": len(results),
@@ -238,10 +242,10 @@ def _counts(truth: Annotated, results: Sequence[Entry]) -> dict[str, int]:
     }
 
 
-def report(scores: Mapping[str, Scores], rules: Rules, inputs: dict[str, str]) -> dict[str, Any]:
+def report(scores: Mapping[str, Scores], rules: ScoringRules, inputs: dict[str, str]) -> dict[str, Any]:
     """The content of scores.json; with two levels, `metrics` and the rest are by level."""
     parts = {
-        name: {level: getattr(one, name) for level, one in scores.items()}
+        name: {level: getattr(of_level, name) for level, of_level in scores.items()}
         for name in ("metrics", "counts", "intervals")
     }
     level = "both"

@@ -38,12 +38,12 @@ def within(lengths: np.ndarray, gap: tuple[int, int | None]) -> np.ndarray:
 
 def _lengths(entry: Entry) -> list[int]:
     """Of each frame that has a mask."""
-    lengths, seen = [], False
+    lengths, was_visible = [], False
     for state, run in groupby(_states(entry.masks, entry.visible)):
         count = len(list(run))
-        seen = seen or state == "visible"
+        was_visible = was_visible or state == "visible"
         if state != "absent":
-            lengths += [count if state == "hidden" and seen else 0] * count
+            lengths += [count if state == "hidden" and was_visible else 0] * count
     return lengths
 
 

@@ -7,7 +7,7 @@ published implementation of all three.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -27,13 +27,13 @@ _EPSILON = np.finfo(float).eps
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """What is counted in one clip; counts of clips are added.
+    """What is counted in a clip; counts of clips are added.
 
     Attributes:
         true_positives, false_negatives, false_positives: (19,) masks by IoU threshold.
         associated: (19,) sum over true positives of the share of both tracks on which they agree.
         id_true_positives: masks, under the best one-to-one assignment of whole tracks.
-        truths, found: masks in truth and in the results.
+        truths, results: masks in truth and in the results.
         switches: times that a true instance gets another id than before.
         transfers: times that an id gets another true instance than before: wrong merges.
         gaps: stretches without a mask inside a true track, whose instance was matched before and after.
@@ -46,7 +46,7 @@ class Counts:
     associated: np.ndarray
     id_true_positives: int
     truths: int
-    found: int
+    results: int
     switches: int
     transfers: int
     gaps: int
@@ -65,7 +65,7 @@ class Counts:
             1, self.true_positives + self.false_negatives + self.false_positives
         )
         association = self.associated / np.maximum(1, self.true_positives)
-        total = self.truths + self.found
+        total = self.truths + self.results
         return {
             "HOTA": float(np.sqrt(detection * association).mean()) if total else None,
             "DetA": float(detection.mean()) if total else None,
@@ -84,7 +84,7 @@ def count_identities(
     """Counts by name of the clip, over the labelled frames of the truth.
 
     Args:
-        results: by clip name; a clip without results has nothing found.
+        results: by clip name; a clip without results has no predictions.
         truth: by clip name.
         masks: "visible" or "amodal".
 
@@ -92,41 +92,47 @@ def count_identities(
         InputError: if there are results of a clip that the truth does not have, or of other frames.
     """
     true = truth_by_video(truth, masks)
-    found = results_by_video(results, truth, masks, "ones")
+    predicted = results_by_video(results, truth, masks, "ones")
+
+    def of_clip(entries: Sequence[Entry], name: str) -> list[Entry]:
+        return [entry for entry in entries if entry.group == name]
+
     return {
-        name: _count(
-            [one for one in true.entries if one.group == name], [one for one in found if one.group == name], length
-        )
+        name: _count(of_clip(true.entries, name), of_clip(predicted, name), length)
         for name, length in true.lengths.items()
     }
 
 
 def identity_scores(counts: Iterable[Counts]) -> dict[str, float | int | None]:
-    """The scores of all clips together; see `Counts.scores`. At least one clip."""
+    """The scores of all clips together; see `Counts.scores`. There must be a clip."""
     first, *others = counts
     return sum(others, first).scores
 
 
 def _count(truth: Sequence[Entry], results: Sequence[Entry], length: int) -> Counts:
     frames = [_frame(truth, results, t) for t in range(length)]
-    truths, found = (np.array([sum(m is not None for m in one.masks) for one in of], int) for of in (truth, results))
-    shape = (len(truths), len(found))
+    # (tracks,) int: masks of each track.
+    truths, predicted = (
+        np.array([sum(mask is not None for mask in track.masks) for track in tracks], int)
+        for tracks in (truth, results)
+    )
+    shape = (len(truths), len(predicted))
     switches, transfers, gaps, returned = _follow(frames, len(truths))
     matches = np.zeros((len(ALPHAS), *shape))
-    for rows, columns, similarity in _aligned(frames, truths, found):
+    for rows, columns, similarity in _aligned(frames, truths, predicted):
         for matched, alpha in zip(matches, ALPHAS, strict=True):
             good = similarity >= alpha - _EPSILON
             matched[rows[good], columns[good]] += 1
     true_positives = matches.sum(axis=(1, 2))
-    whole = np.maximum(1, truths[:, None] + found - matches)
+    whole = np.maximum(1, truths[:, None] + predicted - matches)
     return Counts(
         true_positives,
         truths.sum() - true_positives,
-        found.sum() - true_positives,
+        predicted.sum() - true_positives,
         (matches * matches / whole).sum(axis=(1, 2)),
         _best_whole(frames, shape),
         int(truths.sum()),
-        int(found.sum()),
+        int(predicted.sum()),
         switches,
         transfers,
         gaps,
@@ -139,22 +145,23 @@ Frame = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _frame(truth: Sequence[Entry], results: Sequence[Entry], t: int) -> Frame:
-    rows = np.array([n for n, one in enumerate(truth) if one.masks[t] is not None], int)
-    columns = np.array([n for n, one in enumerate(results) if one.masks[t] is not None], int)
+    rows = np.array([n for n, track in enumerate(truth) if track.masks[t] is not None], int)
+    columns = np.array([n for n, track in enumerate(results) if track.masks[t] is not None], int)
     if not (len(rows) and len(columns)):
         return rows, columns, np.zeros((len(rows), len(columns)))
-    true, found = ([of[n].masks[t].to_coco() for n in which] for of, which in ((truth, rows), (results, columns)))
-    return rows, columns, np.asarray(coco.iou(true, found, [0] * len(found)))
+    true = [truth[n].masks[t].to_coco() for n in rows]
+    predicted = [results[n].masks[t].to_coco() for n in columns]
+    return rows, columns, np.asarray(coco.iou(true, predicted, [0] * len(predicted)))
 
 
-def _aligned(frames: Sequence[Frame], truths: np.ndarray, found: np.ndarray):
+def _aligned(frames: Sequence[Frame], truths: np.ndarray, predicted: np.ndarray) -> Iterator[Frame]:
     """By frame, the one-to-one matches of HOTA: tracks that agree as a whole come first. (rows, columns, IoUs)."""
-    together = np.zeros((len(truths), len(found)))
+    together = np.zeros((len(truths), len(predicted)))
     for rows, columns, similarity in frames:
         total = similarity.sum(axis=0)[None, :] + similarity.sum(axis=1)[:, None] - similarity
         share = np.divide(similarity, total, out=np.zeros_like(similarity), where=total > _EPSILON)
         together[np.ix_(rows, columns)] += share
-    alignment = together / np.maximum(_EPSILON, truths[:, None] + found - together)
+    alignment = together / np.maximum(_EPSILON, truths[:, None] + predicted - together)
     for rows, columns, similarity in frames:
         i, j = linear_sum_assignment(alignment[np.ix_(rows, columns)] * similarity, maximize=True)
         yield rows[i], columns[j], similarity[i, j]
@@ -180,8 +187,8 @@ def _follow(frames: Sequence[Frame], count: int) -> tuple[int, int, int, int]:
     for rows, columns, similarity in frames:
         now_absent = np.ones(count, bool)
         now_absent[rows] = False
-        kept = np.array([[before.get(row) == column for column in columns] for row in rows]).reshape(similarity.shape)
-        value = np.where(similarity >= MATCH - _EPSILON, similarity + 1000 * kept, 0)
+        same = np.array([[before.get(row) == column for column in columns] for row in rows]).reshape(similarity.shape)
+        value = np.where(similarity >= MATCH - _EPSILON, similarity + 1000 * same, 0)
         best = np.stack(linear_sum_assignment(value, maximize=True), axis=1)
         pairs = [(int(rows[i]), int(columns[j])) for i, j in best if value[i, j] > 0]
         for row, column in pairs:

@@ -15,10 +15,10 @@ SCORE_RULE = (
 
 
 def truth_by_video(clips: Mapping[str, Clip], masks: str) -> Annotated:
-    """One entry per track with any mask, its columns cut to the labelled frames; groups are clip names.
+    """An entry per track with any mask, its columns cut to the labelled frames; groups are clip names.
 
     Raises:
-        InputError: if amodal masks are asked for and the truth has visible ones alone, as KITTI MOTS.
+        InputError: if amodal masks are to be scored and the truth has visible masks alone, as KITTI MOTS.
     """
     entries = []
     tracks = [track for clip in clips.values() for track in clip.tracks]
@@ -45,7 +45,7 @@ def truth_by_image(videos: Annotated) -> Annotated:
     return Annotated(
         {group: videos.sizes[group[0]] for group in groups},
         dict.fromkeys(groups, 1),
-        [one for entry in videos.entries for one in _frames(entry)],
+        [frame for entry in videos.entries for frame in _frames(entry)],
         {group: group[0] for group in groups},
     )
 
@@ -67,10 +67,10 @@ def _frames(entry: Entry) -> list[Entry]:
 def results_by_video(
     results: Mapping[str, Clip], truth: Mapping[str, Clip], masks: str, scores: str = "given"
 ) -> list[Entry]:
-    """One entry per track with any mask, on the labelled frames of the truth; see `SCORE_RULE`.
+    """An entry per track with any mask, on the labelled frames of the truth; see `SCORE_RULE`.
 
     Args:
-        results: by clip name; a clip without results has none of its instances found.
+        results: by clip name; none of the instances of a clip without results count as found.
         truth: by clip name.
         masks: "amodal" or "visible".
         scores: "given", or "ones" for 1 everywhere.
@@ -158,6 +158,6 @@ def _frame_score(track: Track, t: int) -> float:
 def _track_score(track: Track) -> float:
     if track.score is not None:
         return track.score
-    seen = [t for t, mask in enumerate(track.visible) if mask is not None]
-    frames = seen or [t for t, mask in enumerate(track.amodal) if mask is not None]
+    visible = [t for t, mask in enumerate(track.visible) if mask is not None]
+    frames = visible or [t for t, mask in enumerate(track.amodal) if mask is not None]
     return sum(_frame_score(track, t) for t in frames) / len(frames)

@@ -1,9 +1,9 @@
-"""How well points are followed: TAP-Vid's numbers, and what is said of points that cannot be seen.
+"""How well points are followed: TAP-Vid's numbers, and errors of points that are hidden.
 
 TAP-Vid (Doersch et al. 2022, `compute_tapvid_metrics`, query mode "first"), over the frames after each query, at
 1, 2, 4, 8 and 16 pixels of frames resized to 256x256, strictly within, and for each clip on its own:
-`delta_avg`: share of the truly visible points within a threshold, whatever is said of their visibility.
-`occlusion_accuracy`: share of all points whose visibility is told rightly.
+`delta_avg`: share of the truly visible points within a threshold, whatever their predicted visibility.
+`occlusion_accuracy`: share of all points whose visibility is predicted rightly.
 `average_jaccard`: true positives / (truly visible + false positives); a true positive is visible, called visible and
 within the threshold; a false positive is called visible but hidden or not within it.
 
@@ -25,11 +25,11 @@ TAPVID = ("average_jaccard", "delta_avg", "occlusion_accuracy")
 
 @dataclass(frozen=True, eq=False)
 class PointCounts:
-    """What the numbers are ratios of; a point in a frame is counted once. Arrays have one entry per threshold.
+    """What the numbers are ratios of; a point in a frame is counted once. Arrays have an entry per threshold.
 
     Attributes:
         evaluated: points in frames after their query.
-        agreed: of these, whose visibility is told rightly.
+        agreed: of these, whose visibility is predicted rightly.
         visible: of these, truly visible.
         near: of the visible, within the threshold.
         hits: of the near, called visible: true positives.
@@ -88,12 +88,12 @@ def count_points(
     instance_hidden: np.ndarray,
     resized: tuple[int, int] | None = TAPVID_SIZE,
 ) -> PointCounts:
-    """Count the points of one clip.
+    """Count the points of a clip.
 
     Args:
         xy, true_xy: (N, T, 2) pixels; nan in the truth is behind the camera, nan in the prediction is never within.
         visible, true_visible: (N, T) bool; the truth is False outside the image.
-        query_t: (N,) int, the frame in which each point was shown; only later ones are evaluated.
+        query_t: (N,) int, the frame in which each point was shown; only later frames are evaluated.
         size: (H, W) of the frames.
         instance_hidden: (N, T) bool, frames in which no pixel of the point's instance is visible.
         resized: (H, W) in whose pixels TAP-Vid's thresholds are; None for those of the frames themselves.
@@ -129,19 +129,19 @@ def inside(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def pooled(counts: Sequence[PointCounts]) -> PointCounts:
-    """Counts of several clips as if they were one."""
-    joined = {name: [getattr(one, name) for one in counts] for name in (f.name for f in fields(PointCounts))}
+    """Counts of several clips as if they were a single clip."""
+    joined = {name: [getattr(clip, name) for clip in counts] for name in (f.name for f in fields(PointCounts))}
     errors = np.concatenate(joined.pop("full_errors"))
     return PointCounts(**{name: sum(values) for name, values in joined.items()}, full_errors=errors)
 
 
 def summarise_points(counts: Sequence[PointCounts]) -> dict[str, float | int | None]:
-    """All numbers of one or more clips, shares in [0, 1] and errors in original pixels; None where nothing counts.
+    """All numbers of a sequence of clips, shares in [0, 1] and errors in original pixels; None where nothing counts.
 
     TAP-Vid's are means over the clips that have them; the others are of all points together.
     """
     whole = pooled(counts)
-    by_clip = {name: [getattr(one, name) for one in counts] for name in TAPVID}
+    by_clip = {name: [getattr(clip, name) for clip in counts] for name in TAPVID}
     known = {name: [value for value in values if value is not None] for name, values in by_clip.items()}
     return {
         **{name: float(np.mean(values)) if values else None for name, values in known.items()},

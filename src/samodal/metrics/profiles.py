@@ -1,11 +1,13 @@
 """Which numbers are reported, over which instances, and by which rules.
 
-`official` is the evaluation of S-AModal (7e70a11), its quirks included (facts/datasets_metrics.md 1.1 to 1.8):
-what is hidden by more than 75 % is ignored in every number, "heavy" contains "medium", bins contain both ends,
-numbers by size and occlusion are at IoU 0.5, and the occlusion of a track is the mean of the upper half of its
-frames' rates. `strict` cuts all instances, fully hidden ones included, into occlusion bins that do not overlap,
-and takes the mean over a track's frames. In both, classes play no part, and a detection that matches nothing is
-a false positive in every occlusion bin, as it has no occlusion of its own.
+`official` is the evaluation of S-AModal, its quirks included (released code at 7e70a11: `ap_evaluation.py` for images,
+`ytviseval.py` for videos). What is hidden by more than 75 % is ignored in every number. "heavy" contains "medium", and
+bins contain both ends. Numbers by size and occlusion are at IoU 0.5. The occlusion of a track is the mean of the upper
+half of its frames' rates.
+
+`strict` cuts all instances, those fully hidden included, into occlusion bins that do not overlap, and takes the mean
+over a track's frames. In both, classes play no part. A detection that matches nothing has no occlusion of its own, so
+it is a false positive in every occlusion bin.
 """
 
 import math
@@ -58,12 +60,12 @@ class Bin:
 
 @dataclass(frozen=True)
 class Number:
-    """One reported number.
+    """A reported number.
 
     Attributes:
         kind: "precision" (AP) or "recall" (AR).
         bin: name of a bin of the profile.
-        iou: one threshold, or None for the mean over 0.5, 0.55, … 0.95.
+        iou: a threshold, or None for the mean over 0.5, 0.55, … 0.95.
         detections: at most so many per image or video.
     """
 
@@ -85,7 +87,7 @@ class Profile:
         regions: which mean IoUs are reported, names of `samodal.metrics.regions`.
         only_visible: whether those, and the predictions for single images, are about frames only in which the
             instance is visible. The released image results hold no others: what point tracking fills in goes to
-            the video level alone (facts 1.6, 1.7).
+            the video level alone (`coco_preds_to_ytvis.py`).
         intervals: numbers with a bootstrap interval.
     """
 
@@ -98,7 +100,7 @@ class Profile:
     intervals: tuple[str, ...]
 
     def occlusion(self, rates: tuple[float | None, ...] | None) -> float | None:
-        """The occlusion of an instance from the rates of its frames (one for an image), None where unknown."""
+        """The occlusion of an instance from the rates of its frames (a single rate of an image), None where unknown."""
         known = sorted(rate for rate in rates or () if rate is not None)
         if not known:
             return None

@@ -1,6 +1,6 @@
 """Mean IoUs of whole and of hidden regions: how good the masks are, apart from any score.
 
-Each true instance in each frame is compared with the prediction that belongs to it; a missing one has IoU 0.
+Each true instance in each frame is compared with the prediction that belongs to it; without a prediction the IoU is 0.
 `miou`: the mean over instances and frames. `miou_micro`: pixels pooled, sum of intersections over sum of unions,
 which large objects dominate. `miou_hidden`: only the part that is not visible in truth, of the prediction against
 the truth, where truth has such a part. `miou_hidden_micro`: the same, pixels pooled. `miou_fully_hidden`: frames
@@ -36,7 +36,7 @@ class Regions:
         clips: (N,) str, which clip.
         whole: (N, 2) int, intersection and union of the masks.
         hidden: (N, 2) int, the same outside the truth's visible mask; -1 where that is not known.
-        seen: (N,) int, 1 where some of it is visible in this frame, 0 where nothing is, -1 where unknown.
+        visible: (N,) int, 1 where some of it is visible in this frame, 0 where nothing is, -1 where unknown.
         after: (N,) bool, whether it was visible in an earlier frame.
         has_hidden: (N,) bool, whether truth has a hidden part.
         rule: how predictions were found, a key of `PAIRING_RULES`.
@@ -45,7 +45,7 @@ class Regions:
     clips: np.ndarray
     whole: np.ndarray
     hidden: np.ndarray
-    seen: np.ndarray
+    visible: np.ndarray
     after: np.ndarray
     has_hidden: np.ndarray
     rule: str
@@ -54,18 +54,18 @@ class Regions:
         """What a number is the ratio of: (N,) numerators and denominators, zero where a row does not count.
 
         Args:
-            name: one of the names above.
+            name: as in the description of this module.
             only_visible: whether `miou` and `miou_micro` leave out frames in which nothing is visible.
         """
         counts = self.whole
         if name.startswith("miou_hidden"):
             counts, rows = self.hidden, self.has_hidden
         elif name == "miou_fully_hidden":
-            rows = self.seen == 0
+            rows = self.visible == 0
         elif name == "miou_fully_hidden_after_seen":
-            rows = (self.seen == 0) & self.after
+            rows = (self.visible == 0) & self.after
         else:
-            rows = (self.seen != 0) | (not only_visible)
+            rows = (self.visible != 0) | (not only_visible)
         inter, total = counts[:, 0] * rows, counts[:, 1] * rows
         if name.endswith("micro"):
             return inter.astype(float), total.astype(float)
@@ -81,29 +81,29 @@ def measure(truth: Annotated, results: Sequence[Entry]) -> Regions:
     """Pair predictions with the truth and count their pixels, frame by frame."""
     pairs, rule = pair(truth, results)
     rows = []
-    for entry, found in zip(truth.entries, pairs, strict=True):
-        clip = truth.clips.get(entry.group, entry.group)
-        rows.extend((clip, *row) for row in _rows(entry, found))
-    clips, whole, hidden, seen, after, has_hidden = (
+    for entry, prediction in zip(truth.entries, pairs, strict=True):
+        clip = truth.clip_of(entry.group)
+        rows.extend((clip, *row) for row in _rows(entry, prediction))
+    clips, whole, hidden, visible, after, has_hidden = (
         zip(*rows, strict=True) if rows else ((), np.zeros((0, 2)), np.zeros((0, 2)), (), (), ())
     )
     return Regions(
-        np.array([str(c) for c in clips]),
+        np.array(clips, str),
         np.array(whole, np.int64).reshape(-1, 2),
         np.array(hidden, np.int64).reshape(-1, 2),
-        np.array(seen, np.int8),
+        np.array(visible, np.int8),
         np.array(after, bool),
         np.array(has_hidden, bool),
         rule,
     )
 
 
-def _rows(entry: Entry, found: Entry | None) -> list[tuple]:
+def _rows(entry: Entry, prediction: Entry | None) -> list[tuple]:
     rows, after = [], False
     for t, mask in enumerate(entry.masks):
         if mask is None:
             continue
-        predicted = found.masks[t] if found is not None else None
+        predicted = prediction.masks[t] if prediction is not None else None
         whole = _inter_union(mask, predicted)
         if entry.visible is None:
             rows.append((whole, (-1, -1), -1, False, False))
@@ -121,13 +121,13 @@ def _inter_union(a: Rle, b: Rle | None) -> tuple[int, int]:
 
 
 def _outside(a: Rle, b: Rle | None, removed: Rle | None, whole: tuple[int, int]) -> tuple[int, int]:
-    """Intersection and union of two masks outside a third one."""
+    """Intersection and union of two masks outside a third."""
     if removed is None:
         return whole
     if b is None:
         return 0, _uncovered(a, removed)
-    three = coco.merge([a.to_coco(), b.to_coco(), removed.to_coco()], intersect=True)
-    inter = whole[0] - int(coco.area(three))
+    common = coco.merge([a.to_coco(), b.to_coco(), removed.to_coco()], intersect=True)
+    inter = whole[0] - int(coco.area(common))
     return inter, _uncovered(a, removed) + _uncovered(b, removed) - inter
 
 

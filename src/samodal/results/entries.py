@@ -51,3 +51,7 @@ class Annotated:
     lengths: dict[Hashable, int]
     entries: list[Entry]
     clips: dict[Hashable, str]
+
+    def clip_of(self, group: Hashable) -> str:
+        """The clip that a group is part of."""
+        return str(self.clips.get(group, group))

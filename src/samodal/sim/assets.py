@@ -16,7 +16,7 @@ POOLS = ("train", "test")
 
 @dataclass(frozen=True)
 class Body:
-    """One parametric body.
+    """A parametric body.
 
     Attributes:
         name: unique over all pools.
@@ -230,10 +230,10 @@ def _rider_seat(kind: str, spec: dict) -> tuple[tuple[str, object], ...]:
 @cache
 def bodies(pool: str) -> dict[str, tuple[Body, ...]]:
     """The bodies of a pool ("train" or "test") by category."""
-    found: dict[str, list[Body]] = {}
+    by_category: dict[str, list[Body]] = {}
 
     def put(name, category, build, phases, length, width, seat=()):
-        found.setdefault(category, []).append(Body(name, category, build, phases, length, width, seat))
+        by_category.setdefault(category, []).append(Body(name, category, build, phases, length, width, seat))
 
     for name, spec in _PEOPLE[pool].items():
         put(name, "person", partial(people.pedestrian, **spec), PHASES, 0.6, 0.6)
@@ -250,7 +250,7 @@ def bodies(pool: str) -> dict[str, tuple[Body, ...]]:
     ):
         for name, spec in table[pool].items():
             put(name, category, _rigid(build, spec), 1, spec["length"], 0.7, _rider_seat(category, spec))
-    return {category: tuple(values) for category, values in found.items()}
+    return {category: tuple(values) for category, values in by_category.items()}
 
 
 def _rigid(build, spec: dict) -> Callable[[int], Mesh]:
@@ -281,5 +281,5 @@ def asset_names(pool: str) -> frozenset[str]:
 
 @lru_cache(maxsize=512)
 def pose(body: Body, phase: int) -> Mesh:
-    """The mesh of a body in one of its poses; kept, since many scenes of a process use it."""
+    """The mesh of a body in a pose; kept, since many scenes of a process use it."""
     return body.build(phase % body.phases)

@@ -111,7 +111,7 @@ def _cabin(b, half, belt, height, screen, back, rake, tail, doors, panel):
 
 
 def add_wheel(b: Builder, side: int, half: float, y: float, radius: float, width: float = 0.22) -> None:
-    """Add an arch, a tyre, a rim and a hub on one side (-1 left, 1 right) of a body of half width `half`."""
+    """Add an arch, a tyre, a rim and a hub on a side (-1 left, 1 right) of a body of half width `half`."""
     b.tube(
         (side * (half - 0.3), y, radius * 1.22),
         (side * (half - 0.012), y, radius * 1.22),

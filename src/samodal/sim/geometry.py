@@ -6,8 +6,7 @@ import numpy as np
 
 from samodal.sim.mesh import Mesh
 from samodal.sim.textures import texture
-
-_BRIGHTEST = 226  # what is brighter shines by itself, see weather.night
+from samodal.sim.weather import SHINES
 
 
 class Shades:
@@ -28,7 +27,7 @@ class Shades:
 def colour(mesh: Mesh, colours, shades: np.ndarray, glow: list[bool]) -> np.ndarray:
     """(N, 3, 4) uint8 of the corners."""
     base = np.array(colours, float)[mesh.materials][:, None]
-    lit = np.minimum(np.floor(base * np.round(shades, 3)[..., None]), _BRIGHTEST)
+    lit = np.minimum(np.floor(base * np.round(shades, 3)[..., None]), SHINES - 1)
     lit = np.where(np.array(glow)[mesh.materials][:, None, None], base, lit)
     return np.concatenate([lit, np.full(lit.shape[:2] + (1,), 255.0)], -1).astype(np.uint8)
 

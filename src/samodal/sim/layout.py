@@ -1,7 +1,7 @@
 """From the name of a sequence to a scene: who drives, walks, stands and hides where.
 
-Everything is drawn from one generator seeded with split and number. Situations in which instances hide one
-another are staged: an occluder is put on the line of sight to a chosen instance at a chosen time.
+Everything is drawn from a single generator seeded with split and number. Some occlusions are staged: an occluder is put
+on the line of sight to a chosen instance at a chosen time.
 """
 
 import math
@@ -287,6 +287,6 @@ class _Layout(Plan):
             length = rng.uniform(3, 8)
             if rng.random() < 0.6 and not self.street.near_junction(s + length / 2, 5 + length / 2):
                 x, y, heading = self.curve.at(s + length / 2, side * u)
-                prop = props.hedge(rng, length, rng.uniform(0.8, 1.5))
+                prop = props.hedge(length, rng.uniform(0.8, 1.5))
                 self.street.part(s, self.street.textures["foliage"]).join(prop, (x, y, 0), heading)
             s += length + rng.uniform(1, 4)

@@ -1,7 +1,7 @@
 """Triangle meshes of named materials, put together from boxes, tubes, balls and lofted profiles.
 
 Axes: x to the right, y ahead, z up, metres. Triangles do not share corners, so that a triangle and its
-barycentric coordinates name one point of a surface in every pose of a body.
+barycentric coordinates name the same point of a surface in every pose of a body.
 """
 
 import math
@@ -32,7 +32,7 @@ class Mesh:
 
 
 class Builder:
-    """Collects primitives; every one is star-shaped around its centre, which orients its triangles."""
+    """Collects primitives; each is star-shaped around its centre, which orients its triangles."""
 
     def __init__(self):
         # (corners, reference, is the reference a direction, normals, uv, material); worked out together in mesh().
@@ -82,7 +82,7 @@ class Builder:
             self._parts.append((corners @ turn + offset, reference, direction, normals, uv, material))
 
     def panel(self, points, material: str, out, uv=None) -> None:
-        """A flat convex polygon with one face; `out` says which way it looks, uv (K, 2)."""
+        """A flat convex polygon that faces `out`; uv is (K, 2)."""
         points = np.asarray(points, float)
         fan = [(0, i, i + 1) for i in range(1, len(points) - 1)]
         self.add(points[fan], material, out=out, uv=None if uv is None else np.asarray(uv, float)[fan])

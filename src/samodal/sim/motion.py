@@ -1,21 +1,16 @@
 """Where surfaces go: forward flow of every pixel, and tracks of points on the instances.
 
-A point of a surface is a triangle and its barycentric coordinates, which hold in every pose of a body.
+A point of a surface is a triangle with barycentric coordinates. They name the same point in every pose of a body.
 """
-
-from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from samodal.sim.point_files import PointTracks
 from samodal.sim.scene import SimInstance
-
-if TYPE_CHECKING:
-    from samodal.sim.render import Stage
+from samodal.sim.stage import Stage
 
 POINTS = 32
 """Points followed on each instance, drawn from the frame in which most of it is visible."""
@@ -24,25 +19,8 @@ SCENERY_FRAMES, SCENERY = 4, 16
 """So many points on the street and its houses are drawn from each of so many frames."""
 
 
-@dataclass(frozen=True, eq=False)
-class PointTracks:
-    """Points on the surfaces of instances and of what stands around them, through a whole sequence of T frames.
-
-    Attributes:
-        xy: (N, T, 2) float32, pixels, integers at pixel centres; also outside the image, nan behind the camera.
-        visible: (N, T) bool, inside the image and not hidden by anything, the instance's own far side included.
-        ids: (N,) int32, the instance; 0 for the street and its houses.
-        anchors: (N,) int32, the frame in which the point was drawn.
-    """
-
-    xy: np.ndarray
-    visible: np.ndarray
-    ids: np.ndarray
-    anchors: np.ndarray
-
-
 def forward_flow(stage: Stage, t: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the surface seen in each pixel of frame t is in frame t + 1.
+    """Where the surface that is visible in each pixel of frame t is in frame t + 1.
 
     Returns:
         (H, W, 2) float32 pixels to the right and down, hidden or not in frame t + 1; and (H, W) bool, False for the
@@ -75,10 +53,10 @@ def point_tracks(stage: Stage, truth: Sequence[Sequence[SimInstance]]) -> PointT
         y, x = np.nonzero((maps[t] >= 0) & (owners[maps[t]] == number))
         count = count if len(x) else 0
         picks = random.Random(f"{stage.scene.sequence} points {number} {t}").choices(range(len(x)), k=count)
-        some = maps[t][y[picks], x[picks]]
+        picked = maps[t][y[picks], x[picks]]
         pixels = np.stack([x[picks], y[picks]], 1).astype(float)
-        weights.append(_barycentric(stage, t, stage.corners(t)[some], pixels)[0])
-        chosen.append(some)
+        weights.append(_barycentric(stage, t, stage.corners(t)[picked], pixels)[0])
+        chosen.append(picked)
         ids += [number] * count
         anchors += [t] * count
     chosen, weights, ids = np.concatenate(chosen), np.concatenate(weights), np.array(ids, np.int32)
@@ -102,9 +80,9 @@ def _anchors(truth) -> dict[int, int]:
     """The frame in which most of each instance is visible."""
     best: dict[int, tuple[int, int]] = {}
     for t, frame in enumerate(truth):
-        for one in frame:
-            if one.visible is not None and one.visible.area > best.get(one.id, (0, 0))[0]:
-                best[one.id] = one.visible.area, t
+        for instance in frame:
+            if instance.visible is not None and instance.visible.area > best.get(instance.id, (0, 0))[0]:
+                best[instance.id] = instance.visible.area, t
     return {number: t for number, (_, t) in best.items()}
 
 
@@ -119,12 +97,12 @@ def _follow(stage: Stage, t: int, triangles, owners, chosen, weights) -> tuple[n
     inside = (pixel >= 0).all(1) & (pixel[:, 0] < width) & (pixel[:, 1] < height)
     visible = np.zeros(len(xy), bool)
     rows = np.nonzero(inside & ahead)[0]
-    seen = triangles[pixel[rows, 1].astype(int), pixel[rows, 0].astype(int)]
-    own = (seen >= 0) & (owners[seen] == owners[chosen[rows]])
-    rows, seen = rows[own], seen[own]
-    _, surface = _barycentric(stage, t, corners[seen], pixel[rows])
+    front = triangles[pixel[rows, 1].astype(int), pixel[rows, 0].astype(int)]
+    own = (front >= 0) & (owners[front] == owners[chosen[rows]])
+    rows, front = rows[own], front[own]
+    _, surface = _barycentric(stage, t, corners[front], pixel[rows])
     # Half a pixel beside the point the surface is a little nearer or farther than the point itself.
-    visible[rows] = (seen == chosen[rows]) | (abs(surface - depth[rows]) < 0.05 + 0.01 * depth[rows])
+    visible[rows] = (front == chosen[rows]) | (abs(surface - depth[rows]) < 0.05 + 0.01 * depth[rows])
     return xy, visible
 
 
@@ -133,18 +111,18 @@ def _blend(corners: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _barycentric(stage: Stage, t: int, corners: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points of triangles (N, 3, 3) seen through pixels (N, 2): weights (N, 3) and depths (N,) in metres.
+    """The points of triangles (N, 3, 3) behind pixels (N, 2): weights (N, 3) and depths (N,) in metres.
 
     Pixels at the rim of a triangle can miss it by half a pixel; they get the nearest weights within it.
     """
     view = stage.view(t)
-    seen = corners @ view[:3, :3].T + view[:3, 3]
+    local = corners @ view[:3, :3].T + view[:3, 3]
     focal = stage.scene.camera.focal * stage.size[1]
     across = (xy[:, 0] - (stage.size[1] - 1) / 2) / focal
     up = -(xy[:, 1] - (stage.size[0] - 1) / 2) / focal
     ray = np.stack([across, np.ones(len(xy)), up], 1)
     # ray * depth = a + u (b - a) + v (c - a), solved by Cramer's rule.
-    a, b, c = seen[:, 0], seen[:, 1] - seen[:, 0], seen[:, 2] - seen[:, 0]
+    a, b, c = local[:, 0], local[:, 1] - local[:, 0], local[:, 2] - local[:, 0]
     normal = np.cross(b, c)
     facing = (normal * ray).sum(1)
     facing = np.where(abs(facing) < 1e-12, 1e-12, facing)
@@ -155,4 +133,4 @@ def _barycentric(stage: Stage, t: int, corners: np.ndarray, xy: np.ndarray) -> t
     v = (np.cross(b, inside) * normal).sum(1) / square
     weights = np.clip(np.stack([1 - u - v, u, v], 1), 0.0, 1.0)
     weights /= weights.sum(1, keepdims=True)
-    return weights, (seen[..., 1] * weights).sum(1)
+    return weights, (local[..., 1] * weights).sum(1)

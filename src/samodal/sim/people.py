@@ -8,7 +8,7 @@ import math
 from samodal.sim.mesh import Builder, Mesh
 
 PHASES = 16
-"""Poses of one double step, or of one turn of the pedals."""
+"""Poses of a double step, or of a turn of the pedals."""
 
 
 def pedestrian(
@@ -135,7 +135,7 @@ def rider(phase: int, *, height, girth=1.0, seat, saddle, grip, foot, pedals: bo
     """One pose of a person on a two-wheeler, in the coordinates of the two-wheeler.
 
     Args:
-        phase: of the pedals, 0 to PHASES - 1; a motorcyclist has one pose only.
+        phase: of the pedals, 0 to PHASES - 1; a motorcyclist has a single pose.
         seat, saddle: height and y of the seat.
         grip: (half width, y, z) of the handlebar's ends.
         foot: (y, z) of the pedals' axle or of the foot rests.
@@ -183,8 +183,7 @@ def _bent(a, c, first: float, second: float, ahead: bool) -> tuple[float, float]
     off = math.sqrt(max(first**2 - along**2, 0.0)) if distance < first + second else 0.0
     along = along if distance < first + second else distance * first / (first + second)
     uy, uz = dy / distance, dz / distance
-    sign = 1 if ahead else -1
-    ny, nz = (-uz, uy) if (-uz > 0) == ahead else (uz, -uy)
-    if (ny > 0) != (sign > 0):
-        ny, nz = -ny, -nz
+    ny, nz = -uz, uy
+    if ny and (ny > 0) != ahead:
+        ny, nz = uz, -uy
     return a[0] + along * uy + off * ny, a[1] + along * uz + off * nz

@@ -84,7 +84,7 @@ class Plan:
         return self.rng.choice(bodies(self.pool)[category])
 
     def add(self, body: Body, track: np.ndarray, distance: np.ndarray, ridden: bool = True, ground=0.0) -> None:
-        """Add an instance, and its rider where it has one.
+        """Add an instance, and its rider if it has a seat.
 
         Args:
             track: (T, 3), x, y, heading.

@@ -1,12 +1,41 @@
-"""Reads the point tracks that `samodal synth --points` wrote; needs no renderer."""
+"""Point tracks of StreetSim and their files; reading them needs no renderer."""
 
+import io
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.sim.motion import PointTracks
+
+
+@dataclass(frozen=True, eq=False)
+class PointTracks:
+    """Points on the surfaces of instances and of what stands around them, through a whole sequence of T frames.
+
+    Attributes:
+        xy: (N, T, 2) float32, pixels, integers at pixel centres; also outside the image, nan behind the camera.
+        visible: (N, T) bool, inside the image and not hidden by anything, the instance's own far side included.
+        ids: (N,) int32, the instance; 0 for the street and its houses.
+        anchors: (N,) int32, the frame in which the point was drawn.
+    """
+
+    xy: np.ndarray
+    visible: np.ndarray
+    ids: np.ndarray
+    anchors: np.ndarray
+
+    def to_npz(self) -> bytes:
+        """The content of a file that `read_points` reads."""
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **vars(self))
+        return packed.getvalue()
+
+
+def points_file(split: Path, name: str) -> Path:
+    """Where the point tracks of a sequence lie in the folder of its split."""
+    return Path(split) / "points" / "front" / f"{name}.npz"
 
 
 def read_points(split: Path, name: str) -> PointTracks:
@@ -19,7 +48,7 @@ def read_points(split: Path, name: str) -> PointTracks:
     Raises:
         InputError: if there are none, or the file is damaged.
     """
-    path = Path(split) / "points" / "front" / f"{name}.npz"
+    path = points_file(split, name)
     if not path.exists():
         raise InputError(f"{path}: no point tracks; `samodal synth --points` writes them beside the masks")
     try:

@@ -103,7 +103,7 @@ def cabinet(rng: random.Random) -> Builder:
     return b
 
 
-def hedge(rng: random.Random, length: float, height: float) -> Builder:
+def hedge(length: float, height: float) -> Builder:
     """A cut hedge, for the foliage texture."""
     b = Builder()
     b.box((0, 0, height / 2), (0.8, length, height), "#d8e8c8")

@@ -11,7 +11,7 @@ from samodal.sim.mesh import Mesh
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """One instance: everything that gets a mask.
+    """An instance: everything that gets a mask.
 
     Attributes:
         id: unique in the scene, from 1.
@@ -51,7 +51,7 @@ class Scene:
 
     Attributes:
         sequence: its name.
-        weather: one of `samodal.sim.splits.WEATHERS`.
+        weather: a member of `samodal.sim.splits.WEATHERS`.
         times: (T,) seconds.
         actors: the instances.
         street: (texture or None, mesh) of what never moves; its materials are colours as "#rrggbb".
@@ -74,7 +74,7 @@ class Scene:
 
 @dataclass(frozen=True, eq=False)
 class SimInstance:
-    """One instance in one frame.
+    """An instance in a frame.
 
     Attributes:
         id, category: as everywhere.
@@ -99,12 +99,12 @@ class SimInstance:
 
 @dataclass(frozen=True, eq=False)
 class SimFrame:
-    """One frame with its truth.
+    """A frame with its truth.
 
     Attributes:
         t, time: index, and seconds from the start.
         image: (H, W, 3) uint8 RGB.
-        instances: the annotated ones; what is never visible in the sequence is not annotated.
+        instances: those that are annotated; what is never visible in the sequence is not annotated.
         camera: focal length in pixels, position in metres, heading and pitch in radians.
     """
 

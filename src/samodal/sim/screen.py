@@ -103,7 +103,7 @@ class Screen:
         self._lens.setUserMat(self._core.LMatrix4f(x, 0, 0, 0, 0, 0, a, 1, 0, y, 0, 0, 0, 0, b, 0))
 
     def enter(self, root, focal: float) -> bool:
-        """Bring the camera into a scene; False if it was in another one."""
+        """Bring the camera into a scene; False if it was in another scene."""
         if not self.camera.isEmpty() and self.camera.getParent() == root:
             return True
         self.camera.reparentTo(root)

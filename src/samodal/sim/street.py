@@ -22,7 +22,7 @@ class StreetType:
 
     Attributes:
         lanes: in each direction.
-        lane: width of one.
+        lane: width of a lane.
         parking: parking lanes on the (right, left) side.
         pavement: width.
         setback: of the houses from the pavement.
@@ -48,7 +48,7 @@ class StreetType:
         return self.median / 2 + self.lanes * self.lane
 
     def kerb(self, side: int) -> float:
-        """Distance of the kerb from the centre line; side 1 is the right one, -1 the left one."""
+        """Distance of the kerb from the centre line; side 1 is the right, -1 the left."""
         return self.road + (2.3 if self.parking[0 if side > 0 else 1] else 0.5)
 
 
@@ -70,7 +70,7 @@ TYPES = {
 
 
 class Street:
-    """Collects the static geometry of one scene by texture and by stretch of road."""
+    """Collects the static geometry of a scene by texture and by stretch of road."""
 
     def __init__(self, kind: StreetType, curve: Curve, pool: str, rng: random.Random, junction: float | None):
         self.kind, self.curve, self.rng, self.junction = kind, curve, rng, junction
@@ -85,7 +85,7 @@ class Street:
         return frozenset(self.textures.values()) | frozenset(self.facades)
 
     def parts(self) -> tuple[tuple[str | None, Mesh], ...]:
-        """The geometry, one mesh per texture and stretch."""
+        """The geometry, a mesh per texture and stretch."""
         return tuple((texture, builder.mesh()) for (_, texture), builder in self._parts.items())
 
     def part(self, s: float, texture: str | None = None) -> Builder:
@@ -218,10 +218,10 @@ class Street:
             out = (np.add(low[a], low[b]) / 2 - middle) * (1, 1, 0)
             uv = [(0, 0), (bays[k], 0), (bays[k], floors / 2), (0, floors / 2)]
             builder.panel([low[a], low[b], high[b], high[a]], tint, out, uv)
-        self._roof(s, high, height, floors)
+        self._roof(s, high, floors)
         self._ground_floor(side, s, width, front)
 
-    def _roof(self, s: float, high, height: float, floors: int) -> None:
+    def _roof(self, s: float, high, floors: int) -> None:
         builder, colour = self.part(s), self.rng.choice(("#6e4a40", "#585c62", "#7a6a5c"))
         if floors > 4:
             builder.panel(high, "#6a6864", (0, 0, 1))

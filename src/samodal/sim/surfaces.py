@@ -1,4 +1,4 @@
-"""Which triangle is seen in every pixel: every triangle in a colour of its own, that is its number."""
+"""Which triangle is visible in every pixel: each triangle is drawn in a colour that is its number."""
 
 import numpy as np
 
@@ -7,11 +7,11 @@ from samodal.sim.geometry import geom, to_panda
 from samodal.sim.mesh import Mesh
 from samodal.sim.scene import Scene
 
-_BITS = 6  # of each channel; the two lowest ones are left to rounding
+_BITS = 6  # of each channel; the two lowest are left to rounding
 
 
 class Surfaces:
-    """A second copy of a scene, which only the camera for triangles sees.
+    """A second copy of a scene, visible to the camera for triangles only.
 
     Attributes:
         root: the node to draw.

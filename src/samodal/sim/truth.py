@@ -1,23 +1,20 @@
-"""Exact truth: what each instance covers alone, what of it is seen, and which instances are annotated.
+"""Exact truth: what each instance covers alone, what of it is visible, and which instances are annotated.
 
-The display takes every pixel that a face touches: masks reach about half a pixel farther on each side than the
-pixels whose centres lie on the object, amodal and visible ones alike, so that one is always a part of the other.
+The display takes every pixel that a face touches. So masks reach about half a pixel farther on each side than the
+pixels whose centres lie on the object. This holds for amodal and visible masks, so the visible mask is always a part of
+the amodal mask.
 """
 
-from __future__ import annotations
-
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from pycocotools import mask as coco
 
 from samodal.rle import Rle
 from samodal.sim.assets import Body, pose
-from samodal.sim.scene import SimInstance
-
-if TYPE_CHECKING:
-    from samodal.sim.render import Stage
+from samodal.sim.scene import Actor, SimInstance
+from samodal.sim.stage import Stage
 
 MINIMUM_AREA = 40
 """Pixels at 960x540 that an instance must cover, hidden or not, to be annotated in a frame."""
@@ -30,18 +27,13 @@ def annotate(stage: Stage) -> list[tuple[SimInstance, ...]]:
     the image, fully hidden or not, and if any pixel of it is visible in any frame of the sequence.
     """
     least = MINIMUM_AREA * stage.size[0] * stage.size[1] / (540 * 960)
-    found = [_frame(stage, t, least) for t in range(len(stage.scene.times))]
-    seen = {one.id for frame in found for one in frame if one.visible is not None}
-    frames = []
-    for frame in found:
-        kept = sorted((one for one in frame if one.id in seen), key=lambda one: (one.distance, one.id))
-        frames.append(
-            tuple(
-                SimInstance(one.id, one.category, one.amodal, one.visible, order, one.distance)
-                for order, one in enumerate(kept)
-            )
-        )
-    return frames
+    frames = [_frame(stage, t, least) for t in range(len(stage.scene.times))]
+    visible_ids = {instance.id for frame in frames for instance in frame if instance.visible is not None}
+    annotated = []
+    for frame in frames:
+        nearest = sorted((i for i in frame if i.id in visible_ids), key=lambda i: (i.distance, i.id))
+        annotated.append(tuple(replace(instance, depth_order=order) for order, instance in enumerate(nearest)))
+    return annotated
 
 
 def _frame(stage: Stage, t: int, least: float) -> list[SimInstance]:
@@ -55,10 +47,12 @@ def _frame(stage: Stage, t: int, least: float) -> list[SimInstance]:
             amodal = _rle(alone == number)
             if amodal.area < least:
                 continue
-            seen = _rle(visible == number)
+            visible_mask = _rle(visible == number)
             category = stage.scene.actors[number - 1].body.category
             distance = round(float(boxes[number][4]), 3)
-            instances.append(SimInstance(number, category, amodal, seen if seen.area else None, 0, distance))
+            instances.append(
+                SimInstance(number, category, amodal, visible_mask if visible_mask.area else None, 0, distance)
+            )
     return instances
 
 
@@ -68,8 +62,8 @@ def _rle(transposed: np.ndarray) -> Rle:
     return Rle((transposed.shape[1], transposed.shape[0]), coded["counts"].decode("ascii"))
 
 
-def _box(stage: Stage, actor, t: int) -> tuple[float, float, float, float, float] | None:
-    """A box in the image that holds the instance, and its distance; None where it cannot be seen at all."""
+def _box(stage: Stage, actor: Actor, t: int) -> tuple[float, float, float, float, float] | None:
+    """A box in the image that holds the instance, and its distance; None where it cannot be visible at all."""
     points = _bounds(actor.body, int(actor.phases[t]))
     matrix = stage.actor_matrix(actor, t)
     xy, depth = stage.project(points @ matrix[:3, :3].T + matrix[:3, 3], t)
@@ -94,7 +88,7 @@ def _bounds(body: Body, phase: int) -> np.ndarray:
 
 
 def _apart(boxes: dict[int, tuple[float, float, float, float]]) -> list[list[int]]:
-    """Groups of instances whose boxes do not meet, so that one pass draws a whole group."""
+    """Groups of instances whose boxes do not meet, so that a whole group is drawn in a single pass."""
     groups: list[list[int]] = []
     for key, box in boxes.items():
         for group in groups:

@@ -9,15 +9,16 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops
 
-_SHINES = 227  # brighter than any lit surface, see render: lamps
+SHINES = 227
+"""From this brightness on a surface shines by itself; `geometry` keeps lit surfaces below."""
 
 
 def apply(image: Image.Image, kind: str, sequence: str, t: int, haze: np.ndarray | None) -> np.ndarray:
-    """Turn a clear day into another one.
+    """Turn a clear day into another kind of weather.
 
     Args:
         image: (H, W) RGB.
-        kind: one of `samodal.sim.splits.WEATHERS`.
+        kind: a member of `samodal.sim.splits.WEATHERS`.
         sequence, t: decide rain drops, noise and exposure.
         haze: (H, W) uint8, how much of each pixel is fog (255: all); None without fog.
 
@@ -49,7 +50,7 @@ def _tables(kind: str, gain: int) -> list[int]:
     """256 values for each channel: exposure and the colour of the light; what shines keeps its brightness."""
     tables = []
     for tint in _TINTS[kind]:
-        tables += [v if v >= _SHINES else min(v * gain * tint >> 16, 255) for v in range(256)]
+        tables += [v if v >= SHINES else min(v * gain * tint >> 16, 255) for v in range(256)]
     return tables
 
 
@@ -68,7 +69,7 @@ def _beam(size: tuple[int, int]) -> np.ndarray:
 def _night(image: Image.Image) -> Image.Image:
     pixels = np.asarray(image)
     dark = (pixels.astype(np.uint16) * _beam(pixels.shape[:2]) >> 8).astype(np.uint8)
-    shines = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]) >= _SHINES
+    shines = np.maximum(np.maximum(pixels[..., 0], pixels[..., 1]), pixels[..., 2]) >= SHINES
     dark[shines] = pixels[shines]
     return Image.fromarray(dark)
 

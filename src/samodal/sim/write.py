@@ -1,6 +1,5 @@
-"""Writes StreetSim in AmodalSynthDrive's own layout, so that one reader reads both."""
+"""Writes StreetSim in AmodalSynthDrive's own layout, so that the same reader reads both."""
 
-import io
 import json
 import os
 from collections.abc import Callable
@@ -8,12 +7,17 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from samodal.data.asd_labels import InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
+from samodal.sim.flow import write_flow
+from samodal.sim.layout import scene as lay_out
+from samodal.sim.motion import forward_flow, point_tracks
+from samodal.sim.point_files import points_file
+from samodal.sim.render import frames
 from samodal.sim.splits import SPLITS, sequences, split_of
+from samodal.sim.stage import Stage
 
 QUALITY = 70
 """Of the JPEG images."""
@@ -31,11 +35,11 @@ def write_split(
     points: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Render sequences of a split into `<root>/<split>/`; finished ones are kept.
+    """Render sequences of a split into `<root>/<split>/`; finished sequences are kept.
 
     Args:
         root: folder of the data set.
-        split: one of `samodal.sim.splits.SPLITS`.
+        split: a name in `samodal.sim.splits.SPLITS`.
         first, count: which sequences, by their place in the split; count None means all that follow.
         workers: processes.
         size: (H, W) in pixels.
@@ -66,7 +70,7 @@ def write_split(
 
 
 def _each(folder: Path, names: list[str], workers: int, settings: tuple):
-    """Write sequences one after the other, or in processes that start afresh."""
+    """Write sequences in turn, or in processes that start afresh."""
     if workers <= 1 or len(names) <= 1:
         for name in names:
             write_sequence(folder, name, *settings)
@@ -84,12 +88,12 @@ def _each(folder: Path, names: list[str], workers: int, settings: tuple):
 
 
 def _marker(folder: Path, name: str) -> Path:
-    """The camera file, written last: it says that a sequence is complete."""
+    """The camera file, written last: where it exists, a sequence is complete."""
     return folder / "camera" / "front" / f"{name}.json"
 
 
 def _finished(folder: Path, name: str, flow: bool, points: bool) -> bool:
-    sides = [_flow_file(folder, name, split_of(name).frames - 2)] * flow + [_points_file(folder, name)] * points
+    sides = [_flow_file(folder, name, split_of(name).frames - 2)] * flow + [points_file(folder, name)] * points
     return _marker(folder, name).exists() and all(path.exists() for path in sides)
 
 
@@ -97,28 +101,21 @@ def _flow_file(folder: Path, name: str, t: int) -> Path:
     return folder / "flow" / "front" / name / f"{frame_stem(t)}_flow.png"
 
 
-def _points_file(folder: Path, name: str) -> Path:
-    return folder / "points" / "front" / f"{name}.npz"
-
-
 def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = False, points: bool = False) -> None:
-    """Render one sequence into the folder of its split.
+    """Render a sequence into the folder of its split.
 
     Writes `images/front/<name>/front_full_%04d_rgb.jpg`, `amodal_instance_seg/front/<name>/…_aminseg.json` and
     `.png`; with `flow` also `flow/front/<name>/front_full_%04d_flow.png` of every frame but the last, see
     `samodal.sim.flow`; with `points` also `points/front/<name>.npz` with the arrays of
-    `samodal.sim.motion.PointTracks`; and last `camera/front/<name>.json` with size, seconds and camera per frame.
+    `samodal.sim.point_files.PointTracks`; and last `camera/front/<name>.json` with size, seconds and camera per frame.
     """
-    from samodal.sim.layout import scene as lay_out
-    from samodal.sim.render import Stage, frames
-
     images = folder / "images" / "front" / name
     masks = folder / "amodal_instance_seg" / "front" / name
     images.mkdir(parents=True, exist_ok=True)
     cameras, truth = [], []
     for frame in frames(name, size):
         Image.fromarray(frame.image).save(images / f"{frame_stem(frame.t)}_rgb.jpg", quality=QUALITY)
-        rows = [InstanceTruth(o.id, o.category, o.amodal, o.visible, o.depth_order) for o in frame.instances]
+        rows = [InstanceTruth(i.id, i.category, i.amodal, i.visible, i.depth_order) for i in frame.instances]
         write_frame(masks, frame.t, rows, size)
         cameras.append({"t": frame.t, "time": frame.time, **frame.camera})
         truth.append(frame.instances)
@@ -131,15 +128,9 @@ def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = 
     _write_whole(_marker(folder, name), json.dumps({"size": list(size), "frames": cameras}).encode())
 
 
-def _write_sides(stage, folder: Path, name: str, truth: list, flow: bool, points: bool) -> None:
-    from samodal.sim.flow import write_flow
-    from samodal.sim.motion import forward_flow, point_tracks
-
+def _write_sides(stage: Stage, folder: Path, name: str, truth: list, flow: bool, points: bool) -> None:
     if points:
-        tracks = point_tracks(stage, truth)
-        packed = io.BytesIO()
-        np.savez_compressed(packed, xy=tracks.xy, visible=tracks.visible, ids=tracks.ids, anchors=tracks.anchors)
-        _write_whole(_points_file(folder, name), packed.getvalue())
+        _write_whole(points_file(folder, name), point_tracks(stage, truth).to_npz())
     for t in range(len(truth) - 1 if flow else 0):
         path = _flow_file(folder, name, t)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,7 @@ MODULE = "cotracker.models.core.cotracker.cotracker"
 class CoTracker1(Rereading):
     """Points of a key are followed together, with a 2 x 2 grid of support points in every twelfth frame.
 
-    The released wrapper also tracks backward, which fills frames before a point was shown; there are none here.
+    The released wrapper also tracks backward, which fills frames before a point was added; there are none here.
 
     Args:
         given: CHECKOUT,CHECKPOINT (`cotracker_stride_4_wind_8.pth`).
@@ -90,9 +90,9 @@ def _queries(xy: np.ndarray, grid: int, frames: Iterable[int]) -> Tensor:
 def _result(
     tracks: Tensor, visibility: Tensor, length: int, scale: np.ndarray, threshold: float, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What (1, T, N, 2) tracks and (1, T, N) probabilities say of the first `count` points in frame `length` - 1.
+    """The first `count` points in frame `length` - 1, from (1, T, N, 2) tracks and (1, T, N) probabilities.
 
     These models have no confidence of a position: it is the probability of being visible.
     """
-    xy, shown = (part[0, length - 1, :count].numpy(force=True) for part in (tracks, visibility))
-    return xy / scale, shown > threshold, shown
+    xy, probability = (part[0, length - 1, :count].numpy(force=True) for part in (tracks, visibility))
+    return xy / scale, probability > threshold, probability

@@ -5,16 +5,18 @@ Points do not influence each other, within an instance or across instances.
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from samodal.errors import InputError
+from samodal.trackers.sizes import check_size
 
 
 @dataclass
 class _Group:
-    """Points of one key: where they are in frame t, and which are still believed."""
+    """Points of a key: where they are in frame t, and which are still visible."""
 
     xy: np.ndarray
     visible: np.ndarray
@@ -26,44 +28,40 @@ class LucasKanade:
     """Follows points from each frame to the next.
 
     A point whose track forward and back misses its start by more than `tolerance` pixels, or whose patch
-    looks different by more than `residual`, is called not visible from then on; it stays where it was last
-    believed, since Lucas-Kanade cannot find a point again.
+    looks different by more than `residual`, is reported as not visible from then on. It stays where it was last
+    matched, since Lucas-Kanade cannot find a point again.
 
     Args:
         window: side of the square that is matched, pixels.
         levels: pyramid levels above the full image.
         tolerance: of the forward-backward check, pixels.
         residual: mean absolute difference of the matched squares, grey levels; an occluder that slides over
-            the point passes the forward-backward check but not this one.
+            the point passes the forward-backward check but not this check.
         ring: frames kept, so that points of the last `ring` frames can still be added.
     """
 
     def __init__(
         self, window: int = 21, levels: int = 4, tolerance: float = 1.0, residual: float = 16.0, ring: int = 16
     ):
-        self.window, self.levels, self.tolerance, self.residual, self.ring = (
-            window,
-            levels,
-            tolerance,
-            residual,
-            ring,
-        )
+        self.window, self.levels, self.ring = window, levels, ring
+        self.tolerance, self.residual = tolerance, residual
         self.reset()
 
     def reset(self) -> None:
-        self._frames: deque[tuple[int, np.ndarray]] = deque(maxlen=self.ring)
+        self.frames: deque[tuple[int, np.ndarray]] = deque(maxlen=self.ring)
         self._groups: dict = {}
 
     def observe(self, frame: np.ndarray, t: int) -> None:
-        self._frames.append((t, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)))
-        if self._groups:
-            self._advance(list(self._groups.values()))
+        """Raises InputError for a frame whose size differs from the frames before."""
+        check_size(frame.shape[:2], self.frames[-1][1].shape if self.frames else None, t)
+        self.frames.append((t, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)))
+        self._advance(list(self._groups.values()))
 
     def add(self, key, xy: np.ndarray, t: int) -> None:
-        known = [seen for seen, _ in self._frames]
+        known = [number for number, _ in self.frames]
         if t not in known:
             raise InputError(f"lucas_kanade keeps the frames {known} and cannot follow points from frame {t}")
-        xy = np.asarray(xy, np.float32).reshape(-1, 2)
+        xy = np.array(xy, np.float32).reshape(-1, 2)
         self._groups[key] = _Group(xy, np.ones(len(xy), bool), np.ones(len(xy), np.float32), t)
         self._advance([self._groups[key]])
 
@@ -74,31 +72,42 @@ class LucasKanade:
         return {key: (g.xy.copy(), g.visible.copy(), g.confidence.copy()) for key, g in self._groups.items()}
 
     def state(self) -> dict:
-        return {
-            "frames": list(self._frames),
-            "groups": {key: vars(g).copy() for key, g in self._groups.items()},
-        }
+        return {"frames": list(self.frames), "groups": {key: vars(g).copy() for key, g in self._groups.items()}}
 
     def load_state(self, state: dict) -> None:
-        self._frames = deque(state["frames"], maxlen=self.ring)
+        self.frames = deque(state["frames"], maxlen=self.ring)
         self._groups = {key: _Group(**group) for key, group in state["groups"].items()}
 
     def _advance(self, groups: list[_Group]) -> None:
-        """Bring groups up to the newest frame, all that wait for the same pair of frames in one call."""
-        frames = list(self._frames)
-        for (t, image), (following, target) in zip(frames, frames[1:], strict=False):
-            waiting = [g for g in groups if g.t == t]
+        """Bring groups up to the newest frame, all that wait for the same pair of frames in a single call."""
+        for (t, image), (following, target) in pairwise(self.frames):
+            waiting = [group for group in groups if group.t == t]
             if not waiting:
                 continue
-            xy, error = self._match(image, target, np.concatenate([g.xy for g in waiting]))
-            start = 0
-            for group in waiting:
-                part = slice(start, start + len(group.xy))
-                start += len(group.xy)
-                group.visible = group.visible & (error[part] <= self.tolerance)
-                group.confidence = np.where(group.visible, np.exp(-error[part]), 0).astype(np.float32)
-                group.xy = np.where(group.visible[:, None], xy[part], group.xy)
+            xy, visible = (np.concatenate(parts) for parts in zip(*((g.xy, g.visible) for g in waiting), strict=True))
+            borders = np.cumsum([len(group.xy) for group in waiting])[:-1]
+            moved = (np.split(part, borders) for part in self.follow(image, target, xy, visible))
+            for group, *parts in zip(waiting, *moved, strict=True):
+                group.xy, group.visible, group.confidence = parts
                 group.t = following
+
+    def follow(
+        self, image: np.ndarray, target: np.ndarray, xy: np.ndarray, visible: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Points of a grey frame in the next.
+
+        Args:
+            image, target: (H, W) uint8.
+            xy: (N, 2) float32, where the points are in `image`.
+            visible: (N,) bool, which of them are visible there.
+
+        Returns:
+            (N, 2) where they are in `target`, (N,) which are still visible and (N,) confidence.
+        """
+        matched, error = self._match(image, target, xy)
+        visible = visible & (error <= self.tolerance)
+        confidence = np.where(visible, np.exp(-error), 0).astype(np.float32)
+        return np.where(visible[:, None], matched, xy), visible, confidence
 
     def _match(self, image: np.ndarray, target: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N, 2) points in `target`, and (N,) how far the way back misses them, infinite where lost."""
@@ -106,12 +115,12 @@ class LucasKanade:
             return xy, np.zeros(0, np.float32)
         options = {"winSize": (self.window, self.window), "maxLevel": self.levels}
         points = xy.reshape(-1, 1, 2)
-        forward, found, difference = cv2.calcOpticalFlowPyrLK(image, target, points, None, **options)
-        back, found_back, _ = cv2.calcOpticalFlowPyrLK(target, image, forward, None, **options)
+        forward, status, difference = cv2.calcOpticalFlowPyrLK(image, target, points, None, **options)
+        back, status_back, _ = cv2.calcOpticalFlowPyrLK(target, image, forward, None, **options)
         error = np.linalg.norm(back - points, axis=2)[:, 0]
         forward = forward[:, 0]
         height, width = image.shape
         outside = (forward < -0.5).any(axis=1) | (forward[:, 0] > width - 0.5) | (forward[:, 1] > height - 0.5)
-        lost = (found[:, 0] == 0) | (found_back[:, 0] == 0) | (difference[:, 0] > self.residual)
+        lost = (status[:, 0] == 0) | (status_back[:, 0] == 0) | (difference[:, 0] > self.residual)
         lost |= outside | ~np.isfinite(error)
         return forward.astype(np.float32), np.where(lost, np.inf, error).astype(np.float32)

@@ -1,6 +1,6 @@
 """Trackers that others publish, run from a checkout and a checkpoint the user names, as an online tracker.
 
-They take a clip and the points of one of its frames. So for every frame the clip from the points to now is read
+They take a clip and the points of a frame of it. So for every frame the clip from the points to now is read
 again, as the code released with the paper does, but no more than a bounded number of frames.
 """
 
@@ -22,14 +22,15 @@ from torch import Tensor, nn
 from samodal.errors import InputError
 from samodal.registry import TRACKERS
 from samodal.torch_files import read_state_dict
+from samodal.trackers.sizes import check_size
 
-# Points followed in one call; those of a larger group are followed in several that do not know of each other.
+# Points followed in a call; a larger group is split over calls, which do not influence each other.
 MOST_POINTS = 256
 
 
 @dataclass
 class _Group:
-    """Points of one key, (N, 2) pixels as shown in frame t, with that frame."""
+    """Points of a key, (N, 2) pixels as added in frame t, with that frame."""
 
     xy: np.ndarray
     t: int
@@ -44,8 +45,8 @@ class Rereading:
     Args:
         network: reads the clips.
         device: where it does.
-        frames: most frames that are read at once: the frame of the points and the newest ones after it. A gap up
-            to so long is read whole; in a longer one the frames just after the points are left out, as if time jumped.
+        frames: most frames that are read at once: the frame of the points and the newest frames after it. A gap up
+            to so long is read whole; in a longer gap the frames just after the points are left out, as if time jumped.
     """
 
     def __init__(self, network: nn.Module, device: str | torch.device, frames: int):
@@ -71,34 +72,33 @@ class Rereading:
         self._ring: deque[tuple[int, np.ndarray]] = deque(maxlen=self.frames)
         self._size: tuple[int, int] | None = None
         self._groups: dict[Any, _Group] = {}
-        self._found: dict[Any, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._positions: dict[Any, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def observe(self, frame: np.ndarray, t: int) -> None:
-        """Raises InputError for a frame of another size than the ones before."""
+        """Raises InputError for a frame whose size differs from the frames before."""
         size = frame.shape[:2]
-        if self._size not in (None, size):
-            raise InputError(f"frame {t} is {size} and the ones before {self._size}; reset the tracker between videos")
+        check_size(size, self._size, t)
         self._size = size
         self._ring.append((t, self.prepare(frame)))
-        self._found = {}
+        self._positions = {}
 
     def add(self, key: Any, xy: np.ndarray, t: int) -> None:
         frame = dict(self._ring).get(t)
         if frame is None:
-            kept = [seen for seen, _ in self._ring]
-            raise InputError(f"the tracker keeps the frames {kept} and cannot follow points from frame {t}")
+            known = [number for number, _ in self._ring]
+            raise InputError(f"the tracker keeps the frames {known} and cannot follow points from frame {t}")
         self._groups[key] = _Group(np.array(xy, np.float32).reshape(-1, 2), t, frame)
-        self._found.pop(key, None)
+        self._positions.pop(key, None)
 
     def drop(self, key: Any) -> None:
         self._groups.pop(key, None)
-        self._found.pop(key, None)
+        self._positions.pop(key, None)
 
     def positions(self) -> dict[Any, tuple[np.ndarray, np.ndarray, np.ndarray]]:
         for key, group in self._groups.items():
-            if key not in self._found:
-                self._found[key] = self._position(group)
-        return {key: tuple(part.copy() for part in self._found[key]) for key in self._groups}
+            if key not in self._positions:
+                self._positions[key] = self._position(group)
+        return {key: tuple(part.copy() for part in self._positions[key]) for key in self._groups}
 
     def state(self) -> dict:
         groups = {key: vars(group).copy() for key, group in self._groups.items()}
@@ -116,7 +116,7 @@ class Rereading:
         if not count or not since:
             return group.xy, np.ones(count, bool), np.ones(count, np.float32)
         clip = torch.from_numpy(np.stack([group.frame, *since])).to(self.device)
-        # Some of these networks draw random numbers; nobody else's may change by it.
+        # Some of these networks draw random numbers; the caller's generator stays as it is.
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
             blocks = [
@@ -130,7 +130,7 @@ def load(name: str, given: str | None, module: str, attribute: str, **options) -
     """A network of a checkout with the weights of a checkpoint.
 
     Args:
-        name: of the tracker in the registry, which knows how to get both.
+        name: of the tracker in the registry, which says how to get both.
         given: CHECKOUT,CHECKPOINT: a folder and a file.
         module, attribute: the class in the checkout.
         options: what it is made with.

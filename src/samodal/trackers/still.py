@@ -16,13 +16,14 @@ class Still:
         pass
 
     def add(self, key, xy: np.ndarray, t: int) -> None:
-        self._points[key] = np.asarray(xy, np.float32)
+        self._points[key] = np.array(xy, np.float32)
 
     def drop(self, key) -> None:
         self._points.pop(key, None)
 
     def positions(self) -> dict:
-        return {key: (xy, np.ones(len(xy), bool), np.ones(len(xy), np.float32)) for key, xy in self._points.items()}
+        sizes = {key: len(xy) for key, xy in self._points.items()}
+        return {key: (self._points[key].copy(), np.ones(n, bool), np.ones(n, np.float32)) for key, n in sizes.items()}
 
     def state(self) -> dict:
         return {"points": dict(self._points)}

@@ -32,8 +32,8 @@ class Tapir(Rereading):
         # Its coordinates have their origin in the corner of the first pixel, ours in its centre.
         x, y = ((xy + 0.5) * scale).T
         queries = torch.from_numpy(np.stack([np.zeros_like(x), y, x], axis=1)).to(clip.device)
-        found = self.network(clip[None].float() / 255 * 2 - 1, queries[None])
-        tracks, hidden, far = (found[name][0, :, -1] for name in ("tracks", "occlusion", "expected_dist"))
+        outputs = self.network(clip[None].float() / 255 * 2 - 1, queries[None])
+        tracks, hidden, far = (outputs[name][0, :, -1] for name in ("tracks", "occlusion", "expected_dist"))
         certain = 1 - far.sigmoid()
         visible = (1 - hidden.sigmoid()) * certain > 0.5
         return tracks.numpy(force=True) / scale - 0.5, visible.numpy(force=True), certain.numpy(force=True)

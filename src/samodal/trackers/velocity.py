@@ -3,11 +3,10 @@
 Points do not influence each other, within an instance or across instances.
 """
 
-from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-import cv2
 import numpy as np
 
 from samodal.errors import InputError
@@ -16,22 +15,22 @@ from samodal.trackers.lucas_kanade import LucasKanade
 
 @dataclass
 class _Group:
-    """Points of one key: where they are now, (N, 2), and their latest believed steps, (N, S, 2), nan where none."""
+    """Points of a key: where they are now, (N, 2), and their latest matched steps, (N, S, 2), nan where none."""
 
     xy: np.ndarray
     steps: np.ndarray
 
 
 class Velocity:
-    """Moves a point that Lucas-Kanade has lost by the median of its last believed steps, in every frame.
+    """Moves a point that Lucas-Kanade has lost by the median of its last matched steps, in every frame.
 
-    The frames before the one in which a point was shown count too: it is followed back through those still kept.
-    A point without any believed step stays where it was shown. A lost point is never found again; it is called not
-    visible, with confidence 0, and may leave the image.
+    The frames before a point was added count too: it is followed back through those still kept. A point without any
+    matched step stays where it was added. A lost point is never found again; it is reported as not visible, with
+    confidence 0, and may leave the image.
 
     Args:
-        steps: believed steps whose median is the velocity; one bad match does not move it.
-        ring: frames kept before those that the past of a point needs, so that their points can still be added.
+        steps: matched steps whose median is the velocity; a single bad match does not move it.
+        ring: newest frames whose points can still be added; `steps` frames more are kept for their past.
     """
 
     def __init__(self, steps: int = 5, ring: int = 16):
@@ -39,28 +38,28 @@ class Velocity:
         self.reset()
 
     def reset(self) -> None:
-        self._frames: deque[tuple[int, np.ndarray]] = deque(maxlen=self.ring + self.steps)
-        self._tracker = LucasKanade(ring=self.ring)
+        # Lucas-Kanade keeps the frames of both; only points of the newest `ring` are taken.
+        self._tracker = LucasKanade(ring=self.ring + self.steps)
         self._groups: dict = {}
 
     def observe(self, frame: np.ndarray, t: int) -> None:
-        self._frames.append((t, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)))
         self._tracker.observe(frame, t)
-        found = self._tracker.positions()
+        positions = self._tracker.positions()
         for key, group in self._groups.items():
-            self._move(group, *found[key][:2])
+            self._move(group, *positions[key][:2])
 
     def add(self, key, xy: np.ndarray, t: int) -> None:
-        known = [seen for seen, _ in self._frames][-self.ring :]
+        frames = list(self._tracker.frames)
+        known = [number for number, _ in frames][-self.ring :]
         if t not in known:
             raise InputError(f"velocity keeps the frames {known} and cannot follow points from frame {t}")
-        xy = np.asarray(xy, np.float32).reshape(-1, 2)
+        xy = np.array(xy, np.float32).reshape(-1, 2)
         group = _Group(xy, np.full((len(xy), self.steps, 2), np.nan, np.float32))
-        past = [frame for seen, frame in reversed(self._frames) if seen <= t][: self.steps + 1]
-        back = [(xy, np.ones(len(xy), bool)), *_followed(past, xy)]
-        for (earlier, believed), (later, _) in reversed(list(zip(back[1:], back, strict=False))):
-            self._note(group, later - earlier, believed)
-        for position in _followed([frame for seen, frame in self._frames if seen >= t], xy):
+        past = [image for number, image in reversed(frames) if number <= t][: self.steps + 1]
+        back = [(xy, np.ones(len(xy), bool)), *_positions(past, xy)]
+        for (later, _), (earlier, visible) in reversed(list(pairwise(back))):
+            self._note(group, later - earlier, visible)
+        for position in _positions([image for number, image in frames if number >= t], xy):
             self._move(group, *position)
         self._groups[key] = group
         self._tracker.add(key, xy, t)
@@ -70,30 +69,26 @@ class Velocity:
         self._tracker.drop(key)
 
     def positions(self) -> dict:
-        found = self._tracker.positions()
-        return {key: (group.xy.copy(), *found[key][1:]) for key, group in self._groups.items()}
+        positions = self._tracker.positions()
+        return {key: (group.xy.copy(), *positions[key][1:]) for key, group in self._groups.items()}
 
     def state(self) -> dict:
-        return {
-            "frames": list(self._frames),
-            "groups": {key: vars(group).copy() for key, group in self._groups.items()},
-            "tracker": self._tracker.state(),
-        }
+        groups = {key: vars(group).copy() for key, group in self._groups.items()}
+        return {"groups": groups, "tracker": self._tracker.state()}
 
     def load_state(self, state: dict) -> None:
-        self._frames = deque(state["frames"], maxlen=self.ring + self.steps)
         self._groups = {key: _Group(**group) for key, group in state["groups"].items()}
         self._tracker.load_state(state["tracker"])
 
-    def _move(self, group: _Group, xy: np.ndarray, believed: np.ndarray) -> None:
-        """One frame on: to where the believed points were found, straight on with the others."""
-        self._note(group, xy - group.xy, believed)
-        group.xy = np.where(believed[:, None], xy, group.xy + _velocity(group.steps))
+    def _move(self, group: _Group, xy: np.ndarray, visible: np.ndarray) -> None:
+        """One frame on: to where the visible points were matched, straight on with the others."""
+        self._note(group, xy - group.xy, visible)
+        group.xy = np.where(visible[:, None], xy, group.xy + _velocity(group.steps))
 
-    def _note(self, group: _Group, step: np.ndarray, believed: np.ndarray) -> None:
-        """Add the step of the believed points as their newest."""
+    def _note(self, group: _Group, step: np.ndarray, visible: np.ndarray) -> None:
+        """Add the step of the visible points as their newest."""
         shifted = np.concatenate([group.steps[:, 1:], step[:, None]], axis=1)
-        group.steps = np.where(believed[:, None, None], shifted, group.steps)
+        group.steps = np.where(visible[:, None, None], shifted, group.steps)
 
 
 def _velocity(steps: np.ndarray) -> np.ndarray:
@@ -104,13 +99,9 @@ def _velocity(steps: np.ndarray) -> np.ndarray:
     return velocity
 
 
-def _followed(frames: Iterable[np.ndarray], xy: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Lucas-Kanade from the first grey frame through the others: points and whether they are believed in each."""
-    tracker, found = LucasKanade(), []
-    for t, grey in enumerate(frames):
-        tracker.observe(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), t)
-        if t == 0:
-            tracker.add(0, xy, 0)
-        else:
-            found.append(tracker.positions()[0][:2])
-    return found
+def _positions(images: Iterable[np.ndarray], xy: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Lucas-Kanade from the first grey image through the others: points and whether they are still visible in each."""
+    tracker, visible = LucasKanade(), np.ones(len(xy), bool)
+    for image, target in pairwise(images):
+        xy, visible, _ = tracker.follow(image, target, xy, visible)
+        yield xy, visible

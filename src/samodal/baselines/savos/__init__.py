@@ -1,4 +1,8 @@
-"""SAVOS: amodal masks of a whole track from its visible masks and optical flow, to compare with."""
+"""SAVOS: amodal masks of a whole track from its visible masks and optical flow, to compare with.
+
+Source: Yao et al. 2022, "Self-supervised Amodal Video Object Segmentation", and the code released with it
+(amazon-science/self-supervised-amodal-video-object-segmentation), which "the released code" means in this package.
+"""
 
 from samodal.baselines.savos.checkpoints import load, save
 from samodal.baselines.savos.config import SavosConfig

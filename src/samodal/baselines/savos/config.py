@@ -9,13 +9,13 @@ from typing import Any, Self
 from samodal.errors import InputError
 
 PATCH = (64, 128)
-"""(height, width) of the crops of one object; the kernels take them down to one cell."""
+"""(height, width) of the crops of an object; the kernels take them down to a single cell."""
 SKIPS = ("flow", "visible")
 
 
 @dataclass(frozen=True)
 class SavosConfig:
-    """The defaults are those of the released KINS-car model (facts/datasets_metrics.md 3.2).
+    """The defaults are those of the model that was released for KINS-car.
 
     Attributes:
         widths: channels of the six convolutions of the encoder and of the mask head's skip.
@@ -48,4 +48,4 @@ SIZES = {
     "released": SavosConfig(),
     "small": SavosConfig(widths=(12, 24, 48, 96, 96, 160), flow_widths=(8, 16, 24, 48, 96, 96), hidden=128),
 }
-"""By name: as published, and one of 2.3 M parameters, under 5 MB in 16 bit."""
+"""By name: as published, and a size of 2.3 M parameters, under 5 MB in 16 bit."""

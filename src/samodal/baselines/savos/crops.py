@@ -1,4 +1,4 @@
-"""What the network sees of one object: crops of all its frames at one scale (facts/datasets_metrics.md 3.1)."""
+"""What the network sees of an object: crops of all its frames at the same scale, as in the released code."""
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ def crop(maps: Tensor, boxes: Tensor, areas: Tensor) -> Tensor:
     """Crops (B, T, C, 64, 128) of maps (B, T, C, H, W), bilinear, padded with 0s to the right and below.
 
     All crops of an object are scaled alike: that of the frame with the largest visible mask fills the patch; what is
-    larger in others is cut off. Pixels are places as `cv2.resize` sees them, and none outside the box is looked at.
+    larger in others is cut off. Pixel centres are those of `cv2.resize`, and no pixel outside the box is read.
 
     Args:
         boxes: (B, T, 4) whole numbers, (x0, y0, x1, y1) in pixel borders, within the maps.

@@ -24,21 +24,21 @@ class FlowMemory:
     def observe(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """(forward, reverse) flow of T (H, W, 3) uint8 RGB frames, each (T, H, W, 2) float32, pixels right and down.
 
-        Forward goes from frame t to t + 1 and its last is the one before again; reverse goes from t to t - 1 and its
-        first is the second again (facts/datasets_metrics.md 2.3). A single frame has none: zeros.
+        Forward goes from frame t to t + 1, and its last is the last but one again. Reverse goes from t to t - 1, and
+        its first is the second again, as the released code repeats them. A single frame has none: zeros.
         """
         greys = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
         if len(greys) == 1:
             still = np.zeros((1, *greys[0].shape, 2), np.float32)
             return still, still
-        known = [hashlib.blake2b(grey, digest_size=16).digest() if self.remember else b"" for grey in greys]
-        frames = list(zip(greys, known, strict=True))
+        digests = [hashlib.blake2b(grey, digest_size=16).digest() if self.remember else b"" for grey in greys]
+        frames = list(zip(greys, digests, strict=True))
         forward = [self._dense(*pair) for pair in zip(frames, frames[1:], strict=False)]
         reverse = [self._dense(*pair) for pair in zip(frames[1:], frames, strict=False)]
         return np.stack([*forward, forward[-1]]), np.stack([reverse[0], *reverse])
 
     def _dense(self, start: tuple[np.ndarray, bytes], end: tuple[np.ndarray, bytes]) -> np.ndarray:
-        """Flow from one (H, W) uint8 image to another, by a fresh DIS: it depends on nothing before."""
+        """Flow from a (H, W) uint8 image to another, by a fresh DIS: it depends on nothing before."""
         key = (start[1], end[1])
         if self.remember and key in self._known:
             return self._known[key]

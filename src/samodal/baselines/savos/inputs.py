@@ -29,15 +29,15 @@ def prepare(images: Tensor, visible: Tensor, forward: Tensor, reverse: Tensor, b
     Args:
         images: (B, T, h, w, 3) uint8 RGB.
         visible: (B, T, h, w) bool, the objects' visible pixels.
-        forward, reverse: (B, T, h, w, 2), flow to the frame after and to the one before, in pixels, in any precision.
+        forward, reverse: (B, T, h, w, 2), flow to the next and to the previous frame, in pixels, in any precision.
         boxes: (B, T, 4) whole numbers, (x0, y0, x1, y1) of each crop in the region, in pixel borders.
         areas: (B, T) numbers of visible pixels.
     """
     rgb = images.movedim(-1, 2).float() / 255
-    seen = visible.float()
+    shown = visible.float()
     ahead, behind = (flow.movedim(-1, 2).float() for flow in (forward, reverse))
-    patches = crop(torch.cat([rgb, seen[:, :, None], ahead, behind], 2), boxes, areas)
-    return Inputs(patches, seen, ahead, behind, boxes)
+    patches = crop(torch.cat([rgb, shown[:, :, None], ahead, behind], 2), boxes, areas)
+    return Inputs(patches, shown, ahead, behind, boxes)
 
 
 def region(boxes: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
@@ -50,7 +50,7 @@ def region(boxes: np.ndarray, size: tuple[int, int]) -> tuple[slice, slice]:
 def ends(forward: np.ndarray, reverse: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The flows (T, ...) of a stretch of two frames or more, of which only flow between its own frames is used.
 
-    The last forward one is the one before again, and the first reverse one the second.
+    The last forward flow is the last but one again, and the first reverse flow the second.
     """
     return np.concatenate([forward[:-1], forward[-2:-1]]), np.concatenate([reverse[1:2], reverse[1:]])
 
@@ -61,9 +61,9 @@ def runs(reported: Sequence[Sequence[Hashable]]) -> list[tuple[Hashable, range]]
     Args:
         reported: the ids of each frame.
     """
-    found, open_runs = [], {}
+    finished, open_runs = [], {}
     for t, ids in enumerate(reported):
         open_runs = {key: open_runs.get(key, t) for key in ids}
-        coming = set(reported[t + 1]) if t + 1 < len(reported) else set()
-        found += [(key, range(start, t + 1)) for key, start in open_runs.items() if key not in coming]
-    return found
+        following = set(reported[t + 1]) if t + 1 < len(reported) else set()
+        finished += [(key, range(start, t + 1)) for key, start in open_runs.items() if key not in following]
+    return finished

@@ -1,4 +1,4 @@
-"""What SAVOS learns from: visible masks alone (facts/datasets_metrics.md 3.4)."""
+"""What SAVOS learns from: visible masks alone, by the losses of the released code."""
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,9 @@ from samodal.baselines.savos.warp import warp
 
 
 def reconstruction_loss(probability: Tensor, visible: Tensor, counted: Tensor, valid: Tensor) -> Tensor:
-    """Binary cross entropy of what is said of frame t + 1 against its visible mask, a scalar.
+    """Binary cross entropy of the prediction for frame t + 1 against its visible mask, a scalar.
 
-    Summed over the image, mean over the valid ones of frames 1 ... T - 2: those that both directions speak of.
+    Summed over the image, mean over the valid frames among 1 ... T - 2: those that both directions predict.
 
     Args:
         probability: (B, T, H, W), as `Predicted.probability`.
@@ -19,8 +19,8 @@ def reconstruction_loss(probability: Tensor, visible: Tensor, counted: Tensor, v
         counted: (B, T, H, W), 0 in the visible masks of other objects, where nobody knows, elsewhere 1.
         valid: (B, T), 0 for frames that only fill a batch.
     """
-    spoken, wanted = probability[:, :-2].clamp(SQUEEZE, 1 - SQUEEZE), visible[:, 1:-1].to(probability)
-    each = F.binary_cross_entropy(spoken, wanted, reduction="none") * counted[:, 1:-1]
+    predicted, wanted = probability[:, :-2].clamp(SQUEEZE, 1 - SQUEEZE), visible[:, 1:-1].to(probability)
+    each = F.binary_cross_entropy(predicted, wanted, reduction="none") * counted[:, 1:-1]
     used = valid[:, 1:-1].to(probability)
     return (each.sum((2, 3)) * used).sum() / used.sum().clamp(min=1)
 
@@ -29,12 +29,11 @@ def consistency_loss(direction: Directed, valid: Tensor) -> Tensor:
     """How little the mask of each frame, warped, agrees with the mask of the next: 1 - soft IoU; a scalar.
 
     Times validity, summed up over time so that an early disagreement counts in all frames after it, summed over
-    frames and averaged over the batch. Soft IoU is the sum of products over the sum of a + b - ab. The description
-    leaves its form open: this one is 2 % below the released code's value on the golden input, whose exact form is not
-    known.
+    frames and averaged over the batch. Soft IoU is the sum of products over the sum of a + b - ab. The form of
+    the released code is not known exactly: the value here is 2 % below its value on the golden input.
 
     Args:
-        direction: one direction's pass; the loss of SAVOS is the sum of both.
+        direction: the pass of a direction; the loss of SAVOS is the sum of both.
         valid: (B, T) in that direction's order, 0 for frames that only fill a batch.
     """
     moved, following = direction.warped[:, :-1, 0], direction.full[:, 1:, 0]
@@ -45,13 +44,13 @@ def consistency_loss(direction: Directed, valid: Tensor) -> Tensor:
 
 
 def patch_loss(direction: Directed, images: Tensor, visible: Tensor, valid: Tensor) -> Tensor:
-    """How much pictures of the object, warped, differ from the next ones, as FishBowl's training has it; a scalar.
+    """How much pictures of the object, warped, differ from the next pictures, as FishBowl's training has it; a scalar.
 
-    Absolute differences, meant over colours and summed over the pixels that both the warped visible mask and the next
-    one have; mean over the valid frames. The description leaves open how they are summed: so is the reconstruction.
+    Absolute differences, meant over colours and summed over the pixels that both the warped and the next visible mask
+    have; mean over the valid frames. They are summed as in `reconstruction_loss`; the released form is not known.
 
     Args:
-        direction: one direction's pass.
+        direction: the pass of a direction.
         images: (B, T, 3, H, W) in that direction's order, in 0..1.
         visible: (B, T, H, W) in that order, 1 in the object's visible pixels.
         valid: (B, T) in that order, 0 for frames that only fill a batch.

@@ -20,10 +20,10 @@ EMBEDDED = "streetsim-savos"
 class SavosMethod:
     """Offline: reads windows of frames and then yields all results of a window; nothing while an instance is hidden.
 
-    Within a window each unbroken run of frames in which an instance is reported is one track of the network. The
+    Within a window each unbroken run of frames in which an instance is reported is a track of the network. The
     amodal mask of a frame is its visible mask and, inside the visible masks of other instances alone, what both
-    directions predict (facts/datasets_metrics.md 3.6). The first frame of a run has the reverse direction alone and
-    the last one the forward direction; a run of one frame keeps its visible mask.
+    directions predict, as the released code evaluates KINS-car. The first frame of a run has the reverse direction
+    alone, the last frame the forward direction. A run of a single frame keeps its visible mask.
 
     Args:
         checkpoint: what `baselines.savos.load` takes: a released SAVOS file, a .safetensors, or shipped weights.
@@ -47,8 +47,8 @@ class SavosMethod:
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
         waiting: list[Observed] = []
-        for one in observed:
-            waiting.append(one)
+        for observation in observed:
+            waiting.append(observation)
             if len(waiting) == self.window:
                 yield from self._results(waiting)
                 waiting = []
@@ -57,23 +57,24 @@ class SavosMethod:
 
     def _results(self, frames: list[Observed]) -> Iterator[FrameResult]:
         """The results of a window."""
-        flows = self.flow.observe([one.frame.image for one in frames])
+        flows = self.flow.observe([observation.frame.image for observation in frames])
         predicted = {}
-        for key, run in runs([[seen.id for seen in one.visible] for one in frames]):
+        for key, run in runs([[instance.id for instance in observation.visible] for observation in frames]):
             if len(run) > 1:
                 masks = [next(v.mask.decode() for v in frames[t].visible if v.id == key) for t in run]
                 where, inside = self._predict(frames, flows, run, masks)
                 predicted |= {(key, t): (where, mask) for t, mask in zip(run, inside, strict=True)}
-        for t, one in enumerate(frames):
+        for t, observation in enumerate(frames):
             instances = []
-            for seen in one.visible:
-                whole = seen.mask.decode()
-                if (seen.id, t) in predicted:
-                    where, inside = predicted[seen.id, t]
-                    others = union([v.mask for v in one.visible if v.id != seen.id], seen.mask.size).decode()
+            for instance in observation.visible:
+                whole = instance.mask.decode()
+                if (instance.id, t) in predicted:
+                    where, inside = predicted[instance.id, t]
+                    others = union([v.mask for v in observation.visible if v.id != instance.id], whole.shape).decode()
                     whole[where] |= inside & others[where]
-                instances.append(replace(Instance.copied(seen, State.VISIBLE), amodal=Mask.of(whole)))
-            yield FrameResult(one.frame.t, one.frame.time, tuple(instances), image=one.frame.image)
+                instances.append(replace(Instance.copied(instance, State.VISIBLE), amodal=Mask.of(whole)))
+            frame = observation.frame
+            yield FrameResult(frame.t, frame.time, tuple(instances), image=frame.image)
 
     def _predict(
         self, frames: list[Observed], flows: tuple, run: range, masks: list[np.ndarray]

@@ -1,6 +1,6 @@
-"""The network of SAVOS (Yao et al. 2022): an amodal mask and a flow for each frame of one object's crops.
+"""The network of SAVOS (Yao et al. 2022): an amodal mask and a flow for each frame of an object's crops.
 
-Parameters have the names and shapes of the released checkpoint (facts/datasets_metrics.md 3.2).
+Parameters have the names and shapes of the checkpoint released for KINS-car.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ SQUEEZE = 1e-6
 
 
 class Directed(NamedTuple):
-    """One direction's pass over the T frames of B objects; index t of `warped` speaks of the frame it reads next.
+    """The pass of a direction over the T frames of B objects; index t of `warped` predicts the frame it reads next.
 
     Attributes:
         embedding: (B, T, hidden), the state of the LSTM.
         mask_patch: (B, T, 2, 64, 128), probability and confidence α.
         flow_patch: (B, T, 2, 64, 128), residual flow in pixels of the image.
         full: (B, T, 2, H, W), the mask patch pasted into the image.
-        warped: (B, T, 2, H, W), the same moved on by one frame.
+        warped: (B, T, 2, H, W), the same moved on by a frame.
         motion: (B, T, 2, H, W), the flow that it was moved by: residual and base.
     """
 
@@ -41,10 +41,10 @@ class Directed(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    """Both directions and what they agree on.
+    """Both directions and their merged prediction.
 
     Attributes:
-        probability: (B, T, H, W); index t speaks of frame t + 1, and of the last two only T - 2 is of use.
+        probability: (B, T, H, W); index t predicts frame t + 1; of the last two only T - 2 is of use.
         forward: in the order of time.
         reverse: in reversed order, its index 0 is the last frame.
     """
@@ -54,8 +54,9 @@ class Predicted(NamedTuple):
     reverse: Directed
 
     def of_frames(self) -> Tensor:
-        """(B, T, H, W): the probability of each frame itself; the first from the reverse direction alone, the last
-        from the forward one (facts/datasets_metrics.md 3.6).
+        """(B, T, H, W): the probability of each frame itself, as the released code reads it in evaluation.
+
+        The first frame comes from the reverse direction alone, the last from the forward direction.
         """
         first, last = self.reverse.warped[:, -2:-1, 0], self.forward.warped[:, -2:-1, 0]
         return torch.cat([first, self.probability[:, :-2], last], 1)
@@ -77,8 +78,8 @@ class Savos(nn.Module):
         Args:
             patches: (B, T, 8, 64, 128): RGB in 0..1, visible mask, forward flow, reverse flow, cut out and scaled.
             visible: (B, T, H, W), 1 in the object's visible pixels.
-            flow: (B, T, 2, H, W), pixels right and down from frame t to t + 1; the last one is the one before again.
-            reverse_flow: (B, T, 2, H, W), from frame t to t - 1; the first one is the second one again.
+            flow: (B, T, 2, H, W), pixels right and down from frame t to t + 1; the last is the last but one again.
+            reverse_flow: (B, T, 2, H, W), from frame t to t - 1; the first is the second again.
             boxes: (B, T, 4), (x0, y0, x1, y1) of each patch in the image, in pixel borders.
         """
         ahead = self.directed(patches[:, :, :6], visible, flow, boxes)
@@ -87,7 +88,7 @@ class Savos(nn.Module):
         return Predicted(merge(ahead.warped, behind.warped), ahead, behind)
 
     def directed(self, patches: Tensor, visible: Tensor, flow: Tensor, boxes: Tensor) -> Directed:
-        """One direction: patches (B, T, 6, 64, 128) with that direction's flow; the rest as for `forward`."""
+        """A direction: patches (B, T, 6, 64, 128) with that direction's flow; the rest as for `forward`."""
         batch, length = patches.shape[:2]
         embedding = self.st_encoder(patches)
         flat, state = patches.flatten(0, 1), embedding.flatten(0, 1)
@@ -103,7 +104,7 @@ class Savos(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """Crops to one vector a frame, and an LSTM over time."""
+    """Crops to a vector a frame, and an LSTM over time."""
 
     def __init__(self, config: SavosConfig):
         super().__init__()
@@ -125,8 +126,8 @@ class _MaskHead(nn.Module):
         self.up_networks = nn.Sequential(*_up(config.widths))
 
     def forward(self, state: Tensor, skip: Tensor) -> Tensor:
-        seen = self.last_vm_map(self.down_networks(skip))
-        cell = self.fm_deconv_map(torch.cat([state, seen], 1))
+        features = self.last_vm_map(self.down_networks(skip))
+        cell = self.fm_deconv_map(torch.cat([state, features], 1))
         mask, confidence = self.up_networks(cell[..., None, None]).split(1, 1)
         return torch.cat([mask.sigmoid() * (1 - 2 * SQUEEZE) + SQUEEZE, confidence], 1)
 
@@ -147,7 +148,7 @@ class _FlowHead(nn.Module):
 
 
 def _down(channels: int, widths: tuple[int, ...]) -> list[nn.Module]:
-    """Convolutions from a patch to one cell, each with norm and activation."""
+    """Convolutions from a patch to a single cell, each with norm and activation."""
     layers = []
     for width, kernel, stride, padding in zip(widths, KERNELS, STRIDES, PADDINGS, strict=True):
         convolution = nn.Conv2d(channels, width, kernel, stride, padding)
@@ -157,7 +158,7 @@ def _down(channels: int, widths: tuple[int, ...]) -> list[nn.Module]:
 
 
 def _up(widths: tuple[int, ...]) -> list[nn.Module]:
-    """The way back from one cell to a patch of 2 channels, with norm and activation before each step."""
+    """The way back from a single cell to a patch of 2 channels, with norm and activation before each step."""
     layers, shapes = [], list(zip(KERNELS, STRIDES, PADDINGS, strict=True))[::-1]
     for channels, width, shape in zip(widths[::-1], (*widths[-2::-1], 2), shapes, strict=True):
         steps = nn.GroupNorm(1, channels), nn.LeakyReLU(), nn.ConvTranspose2d(channels, width, *shape)

@@ -1,4 +1,4 @@
-"""From patches to the image, on to the next frame, and both directions into one (facts/datasets_metrics.md 3.3)."""
+"""From patches to the image, on to the next frame, and both directions merged, as in the released code."""
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ def paste(patches: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def base_flow(flow: Tensor, visible: Tensor) -> Tensor:
-    """The observed flow (N, 2, H, W) where visible (N, H, W) is 1; its mean elsewhere (0 if nothing is seen)."""
+    """The observed flow (N, 2, H, W) where visible (N, H, W) is 1; its mean elsewhere (0 if nothing is visible)."""
     inside = visible[:, None].to(flow)
     mean = (flow * inside).sum((2, 3), keepdim=True) / inside.sum((2, 3), keepdim=True).clamp(min=1)
     return flow * inside + mean * (1 - inside)
@@ -34,7 +34,7 @@ def base_flow(flow: Tensor, visible: Tensor) -> Tensor:
 def warp(maps: Tensor, flow: Tensor) -> Tensor:
     """Maps (N, C, H, W) moved on by a flow (N, 2, H, W) in pixels: at x is what was at x - flow(x).
 
-    Places are told to `grid_sample` without the half pixel of its convention, as the released code does: at zero flow
+    Places go to `grid_sample` without the half pixel of its convention, as the released code does: at zero flow
     the map comes back moved by half a pixel, right and down. Weights were trained so.
     """
     height, width = maps.shape[-2:]
@@ -48,9 +48,9 @@ def warp(maps: Tensor, flow: Tensor) -> Tensor:
 
 
 def merge(forward: Tensor, reverse: Tensor) -> Tensor:
-    """One probability (B, T, H, W) of both directions' (B, T, 2, H, W), weighted by the softmax of their confidences.
+    """The probability (B, T, H, W) of both directions' (B, T, 2, H, W), weighted by the softmax of their confidences.
 
-    Index t of the result speaks of frame t + 1: there forward's t and, in the order of time, reverse's t + 2 end. For
+    Index t of the result predicts frame t + 1: there forward's t and, in the order of time, reverse's t + 2 end. For
     the last two there is no such frame; the released code repeats its last two.
 
     Args:

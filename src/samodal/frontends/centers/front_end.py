@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from samodal.frontends.centers import Predicted
-from samodal.frontends.centers.seeing import Seeing
+from samodal.frontends.centers.detector import Detector
 from samodal.frontends.checkpoint import fitting, parse
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
 from samodal.method.association import AssociationRules, Detection
@@ -21,11 +21,11 @@ EMBEDDED = "streetsim-centers"
 
 @dataclass(frozen=True)
 class Limits:
-    """What of a frame is taken for an instance.
+    """What is reported as an instance.
 
     Attributes:
         score: least score of a detection that begins an instance.
-        keep: least score of one that continues an instance.
+        keep: least score of a detection that continues an instance.
         area: least visible pixels in the frame.
         most: instances of a frame at most.
     """
@@ -50,7 +50,7 @@ class CentersFrontEnd:
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
         self.checkpoint, self.limits = parse(argument, "centers", Limits(), embedded=EMBEDDED)
-        self.seeing = _loaded(self.checkpoint, str(device))
+        self.detector = _loaded(self.checkpoint, str(device))
 
     def open(self, video: Video) -> AssociatedSession:
         rules = AssociationRules(begin=self.limits.score)
@@ -58,30 +58,29 @@ class CentersFrontEnd:
 
     @torch.inference_mode()
     def detect(self, frame: np.ndarray, source: str = "") -> list[Detection]:
-        """The instances of a (H, W, 3) uint8 RGB frame, one at most to a pixel.
+        """The instances of a (H, W, 3) uint8 RGB frame; no pixel belongs to two.
 
         Raises:
             InputError: if the frame does not fit into memory.
         """
-        with fitting(frame, f"{source}: a frame", self.seeing.device):
-            predicted = self.seeing(frame)
+        with fitting(frame, f"{source}: a frame", self.detector.device):
+            predicted = self.detector(frame)
             scores, classes, rows, columns = peaks(predicted, self.limits.keep, self.limits.most)
-            logits = self.seeing.network.draw(predicted, torch.zeros_like(rows), rows, columns)
-            # One mask at a time: those of a large frame would fill gigabytes.
-            found = [
-                self._detection(frame, *one) for one in zip(logits, scores.tolist(), classes.tolist(), strict=True)
-            ]
-        return one_owner([one for one in found if one is not None], self.limits.area)
+            logits = self.detector.network.draw(predicted, torch.zeros_like(rows), rows, columns)
+            # Mask by mask: those of a large frame would fill gigabytes.
+            found = zip(logits, scores.tolist(), classes.tolist(), strict=True)
+            detections = [self._detection(frame, *peak) for peak in found]
+        return one_owner([d for d in detections if d is not None], max(1, self.limits.area))
 
     def _detection(self, frame: np.ndarray, logits: torch.Tensor, score: float, category: int) -> Detection | None:
-        large = self.seeing.transform.to_frame(logits[None].float(), frame.shape[:2])[0]
+        large = self.detector.transform.to_frame(logits[None].float(), frame.shape[:2])[0]
         mask = large > 0
         if not bool(mask.any()):
             return None
         score *= float(large[mask].sigmoid().mean())
         if score < self.limits.keep:
             return None
-        return Detection(self.seeing.network.config.classes[category], score, mask.numpy(force=True))
+        return Detection(self.detector.network.config.classes[category], score, mask.numpy(force=True))
 
 
 def peaks(
@@ -89,7 +88,7 @@ def peaks(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Score, class, row and column of the cells of the first frame that no neighbour of their class surpasses.
 
-    Of a cell the best class counts alone. Sorted by falling score.
+    Of a cell only the best class counts. Sorted by falling score.
     """
     heat = predicted.heat[:1].sigmoid()
     heat = heat[0] * (F.max_pool2d(heat, 3, 1, 1)[0] == heat[0])
@@ -101,6 +100,6 @@ def peaks(
 
 
 @lru_cache(maxsize=1)
-def _loaded(checkpoint: str, device: str) -> Seeing:
+def _loaded(checkpoint: str, device: str) -> Detector:
     """A process loads a checkpoint once for all its videos."""
-    return Seeing.load(checkpoint, device)
+    return Detector.load(checkpoint, device)

@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROAD_USERS = ("person", "rider", "car", "truck", "bus", "motorcycle", "bicycle")
+from samodal.frontends.road_users import ROAD_USERS
+
 REACH = 64.0
-"""Places relative to a centre are told in units of so many pixels of the input."""
+"""Places relative to a centre are in units of so many pixels of the input."""
 RARE = -4.6
 """The heat map starts from a probability of 0.01, as nearly every cell holds no centre."""
 

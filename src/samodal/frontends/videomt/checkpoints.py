@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from samodal.errors import InputError
+from samodal.frontends.road_users import named
 from samodal.frontends.videomt.config import VideomtConfig
 from samodal.frontends.videomt.model import Network
-from samodal.frontends.videomt.names import named
 from samodal.hub import Wanted, model_folder
 from samodal.torch_files import read_safetensors, shipped_names, shipped_path, write_network
 

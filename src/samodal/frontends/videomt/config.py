@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-ROAD_USERS = ("person", "rider", "car", "truck", "bus", "motorcycle", "bicycle")
+from samodal.frontends.road_users import ROAD_USERS
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class VideomtConfig:
         fit: "pad" keeps the frame's proportions and fills up below and on the right; "stretch" does not, as the
             released models.
         patch: side of a patch in pixels.
-        stem: what makes patches of pixels: "patch", one convolution as released, or "convolutions", four of stride 2,
+        stem: what makes patches of pixels: "patch", a convolution as released, or "convolutions", four of stride 2,
             which learn faster from random weights (arXiv:2106.14881); `patch` is then 16.
         hidden: width of the tokens.
         layers: of the transformer, `blocks` of them at the end with the queries.

@@ -1,4 +1,4 @@
-"""`videomt[:CHECKPOINT]`: VidEoMT as front end, frame by frame; the query that sees a thing is its identity.
+"""`videomt[:CHECKPOINT]`: VidEoMT as front end, frame by frame; the query that segments an instance is its identity.
 
 Source of the model: see the package. Masks are made as Mask2Former and VidEoMT make them for instances: a pixel
 belongs to the query with the highest class score times mask probability, and the score of an instance is its class
@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from samodal.frontends.checkpoint import fitting, parse
+from samodal.frontends.road_users import mapping
 from samodal.frontends.videomt import Network, load
 from samodal.frontends.videomt.identities import Identities
-from samodal.frontends.videomt.names import mapping
-from samodal.frontends.videomt.regions import won
+from samodal.frontends.videomt.regions import exclusive_regions
 from samodal.frontends.videomt.transform import pixels_of
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance
@@ -30,12 +30,12 @@ class Limits:
     """What of the queries is reported.
 
     Attributes:
-        score: least probability that a query sees a road user.
+        score: least probability that a query shows a road user.
         area: least visible pixels in the frame.
-        share: least share of its own mask that a query must win against others; below it another query sees the
-            same thing.
-        frames: in how many frames in a row a thing must be seen before it is first reported. It is never told
-            afterwards of earlier frames, so that results up to a frame do not depend on later ones.
+        share: least share of its own mask that a query must win against others; below it another query shows the
+            same instance.
+        frames: in how many frames in a row an instance must be visible before it is first reported. Earlier frames are
+            never reported afterwards, so results up to a frame do not depend on later frames.
     """
 
     score: float = 0.5
@@ -53,7 +53,7 @@ class Videomt:
         device: where it runs.
 
     Raises:
-        InputError: for a wrong checkpoint, or one that knows no road user.
+        InputError: for a wrong checkpoint, or a model that knows no road user.
     """
 
     def __init__(self, argument: str | None = None, device: str = "cpu"):
@@ -72,11 +72,11 @@ def loaded(checkpoint: str, device: str) -> Network:
 
 
 class VideomtSession:
-    """VidEoMT at work on one video.
+    """VidEoMT at work on a video.
 
     Args:
         network: on its device.
-        classes: the road users, each with the places of its scores, as `samodal.frontends.videomt.names.mapping` gives.
+        classes: the road users, each with the places of its scores, as `samodal.frontends.road_users.mapping` gives.
         limits: what is reported.
         source: of the frames, for messages.
     """
@@ -91,7 +91,7 @@ class VideomtSession:
         self._identities = Identities(tuple(self.classes), self.limits.frames)
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        """What is seen in frame t, one instance at most to a pixel.
+        """The instances visible in frame t; no pixel belongs to two.
 
         Raises:
             InputError: if the frame does not fit into memory.
@@ -105,21 +105,21 @@ class VideomtSession:
         with torch.inference_mode():
             tokens = self.network.tokens(pixels_of(self.network.config, frame, self.network.device))
             predicted, self._queries = self.network.step(tokens, self._queries)
-            every = predicted[-1].classes[0].float().softmax(-1)
-            ours = torch.stack([every[:, places].sum(-1) for places in self.classes.values()], dim=1)
+            probabilities = predicted[-1].classes[0].float().softmax(-1)
+            ours = torch.stack([probabilities[:, places].sum(-1) for places in self.classes.values()], dim=1)
         return ours.cpu().numpy(), predicted[-1].masks[0].float().cpu().numpy()
 
     def _report(self, probabilities: np.ndarray, masks: np.ndarray, size: tuple[int, int]) -> list[VisibleInstance]:
         scores = self._identities.scores(probabilities)
         chosen = np.flatnonzero(scores >= self.limits.score)
-        regions = won(self.network.config, masks[chosen], scores[chosen], size)
-        seen = {
+        regions = exclusive_regions(self.network.config, masks[chosen], scores[chosen], size)
+        visible = {
             int(query): region
             for query, region in zip(chosen, regions, strict=True)
             if region.area >= max(1, self.limits.area, self.limits.share * region.own_area)
         }
-        told = self._identities.step(seen, probabilities)
+        identities = self._identities.step(visible, probabilities)
         return [
-            VisibleInstance(key, category, float(scores[query] * seen[query].inside), seen[query].mask)
-            for query, (key, category) in told.items()
+            VisibleInstance(key, category, float(scores[query] * visible[query].inside), visible[query].mask)
+            for query, (key, category) in identities.items()
         ]

@@ -12,10 +12,10 @@ from samodal.frontends.videomt.config import VideomtConfig
 
 
 class Predicted(NamedTuple):
-    """What the queries say of a batch of frames.
+    """The prediction of the queries for a batch of frames.
 
     Attributes:
-        classes: (B, Q, classes + 1) logits, the last one of "no object".
+        classes: (B, Q, classes + 1) logits, the last of "no object".
         masks: (B, Q, h, w) logits; above 0 is inside.
     """
 
@@ -24,7 +24,7 @@ class Predicted(NamedTuple):
 
 
 class Network(nn.Module):
-    """VidEoMT. `tokens` looks at frames alone, in any number; `step` takes one frame and the queries of the last one.
+    """VidEoMT. `tokens` takes frames alone, in any number; `step` takes a frame and the queries of the frame before.
 
     Source: `VideomtForUniversalSegmentation` of transformers 5.23 (Apache-2.0), whose parameter names these are.
     """
@@ -64,21 +64,21 @@ class Network(nn.Module):
         return x
 
     def step(self, tokens: Tensor, queries: Tensor | None = None) -> tuple[list[Predicted], Tensor]:
-        """One frame of each of B videos.
+        """A frame of each of B videos.
 
         Args:
             tokens: (B, N, C), from `tokens`.
-            queries: (B, Q, C), what the last frame gave; None in the first frame.
+            queries: (B, Q, C), those of the frame before; None in the first frame.
 
         Returns:
-            What is predicted after each of the last blocks (in evaluation after the last one only), and the queries
+            What is predicted after each of the last blocks (in evaluation after the last block only), and the queries
             for the next frame.
         """
         count = self.config.queries
-        asked = self.query.weight.expand(len(tokens), -1, -1)
+        current = self.query.weight.expand(len(tokens), -1, -1)
         if queries is not None:
-            asked = asked + self.query_updater(queries)
-        x, predicted = torch.cat([asked, tokens], dim=1), []  # (B, Q + N, C)
+            current = current + self.query_updater(queries)
+        x, predicted = torch.cat([current, tokens], dim=1), []  # (B, Q + N, C)
         last = self.config.blocks - 1
         for n, layer in enumerate(self.layers[-self.config.blocks :]):
             x = layer(x)
@@ -118,7 +118,7 @@ class Embeddings(nn.Module):
 
 
 def stem(width: int) -> nn.Sequential:
-    """Four convolutions of stride 2 and one that mixes channels: pixels to patches of 16."""
+    """Four convolutions of stride 2 and a fifth that mixes channels: pixels to patches of 16."""
     channels = (3, width // 8, width // 4, width // 2, width)
     layers: list[nn.Module] = []
     for before, after in zip(channels, channels[1:], strict=False):

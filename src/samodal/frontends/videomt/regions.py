@@ -27,10 +27,12 @@ class Region:
     inside: float
 
 
-def won(config: VideomtConfig, masks: np.ndarray, scores: np.ndarray, size: tuple[int, int]) -> list[Region]:
+def exclusive_regions(
+    config: VideomtConfig, masks: np.ndarray, scores: np.ndarray, size: tuple[int, int]
+) -> list[Region]:
     """The regions of some queries: a pixel goes to the highest score times mask probability, if that is above a half.
 
-    Masks are enlarged one at a time and only where they can be: those of all queries would fill gigabytes for a large
+    Masks are enlarged in turn and only where they can be above 0: those of all queries would fill gigabytes for a large
     frame.
 
     Args:
@@ -58,7 +60,7 @@ def _region(mask: np.ndarray, own_area: int, inside: np.ndarray) -> Region:
 def _enlarged(
     config: VideomtConfig, logits: np.ndarray, size: tuple[int, int]
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """A mask's logits at the frame's size, cut to where one can be above 0, and where that is."""
+    """A mask's logits at the frame's size, cut to where they can be above 0, and where that is."""
     rows, columns = enlargers(config, size)
     inside = logits > 0
     y, x = _reach(rows, inside.any(1)), _reach(columns, inside.any(0))
@@ -66,6 +68,6 @@ def _enlarged(
 
 
 def _reach(matrix: np.ndarray, cells: np.ndarray) -> slice:
-    """The pixels to which some of these cells contribute."""
+    """The pixels to which any of these cells contributes."""
     touched = np.flatnonzero(matrix[:, cells].any(1))
     return slice(int(touched[0]), int(touched[-1]) + 1) if len(touched) else slice(0, 0)

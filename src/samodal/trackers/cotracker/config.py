@@ -1,4 +1,4 @@
-"""Sizes of a CoTracker3: the two released models and a small one of our own."""
+"""Sizes of a CoTracker3: the two released models and smaller sizes of our own."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class CoTrackerConfig:
         stride: pixels of the resized frame per cell of the finest feature map.
         widths: channels of the four stages of the feature network.
         features: channels of the feature map.
-        levels: of the feature pyramid, each half the size of the one before.
+        levels: of the feature pyramid, each half the size of the level before.
         radius: correlations are taken over squares of 2 radius + 1 cells.
-        correlation: (hidden, output) channels of the network that reads the correlations of one level.
-        hidden, heads, depth: of the transformer; one block over time and one over points per depth.
+        correlation: (hidden, output) channels of the network that reads the correlations of a level.
+        hidden, heads, depth: of the transformer; a block over time and a block over points per depth.
         virtual: virtual tracks, through which points exchange what they know.
-        window: frames that are seen at once.
+        window: frames that are read at once.
         iterations: updates of each window.
         support: points that are followed beside those of an instance: along each side of a grid over the frame, and of
-            one around the instance. The released tracker is used here with a grid of 2, as the paper's was.
-        online: whether windows follow each other by half their length; otherwise the whole video is one.
+            a grid around the instance. The released tracker is used here with a grid of 2, as the paper's was.
+        online: whether windows follow each other by half their length; otherwise the whole video is a single window.
     """
 
     resolution: tuple[int, int] = (384, 512)
@@ -47,12 +47,12 @@ class CoTrackerConfig:
 
     @property
     def side(self) -> int:
-        """Cells along one side of a correlated square."""
+        """Cells along a side of a correlated square."""
         return 2 * self.radius + 1
 
     @property
     def token(self) -> int:
-        """Numbers that describe one point in one frame: visibility, confidence, correlations, motion."""
+        """Numbers that describe a point in a frame: visibility, confidence, correlations, motion."""
         return 2 + self.levels * self.correlation[1] + 4 * 21
 
     def to_dict(self) -> dict:

@@ -19,7 +19,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inside, outside, 3, stride, padding=1)
         self.conv2 = nn.Conv2d(outside, outside, 3, padding=1)
-        # A list of one gives the released name `downsample.0`.
+        # A list of a single layer gives the released name `downsample.0`.
         self.downsample = nn.ModuleList([nn.Conv2d(inside, outside, 1, stride)] if stride > 1 else [])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,12 +36,12 @@ class FeatureNet(nn.Module):
     def __init__(self, config: CoTrackerConfig):
         super().__init__()
         self.stride = config.stride
-        one, two, three, four = config.widths
-        self.conv1 = nn.Conv2d(3, one, 7, 2, padding=3)
-        self.layer1 = self._stage(one, one, 1)
-        self.layer2 = self._stage(one, two, 2)
-        self.layer3 = self._stage(two, three, 2)
-        self.layer4 = self._stage(three, four, 2)
+        widths = config.widths
+        self.conv1 = nn.Conv2d(3, widths[0], 7, 2, padding=3)
+        self.layer1 = self._stage(widths[0], widths[0], 1)
+        self.layer2 = self._stage(widths[0], widths[1], 2)
+        self.layer3 = self._stage(widths[1], widths[2], 2)
+        self.layer4 = self._stage(widths[2], widths[3], 2)
         self.conv2 = nn.Conv2d(sum(config.widths), 2 * config.features, 3, padding=1)
         self.conv3 = nn.Conv2d(2 * config.features, config.features, 1)
 
@@ -94,7 +94,7 @@ def gather_squares(level: Tensor, xy: Tensor, radius: int, frame: Tensor | None 
 
 def interpolate(cells: Tensor, fraction: Tensor) -> Tensor:
     """(..., s + 1, s + 1, C) cells, x before y, to the (..., s, s, C) that lie (..., 2) of a cell further."""
-    # Under autocast the cells may be in half precision, and lerp wants one type.
+    # Under autocast the cells may be in half precision, and lerp needs equal types.
     x, y = fraction.to(cells.dtype)[..., None, None, None].unbind(-4)
     cells = torch.lerp(cells[..., :-1, :, :], cells[..., 1:, :, :], x)
     return torch.lerp(cells[..., :-1, :], cells[..., 1:, :], y)

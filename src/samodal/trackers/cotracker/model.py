@@ -1,7 +1,7 @@
 """CoTracker3's network: how the tracks of a window of frames are estimated from feature maps.
 
 Source: CoTracker3 (Karaev et al. 2024), section 3, with the constants of the released models. Our own code: the
-released one may not be used commercially. Correlations are taken before interpolation, which gives the same numbers
+released code may not be used commercially. Correlations are taken before interpolation, which gives the same numbers
 with a third of the reads.
 """
 
@@ -26,7 +26,7 @@ CHUNK = 4096
 
 @dataclass
 class Estimate:
-    """What is believed of points in the frames of a window, in the network's own units.
+    """The estimate of points in the frames of a window, in the network's own units.
 
     Attributes:
         xy: (B, S, N, 2) in cells of the finest feature map.
@@ -91,7 +91,7 @@ class Network(nn.Module):
         return xy.new_tensor(scale) / self.config.stride
 
     def support(self, levels: list[Tensor], frame: Tensor, xy: Tensor) -> list[Tensor]:
-        """Features around points in the frame where they are shown.
+        """Features around points in the frame where they were added.
 
         Args:
             levels: of T frames.
@@ -99,13 +99,13 @@ class Network(nn.Module):
             xy: (N, 2) in cells of the finest level.
 
         Returns:
-            One (N, side * side, C) per level, x before y.
+            (N, side * side, C) per level, x before y.
         """
-        found = []
+        features = []
         for n, level in enumerate(levels):
             cells, fraction = gather_squares(level, xy[None] / 2**n, self.config.radius, frame[None])
-            found.append(interpolate(cells, fraction)[0].flatten(1, 2))
-        return found
+            features.append(interpolate(cells, fraction)[0].flatten(1, 2))
+        return features
 
     def refine(
         self,
@@ -120,32 +120,32 @@ class Network(nn.Module):
 
         Args:
             levels: feature maps (S, h, w, C) of the window's frames, shared by all batch items; with `clip`, those
-                of several clips one after the other.
+                of several clips in turn.
             support: (B, N, side * side, C) per level, of `support`.
             start: what to begin from.
             iterations: number of updates.
             real: (B, N) bool, False for points that pad the batch; None where there are none.
-            clip: (B,) int, which clip's frames an item looks at; None where there is one.
+            clip: (B,) int, which clip's frames an item looks at; None where there is a single clip.
 
         Returns:
-            The estimate after each update. Points of one batch item influence each other, those of different
+            The estimate after each update. Points of a batch item influence each other, those of different
             items do not.
         """
-        now, found = start, []
+        now, estimates = start, []
         for _ in range(iterations):
             now = Estimate(now.xy.detach(), now.visibility, now.confidence)
-            seen = self._correlations(levels, support, now.xy, clip)
-            parts = [now.visibility[..., None], now.confidence[..., None], seen]
+            correlations = self._correlations(levels, support, now.xy, clip)
+            parts = [now.visibility[..., None], now.confidence[..., None], correlations]
             tokens = torch.cat([*parts, self._motion(now.xy)], dim=-1).transpose(1, 2)  # (B, N, S, token)
             change = self.updateformer(tokens + self._time(tokens.shape[2]), real).transpose(1, 2)
             now = Estimate(now.xy + change[..., :2], now.visibility + change[..., 2], now.confidence + change[..., 3])
-            found.append(now)
-        return found
+            estimates.append(now)
+        return estimates
 
     def _correlations(
         self, levels: list[Tensor], support: list[Tensor], xy: Tensor, clip: Tensor | None = None
     ) -> Tensor:
-        """(B, S, N, levels * C): squares around where points are believed against those where they were shown."""
+        """(B, S, N, levels * C): squares around the estimates against those where the points were added."""
         batch, frames, points, _ = xy.shape
         flat = xy.transpose(0, 1).flatten(1, 2)  # (S, B N, 2)
         frame = None
@@ -154,19 +154,19 @@ class Network(nn.Module):
             frame = first + torch.arange(frames, device=xy.device)[:, None]  # (S, B N)
         chunk = batch * points if self.training else max(CHUNK // frames, 1)
         out = []
-        for n, (level, shown) in enumerate(zip(levels, support, strict=True)):
-            shown = shown.flatten(0, 1)
+        for n, (level, template) in enumerate(zip(levels, support, strict=True)):
+            template = template.flatten(0, 1)
             read = [
-                self._correlate(level, shown[part], flat[:, part] / 2**n, None if frame is None else frame[:, part])
+                self._correlate(level, template[part], flat[:, part] / 2**n, None if frame is None else frame[:, part])
                 for part in (slice(i, i + chunk) for i in range(0, batch * points, chunk))
             ]
             out.append(torch.cat(read, dim=1))
         return torch.cat(out, dim=-1).unflatten(1, (batch, points)).transpose(0, 1)
 
-    def _correlate(self, level: Tensor, shown: Tensor, xy: Tensor, frame: Tensor | None) -> Tensor:
-        """(S, P, C) from level (F, h, w, D), shown (P, side * side, D) and xy (S, P, 2) in cells of the level."""
+    def _correlate(self, level: Tensor, template: Tensor, xy: Tensor, frame: Tensor | None) -> Tensor:
+        """(S, P, C) from level (F, h, w, D), template (P, side * side, D) and xy (S, P, 2) in cells of the level."""
         cells, fraction = gather_squares(level, xy, self.config.radius, frame)
-        products = cells.flatten(2, 3) @ shown.transpose(1, 2)  # (S, P, (side + 1)^2, side^2)
+        products = cells.flatten(2, 3) @ template.transpose(1, 2)  # (S, P, (side + 1)^2, side^2)
         side = self.config.side + 1
         return self.corr_mlp(interpolate(products.unflatten(2, (side, side)), fraction).flatten(2))
 
@@ -179,7 +179,7 @@ class Network(nn.Module):
         return torch.cat([steps, waves.sin(), (waves + math.pi / 2).sin()], dim=-1)
 
     def _time(self, frames: int) -> Tensor:
-        """(frames, token), stretched where the window is not the usual one."""
+        """(frames, token), stretched where the window has another length than the model's."""
         if frames == len(self.time):
             return self.time
         return F.interpolate(self.time.T[None], frames, mode="linear")[0].T

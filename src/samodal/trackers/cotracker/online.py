@@ -21,13 +21,14 @@ from torch.nn.utils.rnn import pad_sequence
 from samodal.errors import InputError
 from samodal.trackers.cotracker.model import Estimate
 from samodal.trackers.cotracker.tracker import VISIBLE_ONLINE, CoTracker3, grid_points
+from samodal.trackers.sizes import check_size
 
-# A key with more points than this is followed as several items that do not know of each other.
+# A key with more points than this is followed as several items that do not influence each other.
 MOST_POINTS = 256
 
 
 @dataclass
-class _Seen:
+class _Frame:
     """A frame in the ring; its features are made when first needed."""
 
     number: int
@@ -58,22 +59,22 @@ class _Item:
     """Points that are estimated together: `own` of a key, then support points.
 
     Attributes:
-        cells: (P, 2) where they were shown, in cells of the finest feature map.
+        cells: (P, 2) where they were added, in cells of the finest feature map.
         support: (P, side * side, C) per level, their features there.
-        kept: the estimate that windows begin from.
+        start: the estimate that windows begin from.
         latest: the newest estimate.
     """
 
     own: int
     cells: Tensor
     support: list[Tensor]
-    kept: _Span | None = None
+    start: _Span | None = None
     latest: _Span | None = None
 
 
 @dataclass
 class _Group:
-    """Points of one key: (N, 2) pixels as shown in frame `number`."""
+    """Points of a key: (N, 2) pixels as added in frame `number`."""
 
     xy: np.ndarray
     number: int
@@ -83,17 +84,17 @@ class _Group:
 class CoTrackerOnline:
     """Follows points with a CoTracker3 whose window ends in the newest frame.
 
-    Features are made once per frame, for the frames of one window, and only once there is something to follow;
-    features of points are kept from the frame where they were seen. So a frame costs the same however long ago that
+    Features are made once per frame, for the frames of a single window, and only while there is something to follow.
+    Features of points are kept from the frame in which they were added. So a frame costs the same however long ago that
     was. Each window begins from an estimate that is renewed every half window, which refines each frame as often as
-    the model was trained to. Frames before a point was seen are in the window too: its motion up to then is known.
+    the model was trained to. Frames before a point was added are in the window too, so its motion up to then is known.
 
     Confidence is the model's probability that the position is nearly right, hidden or not.
 
     Args:
-        weights: a CoTracker3, or what `CoTracker3.from_checkpoint` takes; the released ones are CC-BY-NC 4.0.
+        weights: a CoTracker3, or what `CoTracker3.from_checkpoint` takes; the released weights are CC-BY-NC 4.0.
         device: where to compute.
-        every: frames between windows; between them points stay where they were last seen. 8 is the released
+        every: frames between windows; between them points stay where they were last estimated. 8 is the released
             schedule, for an eighth of the transformer's cost; a point's first window is never delayed.
         support: support points along each side of the frame, and of a box around the points of a key; None as the
             model was trained.
@@ -123,38 +124,37 @@ class CoTrackerOnline:
         self.reset()
 
     def reset(self) -> None:
-        self._ring: deque[_Seen] = deque(maxlen=self.network.config.window)
+        self._ring: deque[_Frame] = deque(maxlen=self.network.config.window)
         self._size: tuple[int, int] | None = None
         self._groups: dict[Any, _Group] = {}
 
     @torch.inference_mode()
     def observe(self, frame: np.ndarray, t: int) -> None:
-        """Raises InputError for a frame of another size than the ones before."""
+        """Raises InputError for a frame whose size differs from the frames before."""
         size = frame.shape[:2]
-        if self._size not in (None, size):
-            raise InputError(f"frame {t} is {size} and the ones before {self._size}; reset the tracker between videos")
-        # Whether or not anyone asked for positions, each frame gets its window.
+        check_size(size, self._size, t)
+        # Each frame gets its window, whether or not positions were read in it.
         self._advance()
         number = self._ring[-1].number + 1 if self._ring else 0
         self._size = size
-        self._ring.append(_Seen(number, t, self.network.pixels(frame[None])))
+        self._ring.append(_Frame(number, t, self.network.pixels(frame[None])))
 
     @torch.inference_mode()
     def add(self, key: Any, xy: np.ndarray, t: int) -> None:
-        """Points of a frame before the newest get their first window at once, not one for each frame since.
+        """Points of a frame before the newest get their first window at once, not a window for each frame since.
 
         Raises:
-            InputError: where frame t is no longer kept, or a point is nowhere.
+            InputError: where frame t is no longer kept, or a point is not finite.
         """
-        seen = next((one for one in self._ring if one.t == t), None)
-        if seen is None:
-            kept = [one.t for one in self._ring]
-            raise InputError(f"cotracker3 keeps the frames {kept} and cannot follow points from frame {t}")
+        frame = next((frame for frame in self._ring if frame.t == t), None)
+        if frame is None:
+            known = [frame.t for frame in self._ring]
+            raise InputError(f"cotracker3 keeps the frames {known} and cannot follow points from frame {t}")
         xy = np.asarray(xy, np.float32).reshape(-1, 2)
         if not np.isfinite(xy).all():
             raise InputError(f"points of {key!r} in frame {t} are not all finite")
         blocks = [xy[i : i + MOST_POINTS] for i in range(0, len(xy), MOST_POINTS)]
-        self._groups[key] = _Group(xy.copy(), seen.number, [self._item(block, seen) for block in blocks])
+        self._groups[key] = _Group(xy.copy(), frame.number, [self._item(block, frame) for block in blocks])
 
     def drop(self, key: Any) -> None:
         self._groups.pop(key, None)
@@ -167,7 +167,7 @@ class CoTrackerOnline:
     def state(self) -> dict:
         return {
             "size": self._size,
-            "frames": [(one.number, one.t, one.pixels.numpy(force=True)) for one in self._ring],
+            "frames": [(frame.number, frame.t, frame.pixels.numpy(force=True)) for frame in self._ring],
             "groups": {
                 key: {"xy": group.xy, "number": group.number, "items": [_item_state(item) for item in group.items]}
                 for key, group in self._groups.items()
@@ -178,33 +178,33 @@ class CoTrackerOnline:
         self.reset()
         self._size = state["size"]
         for number, t, pixels in state["frames"]:
-            self._ring.append(_Seen(number, t, self._tensor(pixels)))
+            self._ring.append(_Frame(number, t, self._tensor(pixels)))
         for key, group in state["groups"].items():
             items = [self._loaded_item(item) for item in group["items"]]
             self._groups[key] = _Group(group["xy"], group["number"], items)
 
-    def _item(self, xy: np.ndarray, seen: _Seen) -> _Item:
-        """Points (N, 2) in pixels of one frame, and their support points, with their features."""
+    def _item(self, xy: np.ndarray, frame: _Frame) -> _Item:
+        """Points (N, 2) in pixels of a frame, and their support points, with their features."""
         points = np.concatenate([xy, support_points(xy, self._size, *self.support)])
         cells = self.network.cells(self._tensor(points), self._size)
-        frame = torch.zeros(len(points), dtype=torch.long, device=cells.device)
-        return _Item(len(xy), cells, self.network.support(self._levels(seen), frame, cells))
+        first = torch.zeros(len(points), dtype=torch.long, device=cells.device)
+        return _Item(len(xy), cells, self.network.support(self._levels(frame), first, cells))
 
-    def _levels(self, seen: _Seen) -> list[Tensor]:
-        if seen.levels is None:
-            seen.levels = self.network.pyramid(seen.pixels)
-        return seen.levels
+    def _levels(self, frame: _Frame) -> list[Tensor]:
+        if frame.levels is None:
+            frame.levels = self.network.pyramid(frame.pixels)
+        return frame.levels
 
     def _advance(self) -> None:
-        """Bring what is due up to the newest frame, all keys in one batch."""
+        """Bring what is due up to the newest frame, all keys in a single batch."""
         due = [item for group in self._groups.values() for item in group.items if self._due(group, item)]
         if not due:
             return
         window = self.network.config.window
         # A video shorter than the window ends with copies of its newest frame, as in the released code.
         padded = [*self._ring, *[self._ring[-1]] * (window - len(self._ring))]
-        levels = [torch.cat(level) for level in zip(*(self._levels(one) for one in padded), strict=True)]
-        numbers = torch.tensor([one.number for one in padded], device=levels[0].device)
+        levels = [torch.cat(level) for level in zip(*(self._levels(frame) for frame in padded), strict=True)]
+        numbers = torch.tensor([frame.number for frame in padded], device=levels[0].device)
         for i in range(0, len(due), self.items):
             self._refine(due[i : i + self.items], levels, numbers)
 
@@ -215,7 +215,7 @@ class CoTrackerOnline:
         return newest - item.latest.last >= self.every
 
     def _refine(self, items: Sequence[_Item], levels: list[Tensor], numbers: Tensor) -> None:
-        """Estimate some items in one window, and renew what the next windows begin from where it is old."""
+        """Estimate some items in a window, and renew what the next windows begin from where it is old."""
         starts = zip(*(self._start(item, numbers) for item in items), strict=True)
         start = Estimate(*(_stack(parts) for parts in starts))
         support = [
@@ -223,25 +223,25 @@ class CoTrackerOnline:
         ]
         counts = torch.tensor([len(item.cells) for item in items], device=numbers.device)
         real = torch.arange(start.xy.shape[2], device=numbers.device) < counts[:, None]
-        found = self.network.refine(levels, support, start, self.network.config.iterations, real)[-1]
+        refined = self.network.refine(levels, support, start, self.network.config.iterations, real)[-1]
         frames, step = len(self._ring), self.network.config.window // 2
         for n, item in enumerate(items):
-            parts = (found.xy, found.visibility, found.confidence)
-            # Copied, or the whole batch would live as long as one of its items.
+            parts = (refined.xy, refined.visibility, refined.confidence)
+            # Copied, or the whole batch would live as long as any of its items.
             own = tuple(part[n, :frames, : len(item.cells)].clone() for part in parts)
             item.latest = _Span(self._ring[0].number, own)
-            if item.kept is None or item.latest.last - item.kept.last >= step:
-                item.kept = item.latest
+            if item.start is None or item.latest.last - item.start.last >= step:
+                item.start = item.latest
 
     def _start(self, item: _Item, numbers: Tensor) -> tuple[Tensor, ...]:
         """What a window begins from: (S, P, 2) cells and (S, P) logits twice."""
-        if item.kept is not None:
-            return item.kept.at(numbers)
-        nothing = item.cells.new_zeros(len(numbers), len(item.cells))
-        return item.cells.expand(len(numbers), -1, -1), nothing, nothing
+        if item.start is not None:
+            return item.start.at(numbers)
+        unknown = item.cells.new_zeros(len(numbers), len(item.cells))
+        return item.cells.expand(len(numbers), -1, -1), unknown, unknown
 
     def _position(self, group: _Group) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where a group is in the newest frame; where it was shown, for certain, if that is the newest frame."""
+        """Where a group is in the newest frame; where it was added, for certain, if that is the newest frame."""
         if not group.items or group.items[0].latest is None:
             return group.xy.copy(), np.ones(len(group.xy), bool), np.ones(len(group.xy), np.float32)
         newest = [[part[-1, : item.own] for part in item.latest.parts] for item in group.items]
@@ -257,14 +257,14 @@ class CoTrackerOnline:
     def _loaded_item(self, state: dict) -> _Item:
         spans = {
             name: span and _Span(span["first"], tuple(self._tensor(part) for part in span["parts"]))
-            for name, span in (("kept", state["kept"]), ("latest", state["latest"]))
+            for name, span in (("start", state["start"]), ("latest", state["latest"]))
         }
         support = [self._tensor(level) for level in state["support"]]
         return _Item(state["own"], self._tensor(state["cells"]), support, **spans)
 
 
 def support_points(xy: np.ndarray, size: tuple[int, int], grid: int, around: int) -> np.ndarray:
-    """Points that tell the motion of the background, of the occluder and of what is near.
+    """Points that show the motion of the background, of the occluder and of what is near.
 
     Args:
         xy: (N, 2) the points of an instance, N at least 1.
@@ -292,7 +292,7 @@ def _stack(parts: Sequence[Tensor]) -> Tensor:
 def _item_state(item: _Item) -> dict:
     spans = {
         name: span and {"first": span.first, "parts": [part.numpy(force=True) for part in span.parts]}
-        for name, span in (("kept", item.kept), ("latest", item.latest))
+        for name, span in (("start", item.start), ("latest", item.latest))
     }
     support = [level.numpy(force=True) for level in item.support]
     return {"own": item.own, "cells": item.cells.numpy(force=True), "support": support} | spans

@@ -19,7 +19,7 @@ from samodal.trackers.cotracker.model import Estimate, Network
 VISIBLE_ONLINE, VISIBLE_OFFLINE = 0.6, 0.9
 # The released offline predictor adds a grid of 6 x 6 points of frame 0.
 GRID_OFFLINE = 6
-# Points followed in one go; beyond it they are followed in blocks that do not know of each other.
+# Points followed at once; beyond it they are followed in blocks that do not influence each other.
 MOST_POINTS = 4096
 
 
@@ -56,19 +56,19 @@ class CoTracker3:
 
         Args:
             path_or_name: `scaled_online.pth`, `scaled_offline.pth` or another file with their parameters; a
-                .safetensors written by `save`, which knows its own config; or "facebook/cotracker3", fetched from the
+                .safetensors written by `save`, which holds its own config; or "facebook/cotracker3", fetched from the
                 Hugging Face hub. The released weights are CC-BY-NC 4.0: not for commercial use.
-            online: whether the weights are the online ones (windows of 16 frames that follow each other by 8) or
-                the offline ones (the whole video at once, trained on 60 frames). Both have the same shapes.
+            online: whether the weights are those of the online model (windows of 16 frames that follow each other by 8)
+                or of the offline model (the whole video at once, trained on 60 frames). Both have the same shapes.
 
         Raises:
-            InputError: for a missing file, another model, or the other one of the two.
+            InputError: for a missing file, another model, or the other of the two.
         """
         return cls(checkpoints.load(path_or_name, ONLINE if online else OFFLINE))
 
     @classmethod
     def untrained(cls, size: str = "small", seed: int = 0) -> Self:
-        """One of our own sizes with random weights: "small", or "mini" for two CPU cores (`config.SIZES`)."""
+        """A size of our own with random weights: "small", or "mini" for two CPU cores (`config.SIZES`)."""
         if size not in SIZES:
             raise InputError(f"unknown size of CoTracker3 {size!r}{nearest(size, SIZES)}")
         with torch.random.fork_rng(devices=[]):
@@ -88,15 +88,15 @@ class CoTracker3:
 
     def track(self, video: np.ndarray, queries_txy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`follow`, but only (T, N, 2) float32 positions and (T, N) bool whether they are visible."""
-        found = self.follow(video, queries_txy)
-        return found.xy, found.visible
+        tracks = self.follow(video, queries_txy)
+        return tracks.xy, tracks.visible
 
     def follow(self, video: np.ndarray, queries_txy: np.ndarray) -> PointTracks:
         """Follow points through a video, forward and backward.
 
         Args:
-            video: (T, H, W, 3) uint8 RGB; one frame is enough.
-            queries_txy: (N, 3) float: the frame where a point is shown, and where it is there, in pixels.
+            video: (T, H, W, 3) uint8 RGB; a single frame is enough.
+            queries_txy: (N, 3) float: the frame of a query, and x and y in it, in pixels.
 
         Returns:
             Tracks in pixels of the video. As in the released online predictor, a point is only known from the first
@@ -120,7 +120,7 @@ class CoTracker3:
 
     def encode(self, video: np.ndarray) -> list[Tensor]:
         """Feature maps of (T, H, W, 3) uint8 frames, (T, h, w, C) per level; each frame stands alone."""
-        # One at a time: a long video would not fit, and a frame has the same features in whatever company.
+        # Frame by frame: a long video would not fit, and each frame has the same features in any batch.
         frames = [self.network.pyramid(self.network.pixels(frame[None])) for frame in video]
         return [torch.cat(level) for level in zip(*frames, strict=True)]
 
@@ -128,9 +128,9 @@ class CoTracker3:
         """`follow` from the feature maps of frames of `size` (H, W), for those who keep them."""
         queries = torch.from_numpy(np.asarray(queries_txy, np.float32)).to(self.network.device)
         t, xy = queries[:, 0].long(), self.network.cells(queries[:, 1:], size)
-        found = self._windows(maps, t, xy) if self.config.online else self._whole(maps, t, xy)
-        visibility, confidence = found.visibility[0].sigmoid(), found.confidence[0].sigmoid()
-        positions = self.network.frame_pixels(found.xy[0], size)
+        estimate = self._windows(maps, t, xy) if self.config.online else self._whole(maps, t, xy)
+        visibility, confidence = estimate.visibility[0].sigmoid(), estimate.confidence[0].sigmoid()
+        positions = self.network.frame_pixels(estimate.xy[0], size)
         if self.config.online:
             visible = visibility * confidence > VISIBLE_ONLINE
         else:
@@ -140,7 +140,7 @@ class CoTracker3:
         return PointTracks(*(part.numpy(force=True) for part in (positions, visible, visibility, confidence)))
 
     def _whole(self, maps: list[Tensor], t: Tensor, xy: Tensor) -> Estimate:
-        """All frames as one window, with a grid of points of frame 0 beside the queries."""
+        """All frames as a single window, with a grid of points of frame 0 beside the queries."""
         points = len(t)
         grid = grid_points(GRID_OFFLINE, self.config.resolution).to(xy) / self.config.stride
         t, xy = torch.cat([t, t.new_zeros(len(grid))]), torch.cat([xy, grid])
@@ -150,7 +150,7 @@ class CoTracker3:
         return Estimate(last.xy[:, :, :points], last.visibility[..., :points], last.confidence[..., :points])
 
     def _windows(self, maps: list[Tensor], t: Tensor, xy: Tensor) -> Estimate:
-        """Windows that overlap by half, each begun from what the last one ended with."""
+        """Windows that overlap by half, each begun from what the last window ended with."""
         length, window, step = len(maps[0]), self.config.window, self.config.window // 2
         support = self.network.support(maps, t, xy)
         all_frames = _unmoved(xy, length)
@@ -158,16 +158,16 @@ class CoTracker3:
             # A video that ends inside a window stands still from then on.
             frames = torch.arange(first, first + window, device=t.device).clamp(max=length - 1)
             # Points of later frames take part without features, as in the released code.
-            seen = (t < first + window).view(1, -1, 1, 1)
+            known = (t < first + window).view(1, -1, 1, 1)
             begun = (t < first + step) if first else torch.zeros_like(t, dtype=torch.bool)
-            found = self.network.refine(
+            refined = self.network.refine(
                 [level[frames] for level in maps],
-                [level * seen for level in support],
+                [level * known for level in support],
                 _continued(all_frames, _unmoved(xy, window), first, step, begun),
                 self.config.iterations,
             )[-1]
             stop = min(first + window, length)
-            for old, new in zip(_parts(all_frames), _parts(found), strict=True):
+            for old, new in zip(_parts(all_frames), _parts(refined), strict=True):
                 old[:, first:stop] = new[:, : stop - first]
         return all_frames
 
@@ -192,7 +192,7 @@ def _unmoved(xy: Tensor, frames: int) -> Estimate:
 
 
 def _continued(before: Estimate, fresh: Estimate, first: int, step: int, begun: Tensor) -> Estimate:
-    """What the last window says of the first half of this one, its last frame repeated, for the (N,) points begun."""
+    """The last window for the first half of this window, its last frame repeated, for the (N,) points begun."""
     parts = []
     for old, new in zip(_parts(before), _parts(fresh), strict=True):
         frames = (first + torch.arange(new.shape[1], device=new.device).clamp(max=step - 1)).clamp(max=old.shape[1] - 1)

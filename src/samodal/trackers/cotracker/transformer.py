@@ -1,7 +1,7 @@
 """The transformer of CoTracker3: attention over time for each point, and over points through virtual tracks.
 
 Source: CoTracker3 (Karaev et al. 2024), section 3, and CoTracker (2023) for the virtual tracks; parameter names,
-one of them misspelt, are those of the released checkpoints.
+`virual_tracks` misspelt among them, are those of the released checkpoints.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Attention(nn.Module):
 
 
 class SelfBlock(nn.Module):
-    """Tokens look at each other, then think."""
+    """Self-attention of tokens, then a feed-forward network."""
 
     def __init__(self, hidden: int, heads: int):
         super().__init__()
@@ -62,7 +62,7 @@ class SelfBlock(nn.Module):
 
 
 class CrossBlock(nn.Module):
-    """Tokens look at a context, then think."""
+    """Attention of tokens to a context, then a feed-forward network."""
 
     def __init__(self, hidden: int, heads: int):
         super().__init__()
@@ -80,7 +80,7 @@ def _norm(x: Tensor) -> Tensor:
 
 
 class UpdateFormer(nn.Module):
-    """From what is known of points to how it should change."""
+    """From tokens of points in frames to changes of the estimate."""
 
     def __init__(self, config: CoTrackerConfig):
         super().__init__()
@@ -98,7 +98,7 @@ class UpdateFormer(nn.Module):
         """(B, N, T, token) to (B, N, T, 4): dx, dy in cells, and changes of the visibility and confidence logits.
 
         Args:
-            real: (B, N) bool, False for padding, which no other point can see; None where all points are real.
+            real: (B, N) bool, False for padding, which no other point attends to; None where all points are real.
         """
         batch, points, frames, _ = tokens.shape
         virtual = self.virual_tracks.expand(batch, -1, frames, -1)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from samodal.errors import InputError
+from samodal.frontends.road_users import ours
 from samodal.frontends.videomt.config import VideomtConfig
-from samodal.frontends.videomt.names import ours
 from samodal.frontends.videomt.transform import content_size, fitted
 from samodal.training.workers import opened, read_all, sequences
 

@@ -1,4 +1,4 @@
-"""Class names of data sets as the road users that this package knows."""
+"""The road users that this package knows, and what data sets call them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 
 from samodal.errors import InputError
-from samodal.frontends.videomt.config import ROAD_USERS
+
+ROAD_USERS = ("person", "rider", "car", "truck", "bus", "motorcycle", "bicycle")
+"""Classes of our own networks, and what is looked for where no class is named."""
 
 OTHER_NAMES = {
     "person": ("pedestrian", "people", "human", "man", "woman"),
@@ -27,7 +29,7 @@ KINDS = {
     "person": 0, "rider": 0, "car": 1, "truck": 1, "bus": 1, "train": 1, "trailer": 1, "caravan": 1,
     "motorcycle": 2, "bicycle": 2,
 }  # fmt: skip
-"""Classes that are taken for one another; a thing never changes from one number to another."""
+"""Classes with equal numbers are taken for each other; an instance never changes its number."""
 
 # Of checkpoints that number their classes only. Counted from 0, in the order of each data set.
 UNNAMED = {
@@ -58,14 +60,14 @@ def mapping(classes: Sequence[str], checkpoint: str) -> dict[str, list[int]]:
     Raises:
         InputError: if there is none among them.
     """
-    found: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for n, name in enumerate(classes):
         if ours(name) is not None:
-            found.setdefault(ours(name), []).append(n)
-    if not found:
+            places.setdefault(ours(name), []).append(n)
+    if not places:
         shown = ", ".join(classes[:6]) + (f" and {len(classes) - 6} others" if len(classes) > 6 else "")
         raise InputError(
             f"{checkpoint}: no class that is a road user: it has {shown}; expected some of "
             f"{', '.join(ROAD_USERS)}; take a checkpoint of COCO, YouTube-VIS or OVIS, or train one: samodal train vis"
         )
-    return found
+    return places

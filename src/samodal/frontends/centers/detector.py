@@ -1,4 +1,4 @@
-"""The network together with the encoder that it reads: a frame in, what it says of it out."""
+"""The network together with the encoder that it reads: a frame in, its prediction out."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from samodal.segmenters.sam.transform import FrameTransform
 
 
 @dataclass(frozen=True, eq=False)
-class Seeing:
-    """Both networks on one device.
+class Detector:
+    """Both networks on the same device.
 
     Attributes:
         sam: the amodal SAM whose encoder is used.
@@ -53,6 +53,6 @@ class Seeing:
 
     @torch.inference_mode()
     def __call__(self, frame: np.ndarray) -> Predicted:
-        """Of a (H, W, 3) uint8 RGB frame, as a batch of one."""
+        """The prediction for a (H, W, 3) uint8 RGB frame, as a batch of a single frame."""
         pixels = self.transform.pixels(frame)[None].to(self.device)
         return self.network(self.sam.embed(pixels), pixels)
