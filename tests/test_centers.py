@@ -13,7 +13,7 @@ from samodal.frontends.centers.front_end import CentersFrontEnd, peaks
 from samodal.frontends.centers.seeing import Seeing
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import SIZES
-from samodal.training.centers.objective import heat_loss, targets
+from samodal.training.centers.targets import heat_loss, targets
 from samodal.video import ArrayVideo
 from toy_data import write_toy
 

@@ -7,17 +7,16 @@ import pytest
 import torch
 from PIL import Image
 
-from samodal.cli.train_tracker import TrackerSettings
 from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3, config
 from samodal.trackers.cotracker.model import Estimate
 from samodal.training.tracker import draw as drawing
-from samodal.training.tracker.clips import Clips, load_clips
 from samodal.training.tracker.draw import Drawer, Step, augment, fetch, prepare
 from samodal.training.tracker.features import _corners, matching, with_features
-from samodal.training.tracker.loop import Loop, Stage
-from samodal.training.tracker.objective import Follow, _continued, losses, scores
-from samodal.training.tracker.run import train
+from samodal.training.tracker.following import Follow, _continued, losses, scores
+from samodal.training.tracker.point_clips import Clips, load_clips
+from samodal.training.tracker.settings import TrackerSettings
+from samodal.training.tracker.tracker import Stage, TrackerEngine, train
 from tiny_cotracker import TINY, tiny
 
 HEIGHT, WIDTH = TINY.resolution
@@ -246,7 +245,9 @@ def test_training_ends_with_a_checkpoint_and_a_card(tmp_path, monkeypatch):
 
 def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path, capsys):
     network, clips = tiny().network, dots()
-    settings = TrackerSettings(batch=2, instances=2, points=4, device="cpu", precision="float32", save_minutes=0)
+    settings = TrackerSettings(
+        out=str(tmp_path), batch=2, instances=2, points=4, device="cpu", precision="float32", save_minutes=0
+    )
     seen = []
 
     def learn(step, generator, done):
@@ -255,12 +256,14 @@ def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path, capsys):
             raise KeyboardInterrupt
         return losses(Follow(network)(step), step, 4)
 
-    stage = Stage("follow", learn, list(network.parameters()), 0.0, 4, windows=2)
+    stage = Stage("follow", learn, lambda name: True, 0.0, 4, windows=2)
     with pytest.raises(KeyboardInterrupt):
-        Loop(settings, stage, network, clips, tmp_path).run()
-    assert Loop(settings, stage, network, clips, tmp_path).run().step == 4
+        TrackerEngine(settings, stage, network, clips).run()
+    again = TrackerEngine(settings, stage, network, clips)
+    assert again.run().step == 4
     assert seen == [0.0, 0.25, 0.5, 0.5, 0.75] and "going on after step 2" in capsys.readouterr().out
-    assert not list(tmp_path.glob("*.state.pt"))
+    again.finish()
+    assert not list(tmp_path.glob("*.pt"))
 
 
 def test_near_the_truth_a_taught_window_begins_with_its_own_points_alone():

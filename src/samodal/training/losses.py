@@ -48,7 +48,7 @@ def released_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     Args:
         logits, targets: (N, H, W) or (N, 1, H, W) float, at the frame's own size.
 
-    Source: facts, datasets_metrics 4.1 (SAM/sam_finetune.py at 7e70a11).
+    Source: released code, `SAM/sam_finetune.py` at 7e70a11.
     """
     logits, targets = logits.float(), targets.to(torch.float32)
     entropy = F.binary_cross_entropy_with_logits(logits, targets)

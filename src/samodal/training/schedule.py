@@ -3,7 +3,7 @@
 import math
 
 RELEASED_WARMUP = 200
-"""Iterations of linear warm-up in the released training (facts 4.1)."""
+"""Iterations of linear warm-up in the released training (`SAM/sam_finetune.py`)."""
 
 
 def cosine(step: int, progress: float, warmup: int) -> float:
@@ -19,7 +19,7 @@ def cosine(step: int, progress: float, warmup: int) -> float:
 
 
 def every_ten_epochs(epoch: float) -> float:
-    """A tenth after every ten epochs (torch's StepLR with its default factor; facts 4.1)."""
+    """A tenth after every ten epochs (torch's StepLR with its default factor, as the paper trains)."""
     return 0.1 ** int(epoch // 10)
 
 
@@ -39,7 +39,7 @@ def released(step: int, total_steps: int) -> float:
 
 
 def halved_twice(progress: float) -> float:
-    """A half after every 40 % of the training: SAVOS' halving after 20 and 40 of 50 epochs (facts 3.5).
+    """A half after every 40 % of the training: SAVOS' halving after 20 and 40 of 50 epochs (its released training).
 
     Args:
         progress: share of the training that is done, in [0, 1], by steps or by the clock.

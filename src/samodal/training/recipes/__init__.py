@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from samodal.cli.train import TrainSettings
 from samodal.errors import InputError, nearest
+from samodal.training.sam.settings import TrainSettings
 
 _FOLDER = Path(__file__).parent
 

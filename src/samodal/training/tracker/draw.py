@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from samodal.trackers.cotracker.config import CoTrackerConfig
 from samodal.trackers.cotracker.online import support_points
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, recolour, warp_frames
-from samodal.training.tracker.clips import Clips
+from samodal.training.tracker.point_clips import Clips
 
 AUGMENT = AugmentSettings(zoom=(1.0, 1.6))
 

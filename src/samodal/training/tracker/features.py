@@ -14,8 +14,8 @@ from torch import Tensor
 
 from samodal.trackers.cotracker.features import gather_squares, interpolate
 from samodal.trackers.cotracker.model import Network
-from samodal.training.tracker.clips import Clips
 from samodal.training.tracker.draw import Draw, Step, augment, fetch, normalised
+from samodal.training.tracker.point_clips import Clips
 
 SHARPNESS = 20.0
 """Factor on the products of features before the softmax over all cells of a frame."""

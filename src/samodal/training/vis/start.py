@@ -15,7 +15,7 @@ from samodal.segmenters.sam import AmodalSam
 from samodal.torch_files import read_safetensors, shipped_path
 
 if TYPE_CHECKING:
-    from samodal.cli.train_vis import VisSettings
+    from samodal.training.vis.settings import VisSettings
 
 ENCODER_NAMES = {
     "norm1": "layer_norm1", "attention.out_proj": "attn.proj", "norm2": "layer_norm2", "mlp.fc1": "mlp.lin1",

@@ -19,8 +19,8 @@ from samodal.training.augment import (
     warp_frames,
     warp_masks,
 )
-from samodal.training.cache import Cache, unpack
-from samodal.training.paste import Paster
+from samodal.training.sam.cache import Cache, unpack
+from samodal.training.sam.paste import Paster
 
 
 @dataclass

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from samodal.frontends.videomt import Network, Predicted
 from samodal.training.vis.clips import Clips
-from samodal.training.vis.draw import prepare
+from samodal.training.vis.steps import prepare
 
 LARGE = 32 * 32 / (540 * 960)
 """Share of a frame from which an instance counts as large: 32 x 32 pixels of StreetSim's frames."""

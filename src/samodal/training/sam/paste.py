@@ -3,7 +3,7 @@
 The idea is PCNet's (Zhan et al. 2020, Self-Supervised Scene De-occlusion): a mask is covered by another on purpose.
 Here the pixels come along, as the amodal SAM sees the picture, and a part of the frames stays as it is, so that what
 is whole is not completed. Where an instance already stood behind another labelled one, nobody knows whether it goes
-on: these pixels are left out of the loss, as in SAVOS' loss mask (facts 2.3).
+on: these pixels are left out of the loss, as in SAVOS' loss mask.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from samodal.errors import InputError
-from samodal.training.cache import Cache, centre_point, pack, unpack
-from samodal.training.prompts import mask_boxes
+from samodal.training.sam.cache import Cache, centre_point, pack, unpack
+from samodal.training.sam.prompts import mask_boxes
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def pasted(cache: Cache, *, min_visible: int = 12, seed: int = 0) -> Cache:
             centre[row] = torch.from_numpy(centre_point(seen.numpy()))
     columns = {f.name: getattr(cache, f.name) for f in fields(cache)}
     columns |= {"amodal": cache.visible, "visible": visible, "occlusion": occlusion, "centre": centre}
-    columns |= {n: columns[n][keep] for n in ("visible", "amodal", "frame", "occlusion", "category", "centre")}
+    columns |= {n: columns[n][keep] for n in ("visible", "amodal", "frame", "occlusion", "centre")}
     counts = cache.counts | {"instances": int(keep.sum())}
     return Cache(**(columns | {"frames": frames, "counts": counts}))
 

@@ -9,8 +9,8 @@ import torch
 
 from samodal.baselines.savos import Savos
 from samodal.masks import Rle
-from samodal.training.savos.clips import OUTSIDE, Clip
-from samodal.training.savos.draw import Part, Windows, windows
+from samodal.training.savos.flow_clips import OUTSIDE, Clip
+from samodal.training.savos.windows import Part, Windows, windows
 
 THRESHOLD = 0.5
 

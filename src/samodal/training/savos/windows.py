@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from samodal.baselines.savos.inputs import Inputs, ends, prepare, region
-from samodal.training.savos.clips import OUTSIDE, Clip, Stretch
+from samodal.training.savos.flow_clips import OUTSIDE, Clip, Stretch
 
 COARSE = 32
 """Sides of the regions are multiples of it, so that a GPU meets few different sizes."""

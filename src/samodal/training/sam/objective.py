@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from samodal.segmenters.sam.transform import FrameTransform
-from samodal.training.batch import Batch
 from samodal.training.losses import focal_dice, iou_loss, released_loss, true_iou
+from samodal.training.sam.batch import Batch
 
 SURELY_OUTSIDE = -50.0
 """A logit whose focal and dice loss against "outside" is zero in float32."""
