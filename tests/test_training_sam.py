@@ -204,6 +204,35 @@ def test_low_rank_updates_are_trained_and_saved_merged(root, tmp_path, visible):
     assert not any("prompt_encoder" in name for name in changed)
 
 
+def test_low_rank_updates_start_from_the_seed_whatever_else_drew_random_numbers(visible):
+    pytest.importorskip("peft")
+    starts = []
+    for seed in (1, 1, 2):
+        torch.rand(3)
+        model = model_of(TrainSettings(init=str(visible.checkpoint), stage="amodal", tune="lora", seed=seed))
+        starts.append(next(value for name, value in model.named_parameters() if "lora_A" in name))
+    assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
+
+
+def test_trainings_of_different_precision_follow_each_other_in_one_process(root, tmp_path):
+    for precision in ("float32", "bf16", "float32"):
+        assert train(settings_for(root, tmp_path / precision, steps=1, precision=precision)).steps == 1
+
+
+def test_an_interrupted_training_does_not_go_on_with_other_settings(root, tmp_path, monkeypatch):
+    settings = settings_for(root, tmp_path, save_minutes=0.0)
+    monkeypatch.setattr(SamEngine, "measure_if_due", lambda self: interrupt(self))
+    with pytest.raises(Stopped):
+        train(settings)
+    with pytest.raises(InputError, match="lr was 0.001 and is 0.01, seed was 0 and is 1"):
+        train(dataclasses.replace(settings, lr=0.01, seed=1))
+
+
+def interrupt(engine: SamEngine) -> None:
+    if engine.progress.step == 2:
+        raise Stopped
+
+
 def new_model(tune: str) -> AmodalSam:
     model = AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)
     model.tune(tune)

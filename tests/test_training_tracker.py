@@ -1,6 +1,7 @@
 """What a point tracker learns from: points that move with their pictures, windows as in use, literal losses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from samodal.training.tracker.features import _corners, matching, with_features
 from samodal.training.tracker.following import Follow, _continued, losses, scores
 from samodal.training.tracker.point_clips import Clips, load_clips
 from samodal.training.tracker.settings import TrackerSettings
-from samodal.training.tracker.tracker import Stage, TrackerEngine, train
+from samodal.training.tracker.tracker import Stage, TrackerEngine, learn, train
 from tiny_cotracker import TINY, tiny
 
 HEIGHT, WIDTH = TINY.resolution
@@ -263,6 +264,24 @@ def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path, capsys):
     assert again.run().step == 4
     assert seen == [0.0, 0.25, 0.5, 0.5, 0.75] and "going on after step 2" in capsys.readouterr().out
     again.finish()
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_matched_features_of_an_interrupted_training_are_taken_up_only_by_the_same_training(tmp_path, monkeypatch):
+    network, clips = tiny().network, dots()
+    settings = TrackerSettings(
+        out=str(tmp_path), batch=2, instances=2, points=4, steps=1, match_minutes=0.001, warmup=1, device="cpu",
+        precision="float32",
+    )  # fmt: skip
+    monkeypatch.setattr("samodal.training.tracker.tracker.losses", lambda *_: 1 / 0)  # following stops at once
+    with pytest.raises(ZeroDivisionError):
+        learn(settings, network, clips)
+    with pytest.raises(InputError, match=r"points\.match\.pt: .* seed was 0 and is 1"):
+        learn(replace(settings, seed=1), tiny().network, clips)
+    monkeypatch.undo()
+    engine, spent = learn(settings, tiny(seed=5).network, clips)
+    assert spent["match"].step > 0 and spent["follow"].step == 1
+    engine.finish()
     assert not list(tmp_path.glob("*.pt"))
 
 
