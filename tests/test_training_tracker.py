@@ -59,7 +59,7 @@ def test_points_stay_on_their_dots_when_the_picture_is_moved():
     compared = 0
     for seed in range(4):
         step = fetch(drawer(np.arange(6), np.random.default_rng(seed)), clips)
-        drawing._move(step, step.size, torch.Generator().manual_seed(seed))
+        drawing._move(step, torch.Generator().manual_seed(seed))
         for m in range(len(step.item)):
             for t in range(step.xy.shape[1]):
                 for n in np.flatnonzero(step.own[m] & step.visible[m, t]):
@@ -76,7 +76,7 @@ def test_moved_points_are_exact_to_a_fraction_of_a_pixel():
     clips.frames[:] = (5 * torch.arange(WIDTH)).byte()  # the picture tells where a pixel came from
     step = fetch(a_draw(clips), clips)
     before = step.xy.clone()
-    drawing._move(step, step.size, torch.Generator().manual_seed(1))
+    drawing._move(step, torch.Generator().manual_seed(1))
     where = 2 * (step.xy + 0.5) / torch.tensor([WIDTH, HEIGHT]) - 1
     inside = (where.abs() < 0.9).all(-1) & step.own[:, None]
     for m in range(len(step.item)):
@@ -89,7 +89,7 @@ def test_what_is_slid_over_a_clip_hides_the_points_under_it(monkeypatch):
     clips = dots(clips=4)
     monkeypatch.setattr(clips, "frames", clips.frames * 0 + torch.arange(4).view(4, 1, 1, 1, 1).byte() * 60)
     step = fetch(a_draw(clips), clips)
-    drawing._cover(step, step.size, torch.Generator().manual_seed(2), share=1.0)
+    drawing._cover(step, torch.Generator().manual_seed(2), share=1.0)
     hidden = 0
     for m in range(len(step.item)):
         for t in range(step.xy.shape[1]):
@@ -104,7 +104,7 @@ def test_what_is_slid_over_a_clip_hides_the_points_under_it(monkeypatch):
 def test_a_point_that_is_covered_where_it_is_shown_teaches_nothing(monkeypatch):
     clips = dots()
 
-    def cover(step, size, generator):
+    def cover(step, generator):
         step.visible = torch.zeros_like(step.visible)
 
     monkeypatch.setattr(drawing, "_cover", cover)

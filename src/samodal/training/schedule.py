@@ -1,4 +1,4 @@
-"""Learning rates over a training, as factors of the highest one."""
+"""Learning rates over a training, as factors of the highest rate."""
 
 import math
 
@@ -27,7 +27,7 @@ def released(step: int, total_steps: int) -> float:
     """What the released command really follows: 200 steps of warm-up, then decay with power .9.
 
     The published scripts ask for no warm-up and get it, as `bool("False")` is true, and this overwrites their
-    StepLR. The rate is set after each step for the next one, so the very first step has the full rate, and
+    StepLR. The rate is set after each step for the next, so the very first step has the full rate, and
     the decay counts the steps after the warm-up against all steps, so it does not reach zero.
     """
     if step == 0:

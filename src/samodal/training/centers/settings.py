@@ -19,7 +19,7 @@ class CentersSettings:
     classes: str = "person,rider,car,truck,bus,motorcycle,bicycle"
     """What is learned; everything else is scenery."""
     clips: int | None = None
-    """So many clips of each data set, the first ones; all where it is not given."""
+    """So many clips of each data set, the first of them; all where it is not given."""
     every: int = 2
     """Every so manieth frame of a clip is learned from."""
     held_out: int = 12
@@ -46,11 +46,11 @@ class CentersSettings:
     seed: int = 0
     """Decides initial weights, order, which frames are mirrored."""
     device: str = ""
-    """cpu or cuda; empty takes a GPU where there is one."""
+    """cpu or cuda; empty takes a GPU where there is any."""
     workers: int = 0
-    """Processes that read the clips; 0 takes one per core."""
+    """Processes that read the clips; 0 takes as many as there are cores."""
     resume: bool = True
-    """Go on from OUT/NAME.state.pt where an interrupted run left one."""
+    """Go on from OUT/NAME.state.pt where an interrupted run left it."""
     save_minutes: float = 2.0
     """How often the state for resuming is written."""
     log_every: int = 50

@@ -19,7 +19,7 @@ from scipy.ndimage import distance_transform_edt
 
 from samodal.errors import InputError
 from samodal.masks import Rle
-from samodal.training.engine import read_tensors, replaced
+from samodal.training.state import read_tensors, replaced
 from samodal.training.workers import in_processes, opened
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class Cache:
         return sum(v.nbytes for v in values if isinstance(v, torch.Tensor))
 
 
+def take(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Rows of a tensor that may have stayed in main memory, on the device of the index."""
+    return values[index.to(values.device)].to(index.device)
+
+
 def pack(masks: np.ndarray) -> np.ndarray:
     """(…, W) bool to (…, W / 8) uint8, highest bit first; W is a multiple of eight."""
     return np.packbits(masks, axis=-1)
@@ -109,7 +114,7 @@ def open_cache(
         min_visible: instances with fewer visible pixels at input size are counted and left out.
         centres: also find each instance's centre point, which costs about a millisecond each.
         amodal: False never reads the data set's amodal masks; `Cache.amodal` is then what is visible.
-        workers: processes; 0 takes one per core.
+        workers: processes; 0 takes as many as there are cores.
         report: gets lines of progress.
 
     Raises:

@@ -67,7 +67,7 @@ MIXES: dict[str, tuple[PromptKind, ...]] = {
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What one step does; a function of (seed, step) alone, equal on every process.
+    """What a step does; a function of (seed, step) alone, equal on every process.
 
     Attributes:
         kind: of its prompts.
@@ -163,7 +163,7 @@ def _points(visible: torch.Tensor, plan: StepPlan, generator: torch.Generator) -
 
 
 def pick(masks: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """(N, count, 2) float32: uniformly random pixels of each mask, with replacement; (0, 0) of an empty one.
+    """(N, count, 2) float32: uniformly random pixels of each mask, with replacement; (0, 0) of an empty mask.
 
     Through the running count of pixels, in whole numbers: sampling by weights in floating point can hit
     a pixel of weight zero.
@@ -222,17 +222,11 @@ def _extent(inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(any_inside, first, 0), torch.where(any_inside, last, 0)
 
 
-def jitter_boxes(
-    boxes: torch.Tensor,
-    size: tuple[int, int],
-    generator: torch.Generator,
-    share: float = 0.1,
-    most: float = 20.0,
-) -> torch.Tensor:
-    """Move each edge by a normal step of `share` of the box's side, at most `most` pixels, inside the frame."""
+def jitter_boxes(boxes: torch.Tensor, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """Move each edge by a normal step of a tenth of the box's side, at most 20 pixels, inside the frame."""
     sides = torch.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]] * 2, dim=1)
     noise = torch.randn(boxes.shape, generator=generator, device=boxes.device)
-    moved = boxes + (noise * share * sides).clamp(-most, most)
+    moved = boxes + (noise * 0.1 * sides).clamp(-20, 20)
     limits = torch.tensor([size[1], size[0]] * 2, device=boxes.device, dtype=boxes.dtype)
     return moved.clamp_min(0).minimum(limits)
 

@@ -17,7 +17,7 @@ from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.training import card, schedule
 from samodal.training.augment import AugmentSettings
-from samodal.training.engine import Engine, adamw, check_resumable
+from samodal.training.engine import Engine, adamw
 from samodal.training.sam.batch import Batch, InstanceTable, Order, draw_batch
 from samodal.training.sam.cache import Cache, first_frames, open_cache
 from samodal.training.sam.objective import Objective
@@ -25,6 +25,7 @@ from samodal.training.sam.paste import Paster, pasted
 from samodal.training.sam.prompts import Prompts, StepPlan, draw_prompts, plan_step
 from samodal.training.sam.settings import TrainSettings
 from samodal.training.sam.validation import Predict, validate
+from samodal.training.state import check_resumable
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

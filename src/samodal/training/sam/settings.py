@@ -26,7 +26,7 @@ class TrainSettings:
     """Training data, KIND:PATH, as streetsim:ROOT/train (samodal data check --help lists all kinds); kinds that know
     visible masks alone, as kitti_mots, with --paste-occluders."""
     val: str = ""
-    """Validation data, used whole to choose the best checkpoint; empty keeps the last one."""
+    """Validation data, used whole to choose the best checkpoint; empty keeps the last."""
     test: str = ""
     """Data on which the kept checkpoint is measured once at the end, for its card."""
     out: str = "runs/train"
@@ -40,7 +40,7 @@ class TrainSettings:
     size: str = "small"
     """Model size for random weights: tiny, small, vit_b, vit_l or vit_h."""
     adapters: str = "keep"
-    """Adapters of the model: keep those of `init`, or take them off and attach fresh ones or none."""
+    """Adapters of the model: keep those of `init`, or take them off and attach fresh adapters or none."""
     stage: str = "visible"
     """What is learned: visible or amodal masks."""
     tune: str = "full"
@@ -50,7 +50,7 @@ class TrainSettings:
     points: int = 0
     """K, points of each prompt that has some (paper Table 3); 0 leaves their number to the mix."""
     multimask: float = 0.5
-    """Share of single-point steps in which the best of three masks is trained instead of the single one."""
+    """Share of single-point steps in which the best of three masks is trained instead of the single mask."""
     loss: str = "focal_dice"
     """Loss on the masks: focal_dice (paper) or released."""
     iou_weight: float = 1.0
@@ -64,7 +64,7 @@ class TrainSettings:
     band: float = 0.5556
     """Height of the band as a share of the input's, rounded to whole patches."""
     occluded_weight: float = 0.0
-    """How many times oftener a fully occluded instance is drawn than an unoccluded one, less one."""
+    """How many times oftener a fully occluded instance is drawn than an unoccluded instance, less 1."""
     paste_occluders: bool = False
     """Stage amodal from visible masks alone, also --paste-occluders: instances cut from the data are pasted in front of
     others, and what they cover is learned. The data's amodal masks are never read, but for those of `test`; the best
@@ -96,9 +96,9 @@ class TrainSettings:
     precision: str = "bf16"
     """bf16 (autocast) or float32."""
     device: str = ""
-    """cpu or cuda; empty takes a GPU where there is one."""
+    """cpu or cuda; empty takes a GPU where there is any."""
     workers: int = 0
-    """Processes that prepare the data; 0 takes one per core."""
+    """Processes that prepare the data; 0 takes as many as there are cores."""
     cache: str = ""
     """File of the prepared training data, made where it is missing; empty keeps it in memory only."""
     val_cache: str = ""
@@ -110,11 +110,11 @@ class TrainSettings:
     half: bool = False
     """Write the checkpoint with 16-bit weights."""
     resume: bool = True
-    """Go on from OUT/NAME.state.pt where an interrupted run left one."""
+    """Go on from OUT/NAME.state.pt where an interrupted run left it."""
     save_minutes: float = 2.0
     """How often the state for resuming is written."""
     validations: int = 3
-    """Validations during the training, evenly spaced in its second half; the last one at its end."""
+    """Validations during the training, evenly spaced in its second half; the last at its end."""
     log_every: int = 20
     """Steps between two lines of the log."""
 

@@ -14,11 +14,12 @@ from samodal.baselines.savos.config import SIZES
 from samodal.baselines.savos.losses import consistency_loss, patch_loss, reconstruction_loss
 from samodal.errors import InputError
 from samodal.training import card, schedule
-from samodal.training.engine import Engine, begin, replaced
+from samodal.training.engine import Engine, begin
 from samodal.training.savos.flow_clips import Clip, Stretch, Wanted, load_clips
 from samodal.training.savos.held_out import measure
 from samodal.training.savos.settings import SavosSettings
 from samodal.training.savos.windows import Windows, draw, windows
+from samodal.training.state import replaced
 
 FEW = 8
 """Held-out clips that are measured in between."""
@@ -137,9 +138,7 @@ class SavosEngine(Engine):
         """Measure, and keep the network where it is the best so far."""
         measured = self.check() if self.check else {}
         if measured:
-            line = {"step": self.progress.step, **measured}
-            self.progress.history.append(line)
-            self.write({"measured": True, **line})
+            self.note(measured)
         if not measured or measured["visible_iou"] > self.progress.best:
             self.progress.best = measured.get("visible_iou", self.progress.best)
             replaced(self.checkpoint, self._write_network)

@@ -19,21 +19,21 @@ class SavosSettings:
     name: str = "savos"
     """Name of the checkpoint: OUT/NAME.safetensors, the best by visible masks of held-out clips."""
     init: str = ""
-    """Checkpoint to start from, a released file or one of ours; empty starts from random weights of `size`."""
+    """Checkpoint to start from, a released file or our own; empty starts from random weights of `size`."""
     size: str = "small"
     """released (17.3 M parameters, as published), or small (2.3 M)."""
     skip: str = ""
     """What the mask head sees beside the state: visible, the visible mask, as it was meant; or flow, the horizontal
     flow, as the released code has it. Empty takes visible, or what `init` has."""
     clips: int | None = None
-    """So many clips of each data set, the first ones; all where it is not given. A frame of 270x480 takes 1.6 MB of
+    """So many clips of each data set, the first of them; all where it is not given. A frame of 270x480 takes 1.6 MB of
     main memory."""
     held_out: int = 24
     """Clips that are measured on; the first eight of them also in between."""
     length: int = 30
     """Frames of a window."""
     batch: int = 8
-    """Windows of a step, each of one track."""
+    """Windows of a step, each of a single track."""
     min_length: int = 10
     """Frames in a row that a track must be visible."""
     min_area: int = 64
@@ -49,11 +49,11 @@ class SavosSettings:
     seed: int = 0
     """Decides initial weights and windows."""
     device: str = ""
-    """cpu or cuda; empty takes a GPU where there is one."""
+    """cpu or cuda; empty takes a GPU where there is any."""
     workers: int = 0
-    """Processes that read the clips and compute their flow; 0 takes one per core."""
+    """Processes that read the clips and compute their flow; 0 takes as many as there are cores."""
     resume: bool = True
-    """Go on from OUT/NAME.state.pt where an interrupted run left one."""
+    """Go on from OUT/NAME.state.pt where an interrupted run left it."""
     save_minutes: float = 2.0
     """How often the state for resuming is written, and OUT/NAME.draft.safetensors, the network as it is."""
     validations: int = 6

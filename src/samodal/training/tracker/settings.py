@@ -18,7 +18,7 @@ class TrackerSettings:
     size: str = "small"
     """small, or mini for two CPU cores."""
     clips: int | None = None
-    """So many clips, the first ones; all where it is not given."""
+    """So many clips, the first of them; all where it is not given."""
     held_out: int = 48
     """Clips at the end that are not trained on but measured."""
     batch: int = 16
@@ -57,11 +57,11 @@ class TrackerSettings:
     precision: str = "bf16"
     """bf16 (autocast) or float32."""
     device: str = ""
-    """cpu or cuda; empty takes a GPU where there is one."""
+    """cpu or cuda; empty takes a GPU where there is any."""
     workers: int = 8
     """Threads that read the clips."""
     resume: bool = True
-    """Go on from OUT/NAME.state.pt where an interrupted run left one."""
+    """Go on from OUT/NAME.state.pt where an interrupted run left it."""
     save_minutes: float = 2.0
     """How often the state for resuming is written."""
     log_every: int = 50

@@ -14,7 +14,8 @@ from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3
 from samodal.trackers.cotracker.model import Network
 from samodal.training import card
-from samodal.training.engine import Engine, Progress, adamw, begin, read_state
+from samodal.training.engine import Engine, Progress, adamw, begin
+from samodal.training.state import read_state
 from samodal.training.tracker.draw import Draw, Drawer, Step, prepare
 from samodal.training.tracker.features import matching, with_features
 from samodal.training.tracker.following import Follow, losses, scores
@@ -144,8 +145,7 @@ def learn(settings: TrackerSettings, network: Network, clips: Clips) -> tuple[Tr
 
     if settings.match_minutes:
         stage = Stage("match", partial(matching, network), features, settings.match_minutes, 0, windows=1)
-        matched = match(TrackerEngine(settings, stage, network, clips))
-        spent |= {"match": matched}
+        spent["match"] = match(TrackerEngine(settings, stage, network, clips))
     if settings.versions:
         clips = with_features(clips, network, settings.versions, settings.seed)
 

@@ -27,7 +27,7 @@ class VisSettings:
     """What is learned, whatever a data set calls it (pedestrian is person, van is car, unless they are listed
     themselves); everything else is scenery."""
     clips: int | None = None
-    """So many clips of each data set, the first ones; all where it is not given."""
+    """So many clips of each data set, the first of them; all where it is not given."""
     held_out: int = 24
     """Clips at the end that are measured on, where there is no `val`."""
     batch: int = 64
@@ -37,7 +37,7 @@ class VisSettings:
     longest: int = 5
     """Frames of a clip, at most; 3 at least."""
     stride: int = 4
-    """Frames from one of a clip to the next, at most."""
+    """Frames of a clip from a drawn frame to the next, at most."""
     dense: float = 1.0
     """Weight of the loss that teaches the first layers the classes of patches."""
     minutes: float = 0.0
@@ -59,11 +59,11 @@ class VisSettings:
     precision: str = "bf16"
     """bf16 (autocast) or float32."""
     device: str = ""
-    """cpu or cuda; empty takes a GPU where there is one."""
+    """cpu or cuda; empty takes a GPU where there is any."""
     workers: int = 0
-    """Processes that read the clips; 0 takes one per core."""
+    """Processes that read the clips; 0 takes as many as there are cores."""
     resume: bool = True
-    """Go on from OUT/NAME.state.pt where an interrupted run left one."""
+    """Go on from OUT/NAME.state.pt where an interrupted run left it."""
     save_minutes: float = 2.0
     """How often the state for resuming and the checkpoint are written."""
     check_minutes: float = 3.0

@@ -12,7 +12,8 @@ from torch import nn
 from samodal.errors import InputError
 from samodal.frontends.videomt import Network, load, save
 from samodal.training import card
-from samodal.training.engine import Engine, adamw, begin, replaced
+from samodal.training.engine import Engine, adamw, begin
+from samodal.training.state import replaced
 from samodal.training.vis.clips import Clips, load_clips
 from samodal.training.vis.queries import Objective
 from samodal.training.vis.settings import VisSettings
@@ -97,9 +98,7 @@ class VisEngine(Engine):
     def measure_if_due(self) -> None:
         """Every `check_minutes`."""
         if self.check and time.monotonic() - self._checked > 60 * self.settings.check_minutes:
-            line = {"step": self.progress.step, **self.check()}
-            self.progress.history.append(line)
-            self.write({"measured": True, **line})
+            self.note(self.check())
             self._checked = time.monotonic()
 
     def save_draft(self) -> None:
