@@ -1,6 +1,7 @@
 """Centres and masks on a frozen embedding: what is wanted, what is drawn, what is reported, and that it learns."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,6 +163,16 @@ def test_training_from_the_command_line_learns_and_writes_a_card(tmp_path, encod
     assert facts["frames"] == 8 and facts["metrics"]["held_out_loss"] > 0
     assert "40 steps in" in (tmp_path / "centers.md").read_text(encoding="utf-8")
     assert load(tmp_path / "centers.safetensors").config.classes[0] == "person"
+
+
+def test_a_summary_of_trainings_leaves_out_heads_whose_measurements_are_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "scripts"))
+    from summarise_training import main as summarise
+
+    heads = {"metrics": {"held_out_loss": 0.5}, "steps": 1, "minutes": 0.1}
+    (tmp_path / "centers.json").write_text(json.dumps(heads), encoding="utf-8")
+    summarise(tmp_path)
+    assert "| training |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

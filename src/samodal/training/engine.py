@@ -279,6 +279,20 @@ def begin(settings: Settings, *stages: str, **least: int) -> torch.device:
     return torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def clips_to_train_on(settings: Any, clips: int) -> int:
+    """How many clips are learned from, where the last `held_out` are measured on.
+
+    Raises:
+        InputError: if none is left.
+    """
+    if clips <= settings.held_out:
+        raise InputError(
+            f"{settings.data}: {clips} clips, {settings.held_out} of them held out, leave none to train on; give "
+            "more data, or fewer to --held_out"
+        )
+    return clips - settings.held_out
+
+
 def adamw(settings: Any, parameters: list[nn.Parameter], plain: Iterable[nn.Parameter] = ()) -> torch.optim.AdamW:
     """AdamW by `lr` and `weight_decay`; biases, norms and single vectors are not decayed, nor are those in `plain`."""
     undecayed = {id(p) for p in plain} | {id(p) for p in parameters if p.ndim <= 1}

@@ -6,7 +6,6 @@ import json
 
 import torch
 
-from samodal.errors import InputError
 from samodal.frontends.centers import Centers, CentersConfig, save
 from samodal.frontends.videomt import VideomtConfig
 from samodal.segmenters.sam import AmodalSam
@@ -14,7 +13,7 @@ from samodal.training import card
 from samodal.training.centers.frames import Augmented, Batch, Frames, embed
 from samodal.training.centers.settings import CentersSettings
 from samodal.training.centers.targets import losses, targets
-from samodal.training.engine import Engine, begin
+from samodal.training.engine import Engine, begin, clips_to_train_on
 from samodal.training.vis.clips import Clips, load_clips
 
 
@@ -32,9 +31,7 @@ def train(settings: CentersSettings) -> str:
     classes = tuple(settings.classes.split(","))
     view = VideomtConfig(classes=classes, size=sam.config.size, patch=sam.config.patch, stem="patch")
     clips = load_clips(settings.data, view, count=settings.clips, workers=settings.workers)
-    if len(clips) <= settings.held_out:
-        raise InputError(f"{settings.data}: {len(clips)} clips, {settings.held_out} held out, leave none to train on")
-    cut = len(clips) - settings.held_out
+    cut = clips_to_train_on(settings, len(clips))
     learned = frames_of(settings, clips.part(0, cut), sam)
     held_out = embed(clips.part(cut, len(clips)), sam, settings.every, settings.seed) if settings.held_out else None
     config = CentersConfig(settings.encoder, sam.config.out_channels, classes, settings.width)

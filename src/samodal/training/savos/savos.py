@@ -14,7 +14,7 @@ from samodal.baselines.savos.config import SIZES
 from samodal.baselines.savos.losses import consistency_loss, patch_loss, reconstruction_loss
 from samodal.errors import InputError
 from samodal.training import card, schedule
-from samodal.training.engine import Engine, begin
+from samodal.training.engine import Engine, begin, clips_to_train_on
 from samodal.training.savos.flow_clips import Clip, Stretch, Wanted, load_clips
 from samodal.training.savos.held_out import measure
 from samodal.training.savos.settings import SavosSettings
@@ -173,17 +173,13 @@ def data_of(settings: SavosSettings, network: Savos) -> tuple[list[Clip], list[C
     wanted = Wanted(network.config.enlarge, settings.min_area, settings.min_length)
     held = 0 if settings.val else settings.held_out
     clips = load_clips(settings.data, wanted, count=settings.clips, held_out=held, workers=settings.workers)
-    cut = len(clips) - held
-    if cut < 1:
-        raise InputError(
-            f"{settings.data}: {len(clips)} clips, {held} of them held out, leave none to train on; give --held_out, "
-            "or --val with other data"
-        )
-    learned, held_out = clips[:cut], clips[cut:]
     if settings.val:
-        held_out = load_clips(
-            settings.val, wanted, count=settings.held_out, held_out=settings.held_out, workers=settings.workers
-        )
+        count = settings.held_out
+        learned = clips
+        held_out = load_clips(settings.val, wanted, count=count, held_out=count, workers=settings.workers)
+    else:
+        cut = clips_to_train_on(settings, len(clips))
+        learned, held_out = clips[:cut], clips[cut:]
     for data, some in ((settings.data, learned), (settings.val or settings.data, held_out)):
         if some and not any(clip.stretches for clip in some):
             raise InputError(

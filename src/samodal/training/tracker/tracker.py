@@ -14,7 +14,7 @@ from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3
 from samodal.trackers.cotracker.model import Network
 from samodal.training import card
-from samodal.training.engine import Engine, Progress, adamw, begin
+from samodal.training.engine import Engine, Progress, adamw, begin, clips_to_train_on
 from samodal.training.state import read_state
 from samodal.training.tracker.draw import Draw, Drawer, Step, prepare
 from samodal.training.tracker.features import matching, with_features
@@ -37,9 +37,7 @@ def train(settings: TrackerSettings) -> str:
     start = CoTracker3.from_checkpoint(settings.init) if settings.init else untrained(settings)
     tracker = start.to(device)
     clips = load_clips(folder, tracker.network, count=settings.clips, workers=settings.workers)
-    cut = len(clips) - settings.held_out
-    if cut < 1:
-        raise InputError(f"{folder}: {len(clips)} clips, {settings.held_out} of them held out, leave none to train on")
+    cut = clips_to_train_on(settings, len(clips))
     print(f"{cut} clips to train on, {settings.held_out} held out, {clips.frames.nbytes / 1e9:.2f} GB", flush=True)
     engine, spent = learn(settings, tracker.network, clips.part(slice(0, cut)))
     tracker.save(engine.checkpoint, half=True)

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from samodal.errors import InputError
 from samodal.frontends.videomt import Network, load, save
 from samodal.training import card
-from samodal.training.engine import Engine, adamw, begin
+from samodal.training.engine import Engine, adamw, begin, clips_to_train_on
 from samodal.training.state import replaced
 from samodal.training.vis.clips import Clips, load_clips
 from samodal.training.vis.queries import Objective
@@ -119,12 +118,7 @@ def data_of(settings: VisSettings, network: Network) -> tuple[Clips, Clips | Non
     clips = load_clips(settings.data, config, count=settings.clips, workers=workers)
     if settings.val:
         return clips, load_clips(settings.val, config, workers=workers)
-    cut = len(clips) - settings.held_out
-    if cut < 1:
-        raise InputError(
-            f"{settings.data}: {len(clips)} clips, {settings.held_out} of them held out, leave none to train on; "
-            "give --held_out, or --val with other data"
-        )
+    cut = clips_to_train_on(settings, len(clips))
     return clips.part(0, cut), clips.part(cut, len(clips)) if settings.held_out else None
 
 
