@@ -176,12 +176,12 @@ def test_a_summary_of_trainings_leaves_out_heads_whose_measurements_are_others(t
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [([], "no data"), (["--data", "{toy}"], "either minutes or steps"),
      (["--data", "{toy}", "--steps", "1", "--held_out", "9"], "leave none to train on")],
 )  # fmt: skip
-def test_settings_that_cannot_be_meant(tmp_path, encoder, capsys, arguments, said):
+def test_settings_that_cannot_be_meant(tmp_path, encoder, capsys, arguments, message):
     toy = write_toy(tmp_path / "toy", sequences=1, frames=1, seed=0)
     given = [a.format(toy=toy) for a in arguments] + ["--encoder", str(encoder), "--workers", "1"]
     assert main(["train", "centers", *given]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -308,16 +308,16 @@ def test_instances_that_are_never_seen_are_not_drawn():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"data": "asd:there"}, "streetsim:ROOT/tracks"),
         ({"data": "streetsim:/nowhere"}, "no such folder"),
         ({"minutes": 1.0}, "either minutes or steps"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(tmp_path, changes, said):
+def test_settings_that_cannot_be_meant_are_refused(tmp_path, changes, message):
     settings = TrackerSettings(**({"data": f"streetsim:{tmp_path}", "steps": 2} | changes))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         train(settings)
 
 

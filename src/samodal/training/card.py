@@ -120,7 +120,7 @@ def held_out_clips(settings: Any) -> str:
 
 
 def table(about: str, metrics: dict[str, dict[str, float | int | None]], unknown: str = "not known") -> str:
-    """Measurements below what they are: a column for each data set, a row for each measurement of the first one."""
+    """Measurements below what they are: a column for each data set, a row for each measurement of the first."""
     if not any(metrics.values()):
         return "Not measured."
     columns = list(metrics.values())

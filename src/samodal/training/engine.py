@@ -63,7 +63,7 @@ class Engine:
     Attributes:
         threads: that draw steps ahead; 0 draws each step when it is due.
         main: whether this process writes log and state, as the first of several does.
-        random: a generator on the CPU that draws in turn, where a task has one; its state is kept.
+        random: a generator on the CPU that draws in turn, or None; a state holds it, too.
 
     Raises:
         RuntimeError: if the optimiser has other parameters than those to be trained.
@@ -233,7 +233,7 @@ class Engine:
         self.write({"stage": self.stage, **line} if self.stage else line)
 
     def _clean_log(self) -> None:
-        """Take off what an earlier training of this name wrote: of this stage, all steps after the resumed one."""
+        """Take off what an earlier training of this name wrote: of this stage, all steps after the state's."""
         if not self.main or not self.log_file.exists():
             return
         lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -257,7 +257,7 @@ class Engine:
 
 
 def begin(settings: Settings, *stages: str, **least: int) -> torch.device:
-    """Check settings, make the folder, and give the device: where none is named, a GPU if there is one.
+    """Check settings, make the folder, and give the device: where none is named, a GPU if there is any.
 
     Args:
         stages: names of the training's stages, where it has several.

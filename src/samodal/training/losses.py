@@ -23,7 +23,7 @@ def focal_dice(
     Returns:
         (N,), so that the best of SAM's three masks can be chosen.
 
-    Source: Kirillov et al. 2023, section 3; the sums are taken per instance so that small ones count as much.
+    Source: Kirillov et al. 2023, section 3; the sums are taken per instance so that small instances count as much.
     """
     logits, targets = logits.float().flatten(1), targets.to(torch.float32).flatten(1)
     probability = logits.sigmoid()

@@ -35,7 +35,7 @@ class Settings(Protocol):
 
 
 def check_resumable(settings: Settings, *stages: str) -> None:
-    """Make the folder, or refuse one where a training of this name was interrupted that had other settings.
+    """Make the folder, and refuse to go on with a training of this name that had other settings.
 
     Before the data are read: the engine itself looks only after that.
     """
@@ -54,7 +54,7 @@ def read_state(path: Path, settings: Settings, mmap: bool = False) -> dict[str, 
     """What an interrupted training left.
 
     Raises:
-        InputError: for a damaged file, or one that other settings made, with the names that differ; see `HARMLESS`.
+        InputError: for a damaged file, or for other settings, with the names that differ; see `HARMLESS`.
     """
     state = read_tensors(path, mmap)
     before, now = state.get("settings", {}), dataclasses.asdict(settings)
@@ -62,8 +62,8 @@ def read_state(path: Path, settings: Settings, mmap: bool = False) -> dict[str, 
     if names:
         changes = ", ".join(f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names)
         raise InputError(
-            f"{path}: the interrupted training had other settings: {changes}; give the same ones, another --name, or "
-            "--no-resume to start anew"
+            f"{path}: the interrupted training had other settings: {changes}; give the same settings, another --name, "
+            "or --no-resume to start anew"
         )
     return state
 
@@ -81,7 +81,7 @@ def read_tensors(path: Path, mmap: bool = False) -> dict[str, Any]:
 
 
 def replaced(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file where another one may lie, which stays whole until then."""
+    """Write a file in place of an older file, which stays whole until then."""
     unfinished = path.with_name(f"{path.stem}.part{path.suffix}")
     write(unfinished)
     unfinished.replace(path)

@@ -14,7 +14,7 @@ from samodal.training.losses import focal_dice
 CELL = 8
 """Pixels of the input from one cell of the heat map to the next."""
 LEAST_PIXELS = 24
-"""An instance with fewer visible pixels of the input is not asked for; its cells are not wrong either."""
+"""An instance with fewer visible pixels of the input is not learned; its cells are no mistake either."""
 SPREAD = 0.1
 """Deviation of the hill around a centre, in shares of the mask's side (the root of its area)."""
 

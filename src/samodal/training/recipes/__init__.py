@@ -38,7 +38,7 @@ def load_recipe(name: str, /, **changes) -> TrainSettings:
         changes: win over the recipe.
 
     Raises:
-        InputError: for an unknown recipe or key, with the nearest known one.
+        InputError: for an unknown recipe or key, with the nearest known name.
     """
     path = recipe_path(name)
     values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}

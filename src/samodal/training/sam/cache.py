@@ -40,7 +40,7 @@ class Cache:
         frame: (N,) int64, the frame of each instance, ascending.
         occlusion: (N,) float32, share of the amodal mask that is hidden, at the original resolution.
         centre: (N, 2) float32, x and y of the visible pixel farthest from the border, in input pixels;
-            nan unless asked for.
+            nan where they were not computed.
         frame_size: (F, 2) int32, original (H, W).
         content: (F, 2) int32, (H, W) of the resized frame without padding.
         input_size: (F, 2) int32, (H, W) that the model gets for this frame.

@@ -258,7 +258,7 @@ def _double(small: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def _erode(masks: torch.Tensor, radius: int) -> torch.Tensor:
-    """Erosion by a square, one direction after the other; what lies outside the frame counts as inside."""
+    """Erosion by a square, along columns, then along rows; what lies outside the frame counts as inside."""
     side = 2 * radius + 1
     outside = -masks[:, None]
     outside = F.max_pool2d(outside, (side, 1), stride=1, padding=(radius, 0))

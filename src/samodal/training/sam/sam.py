@@ -200,7 +200,7 @@ class SamEngine(Engine):
         self.accelerator.wait_for_everyone()
 
     def end(self) -> None:
-        """Keep the last model, where no validation chose one."""
+        """Keep the last model, where no validation has chosen."""
         if self.validate is None and self.main:
             self._keep()
 

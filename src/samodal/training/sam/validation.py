@@ -24,7 +24,7 @@ OCCLUSION_BINS = {
 
 
 class Predict(nn.Module):
-    """Encode frames once and decode all their prompts: one call, as several processes need it."""
+    """Encode frames once and decode all their prompts, in a single call, as several processes need it."""
 
     def __init__(self, model: AmodalSam):
         super().__init__()
@@ -49,7 +49,7 @@ def validate(predict: Predict, cache: Cache, frames: int = 16) -> dict[str, floa
 
     Returns:
         "instances"; "amodal_miou" and "visible_miou", the mean per instance; "amodal_miou_<bin>" by occlusion;
-        "hidden_miou", of the hidden part where there is one; "iou_rank_correlation" (Spearman) of predicted
+        "hidden_miou", of the hidden part where there is any; "iou_rank_correlation" (Spearman) of predicted
         and true amodal IoU, and "visible_iou_rank_correlation". None where there is no instance.
     """
     columns = [_frames(predict, cache, part) for part in _batches(cache, frames)]

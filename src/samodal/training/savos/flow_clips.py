@@ -50,7 +50,7 @@ class Clip:
         owners: (T, H, W) uint8, whose visible pixel it is: the place of an instance from 1, 0 for the scenery.
         forward, reverse: (T, H, W, 2) float16, as `observe_flow` has them.
         stretches: that are trained or measured on.
-        amodal: the true whole mask by (place, t), for measuring; empty where it was not asked for or is not known.
+        amodal: the true whole mask by (place, t), for measuring; empty where it was not read or is not known.
     """
 
     frames: np.ndarray

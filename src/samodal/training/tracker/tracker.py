@@ -34,8 +34,8 @@ def train(settings: TrackerSettings) -> str:
     """
     folder = folder_of(settings)
     device = begin(settings, "match", "follow")
-    start = CoTracker3.from_checkpoint(settings.init) if settings.init else untrained(settings)
-    tracker = start.to(device)
+    init = CoTracker3.from_checkpoint(settings.init) if settings.init else None
+    tracker = (init or CoTracker3.untrained(settings.size, settings.seed)).to(device)
     clips = load_clips(folder, tracker.network, count=settings.clips, workers=settings.workers)
     cut = clips_to_train_on(settings, len(clips))
     print(f"{cut} clips to train on, {settings.held_out} held out, {clips.frames.nbytes / 1e9:.2f} GB", flush=True)
@@ -126,11 +126,6 @@ def folder_of(settings: TrackerSettings) -> Path:
     return Path(place)
 
 
-def untrained(settings: TrackerSettings) -> CoTracker3:
-    """Random weights of a size, by the seed."""
-    return CoTracker3.untrained(settings.size, settings.seed)
-
-
 def learn(settings: TrackerSettings, network: Network, clips: Clips) -> tuple[TrackerEngine, dict[str, Progress]]:
     """Train the stages; gives the last one, and what was spent on each.
 
@@ -201,7 +196,7 @@ def write_card(engine: TrackerEngine, clips: int, spent: dict[str, Progress], me
     about = (
         f"The newest frame of windows that follow each other, on {card.held_out_clips(settings)}: mean share of points "
         "within 0.5, 1, 2, 4 and 8 pixels of the network's frames (about 1 to 16 of a frame 960 wide), of visible and "
-        "of hidden points; and how often it is told rightly which of the two they are."
+        "of hidden points; and how often it is predicted rightly which of the two they are."
     )
     card.write_card(
         engine, facts, card.described("CoTracker3", facts["parameters"], settings.init),

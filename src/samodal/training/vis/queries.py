@@ -67,7 +67,7 @@ def follow(network: Network, pixels: Tensor) -> tuple[list[list[Predicted]], Ten
 
 @torch.no_grad()
 def costs(predicted: list[Predicted], step: Step) -> Tensor:
-    """(B, T, Q, M) of teaching an instance to a query; NEVER where it is not asked for.
+    """(B, T, Q, M) of teaching an instance to a query; NEVER where it is not learned.
 
     Args:
         predicted: of each of T frames.
@@ -88,7 +88,7 @@ def costs(predicted: list[Predicted], step: Step) -> Tensor:
 def match(cost: np.ndarray) -> np.ndarray:
     """(B, M) int64: the query of each instance, -1 for none.
 
-    An instance is matched in the frame in which it is first asked for, among the queries that are free then, and keeps
+    An instance is matched in the first frame in which it is learned, among the queries that are free then, and keeps
     its query to the end, also while it is hidden. Those that find no free query have none.
 
     Args:
@@ -108,7 +108,7 @@ def match(cost: np.ndarray) -> np.ndarray:
 
 
 def losses(predicted: list[Predicted], step: Step, given: Tensor) -> dict[str, Tensor]:
-    """Class, mask and dice losses of one block.
+    """Class, mask and dice losses of a block.
 
     Args:
         predicted: of each of T frames.
