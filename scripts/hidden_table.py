@@ -26,10 +26,10 @@ from samodal.experiments.data import chosen
 from samodal.experiments.machine import digest, machine
 from samodal.experiments.report import markdown, spread
 from samodal.experiments.runs import Run, in_processes, run_clip
-from samodal.rle import Rle
 from samodal.metrics import bootstrap
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within
 from samodal.registry import METHODS
+from samodal.rle import Rle
 from samodal.settings import RunSettings
 from samodal.tracks import Clip
 from samodal.training.card import commit

@@ -9,17 +9,16 @@ import sys
 import torch
 
 from samodal.segmenters.sam import AmodalSam
-from samodal.training.cache import open_cache
-from samodal.training.loop import Predict
-from samodal.training.validate import validate
+from samodal.training.sam.cache import open_cache
+from samodal.training.sam.validation import Predict, validate
 
 
 def main(checkpoint: str, data: str) -> None:
-    """Print the metrics of `samodal.training.validate` as JSON."""
+    """Print the metrics of `samodal.training.sam.validation` as JSON."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = AmodalSam.from_checkpoint(checkpoint).to(device).eval()
     cache = open_cache(data, model.transform, centres=True)
-    print(json.dumps(validate(Predict(model), cache, device), indent=1))
+    print(json.dumps(validate(Predict(model), cache), indent=1))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from samodal.patches import Patch
 
 from samodal.build import found_device
 from samodal.data.open import open_dataset
@@ -28,11 +29,10 @@ from samodal.experiments.machine import machine
 from samodal.experiments.report import markdown
 from samodal.experiments.runs import Run, in_processes, run_clip
 from samodal.frontends.replay import Replay
-from samodal.rle import Rle
 from samodal.method.association import Association, AssociationRules, Detection
 from samodal.metrics.identity import count_identities, identity_scores
-from samodal.patches import Patch
 from samodal.results.kitti_mots import read_kitti_text
+from samodal.rle import Rle
 from samodal.settings import RunSettings
 from samodal.tracks import Clip, FrameResult, Instance, State, VisibleInstance, clip_from_results
 from samodal.training.card import commit

@@ -21,7 +21,7 @@ VARIANTS = {
 def main(folder: Path) -> None:
     """Print one row per training, the comparison of the variants, and how the losses went."""
     cards = {p.stem: json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))}
-    made = {name: card for name, card in cards.items() if "metrics" in card}  # point trackers and VidEoMT have others
+    made = {name: card for name, card in cards.items() if "recipe" in card}  # other networks have other metrics
     ablation = {k: v for k, v in made.items() if k.startswith("ablation-")}
     print_trainings({k: v for k, v in made.items() if v["metrics"] and k not in ablation})
     print_variants(ablation)

@@ -105,7 +105,7 @@ cache() {
 import sys
 from pathlib import Path
 from samodal.segmenters.sam.config import AmodalSamConfig
-from samodal.training.cache import open_cache
+from samodal.training.sam.cache import open_cache
 run, size, workers = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for part in sys.argv[4].split():
     made = open_cache(f'streetsim:{run}/data/{part}', AmodalSamConfig.named(size).transform,

@@ -1,6 +1,7 @@
 """Centres and masks on a frozen embedding: what is wanted, what is drawn, what is reported, and that it learns."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from samodal.frontends.centers.detector import Detector
 from samodal.frontends.centers.front_end import CentersFrontEnd, peaks
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import SIZES
-from samodal.training.centers.objective import heat_loss, targets
+from samodal.training.centers.targets import heat_loss, targets
 from samodal.video import ArrayVideo
 from toy_data import write_toy
 
@@ -164,13 +165,23 @@ def test_training_from_the_command_line_learns_and_writes_a_card(tmp_path, encod
     assert load(tmp_path / "centers.safetensors").config.classes[0] == "person"
 
 
+def test_a_summary_of_trainings_leaves_out_heads_whose_measurements_are_others(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "scripts"))
+    from summarise_training import main as summarise
+
+    heads = {"metrics": {"held_out_loss": 0.5}, "steps": 1, "minutes": 0.1}
+    (tmp_path / "centers.json").write_text(json.dumps(heads), encoding="utf-8")
+    summarise(tmp_path)
+    assert "| training |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [([], "no data"), (["--data", "{toy}"], "either minutes or steps"),
      (["--data", "{toy}", "--steps", "1", "--held_out", "9"], "leave none to train on")],
 )  # fmt: skip
-def test_settings_that_cannot_be_meant(tmp_path, encoder, capsys, arguments, said):
+def test_settings_that_cannot_be_meant(tmp_path, encoder, capsys, arguments, message):
     toy = write_toy(tmp_path / "toy", sequences=1, frames=1, seed=0)
     given = [a.format(toy=toy) for a in arguments] + ["--encoder", str(encoder), "--workers", "1"]
     assert main(["train", "centers", *given]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -199,7 +199,7 @@ def test_running_and_evaluating_find_every_instance(tmp_path, capsys):
 def test_a_sam_learns_from_it(tmp_path, capsys, one_thread):
     pytest.importorskip("accelerate")
     from samodal.training.recipes import load_recipe
-    from samodal.training.run import train
+    from samodal.training.sam.sam import train
 
     data = write(tmp_path, example())
     settings = load_recipe(

@@ -268,7 +268,7 @@ def test_running_and_evaluating_find_every_instance(tmp_path, capsys, generation
 
 def test_a_sam_learns_from_it(tmp_path, capsys, one_thread):
     pytest.importorskip("accelerate")
-    from samodal.training.run import train
+    from samodal.training.sam.sam import train
 
     data = write_kins(tmp_path / "kins", images=2, seed=0)
     settings = load_recipe(

@@ -362,7 +362,7 @@ def test_cutting_refuses_damaged_images_and_keeps_nothing(tmp_path):
 def test_a_sam_learns_from_scenes(tmp_path, capsys, one_thread):
     pytest.importorskip("accelerate")
     from samodal.training.recipes import load_recipe
-    from samodal.training.run import train
+    from samodal.training.sam.sam import train
 
     write(tmp_path, long(2))
     settings = load_recipe(

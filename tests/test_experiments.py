@@ -243,7 +243,7 @@ def test_weights_that_are_lacking_are_trained_once(tmp_path, data, monkeypatch):
         for end in (".safetensors", ".md"):
             path.with_suffix(end).write_bytes(b"")
 
-    monkeypatch.setattr("samodal.training.run.train", train)
+    monkeypatch.setattr("samodal.training.sam.sam.train", train)
     from samodal.cli.experiments import ExperimentsSettings
 
     settings = ExperimentsSettings("table3", out=tmp_path, train=data, train_steps=7, device="cpu")

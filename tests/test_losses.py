@@ -25,18 +25,17 @@ def test_focal_and_dice_are_those_of_transformers():
     logits = torch.randn(3, 5, 7, generator=generator)
     targets = (torch.rand(3, 5, 7, generator=generator) > 0.6).float()
     flat = logits.flatten(1), targets.flatten(1)
-    assert focal_dice(logits, targets, dice_weight=0) == pytest.approx(
+    assert focal_dice(logits, targets, dice_weight=0).mean() == pytest.approx(
         20 * sigmoid_focal_loss(*flat, 3).item(), abs=1e-5
     )
-    assert focal_dice(logits, targets, focal_weight=0) == pytest.approx(dice_loss(*flat, 3).item(), abs=1e-6)
+    assert focal_dice(logits, targets, focal_weight=0).mean() == pytest.approx(dice_loss(*flat, 3).item(), abs=1e-6)
 
 
-def test_losses_per_instance_average_to_the_loss():
+def test_the_loss_of_an_instance_does_not_depend_on_the_others():
     logits, targets = torch.linspace(-2, 2, 24).reshape(2, 3, 4), torch.zeros(2, 3, 4)
     targets[1] = 1
-    each = focal_dice(logits, targets, reduction="none")
-    assert each.shape == (2,)
-    assert focal_dice(logits, targets) == pytest.approx(each.mean().item())
+    alone = [focal_dice(logits[n : n + 1], targets[n : n + 1]).item() for n in (0, 1)]
+    assert focal_dice(logits, targets).tolist() == pytest.approx(alone)
 
 
 def test_a_right_mask_costs_less_than_a_wrong_one_whatever_its_size():
@@ -44,8 +43,8 @@ def test_a_right_mask_costs_less_than_a_wrong_one_whatever_its_size():
     targets[0, 2, 3] = 1
     targets[1, 1:7, 1:7] = 1
     right, wrong = (20 * targets - 10), (10 - 20 * targets)
-    assert (focal_dice(right, targets, reduction="none") < 0.01).all()
-    assert (focal_dice(wrong, targets, reduction="none") > 1).all()
+    assert (focal_dice(right, targets) < 0.01).all()
+    assert (focal_dice(wrong, targets) > 1).all()
 
 
 def test_the_true_iou_counts_pixels_and_is_one_where_both_are_empty():
@@ -62,8 +61,3 @@ def test_the_iou_loss_trains_the_score_and_not_the_mask():
     assert loss.item() == pytest.approx(0.75**2)
     assert score.grad.item() == pytest.approx(-1.5)
     assert logits.grad is None
-
-
-def test_an_unknown_reduction_is_refused():
-    with pytest.raises(ValueError, match="sum"):
-        focal_dice(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), reduction="sum")

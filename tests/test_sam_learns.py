@@ -78,7 +78,7 @@ def learned(model, scenes) -> AmodalSam:
         rows = rng.choice(SCENES, 8, replace=False)
         points, masks, index = scenes.prompts(rows, 4, rng)
         logits, _ = model.decode(model.embed(scenes.images[rows]), points=points, index=index)
-        loss = focal_dice(logits[:, 0], F.avg_pool2d(masks[:, None], 4)[:, 0])
+        loss = focal_dice(logits[:, 0], F.avg_pool2d(masks[:, None], 4)[:, 0]).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

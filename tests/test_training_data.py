@@ -11,18 +11,21 @@ from samodal.errors import InputError
 from samodal.rle import Rle
 from samodal.segmenters.sam.transform import FrameTransform
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, inside, warp_frames, warp_masks
-from samodal.training.batch import InstanceTable, Order, draw_batch
-from samodal.training.cache import build, centre_point, first_frames, open_cache, pack, small_mask, unpack
-from samodal.training.prompts import (
+from samodal.training.sam.batch import InstanceTable, Order, draw_batch
+from samodal.training.sam.cache import build, centre_point, first_frames, open_cache, pack, small_mask, unpack
+from samodal.training.sam.prompts import (
+    MIXES,
+    PromptKind,
+    StepPlan,
     deepest,
     draw_prompts,
     eroded,
     jitter_boxes,
     mask_boxes,
     pick,
+    plan_step,
     surroundings,
 )
-from samodal.training.stages import MIXES, PromptKind, StepPlan, plan_step
 from toy_data import COLOURS, write_toy
 
 TRANSFORM = FrameTransform((64, 112), 16, "patch")

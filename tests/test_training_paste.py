@@ -9,15 +9,15 @@ import torch
 from PIL import Image
 
 from samodal.cli.app import parse
-from samodal.cli.train import TrainSettings
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.segmenters.sam.transform import FrameTransform
-from samodal.training.batch import Batch, draw_batch
-from samodal.training.cache import Cache, build, open_cache, pack, unpack
-from samodal.training.objective import Objective
-from samodal.training.paste import Paster, PasteSettings, pasted
-from samodal.training.run import check_settings, train
+from samodal.training.sam.batch import Batch, draw_batch
+from samodal.training.sam.cache import Cache, build, open_cache, pack, unpack
+from samodal.training.sam.objective import Objective
+from samodal.training.sam.paste import Paster, PasteSettings, pasted
+from samodal.training.sam.sam import check_settings, train
+from samodal.training.sam.settings import TrainSettings
 from toy_data import write_toy
 
 TRANSFORM = FrameTransform((64, 112), 16, "patch")
@@ -61,7 +61,6 @@ def cache_of(frames: list[np.ndarray], masks: list[tuple[int, np.ndarray]]) -> C
         amodal=torch.full((len(masks), SHAPE[0], SHAPE[1] // 8), 255, dtype=torch.uint8),
         frame=torch.tensor([f for f, _ in masks]),
         occlusion=torch.zeros(len(masks)),
-        category=torch.zeros(len(masks), dtype=torch.int16),
         centre=torch.zeros(len(masks), 2),
         frame_size=sizes,
         content=sizes,

@@ -16,17 +16,15 @@ from samodal.baselines.savos.inputs import ends, prepare
 from samodal.baselines.savos.losses import patch_loss
 from samodal.baselines.savos.model import Directed, Predicted
 from samodal.cli.app import main
-from samodal.cli.train_savos import SavosSettings
 from samodal.data.asd import AsdVideo
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.rle import Rle
-from samodal.training.savos.clips import OUTSIDE, Clip, Wanted, load_clips, stretches
-from samodal.training.savos.draw import POOLED, Part, draw, windows
-from samodal.training.savos.loop import Loop
-from samodal.training.savos.objective import Objective
-from samodal.training.savos.run import start, train
-from samodal.training.savos.validate import measure
+from samodal.training.savos.flow_clips import OUTSIDE, Clip, Wanted, load_clips, stretches
+from samodal.training.savos.held_out import measure
+from samodal.training.savos.savos import Objective, SavosEngine, start, train
+from samodal.training.savos.settings import SavosSettings
+from samodal.training.savos.windows import POOLED, Part, draw, windows
 from samodal.training.schedule import halved_twice
 from toy_data import write_toy
 
@@ -239,20 +237,20 @@ def test_the_learning_rate_is_halved_where_the_paper_halves_it():
 
 def test_the_loss_falls_on_a_clip(tmp_path):
     given = settings(tmp_path, steps=80, lr=1e-2, log_every=10, batch=2)
-    Loop(given, tiny(), [passing()], tmp_path).run()
+    SavosEngine(given, tiny(), [passing()]).run()
     lines = [json.loads(line) for line in (tmp_path / "savos.log.jsonl").read_text().splitlines()]
     assert lines[-1]["reconstruction"] < 0.5 * lines[0]["reconstruction"]
     assert lines[-1]["consistency"] < 0.8 * lines[0]["consistency"]
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
-    def loop(folder) -> Loop:
+    def engine(folder) -> SavosEngine:
         folder.mkdir(exist_ok=True)
-        return Loop(settings(folder, steps=4, save_minutes=0.0), tiny(), [passing()], folder)
+        return SavosEngine(settings(folder, steps=4, save_minutes=0.0), tiny(), [passing()])
 
-    whole = loop(tmp_path / "whole")
+    whole = engine(tmp_path / "whole")
     whole.run()
-    broken = loop(tmp_path / "broken")
+    broken = engine(tmp_path / "broken")
     stepping = broken.step
 
     def stop_after_two(seen, done):
@@ -264,7 +262,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         broken.run()
     assert load(tmp_path / "broken" / "savos.draft.safetensors").config == TINY
-    again = loop(tmp_path / "broken")
+    again = engine(tmp_path / "broken")
     assert again.run().step == 4
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, again.network.state_dict()[name]), name
@@ -279,10 +277,10 @@ def test_the_checkpoint_with_the_highest_visible_iou_is_kept(tmp_path):
         seen.append(network.flow_decoder.flow_decoder[0][0].bias.detach().clone())
         return {"visible_iou": next(ious)}
 
-    loop = Loop(settings(tmp_path, steps=6, validations=3), network, [passing()], tmp_path, check)
-    progress = loop.run()
+    engine = SavosEngine(settings(tmp_path, steps=6, validations=3), network, [passing()], check)
+    progress = engine.run()
     assert [line["step"] for line in progress.history] == [2, 4, 6] and progress.best == 0.9
-    kept = load(loop.checkpoint).flow_decoder.flow_decoder[0][0].bias
+    kept = load(engine.checkpoint).flow_decoder.flow_decoder[0][0].bias
     torch.testing.assert_close(kept, seen[1], atol=1e-3, rtol=1e-3)
 
 

@@ -1,23 +1,23 @@
 """What a point tracker learns from: points that move with their pictures, windows as in use, literal losses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from samodal.cli.train_tracker import TrackerSettings
 from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3, config
 from samodal.trackers.cotracker.model import Estimate
 from samodal.training.tracker import draw as drawing
-from samodal.training.tracker.clips import Clips, load_clips
 from samodal.training.tracker.draw import Drawer, Step, augment, fetch, prepare
 from samodal.training.tracker.features import _corners, matching, with_features
-from samodal.training.tracker.loop import Loop, Stage
-from samodal.training.tracker.objective import Follow, _continued, losses, scores
-from samodal.training.tracker.run import train
+from samodal.training.tracker.following import Follow, _continued, losses, scores
+from samodal.training.tracker.point_clips import Clips, load_clips
+from samodal.training.tracker.settings import TrackerSettings
+from samodal.training.tracker.tracker import Stage, TrackerEngine, learn, train
 from tiny_cotracker import TINY, tiny
 
 HEIGHT, WIDTH = TINY.resolution
@@ -59,7 +59,7 @@ def test_points_stay_on_their_dots_when_the_picture_is_moved():
     compared = 0
     for seed in range(4):
         step = fetch(drawer(np.arange(6), np.random.default_rng(seed)), clips)
-        drawing._move(step, step.size, torch.Generator().manual_seed(seed))
+        drawing._move(step, torch.Generator().manual_seed(seed))
         for m in range(len(step.item)):
             for t in range(step.xy.shape[1]):
                 for n in np.flatnonzero(step.own[m] & step.visible[m, t]):
@@ -76,7 +76,7 @@ def test_moved_points_are_exact_to_a_fraction_of_a_pixel():
     clips.frames[:] = (5 * torch.arange(WIDTH)).byte()  # the picture tells where a pixel came from
     step = fetch(a_draw(clips), clips)
     before = step.xy.clone()
-    drawing._move(step, step.size, torch.Generator().manual_seed(1))
+    drawing._move(step, torch.Generator().manual_seed(1))
     where = 2 * (step.xy + 0.5) / torch.tensor([WIDTH, HEIGHT]) - 1
     inside = (where.abs() < 0.9).all(-1) & step.own[:, None]
     for m in range(len(step.item)):
@@ -89,7 +89,7 @@ def test_what_is_slid_over_a_clip_hides_the_points_under_it(monkeypatch):
     clips = dots(clips=4)
     monkeypatch.setattr(clips, "frames", clips.frames * 0 + torch.arange(4).view(4, 1, 1, 1, 1).byte() * 60)
     step = fetch(a_draw(clips), clips)
-    drawing._cover(step, step.size, torch.Generator().manual_seed(2), share=1.0)
+    drawing._cover(step, torch.Generator().manual_seed(2), share=1.0)
     hidden = 0
     for m in range(len(step.item)):
         for t in range(step.xy.shape[1]):
@@ -104,7 +104,7 @@ def test_what_is_slid_over_a_clip_hides_the_points_under_it(monkeypatch):
 def test_a_point_that_is_covered_where_it_is_shown_teaches_nothing(monkeypatch):
     clips = dots()
 
-    def cover(step, size, generator):
+    def cover(step, generator):
         step.visible = torch.zeros_like(step.visible)
 
     monkeypatch.setattr(drawing, "_cover", cover)
@@ -246,7 +246,9 @@ def test_training_ends_with_a_checkpoint_and_a_card(tmp_path, monkeypatch):
 
 def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path, capsys):
     network, clips = tiny().network, dots()
-    settings = TrackerSettings(batch=2, instances=2, points=4, device="cpu", precision="float32", save_minutes=0)
+    settings = TrackerSettings(
+        out=str(tmp_path), batch=2, instances=2, points=4, device="cpu", precision="float32", save_minutes=0
+    )
     seen = []
 
     def learn(step, generator, done):
@@ -255,12 +257,32 @@ def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path, capsys):
             raise KeyboardInterrupt
         return losses(Follow(network)(step), step, 4)
 
-    stage = Stage("follow", learn, list(network.parameters()), 0.0, 4, windows=2)
+    stage = Stage("follow", learn, lambda name: True, 0.0, 4, windows=2)
     with pytest.raises(KeyboardInterrupt):
-        Loop(settings, stage, network, clips, tmp_path).run()
-    assert Loop(settings, stage, network, clips, tmp_path).run().step == 4
+        TrackerEngine(settings, stage, network, clips).run()
+    again = TrackerEngine(settings, stage, network, clips)
+    assert again.run().step == 4
     assert seen == [0.0, 0.25, 0.5, 0.5, 0.75] and "going on after step 2" in capsys.readouterr().out
-    assert not list(tmp_path.glob("*.state.pt"))
+    again.finish()
+    assert not list(tmp_path.glob("*.pt"))
+
+
+def test_matched_features_of_an_interrupted_training_are_taken_up_only_by_the_same_training(tmp_path, monkeypatch):
+    network, clips = tiny().network, dots()
+    settings = TrackerSettings(
+        out=str(tmp_path), batch=2, instances=2, points=4, steps=1, match_minutes=0.001, warmup=1, device="cpu",
+        precision="float32",
+    )  # fmt: skip
+    monkeypatch.setattr("samodal.training.tracker.tracker.losses", lambda *_: 1 / 0)  # following stops at once
+    with pytest.raises(ZeroDivisionError):
+        learn(settings, network, clips)
+    with pytest.raises(InputError, match=r"points\.match\.pt: .* seed was 0 and is 1"):
+        learn(replace(settings, seed=1), tiny().network, clips)
+    monkeypatch.undo()
+    engine, spent = learn(settings, tiny(seed=5).network, clips)
+    assert spent["match"].step > 0 and spent["follow"].step == 1
+    engine.finish()
+    assert not list(tmp_path.glob("*.pt"))
 
 
 def test_near_the_truth_a_taught_window_begins_with_its_own_points_alone():
@@ -286,16 +308,16 @@ def test_instances_that_are_never_seen_are_not_drawn():
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"data": "asd:there"}, "streetsim:ROOT/tracks"),
         ({"data": "streetsim:/nowhere"}, "no such folder"),
         ({"minutes": 1.0}, "either minutes or steps"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(tmp_path, changes, said):
+def test_settings_that_cannot_be_meant_are_refused(tmp_path, changes, message):
     settings = TrackerSettings(**({"data": f"streetsim:{tmp_path}", "steps": 2} | changes))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         train(settings)
 
 

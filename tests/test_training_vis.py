@@ -10,19 +10,17 @@ import pytest
 import torch
 
 from samodal.cli.app import main
-from samodal.cli.train_vis import VisSettings
 from samodal.errors import InputError
 from samodal.frontends.videomt import Predicted, load, save
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import SIZES
 from samodal.training.vis.clips import Clips, label_of, load_clips
-from samodal.training.vis.draw import Step, _instances, choose, prepare
-from samodal.training.vis.loop import Loop
-from samodal.training.vis.matching import NEVER, costs, match
-from samodal.training.vis.objective import Objective, follow, losses, patch_loss
-from samodal.training.vis.run import train
+from samodal.training.vis.queries import NEVER, Objective, costs, follow, losses, match, patch_loss
+from samodal.training.vis.settings import VisSettings
 from samodal.training.vis.start import adapted, start, untrained
-from samodal.training.vis.validate import measure
+from samodal.training.vis.steps import Step, _instances, choose, prepare
+from samodal.training.vis.tally import measure
+from samodal.training.vis.vis import VisEngine, train
 from tiny_videomt import TINY, tiny
 from toy_data import write_toy
 
@@ -272,7 +270,7 @@ def test_a_clip_of_two_squares_is_overfit_and_each_keeps_its_query(tmp_path):
     clips, network = squares(clips=1), untrained(TINY, seed=0)
     given = settings(tmp_path, steps=240, batch=6, images=0.4, augment=False, lr=2e-3, warmup=20, log_every=1000)
     before = measure(network, clips)
-    Loop(given, network, clips, tmp_path).run()
+    VisEngine(given, network, clips).run()
     after = measure(network, clips)
     assert before["ap50"] < 0.5
     assert after["ap50"] > 0.95 and after["iou"] > 0.8 and after["same_query"] == 1.0 and after["instances"] == 11
@@ -298,13 +296,13 @@ def test_a_training_leaves_a_checkpoint_a_card_and_no_state(tmp_path, capsys):
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
-    def loop(folder, **changes) -> Loop:
+    def engine(folder, **changes) -> VisEngine:
         folder.mkdir(exist_ok=True)
-        return Loop(settings(folder, images=0.5, **changes), untrained(TINY, 0), squares(), folder)
+        return VisEngine(settings(folder, images=0.5, **changes), untrained(TINY, 0), squares())
 
-    whole = loop(tmp_path / "whole", steps=4)
+    whole = engine(tmp_path / "whole", steps=4)
     whole.run()
-    broken = loop(tmp_path / "broken", steps=4, save_minutes=0.0)
+    broken = engine(tmp_path / "broken", steps=4, save_minutes=0.0)
     stepping = broken.step
 
     def stop_after_two(chosen, done):
@@ -316,7 +314,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         broken.run()
     assert load(tmp_path / "broken" / "vis.safetensors").config == TINY  # as it was when it was saved last
-    again = loop(tmp_path / "broken", steps=4)
+    again = engine(tmp_path / "broken", steps=4)
     assert again.run().step == 4
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, again.network.state_dict()[name]), name

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from samodal.training.vis.validate import Tally, average_precision
+from samodal.training.vis.tally import Tally, average_precision
 
 
 def test_average_precision_is_the_area_under_the_falling_precision():

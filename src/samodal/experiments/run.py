@@ -151,7 +151,7 @@ def _write(record: dict[str, Any], out: Path) -> None:
 def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment:
     """The experiment with the weights that it lacks and knows how to make, from `--train`; made ones are kept."""
     from samodal.training.recipes import load_recipe
-    from samodal.training.run import train
+    from samodal.training.sam.sam import train
 
     found = dict(experiment.weights)
     for key, changes in experiment.train.items():

@@ -62,8 +62,8 @@ def draw_views(
     low, high = settings.zoom
     zoom = low * (high / low) ** draw(count)
     zoom = torch.where(draw(count) < settings.zoomed, zoom, 1.0)
-    seen = torch.tensor(out, device=content.device) / zoom[:, None]
-    corner = ((content - seen) * draw(count, 2)).flip(1)
+    extent = torch.tensor(out, device=content.device) / zoom[:, None]
+    corner = ((content - extent) * draw(count, 2)).flip(1)
     return Views(zoom, corner, draw(count) < settings.flip)
 
 

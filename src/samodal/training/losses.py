@@ -1,7 +1,5 @@
 """The losses of the paper (section 4), of the released code, and of SAM's IoU head. All take (N, H, W)."""
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 
@@ -13,7 +11,6 @@ def focal_dice(
     dice_weight: float = 1.0,
     alpha: float = 0.25,
     gamma: float = 2.0,
-    reduction: Literal["mean", "none"] = "mean",
 ) -> torch.Tensor:
     """Focal plus dice loss per instance, as SAM was trained and as the paper says.
 
@@ -22,12 +19,11 @@ def focal_dice(
         targets: (N, H, W) of the same size, bool or float in [0, 1].
         focal_weight, dice_weight: SAM's 20 to 1.
         alpha, gamma: of the focal loss.
-        reduction: "none" gives the (N,) losses, as for choosing the best of SAM's three masks.
 
     Returns:
-        The mean over the instances, a scalar.
+        (N,), so that the best of SAM's three masks can be chosen.
 
-    Source: Kirillov et al. 2023, section 3; the sums are taken per instance so that small ones count as much.
+    Source: Kirillov et al. 2023, section 3; the sums are taken per instance so that small instances count as much.
     """
     logits, targets = logits.float().flatten(1), targets.to(torch.float32).flatten(1)
     probability = logits.sigmoid()
@@ -36,7 +32,7 @@ def focal_dice(
     share = alpha * targets + (1 - alpha) * (1 - targets)
     focal = (share * miss**gamma * entropy).mean(1)
     dice = 1 - (2 * (probability * targets).sum(1) + 1) / (probability.sum(1) + targets.sum(1) + 1)
-    return _reduced(focal_weight * focal + dice_weight * dice, reduction)
+    return focal_weight * focal + dice_weight * dice
 
 
 def released_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -48,7 +44,7 @@ def released_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     Args:
         logits, targets: (N, H, W) or (N, 1, H, W) float, at the frame's own size.
 
-    Source: facts, datasets_metrics 4.1 (SAM/sam_finetune.py at 7e70a11).
+    Source: released code, `SAM/sam_finetune.py` at 7e70a11.
     """
     logits, targets = logits.float(), targets.to(torch.float32)
     entropy = F.binary_cross_entropy_with_logits(logits, targets)
@@ -66,13 +62,8 @@ def true_iou(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     return torch.where(either > 0, both / either.clamp(min=1), 1.0)
 
 
-def iou_loss(
-    predicted: torch.Tensor,
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    reduction: Literal["mean", "none"] = "mean",
-) -> torch.Tensor:
-    """Squared error of the predicted IoU against the true one, a scalar, or (N,) with reduction "none".
+def iou_loss(predicted: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean squared error of the predicted IoU against the true one, a scalar.
 
     Args:
         predicted: (N,), of the IoU head.
@@ -80,10 +71,4 @@ def iou_loss(
 
     Source: Kirillov et al. 2023, appendix A (mean squared error on the true IoU).
     """
-    return _reduced((predicted.float() - true_iou(logits.detach(), targets)) ** 2, reduction)
-
-
-def _reduced(values: torch.Tensor, reduction: str) -> torch.Tensor:
-    if reduction not in ("mean", "none"):
-        raise ValueError(f'reduction is "mean" or "none", got {reduction!r}')
-    return values.mean() if reduction == "mean" else values
+    return ((predicted.float() - true_iou(logits.detach(), targets)) ** 2).mean()

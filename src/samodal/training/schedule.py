@@ -1,9 +1,9 @@
-"""Learning rates over a training, as factors of the highest one."""
+"""Learning rates over a training, as factors of the highest rate."""
 
 import math
 
 RELEASED_WARMUP = 200
-"""Iterations of linear warm-up in the released training (facts 4.1)."""
+"""Iterations of linear warm-up in the released training (`SAM/sam_finetune.py`)."""
 
 
 def cosine(step: int, progress: float, warmup: int) -> float:
@@ -19,7 +19,7 @@ def cosine(step: int, progress: float, warmup: int) -> float:
 
 
 def every_ten_epochs(epoch: float) -> float:
-    """A tenth after every ten epochs (torch's StepLR with its default factor; facts 4.1)."""
+    """A tenth after every ten epochs (torch's StepLR with its default factor, as the paper trains)."""
     return 0.1 ** int(epoch // 10)
 
 
@@ -27,7 +27,7 @@ def released(step: int, total_steps: int) -> float:
     """What the released command really follows: 200 steps of warm-up, then decay with power .9.
 
     The published scripts ask for no warm-up and get it, as `bool("False")` is true, and this overwrites their
-    StepLR. The rate is set after each step for the next one, so the very first step has the full rate, and
+    StepLR. The rate is set after each step for the next, so the very first step has the full rate, and
     the decay counts the steps after the warm-up against all steps, so it does not reach zero.
     """
     if step == 0:
@@ -39,7 +39,7 @@ def released(step: int, total_steps: int) -> float:
 
 
 def halved_twice(progress: float) -> float:
-    """A half after every 40 % of the training: SAVOS' halving after 20 and 40 of 50 epochs (facts 3.5).
+    """A half after every 40 % of the training: SAVOS' halving after 20 and 40 of 50 epochs (its released training).
 
     Args:
         progress: share of the training that is done, in [0, 1], by steps or by the clock.

@@ -29,7 +29,7 @@ def sequences(data: str, first: int | None) -> list[tuple[str, str]]:
     """
     from samodal.data.open import several
 
-    return [(one, name) for one in several(data) for name in opened(one).sequences[:first]]
+    return [(kind, name) for kind in several(data) for name in opened(kind).sequences[:first]]
 
 
 def read_all(
@@ -37,8 +37,8 @@ def read_all(
 ) -> list[T]:
     """read(task) of each sequence, in order; `report` gets some ten lines of progress. See `in_processes`."""
     done = []
-    for one in in_processes(read, tasks, workers):
-        done.append(one)
+    for sequence in in_processes(read, tasks, workers):
+        done.append(sequence)
         if len(done) % max(1, len(tasks) // 10) == 0:
             report(f"read {len(done)} of {len(tasks)} sequences of {data}")
     return done
@@ -49,7 +49,7 @@ def in_processes(work: Callable[[tuple], T], tasks: list[tuple], workers: int, m
 
     Args:
         work: can be pickled.
-        workers: processes; 0 takes one per core. With one, or one task, it is done in this process.
+        workers: processes; 0 takes as many as there are cores. One worker, or one task, needs no further process.
         most: tasks that a process is given at a time.
     """
     workers = workers or os.cpu_count() or 1

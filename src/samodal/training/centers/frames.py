@@ -11,7 +11,7 @@ from samodal.frontends.videomt.transform import normalise
 from samodal.progress import frames_bar
 from samodal.segmenters.sam import AmodalSam
 from samodal.training.vis.clips import Clips
-from samodal.training.vis.draw import augment
+from samodal.training.vis.steps import augment
 
 
 @dataclass

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from samodal.cli.train import TrainSettings
 from samodal.errors import InputError, nearest
+from samodal.training.sam.settings import TrainSettings
 
 _FOLDER = Path(__file__).parent
 
@@ -38,7 +38,7 @@ def load_recipe(name: str, /, **changes) -> TrainSettings:
         changes: win over the recipe.
 
     Raises:
-        InputError: for an unknown recipe or key, with the nearest known one.
+        InputError: for an unknown recipe or key, with the nearest known name.
     """
     path = recipe_path(name)
     values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}

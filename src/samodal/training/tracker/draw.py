@@ -1,7 +1,7 @@
-"""What one step learns from: windows that follow each other as in use, points of an instance as one item.
+"""What a step learns from: windows that follow each other as in use, points of an instance as an item.
 
 As the online tracker works, so it learns: an item is the points of one instance with support points around them, and
-each window begins from what an earlier one ended with.
+each window begins where an earlier window ended.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from samodal.trackers.cotracker.config import CoTrackerConfig
 from samodal.trackers.cotracker.online import support_points
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, recolour, warp_frames
-from samodal.training.tracker.clips import Clips
+from samodal.training.tracker.point_clips import Clips
 
 AUGMENT = AugmentSettings(zoom=(1.0, 1.6))
 
@@ -71,7 +71,7 @@ class Drawer:
         last = int(rng.integers(1, self.step + 1))
         starts = [n * self.step for n in range(self.windows)]
         if self.windows > 1:
-            # The last window of a chain is the one that is looked at, up to half a window after the kept one.
+            # Only the last window of a chain is read, up to half a window after the window before it.
             starts[-1] = starts[-2] + last
         length = starts[-1] + self.config.window
         begin = rng.integers(0, self.clips.length - length + 1, len(clips))
@@ -90,28 +90,28 @@ class Drawer:
         return [groups[n] for n in chosen]
 
     def _item(self, clip: int, first: int, length: int, group: tuple[int, int], rng: np.random.Generator):
-        """query, xy, visible, known, support and own of one instance."""
+        """query, xy, visible, known, support and own of an instance."""
         frames, rows = slice(first, first + length), slice(*group)
-        seen = self.clips.visible[clip][rows, frames]
+        visible = self.clips.visible[clip][rows, frames]
         window = self.config.window
         # In use the points were seen shortly before the newest frame of their first window.
-        weight = (seen[:, :window].sum(0) + 1e-3) * np.arange(1, window + 1)
+        weight = (visible[:, :window].sum(0) + 1e-3) * np.arange(1, window + 1)
         query = rng.choice(window, p=weight / weight.sum())
-        candidates = np.flatnonzero(seen[:, query]) if seen[:, query].any() else np.arange(len(seen))
+        candidates = np.flatnonzero(visible[:, query]) if visible[:, query].any() else np.arange(len(visible))
         size = rng.integers(1, self.points + 1) if rng.random() < 0.3 else self.points
         picks = rng.permutation(candidates)[:size]
         pick = group[0] + picks
         xy, known = self.clips.xy[clip][pick, frames], self.clips.known[clip][pick, frames]
-        seen = seen[picks]
+        visible = visible[picks]
         missing = self.points - len(pick)
         own = np.arange(self.points) < len(pick)
         # An item whose points are never seen in the window teaches nothing.
-        known = known & seen[:, query, None]
+        known = known & visible[:, query, None]
         shown = xy[:, query]
         around = support_points(shown, self.clips.size, *self.config.support)
-        padded = (np.pad(part, [(0, missing)] + [(0, 0)] * (part.ndim - 1)) for part in (xy, seen, known))
-        xy, seen, known = (part.swapaxes(0, 1) for part in padded)
-        return np.int64(query), xy, seen, known, around, own
+        padded = (np.pad(part, [(0, missing)] + [(0, 0)] * (part.ndim - 1)) for part in (xy, visible, known))
+        xy, visible, known = (part.swapaxes(0, 1) for part in padded)
+        return np.int64(query), xy, visible, known, around, own
 
 
 def _groups(ids: np.ndarray, visible: np.ndarray, known: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
@@ -181,14 +181,14 @@ def normalised(pixels: torch.Tensor) -> torch.Tensor:
 
 def augment(step: Step, generator: torch.Generator) -> None:
     """Change the pictures of a step, in 0..255, and its points with them."""
-    _move(step, step.size, generator)
-    _cover(step, step.size, generator)
+    _move(step, generator)
+    _cover(step, generator)
     _recolour(step, generator)
 
 
-def _move(step: Step, size: tuple[int, int], generator: torch.Generator) -> None:
+def _move(step: Step, generator: torch.Generator) -> None:
     """Mirror, and zoom in on a part of the image that slides over the clip as if the camera moved."""
-    count, length = step.pixels.shape[:2]
+    (count, length), size = step.pixels.shape[:2], step.size
     content = torch.tensor([size], device=step.pixels.device).repeat(count, 1)
     a, b = (draw_views(content, size, AUGMENT, generator) for _ in range(2))
     share = torch.linspace(0, 1, length, device=content.device)[None, :, None]
@@ -214,9 +214,9 @@ def _move(step: Step, size: tuple[int, int], generator: torch.Generator) -> None
     step.visible = step.visible & inside
 
 
-def _cover(step: Step, size: tuple[int, int], generator: torch.Generator, share: float = 0.6) -> None:
+def _cover(step: Step, generator: torch.Generator, share: float = 0.6) -> None:
     """Slide a piece of another clip over some clips; what it covers is hidden from then on, until it has passed."""
-    count, length = step.pixels.shape[:2]
+    (count, length), size = step.pixels.shape[:2], step.size
     device = step.pixels.device
 
     def draw(*shape: int) -> torch.Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from samodal.trackers.cotracker.features import gather_squares, interpolate
 from samodal.trackers.cotracker.model import Network
-from samodal.training.tracker.clips import Clips
 from samodal.training.tracker.draw import Draw, Step, augment, fetch, normalised
+from samodal.training.tracker.point_clips import Clips
 
 SHARPNESS = 20.0
 """Factor on the products of features before the softmax over all cells of a frame."""
@@ -31,7 +31,7 @@ def matching(network: Network, step: Step, *_) -> dict[str, Tensor]:
     levels = network.pyramid(step.pixels.flatten(0, 1))
     stride, number = network.config.stride, torch.arange(len(step.item), device=step.item.device)
     frame = step.item * length + step.query
-    seen = step.visible & step.known & step.own[:, None]
+    visible = step.visible & step.known & step.own[:, None]
     loss, found = step.xy.new_zeros(()), None
     for n, level in enumerate(levels):
         height, width = level.shape[1:3]
@@ -42,7 +42,7 @@ def matching(network: Network, step: Step, *_) -> dict[str, Tensor]:
         every = level.unflatten(0, (clips, length)).flatten(2, 3)[step.item]  # (M, L, h w, D)
         logits = SHARPNESS * torch.einsum("mnd,mlcd->mlnc", query, every).float()
         target, inside = _corners(cells, height, width)
-        weight = (seen & inside).float()
+        weight = (visible & inside).float()
         right = sum(share * logits.log_softmax(-1).gather(-1, cell[..., None])[..., 0] for cell, share in target)
         loss = loss - (right * weight).sum() / weight.sum().clamp(min=1) / len(levels)
         if found is None:
@@ -59,13 +59,13 @@ def _corners(cells: Tensor, height: int, width: int) -> tuple[list[tuple[Tensor,
     limit = cells.new_tensor([width - 1, height - 1])
     low = cells.floor().clamp(min=0).minimum(limit - 1)
     part = (cells - low).clamp(0, 1)
-    found = []
+    corners = []
     for right in (0, 1):
         for down in (0, 1):
             cell = (low[..., 1] + down) * width + low[..., 0] + right
             share = (part[..., 0] if right else 1 - part[..., 0]) * (part[..., 1] if down else 1 - part[..., 1])
-            found.append((cell.long(), share))
-    return found, inside
+            corners.append((cell.long(), share))
+    return corners, inside
 
 
 @torch.no_grad()
@@ -91,7 +91,7 @@ def with_features(
 
 
 def _whole(clips: Clips, number: int) -> Draw:
-    """A clip from its first frame to its last with all its points, as one item that hides none of them."""
+    """A clip from its first frame to its last with all its points, as an item that hides none of them."""
     xy, visible, known = (getattr(clips, name)[number].swapaxes(0, 1)[None] for name in ("xy", "visible", "known"))
     points = xy.shape[2]
     return Draw(

@@ -84,14 +84,14 @@ def load_clips(
     Args:
         data: what `open_dataset` takes, such as streetsim:ROOT/tracks; several are separated by commas.
         config: its size, fit and classes; instances of other classes are scenery.
-        count: so many sequences of each, the first ones; None for all.
-        workers: processes; 0 takes one per core.
+        count: so many sequences of each, the first of them; None for all.
+        workers: processes; 0 takes as many as there are cores.
         report: gets lines of progress.
 
     Raises:
         InputError: if the data set cannot be read, or has no instance of these classes.
     """
-    tasks = [(*one, config) for one in sequences(data, count)]
+    tasks = [(*sequence, config) for sequence in sequences(data, count)]
     return _joined(read_all(_sequence, tasks, data, workers, report), data, config)
 
 
@@ -104,14 +104,14 @@ def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndar
     for t in range(video.length):
         frames[t] = fitted(config, video.frame(t).image)
         owner = np.zeros(video.size, np.uint8)
-        for one in video.frame_truth(t) if getattr(video, "has_amodal", True) else video.frame_visible(t):
-            label = label_of(one.category, config.classes)
-            if one.visible is None or label is None:
+        for instance in video.frame_truth(t) if getattr(video, "has_amodal", True) else video.frame_visible(t):
+            label = label_of(instance.category, config.classes)
+            if instance.visible is None or label is None:
                 continue
-            if one.id not in places and len(places) < MOST:
-                places[one.id] = len(places) + 1
+            if instance.id not in places and len(places) < MOST:
+                places[instance.id] = len(places) + 1
                 labels.append(label)
-            owner[one.visible.decode()] = places.get(one.id, 0)
+            owner[instance.visible.decode()] = places.get(instance.id, 0)
         height, width = content_size(config, video.size)
         owners[t, :height, :width] = np.asarray(
             Image.fromarray(owner).resize((width, height), Image.Resampling.NEAREST)
@@ -139,7 +139,7 @@ def _joined(read: list[tuple], data: str, config: VideomtConfig) -> Clips:
     first = length.cumsum() - length
     frames = np.empty((length.sum(), 3, *config.size), np.uint8)
     owners = np.empty((length.sum(), *config.size), np.uint8)
-    # Parts are let go one by one: two copies of everything would not fit.
+    # Each part is let go when it is copied: two copies of everything would not fit.
     for n in reversed(range(len(read))):
         part = read.pop()
         frames[first[n] :][: length[n]], owners[first[n] :][: length[n]] = part[:2]

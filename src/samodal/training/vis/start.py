@@ -15,7 +15,7 @@ from samodal.segmenters.sam import AmodalSam
 from samodal.torch_files import read_safetensors, shipped_path
 
 if TYPE_CHECKING:
-    from samodal.cli.train_vis import VisSettings
+    from samodal.training.vis.settings import VisSettings
 
 ENCODER_NAMES = {
     "norm1": "layer_norm1", "attention.out_proj": "attn.proj", "norm2": "layer_norm2", "mlp.fc1": "mlp.lin1",
@@ -47,26 +47,26 @@ def from_encoder(settings: VisSettings) -> Network:
     be trained on, but they know road users already.
     """
     encoder = AmodalSam.from_checkpoint(settings.init)
-    theirs, state = encoder.config, encoder.vision_encoder.state_dict()
+    sam, state = encoder.config, encoder.vision_encoder.state_dict()
     config = VideomtConfig(
-        size=theirs.size, patch=theirs.patch, stem="patch", hidden=theirs.hidden, layers=theirs.layers,
-        heads=theirs.heads,
+        size=sam.size, patch=sam.patch, stem="patch", hidden=sam.hidden, layers=sam.layers,
+        heads=sam.heads,
     )  # fmt: skip
     network = untrained(config, settings.seed)
-    kept = {
+    lent = {
         f"embeddings.patch_embeddings.projection.{name}": state[f"patch_embed.projection.{name}"]
         for name in ("weight", "bias")
     }
-    kept["embeddings.position_embeddings.weight"] = state["pos_embed"].flatten(0, 2)
+    lent["embeddings.position_embeddings.weight"] = state["pos_embed"].flatten(0, 2)
     for n in range(config.layers):
-        for ours, name in ENCODER_NAMES.items():
+        for part, name in ENCODER_NAMES.items():
             for kind in ("weight", "bias"):
-                kept[f"layers.{n}.{ours}.{kind}"] = state[f"layers.{n}.{name}.{kind}"]
+                lent[f"layers.{n}.{part}.{kind}"] = state[f"layers.{n}.{name}.{kind}"]
         for kind in ("weight", "bias"):
             parts = state[f"layers.{n}.attn.qkv.{kind}"].chunk(3)
-            for ours, part in zip(("q_proj", "k_proj", "v_proj"), parts, strict=True):
-                kept[f"layers.{n}.attention.{ours}.{kind}"] = part
-    network.load_state_dict(network.state_dict() | kept)
+            for projection, weights in zip(("q_proj", "k_proj", "v_proj"), parts, strict=True):
+                lent[f"layers.{n}.attention.{projection}.{kind}"] = weights
+    network.load_state_dict(network.state_dict() | lent)
     return network
 
 
@@ -104,10 +104,10 @@ def adapted(network: Network, config: VideomtConfig, seed: int) -> Network:
 
 
 def _config(config: VideomtConfig, classes: tuple[str, ...], size: str) -> VideomtConfig:
-    found = re.fullmatch(r"(\d+)x(\d+)", size or f"{config.size[0]}x{config.size[1]}")
-    if not found:
+    match = re.fullmatch(r"(\d+)x(\d+)", size or f"{config.size[0]}x{config.size[1]}")
+    if not match:
         raise InputError(f"input {size!r}: expected HEIGHTxWIDTH in pixels, as in 288x512")
-    height, width = int(found[1]), int(found[2])
+    height, width = int(match[1]), int(match[2])
     if height % config.patch or width % config.patch:
         raise InputError(f"input {size}: height and width must be multiples of the patch, {config.patch} pixels")
     return config.replace(classes=classes, size=(height, width))

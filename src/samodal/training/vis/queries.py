@@ -1,15 +1,19 @@
-"""What VidEoMT is taught: classes and masks of every last block, and the classes of the patches."""
+"""What VidEoMT is taught: which query holds which instance, classes and masks of its last blocks, and of patches."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from samodal.frontends.videomt import Network, Predicted
-from samodal.training.vis.draw import Step
-from samodal.training.vis.matching import CLASS, DICE, MASK, costs, match
+from samodal.training.vis.steps import Step
 
+CLASS, MASK, DICE = 2.0, 5.0, 5.0
+"""Weights of the parts of the cost, and of the loss; VidEoMT's and Mask2Former's."""
+NEVER = 1e6
 NO_OBJECT = 0.1
 """Weight of the queries that see nothing."""
 
@@ -55,20 +59,62 @@ def follow(network: Network, pixels: Tensor) -> tuple[list[list[Predicted]], Ten
     """The network through (B, T, 3, H, W) clips: what it predicts per block and frame, and (B * T, N, C) tokens."""
     tokens = network.tokens(pixels.flatten(0, 1))
     queries, frames = None, []
-    for one in tokens.unflatten(0, pixels.shape[:2]).unbind(1):
-        predicted, queries = network.step(one, queries)
+    for frame in tokens.unflatten(0, pixels.shape[:2]).unbind(1):
+        predicted, queries = network.step(frame, queries)
         frames.append(predicted)
     return [list(block) for block in zip(*frames, strict=True)], tokens
 
 
+@torch.no_grad()
+def costs(predicted: list[Predicted], step: Step) -> Tensor:
+    """(B, T, Q, M) of teaching an instance to a query; NEVER where it is not learned.
+
+    Args:
+        predicted: of each of T frames.
+    """
+    masks = torch.stack([frame.masks for frame in predicted], 1).float().flatten(3)  # (B, T, Q, P)
+    classes = torch.stack([frame.classes for frame in predicted], 1).float().softmax(-1)
+    wanted = F.avg_pool2d(step.masks.float().flatten(0, 1), 2).unflatten(0, masks.shape[:2]).flatten(3)
+    labels = step.labels.clamp(min=0)[:, None, None].expand(*masks.shape[:3], -1)
+    inside = torch.einsum("btqp,btmp->btqm", masks, wanted)
+    cross = (F.softplus(masks).sum(-1)[..., None] - inside) / masks.shape[-1]
+    sure = masks.sigmoid()
+    shared = 2 * torch.einsum("btqp,btmp->btqm", sure, wanted)
+    dice = 1 - (shared + 1) / (sure.sum(-1)[..., None] + wanted.sum(-1)[:, :, None] + 1)
+    cost = CLASS * -classes.gather(3, labels) + MASK * cross + DICE * dice
+    return torch.where(step.present[:, :, None], cost, NEVER)
+
+
+def match(cost: np.ndarray) -> np.ndarray:
+    """(B, M) int64: the query of each instance, -1 for none.
+
+    An instance is matched in the first frame in which it is learned, among the queries that are free then, and keeps
+    its query to the end, also while it is hidden. Those that find no free query have none.
+
+    Args:
+        cost: (B, T, Q, M) from `costs`.
+    """
+    clips, length, queries, instances = cost.shape
+    given = np.full((clips, instances), -1)
+    for b in range(clips):
+        free = np.ones(queries, bool)
+        for t in range(length):
+            new = np.flatnonzero((cost[b, t, 0] < NEVER) & (given[b] < 0))
+            left = np.flatnonzero(free)
+            rows, columns = linear_sum_assignment(cost[b, t][np.ix_(left, new)])
+            given[b, new[columns]] = left[rows]
+            free[left[rows]] = False
+    return given
+
+
 def losses(predicted: list[Predicted], step: Step, given: Tensor) -> dict[str, Tensor]:
-    """Class, mask and dice losses of one block.
+    """Class, mask and dice losses of a block.
 
     Args:
         predicted: of each of T frames.
         given: (B, M) the query of each instance, -1 for none.
     """
-    classes = torch.stack([one.classes for one in predicted], 1).float()  # (B, T, Q, classes + 1)
+    classes = torch.stack([frame.classes for frame in predicted], 1).float()  # (B, T, Q, classes + 1)
     taught = given[:, None] >= 0
     b, t, m = (step.present & taught).nonzero(as_tuple=True)
     target = torch.full(classes.shape[:3], classes.shape[3] - 1, device=classes.device)
@@ -78,7 +124,7 @@ def losses(predicted: list[Predicted], step: Step, given: Tensor) -> dict[str, T
     small = (step.tiny & taught).nonzero(as_tuple=True)
     weight[small[0], small[1], given[small[0], small[2]]] = 0.0
     cross = F.cross_entropy(classes.flatten(0, 2), target.flatten(), reduction="none")
-    logits = torch.stack([one.masks for one in predicted], 1)[b, t, given[b, m]].float()
+    logits = torch.stack([frame.masks for frame in predicted], 1)[b, t, given[b, m]].float()
     wanted = step.masks[b, t, m].float()
     large = F.interpolate(logits[:, None], wanted.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     return {

@@ -1,4 +1,4 @@
-"""The training loop on a tiny model and toy pictures: what is trained, how it resumes, what it leaves behind."""
+"""The training of an amodal SAM on toy pictures: what is trained, how it resumes, what it leaves behind."""
 
 import dataclasses
 import json
@@ -10,19 +10,19 @@ import sys
 import pytest
 import torch
 
-from samodal.cli.train import TrainSettings
 from samodal.errors import InputError
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
-from samodal.training import loop as loop_module
 from samodal.training import schedule
-from samodal.training.batch import Batch
-from samodal.training.loop import Loop, Predict, check_optimised, new_optimizer
-from samodal.training.objective import Objective
+from samodal.training.engine import adamw, check_optimised
 from samodal.training.recipes import load_recipe, names, recipe_path
-from samodal.training.run import new_model as model_of
-from samodal.training.run import train
-from samodal.training.validate import validate
+from samodal.training.sam import sam as sam_module
+from samodal.training.sam.batch import Batch
+from samodal.training.sam.objective import Objective
+from samodal.training.sam.sam import SamEngine, train
+from samodal.training.sam.sam import new_model as model_of
+from samodal.training.sam.settings import TrainSettings
+from samodal.training.sam.validation import Predict, validate
 from toy_data import write_toy
 
 pytest.importorskip("accelerate")
@@ -85,12 +85,12 @@ def test_the_best_validated_model_is_the_one_kept(root, tmp_path, monkeypatch):
     scores = iter([0.3, 0.7, 0.5])
     weights = []
 
-    def judge(predict, cache, device, frames):
+    def judge(predict, cache, frames):
         weights.append({k: v.clone() for k, v in predict.model.state_dict().items()})
         return {"visible_miou": next(scores, 0.0)}
 
-    monkeypatch.setattr("samodal.training.run.validate", judge)
-    monkeypatch.setattr("samodal.training.run.measured", lambda *_: {})
+    monkeypatch.setattr("samodal.training.sam.sam.validate", judge)
+    monkeypatch.setattr("samodal.training.sam.sam.measured", lambda *_: {})
     outcome = train(settings_for(root, tmp_path, val=f"streetsim:{root}/val", steps=8, validations=3))
     assert len(weights) == 3
     assert_equal(AmodalSam.from_checkpoint(outcome.checkpoint).state_dict(), weights[1])
@@ -118,18 +118,18 @@ def test_a_resumed_training_ends_with_the_same_weights(root, tmp_path, visible, 
     changes = {"steps": 6, "band_share": 0.3} | (amodal if stage == "amodal" else {})
     whole = train(settings_for(root, tmp_path / "whole", **changes))
 
-    step = Loop.step
+    step = SamEngine.step
 
-    def until_four(self, done):
+    def until_four(self, drawn, done):
         if self.progress.step == 4:
             self.save_state()
             raise Stopped
-        return step(self, done)
+        return step(self, drawn, done)
 
-    monkeypatch.setattr(Loop, "step", until_four)
+    monkeypatch.setattr(SamEngine, "step", until_four)
     with pytest.raises(Stopped):
         train(settings_for(root, tmp_path / "parts", **changes))
-    monkeypatch.setattr(Loop, "step", step)
+    monkeypatch.setattr(SamEngine, "step", step)
     parts = train(settings_for(root, tmp_path / "parts", **changes))
     steps = [json.loads(line)["step"] for line in (tmp_path / "parts" / "toy.log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
@@ -164,7 +164,7 @@ def test_what_is_frozen_stays_bit_equal_and_the_rest_learns(root, tmp_path, visi
 @pytest.mark.parametrize("stage", ["visible", "amodal"])
 def test_each_stage_learns_its_own_masks_and_prompts_come_from_visible_ones_alone(root, tmp_path, monkeypatch, stage):
     prompted, judged = [], []
-    draw, judge = loop_module.draw_prompts, Objective.__call__
+    draw, judge = sam_module.draw_prompts, Objective.__call__
 
     def drawn(visible, plan, generator):
         prompted.append(visible)
@@ -174,7 +174,7 @@ def test_each_stage_learns_its_own_masks_and_prompts_come_from_visible_ones_alon
         judged.append((target, batch))
         return judge(self, logits, iou, target, batch, transform)
 
-    monkeypatch.setattr(loop_module, "draw_prompts", drawn)
+    monkeypatch.setattr(sam_module, "draw_prompts", drawn)
     monkeypatch.setattr(Objective, "__call__", called)
     train(settings_for(root, tmp_path, steps=2, stage=stage))
     for visible, (target, batch) in zip(prompted, judged, strict=True):
@@ -204,6 +204,35 @@ def test_low_rank_updates_are_trained_and_saved_merged(root, tmp_path, visible):
     assert not any("prompt_encoder" in name for name in changed)
 
 
+def test_low_rank_updates_start_from_the_seed_whatever_else_drew_random_numbers(visible):
+    pytest.importorskip("peft")
+    starts = []
+    for seed in (1, 1, 2):
+        torch.rand(3)
+        model = model_of(TrainSettings(init=str(visible.checkpoint), stage="amodal", tune="lora", seed=seed))
+        starts.append(next(value for name, value in model.named_parameters() if "lora_A" in name))
+    assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
+
+
+def test_trainings_of_different_precision_follow_each_other_in_one_process(root, tmp_path):
+    for precision in ("float32", "bf16", "float32"):
+        assert train(settings_for(root, tmp_path / precision, steps=1, precision=precision)).steps == 1
+
+
+def test_an_interrupted_training_does_not_go_on_with_other_settings(root, tmp_path, monkeypatch):
+    settings = settings_for(root, tmp_path, save_minutes=0.0)
+    monkeypatch.setattr(SamEngine, "measure_if_due", lambda self: interrupt(self))
+    with pytest.raises(Stopped):
+        train(settings)
+    with pytest.raises(InputError, match="lr was 0.001 and is 0.01, seed was 0 and is 1"):
+        train(dataclasses.replace(settings, lr=0.01, seed=1))
+
+
+def interrupt(engine: SamEngine) -> None:
+    if engine.progress.step == 2:
+        raise Stopped
+
+
 def new_model(tune: str) -> AmodalSam:
     model = AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)
     model.tune(tune)
@@ -212,24 +241,24 @@ def new_model(tune: str) -> AmodalSam:
 
 def test_the_check_says_what_is_optimised():
     model = new_model("adapters")
-    said = check_optimised(model, new_optimizer(model, TrainSettings()), adapters=True)
-    assert "vision_encoder.adapter: " in said and "mask_decoder: " in said and "prompt_encoder" not in said
+    parts = check_optimised(model, adamw(TrainSettings(), list(model.trainable().values())))
+    assert "vision_encoder.adapter: " in parts and "mask_decoder: " in parts and "prompt_encoder" not in parts
 
 
 def test_an_optimiser_without_the_adapters_is_refused_as_the_released_one_should_have_been():
     model = new_model("adapters")
     released = torch.optim.AdamW(model.mask_decoder.parameters())
     with pytest.raises(RuntimeError, match=r"missing: \['vision_encoder\.adapter"):
-        check_optimised(model, released, adapters=True)
+        check_optimised(model, released)
 
 
 def test_an_optimiser_with_frozen_or_foreign_parameters_is_refused():
     model = new_model("decoder")
     with pytest.raises(RuntimeError, match=r"too much: \['prompt_encoder"):
-        check_optimised(model, torch.optim.AdamW(model.parameters()), adapters=False)
+        check_optimised(model, torch.optim.AdamW(model.parameters()))
     foreign = torch.optim.AdamW([*model.trainable().values(), torch.nn.Parameter(torch.zeros(1))])
     with pytest.raises(RuntimeError, match="a foreign tensor"):
-        check_optimised(model, foreign, adapters=False)
+        check_optimised(model, foreign)
 
 
 @pytest.mark.parametrize("adapters", ("none", "fresh"))
@@ -248,17 +277,11 @@ def test_adapters_of_the_start_can_be_taken_off_or_replaced(tmp_path, adapters):
         assert any(not torch.equal(started[k], v) for k, v in before.items() if ".adapter." in k)
 
 
-def test_adapters_that_are_to_be_trained_must_be_there():
-    model = new_model("decoder")
-    with pytest.raises(RuntimeError, match="adapters are to be trained"):
-        check_optimised(model, new_optimizer(model, TrainSettings()), adapters=True)
-
-
 def test_a_training_whose_optimiser_is_wrong_never_starts(root, tmp_path, visible, monkeypatch):
-    def decoder_only(model, settings):
-        return torch.optim.AdamW(model.mask_decoder.parameters())
+    def decoder_only(settings, parameters):
+        return torch.optim.AdamW(parameters[-2:])
 
-    monkeypatch.setattr(loop_module, "new_optimizer", decoder_only)
+    monkeypatch.setattr(sam_module, "adamw", decoder_only)
     settings = settings_for(
         root, tmp_path, init=str(visible.checkpoint), adapters="fresh", stage="amodal", tune="adapters"
     )
@@ -323,14 +346,14 @@ class Oracle(torch.nn.Module):
 
 
 def test_validation_gives_one_to_the_truth_and_less_to_the_visible_mask(root):
-    from samodal.training.cache import build, unpack
+    from samodal.training.sam.cache import build, unpack
 
     model = AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)
     cache = build(f"streetsim:{root}/val", model.transform, centres=True, workers=1, report=lambda _: None)
     visible, amodal = unpack(cache.visible), unpack(cache.amodal)
-    right = validate(Oracle(model, amodal), cache, torch.device("cpu"), frames=2)
+    right = validate(Oracle(model, amodal), cache, frames=2)
     assert right["amodal_miou"] == right["hidden_miou"] == 1.0 and right["instances"] == len(cache)
-    copied = validate(Oracle(model, visible), cache, torch.device("cpu"), frames=2)
+    copied = validate(Oracle(model, visible), cache, frames=2)
     each = ((visible & amodal).flatten(1).sum(1) / amodal.flatten(1).sum(1)).tolist()
     assert copied["amodal_miou"] == pytest.approx(sum(each) / len(each))
     assert copied["hidden_miou"] == 0.0 and copied["visible_miou"] == 1.0

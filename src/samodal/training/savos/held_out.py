@@ -1,4 +1,4 @@
-"""How good a SAVOS is on held-out clips: by visible masks, which choose the checkpoint, and, only told, by truth."""
+"""How good a SAVOS is on held-out clips: by visible masks, which choose the checkpoint, and by truth, for the card."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 
 from samodal.baselines.savos import Savos
 from samodal.rle import Rle
-from samodal.training.savos.clips import OUTSIDE, Clip
-from samodal.training.savos.draw import Part, Windows, windows
+from samodal.training.savos.flow_clips import OUTSIDE, Clip
+from samodal.training.savos.windows import Part, Windows, windows
 
 THRESHOLD = 0.5
 
@@ -20,8 +20,8 @@ def measure(network: Savos, clips: list[Clip], length: int) -> dict[str, float |
     """Mean IoUs over all frames of all stretches, each cut into windows as inference cuts them.
 
     visible_iou: of the prediction with the visible mask, without regard to pixels of others' visible masks, as the
-    loss (the released training counts them). amodal_iou: of the amodal mask as inference makes it, the visible one and
-    what is predicted behind others, with the true one; amodal_iou_copied: of the visible mask with it; hidden_iou: of
+    loss (the released training counts them). amodal_iou: of the amodal mask as inference makes it, the visible mask and
+    what is predicted behind others, with the true mask; amodal_iou_copied: of the visible mask with it; hidden_iou: of
     what is not visible, where there is such a part; these are None where there is no truth. frames, hidden_frames: how
     many.
 
@@ -41,7 +41,7 @@ def measure(network: Savos, clips: list[Clip], length: int) -> dict[str, float |
 
 
 def parts(clip: Clip, length: int) -> Iterator[Part]:
-    """All stretches in windows that follow each other; one of a single frame needs no prediction and is left out."""
+    """All stretches in windows that follow each other; a single frame at an end needs no prediction and is left out."""
     for stretch in clip.stretches:
         for first in range(0, len(stretch) - 1, length):
             yield Part(clip, stretch, first, min(length, len(stretch) - first))
@@ -54,7 +54,7 @@ def _mean(counts: np.ndarray) -> float | None:
 
 
 def _rows(network: Savos, part: Part) -> Iterator[list[tuple[int, int]]]:
-    """Intersection and union of each frame by visible masks, by whole ones, of copying and of hidden parts.
+    """Intersection and union of each frame by visible masks, by whole masks, of copying and of hidden parts.
 
     (0, 0) where it is not known, or nothing is hidden.
     """
@@ -62,20 +62,20 @@ def _rows(network: Savos, part: Part) -> Iterator[list[tuple[int, int]]]:
     given = windows([part], part.length)
     moved = given.to(device)
     predicted = (network(*moved.inputs()).of_frames()[0] > THRESHOLD).cpu().numpy()
-    seen, counted, others = (one[0].numpy() for one in (given.visible, given.counted, _others(given)))
+    visible, counted, others = (part[0].numpy() for part in (given.visible, given.counted, _others(given)))
     x, y = (part.stretch.boxes[part.first] - given.boxes[0, 0].numpy())[:2]
     for t in range(part.length):
-        row = [_counts(predicted[t] & counted[t], seen[t])]
+        row = [_counts(predicted[t] & counted[t], visible[t])]
         truth = part.clip.amodal.get((part.stretch.place, part.stretch.start + part.first + t))
         if truth is None:
             yield row + [(0, 0)] * 3
             continue
-        whole = seen[t] | (predicted[t] & others[t])
-        near, area = _near(truth, x, y, seen[t].shape), truth.area
+        whole = visible[t] | (predicted[t] & others[t])
+        near, area = _near(truth, x, y, visible[t].shape), truth.area
         outside = area - int(near.sum())
-        hidden = _counts(whole & ~seen[t], near & ~seen[t])
-        has_hidden = outside + int((near & ~seen[t]).sum()) > 0
-        row += [(i, u + outside) for i, u in (_counts(whole, near), _counts(seen[t], near))]
+        hidden = _counts(whole & ~visible[t], near & ~visible[t])
+        has_hidden = outside + int((near & ~visible[t]).sum()) > 0
+        row += [(i, u + outside) for i, u in (_counts(whole, near), _counts(visible[t], near))]
         yield [*row, (hidden[0], hidden[1] + outside) if has_hidden else (0, 0)]
 
 

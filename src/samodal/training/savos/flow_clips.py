@@ -50,7 +50,7 @@ class Clip:
         owners: (T, H, W) uint8, whose visible pixel it is: the place of an instance from 1, 0 for the scenery.
         forward, reverse: (T, H, W, 2) float16, as `observe_flow` has them.
         stretches: that are trained or measured on.
-        amodal: the true whole mask by (place, t), for measuring; empty where it was not asked for or is not known.
+        amodal: the true whole mask by (place, t), for measuring; empty where it was not read or is not known.
     """
 
     frames: np.ndarray
@@ -62,7 +62,7 @@ class Clip:
 
     @property
     def nbytes(self) -> int:
-        return sum(one.nbytes for one in (self.frames, self.owners, self.forward, self.reverse))
+        return sum(array.nbytes for array in (self.frames, self.owners, self.forward, self.reverse))
 
 
 @dataclass(frozen=True)
@@ -94,16 +94,16 @@ def load_clips(
     Args:
         data: what `open_dataset` takes, such as streetsim:ROOT/tracks; several are separated by commas.
         wanted: which stretches are kept.
-        count: so many sequences of each, the first ones; None for all.
+        count: so many sequences of each, the first of them; None for all.
         held_out: of so many sequences at the end amodal truth is read, too, for measuring; of the others never.
-        workers: processes; 0 takes one per core.
+        workers: processes; 0 takes as many as there are cores.
         report: gets lines of progress.
 
     Raises:
         InputError: if the data set cannot be read.
     """
     names = sequences(data, count)
-    tasks = [(*one, wanted, n >= len(names) - held_out) for n, one in enumerate(names)]
+    tasks = [(*sequence, wanted, n >= len(names) - held_out) for n, sequence in enumerate(names)]
     return read_all(_clip, tasks, data, workers, report)
 
 
@@ -125,27 +125,27 @@ def read_owners(video: AsdVideo) -> tuple[np.ndarray, dict[int, int]]:
     places: dict[int, int] = {}
     owners = np.zeros((video.length, *video.size), np.uint8)
     for t in range(video.length):
-        for one in video.frame_visible(t):
-            if one.visible is None:
+        for instance in video.frame_visible(t):
+            if instance.visible is None:
                 continue
-            if one.id not in places and len(places) < OUTSIDE - 1:
-                places[one.id] = len(places) + 1
-            owners[t][one.visible.decode()] = places.get(one.id, 0)
+            if instance.id not in places and len(places) < OUTSIDE - 1:
+                places[instance.id] = len(places) + 1
+            owners[t][instance.visible.decode()] = places.get(instance.id, 0)
     return owners, places
 
 
 def _amodal(video: AsdVideo, places: dict[int, int]) -> dict[tuple[int, int], Rle]:
     return {
-        (places[one.id], t): one.amodal
+        (places[truth.id], t): truth.amodal
         for t in range(video.length)
-        for one in video.frame_truth(t)
-        if one.id in places and one.amodal is not None
+        for truth in video.frame_truth(t)
+        if truth.id in places and truth.amodal is not None
     }
 
 
 def stretches(owners: np.ndarray, wanted: Wanted) -> list[Stretch]:
     """The stretches of (T, H, W) owners that are wanted."""
-    found = []
+    made = []
     for place, run in runs([np.unique(owner[owner > 0]).tolist() for owner in owners]):
         if len(run) < wanted.least_length:
             continue
@@ -153,5 +153,5 @@ def stretches(owners: np.ndarray, wanted: Wanted) -> list[Stretch]:
         areas = masks.sum((1, 2), dtype=np.int32)
         if areas.max() >= wanted.least_area:
             boxes = np.array([enlarged_box(mask, wanted.enlarge) for mask in masks], np.int32)
-            found.append(Stretch(place, run.start, boxes, areas))
-    return found
+            made.append(Stretch(place, run.start, boxes, areas))
+    return made

@@ -10,22 +10,22 @@ from samodal.trackers.cotracker.model import Estimate, Network
 from samodal.training.tracker.draw import Step
 
 GAMMA = 0.8
-"""Weight of an update against the one after it."""
+"""Weight of an update against the next."""
 BEND = 6.0
 """Pixels of the network's frames at which the Huber loss turns from square to straight."""
 NEAR = 6.0
 """Pixels within which a position counts as right, for the confidence; 13 of a frame 960 wide."""
 HIDDEN, OUTSIDE = 0.6, 0.1
-"""Weights of points that are covered and that have left the image, against visible ones. The paper gives hidden ones
-0.2; ours are what the tracker is there for."""
+"""Weights of points that are covered and that have left the image, against visible ones. CoTracker3 gives
+hidden points 0.2; here they are what the tracker is for."""
 MARGIN = 0.25
 """Points farther outside than this share of the image's width and height are not learned from."""
 NEWEST = 4.0
-"""Weight of a window's newest frame against its others: in use only that one is read."""
+"""Weight of a window's newest frame against its others: in use only that frame is read."""
 
 
 class Follow(nn.Module):
-    """Windows one after the other, each begun from the one before.
+    """Windows after each other, each begun from the estimates of the last.
 
     Args:
         network: the tracker.
@@ -37,7 +37,7 @@ class Follow(nn.Module):
         self.network, self.iterations = network, iterations or network.config.iterations
 
     def forward(self, step: Step, taught: torch.Generator | None = None, share: float = 0.0) -> list[list[Estimate]]:
-        """The estimates of every window after every update; support points come after the own ones.
+        """The estimates of every window after every update; support points come after the instance's own.
 
         Args:
             taught, share: with a generator, a share of the items begins each window near the truth, as an untrained
@@ -56,14 +56,14 @@ class Follow(nn.Module):
         frame = (step.item * length + step.query).repeat_interleave(points)
         support = [f.unflatten(0, (-1, points)) for f in network.support(levels, frame, shown.flatten(0, 1))]
         real = torch.cat([step.own, step.own.new_ones(len(step.own), points - step.own.shape[1])], dim=1)
-        found: list[list[Estimate]] = []
+        estimates: list[list[Estimate]] = []
         for n, first in enumerate(step.windows):
             here = [part.unflatten(0, (clips, length))[:, first : first + window].flatten(0, 1) for part in levels]
-            start = _start(shown, window) if n == 0 else _continued(found[-1][-1], first - step.windows[n - 1])
+            start = _start(shown, window) if n == 0 else _continued(estimates[-1][-1], first - step.windows[n - 1])
             if taught is not None:
                 start = _near_truth(start, step, first, stride, taught, share)
-            found.append(network.refine(here, support, start, self.iterations, real, step.item))
-        return found
+            estimates.append(network.refine(here, support, start, self.iterations, real, step.item))
+        return estimates
 
 
 def _near_truth(
@@ -97,29 +97,29 @@ def _continued(before: Estimate, shift: int) -> Estimate:
     return Estimate(*(part[:, frame] for part in parts))
 
 
-def losses(found: list[list[Estimate]], step: Step, stride: int) -> dict[str, Tensor]:
+def losses(estimates: list[list[Estimate]], step: Step, stride: int) -> dict[str, Tensor]:
     """Of all windows and updates: tracks (Huber), visibility and confidence (cross-entropy), and their sum."""
     tracks, visibility, confidence = [], [], []
-    total = sum(GAMMA ** (len(updates) - 1 - n) for updates in found for n in range(len(updates)))
+    total = sum(GAMMA ** (len(updates) - 1 - n) for updates in estimates for n in range(len(updates)))
     extent = step.xy.new_tensor([step.size[1], step.size[0]])
-    for first, updates in zip(step.windows, found, strict=True):
+    for first, updates in zip(step.windows, estimates, strict=True):
         length = updates[0].xy.shape[1]
         frames = slice(first, first + length)
-        truth, seen, known = step.xy[:, frames], step.visible[:, frames], step.known[:, frames]
+        truth, visible, known = step.xy[:, frames], step.visible[:, frames], step.known[:, frames]
         inside = _within(truth, extent, 0.0)
         known = known & _within(truth, extent, MARGIN)
-        weight = torch.where(seen, 1.0, torch.where(inside, HIDDEN, OUTSIDE)) * known * step.own[:, None]
+        weight = torch.where(visible, 1.0, torch.where(inside, HIDDEN, OUTSIDE)) * known * step.own[:, None]
         newest = torch.ones(length, device=weight.device)
         newest[-1] = NEWEST
         weight = weight * newest[:, None]
-        for n, one in enumerate(updates):
+        for n, estimate in enumerate(updates):
             share = GAMMA ** (len(updates) - 1 - n) / total
             own = truth.shape[2]
-            error = (one.xy[:, :, :own] * stride - truth).norm(dim=-1)
+            error = (estimate.xy[:, :, :own] * stride - truth).norm(dim=-1)
             tracks.append(share * _mean(F.huber_loss(error, torch.zeros_like(error), "none", BEND), weight))
             right = (error.detach() < NEAR).float()
-            visibility.append(share * _mean(_entropy(one.visibility[..., :own], seen.float()), weight))
-            confidence.append(share * _mean(_entropy(one.confidence[..., :own], right), weight))
+            visibility.append(share * _mean(_entropy(estimate.visibility[..., :own], visible.float()), weight))
+            confidence.append(share * _mean(_entropy(estimate.confidence[..., :own], right), weight))
     values = {"tracks": sum(tracks), "visibility": sum(visibility), "confidence": sum(confidence)}
     return values | {"loss": 0.1 * values["tracks"] + 0.5 * values["visibility"] + 0.3 * values["confidence"]}
 
@@ -138,15 +138,15 @@ def _mean(values: Tensor, weight: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def scores(found: list[list[Estimate]], step: Step, stride: int) -> dict[str, Tensor]:
+def scores(estimates: list[list[Estimate]], step: Step, stride: int) -> dict[str, Tensor]:
     """Sums over the newest frame of every window, where points are inside the image, for `summed`.
 
     "visible" and "hidden": the mean share within 0.5, 1, 2, 4 and 8 pixels of the network's frames; "right": whether
-    visible or not is told rightly.
+    it is predicted rightly whether a point is visible.
     """
     sums: dict[str, Tensor] = {}
     extent = step.xy.new_tensor([step.size[1], step.size[0]])
-    for first, updates in zip(step.windows, found, strict=True):
+    for first, updates in zip(step.windows, estimates, strict=True):
         last = updates[-1]
         newest = first + last.xy.shape[1] - 1
         truth, own = step.xy[:, newest], step.xy.shape[2]
@@ -154,12 +154,12 @@ def scores(found: list[list[Estimate]], step: Step, stride: int) -> dict[str, Te
         valid = inside & step.known[:, newest] & step.own & (step.query < newest)[:, None]
         error = (last.xy[:, -1, :own] * stride - truth).norm(dim=-1)
         within = sum((error < limit).float() for limit in (0.5, 1, 2, 4, 8)) / 5
-        seen = step.visible[:, newest]
-        told = (last.visibility[:, -1, :own] > 0) == seen
+        visible = step.visible[:, newest]
+        judged = (last.visibility[:, -1, :own] > 0) == visible
         for name, value, which in (
-            ("visible", within, valid & seen),
-            ("hidden", within, valid & ~seen),
-            ("right", told.float(), valid),
+            ("visible", within, valid & visible),
+            ("hidden", within, valid & ~visible),
+            ("right", judged.float(), valid),
         ):
             sums[name] = sums.get(name, 0) + (value * which).sum()
             sums[f"{name}_count"] = sums.get(f"{name}_count", 0) + which.sum()

@@ -16,7 +16,7 @@ AUGMENT = AugmentSettings(zoom=(0.6, 2.0), zoomed=0.6, brightness=0.12, contrast
 BANDS, LEAST_BAND = 0.15, 0.45
 """Share of clips that show a horizontal band only, as wide frames do in a padded input, and its least height."""
 LEAST_PIXELS = 16
-"""An instance with fewer visible pixels of the input is not asked for in a frame, and not wrong either."""
+"""An instance with fewer visible pixels of the input is not learned in a frame, and no mistake either."""
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Step:
     Attributes:
         pixels: (B, T, 3, H, W) float32, normalised.
         masks: (B, T, M, h, w) float16, at twice the size of the network's masks: share of each cell that is visible.
-        present: (B, T, M) bool, whether enough of the instance is visible to be asked for.
+        present: (B, T, M) bool, whether enough of the instance is visible to be learned.
         tiny: (B, T, M) bool, visible but too little.
         labels: (B, M) int64, -1 where there is no instance.
     """
@@ -39,7 +39,7 @@ class Step:
 
 
 def choose(clips: Clips, count: int, length: int, stride: int, rng: np.random.Generator) -> np.ndarray:
-    """(count, length) frames, forwards or backwards in time, each row of one clip with a stride of its own.
+    """(count, length) frames, forwards or backwards in time, each row of a clip with a stride of its own.
 
     Clips that are too short for `length` are not chosen, unless all are: then rows have the longest length there is.
     """
@@ -117,25 +117,25 @@ def _bands(views: Views, content: torch.Tensor, size: tuple[int, int], generator
 def _instances(
     owners: torch.Tensor, labels: torch.Tensor, mask_size: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Masks, present, tiny and labels of `Step`, of the instances that some frame of their clip asks for."""
+    """Masks, present, tiny and labels of `Step`, of the instances that are learned in some frame of their clip."""
     clips, length = owners.shape[:2]
     width = labels.shape[1]
     offset = width * torch.arange(clips * length, device=owners.device)
     flat = (owners.flatten(2).flatten(0, 1).long() + offset[:, None]).flatten()
     pixels = torch.bincount(flat, minlength=width * clips * length).view(clips, length, width)
     pixels = pixels * (labels >= 0)[:, None]
-    asked = (pixels >= LEAST_PIXELS).any(1)
-    most = max(1, int(asked.sum(1).max()))
-    # Places that are asked for come first, in their order.
-    places = asked.int().argsort(dim=1, descending=True, stable=True)[:, :most]  # (B, M)
-    real = asked.gather(1, places)
+    learned = (pixels >= LEAST_PIXELS).any(1)
+    most = max(1, int(learned.sum(1).max()))
+    # Places that are learned come first, in their order.
+    places = learned.int().argsort(dim=1, descending=True, stable=True)[:, :most]  # (B, M)
+    real = learned.gather(1, places)
     area = pixels.gather(2, places[:, None].expand(-1, length, -1)) * real[:, None]
     present = area >= LEAST_PIXELS
     factor = owners.shape[-1] // (2 * mask_size[1])
     # One instance at a time: all at full size would fill gigabytes.
     masks = [
-        F.avg_pool2d((owners == place[:, None, None, None]).half() * asked[:, None, None, None], factor)
-        for place, asked in zip(places.T, real.T, strict=True)
+        F.avg_pool2d((owners == place[:, None, None, None]).half() * known[:, None, None, None], factor)
+        for place, known in zip(places.T, real.T, strict=True)
     ]
     return (
         torch.stack(masks, 2),

@@ -19,8 +19,8 @@ from samodal.training.augment import (
     warp_frames,
     warp_masks,
 )
-from samodal.training.cache import Cache, unpack
-from samodal.training.paste import Paster
+from samodal.training.sam.cache import Cache, take, unpack
+from samodal.training.sam.paste import Paster
 
 
 @dataclass
@@ -148,9 +148,9 @@ def draw_batch(
         paste: covers some instances, of which `amodal` is then what was visible before; None: as the data has them.
     """
     stored, content = cache.frames.shape[-2:], cache.content[frames]
-    visible = unpack(_take(cache.visible, chosen))
+    visible = unpack(take(cache.visible, chosen))
     if paste is None:
-        pixels, masks = _take(cache.frames, frames), [visible, unpack(_take(cache.amodal, chosen))]
+        pixels, masks = take(cache.frames, frames), [visible, unpack(take(cache.amodal, chosen))]
     else:
         made = paste(frames, visible, _shown(content, stored), generator)
         pixels, masks = made.pixels, [made.visible, made.amodal, made.unknown]
@@ -174,11 +174,6 @@ def draw_batch(
     if augment is None and not cut:
         batch.content, batch.frame_size = content, cache.frame_size[frames]
     return _without_slivers(batch, min_visible, generator)
-
-
-def _take(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Rows of a tensor that may have stayed in main memory, on the device of the index."""
-    return values[index.to(values.device)].to(index.device)
 
 
 def _shown(content: torch.Tensor, out: tuple[int, int]) -> torch.Tensor:

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from samodal.segmenters.sam.transform import FrameTransform
-from samodal.training.batch import Batch
 from samodal.training.losses import focal_dice, iou_loss, released_loss, true_iou
+from samodal.training.sam.batch import Batch
 
 SURELY_OUTSIDE = -50.0
 """A logit whose focal and dice loss against "outside" is zero in float32."""
@@ -63,7 +63,7 @@ class Objective:
         values = {"mask_loss": mask_loss, "iou": reached.amax(1).mean()}
         if self.iou_weight:
             repeated = target[:, None].expand_as(logits).flatten(0, 1)
-            values["iou_loss"] = iou_loss(iou.flatten(), logits.flatten(0, 1), repeated).mean()
+            values["iou_loss"] = iou_loss(iou.flatten(), logits.flatten(0, 1), repeated)
         else:
             values["iou_loss"] = torch.zeros_like(mask_loss)
         values["loss"] = mask_loss + self.iou_weight * values["iou_loss"]
@@ -73,7 +73,7 @@ class Objective:
         if self.loss == "released":
             return released_loss(logits[:, 0], target)
         count = logits.shape[1]
-        each = focal_dice(logits.flatten(0, 1), target.repeat_interleave(count, dim=0), reduction="none")
+        each = focal_dice(logits.flatten(0, 1), target.repeat_interleave(count, dim=0))
         each = each.view(-1, count)
         return each.amin(1).mean()
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from samodal.baselines.savos.inputs import Inputs, ends, prepare, region
-from samodal.training.savos.clips import OUTSIDE, Clip, Stretch
+from samodal.training.savos.flow_clips import OUTSIDE, Clip, Stretch
 
 COARSE = 32
 """Sides of the regions are multiples of it, so that a GPU meets few different sizes."""
@@ -61,7 +61,7 @@ class Windows(NamedTuple):
     def to(self, device: torch.device) -> Windows:
         """The same on a device; through pinned memory, so that a GPU goes on working meanwhile."""
         gpu = device.type == "cuda"
-        return Windows(*((one.pin_memory() if gpu else one).to(device, non_blocking=gpu) for one in self))
+        return Windows(*((part.pin_memory() if gpu else part).to(device, non_blocking=gpu) for part in self))
 
     @property
     def visible(self) -> torch.Tensor:
@@ -117,27 +117,27 @@ def windows(parts: list[Part], length: int) -> Windows:
         torch.zeros(shape[:2], dtype=torch.bool),
     )  # fmt: skip
     for b, part in enumerate(parts):
-        _fill(Windows(*(one[b] for one in made)), part)
+        _fill(Windows(*(array[b] for array in made)), part)
     return made
 
 
 def _fill(window: Windows, part: Part) -> None:
-    """Write one window; all of its arrays are without B."""
+    """Write a window; all of its arrays are without B."""
     clip, stretch, length = part.clip, part.stretch, part.length
     size, room = clip.owners.shape[1:], window.owners.shape[1:]
     # The region grows to the right and down, or where the frame ends there, to the left and up.
-    starts = [max(0, min(one.start, n - side)) for one, n, side in zip(part.cut, size, room, strict=True)]
+    starts = [max(0, min(cut.start, n - side)) for cut, n, side in zip(part.cut, size, room, strict=True)]
     rows, columns = (slice(start, min(start + side, n)) for start, n, side in zip(starts, size, room, strict=True))
     inside = slice(rows.stop - rows.start), slice(columns.stop - columns.start)
     first = stretch.start + part.first
     frames = slice(first, first + length)
     forward, reverse = ends(*(flow[frames, rows, columns] for flow in (clip.forward, clip.reverse)))
-    mine = slice(part.first, part.first + length)
+    inner = slice(part.first, part.first + length)
     values = (
         (window.images[:, *inside], clip.frames[frames, rows, columns]),
         (window.owners[:, *inside], clip.owners[frames, rows, columns]),
-        (window.boxes, stretch.boxes[mine] - np.array([columns.start, rows.start] * 2, np.int32)),
-        (window.areas, stretch.areas[mine]),
+        (window.boxes, stretch.boxes[inner] - np.array([columns.start, rows.start] * 2, np.int32)),
+        (window.areas, stretch.areas[inner]),
     )
     for target, value in values:
         target[:length] = torch.from_numpy(value)

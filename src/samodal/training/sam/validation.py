@@ -1,14 +1,17 @@
-"""How good a model is on a whole validation set, from the one prompt that running uses: a centre point."""
+"""How good a model is on a whole validation set, from the prompt that running uses: a centre point."""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
+from torch import nn
 
-from samodal.training.cache import Cache, unpack
-from samodal.training.loop import Predict
+from samodal.segmenters.sam import AmodalSam
+from samodal.training.sam.cache import Cache, unpack
 
 OCCLUSION_BINS = {
     "none": (0.0, 0.0),
@@ -20,22 +23,36 @@ OCCLUSION_BINS = {
 """Occlusion rates, above the first and up to the second; "none" is exactly zero."""
 
 
+class Predict(nn.Module):
+    """Encode frames once and decode all their prompts, in a single call, as several processes need it."""
+
+    def __init__(self, model: AmodalSam):
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixels, points, labels, boxes, masks, index, multimask):
+        """See `AmodalSam.embed` and `AmodalSam.decode`; a frozen encoder keeps nothing for a backward pass."""
+        learns = any(p.requires_grad for p in self.model.vision_encoder.parameters())
+        with nullcontext() if learns else torch.no_grad():
+            embedding = self.model.embed(pixels)
+        return self.model.decode(embedding, points, labels, boxes, masks, index, multimask)
+
+
 @torch.no_grad()
-def validate(predict: Predict, cache: Cache, device: torch.device, frames: int = 16) -> dict[str, float | None]:
+def validate(predict: Predict, cache: Cache, frames: int = 16) -> dict[str, float | None]:
     """Predict every instance of a validation set once.
 
     Args:
         predict: the model.
         cache: prepared with `centres=True`.
-        device: of the model.
         frames: encoded at once.
 
     Returns:
         "instances"; "amodal_miou" and "visible_miou", the mean per instance; "amodal_miou_<bin>" by occlusion;
-        "hidden_miou", of the hidden part where there is one; "iou_rank_correlation" (Spearman) of predicted
+        "hidden_miou", of the hidden part where there is any; "iou_rank_correlation" (Spearman) of predicted
         and true amodal IoU, and "visible_iou_rank_correlation". None where there is no instance.
     """
-    columns = [_frames(predict, cache, part, device) for part in _batches(cache, frames)]
+    columns = [_frames(predict, cache, part) for part in _batches(cache, frames)]
     joined = {k: np.concatenate([c[k] for c in columns]) for k in columns[0]}
     return _metrics(joined, cache.occlusion.cpu().numpy())
 
@@ -49,12 +66,12 @@ def _batches(cache: Cache, frames: int) -> list[np.ndarray]:
     return [run[i : i + frames] for run in runs for i in range(0, len(run), frames)]
 
 
-def _frames(predict: Predict, cache: Cache, frames: np.ndarray, device: torch.device) -> dict[str, np.ndarray]:
+def _frames(predict: Predict, cache: Cache, frames: np.ndarray) -> dict[str, np.ndarray]:
     """IoUs of all instances of some frames."""
     of_instance = cache.frame.cpu().numpy()
     rows = slice(int(np.searchsorted(of_instance, frames[0])), int(np.searchsorted(of_instance, frames[-1], "right")))
     height, width = cache.input_size[frames[0]].tolist()
-    transform = predict.model.transform
+    transform, device = predict.model.transform, next(predict.model.parameters()).device
     chosen = torch.from_numpy(frames)
     pixels = transform.normalise(cache.frames[chosen][..., :height, :width].to(device))
     content = cache.content[chosen].to(device)

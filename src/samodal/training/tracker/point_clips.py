@@ -63,7 +63,7 @@ def load_clips(
     Args:
         folder: of the split: images/front/<sequence>/*.jpg and points/front/<sequence>.npz.
         network: prepares the frames, on its device.
-        count: so many clips, the first ones; None for all.
+        count: so many clips, the first of them; None for all.
         workers: threads that decode.
 
     Raises:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,11 @@ from scipy.ndimage import distance_transform_edt
 
 from samodal.errors import InputError
 from samodal.rle import Rle
-from samodal.training.workers import in_processes
+from samodal.training.state import read_tensors, replaced
+from samodal.training.workers import in_processes, opened
 
 if TYPE_CHECKING:
-    from samodal.data.asd import AsdDataset
     from samodal.data.asd_labels import InstanceTruth
-    from samodal.data.kins import KinsDataset
     from samodal.segmenters.sam.transform import FrameTransform
 
 LAYOUT = 1
@@ -40,9 +39,8 @@ class Cache:
         visible, amodal: (N, H, W / 8) uint8, eight pixels to a byte, highest bit first.
         frame: (N,) int64, the frame of each instance, ascending.
         occlusion: (N,) float32, share of the amodal mask that is hidden, at the original resolution.
-        category: (N,) int16, AmodalSynthDrive's class number, 0 for classes that it does not have.
         centre: (N, 2) float32, x and y of the visible pixel farthest from the border, in input pixels;
-            nan unless asked for.
+            nan where they were not computed.
         frame_size: (F, 2) int32, original (H, W).
         content: (F, 2) int32, (H, W) of the resized frame without padding.
         input_size: (F, 2) int32, (H, W) that the model gets for this frame.
@@ -54,7 +52,6 @@ class Cache:
     amodal: torch.Tensor
     frame: torch.Tensor
     occlusion: torch.Tensor
-    category: torch.Tensor
     centre: torch.Tensor
     frame_size: torch.Tensor
     content: torch.Tensor
@@ -79,6 +76,11 @@ class Cache:
         """Memory of all tensors in bytes."""
         values = (getattr(self, f.name) for f in fields(self))
         return sum(v.nbytes for v in values if isinstance(v, torch.Tensor))
+
+
+def take(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Rows of a tensor that may have stayed in main memory, on the device of the index."""
+    return values[index.to(values.device)].to(index.device)
 
 
 def pack(masks: np.ndarray) -> np.ndarray:
@@ -112,7 +114,7 @@ def open_cache(
         min_visible: instances with fewer visible pixels at input size are counted and left out.
         centres: also find each instance's centre point, which costs about a millisecond each.
         amodal: False never reads the data set's amodal masks; `Cache.amodal` is then what is visible.
-        workers: processes; 0 takes one per core.
+        workers: processes; 0 takes as many as there are cores.
         report: gets lines of progress.
 
     Raises:
@@ -135,21 +137,19 @@ def open_cache(
 
 
 def _load(path: Path, made_from: dict) -> Cache:
-    held = torch.load(path, weights_only=True, mmap=True)
+    held = read_tensors(path, mmap=True)
     if held["made_from"] != made_from:
         differing = [k for k in held["made_from"] | made_from if held["made_from"].get(k) != made_from.get(k)]
-        found = {k: held["made_from"].get(k) for k in differing}
+        prepared = {k: held["made_from"].get(k) for k in differing}
         expected = {k: made_from.get(k) for k in differing}
-        raise InputError(f"{path}: prepared with {found}, expected {expected}; delete it or name another file")
-    return Cache(**held["cache"])
+        raise InputError(f"{path}: prepared with {prepared}, expected {expected}; delete it or name another file")
+    return Cache(**{f.name: held["cache"][f.name] for f in fields(Cache)})
 
 
 def _save(cache: Cache, made_from: dict, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
     held = {f.name: getattr(cache, f.name) for f in fields(cache)}
-    torch.save({"made_from": made_from, "cache": held}, unfinished)
-    unfinished.replace(path)
+    replaced(path, partial(torch.save, {"made_from": made_from, "cache": held}))
 
 
 def build(
@@ -163,7 +163,7 @@ def build(
     report: Callable[[str], None] = print,
 ) -> Cache:
     """Prepare a data set, one sequence per task; equal for any number of workers."""
-    tasks = [(data, name, transform, min_visible, centres, amodal) for name in _dataset(data).sequences]
+    tasks = [(data, name, transform, min_visible, centres, amodal) for name in opened(data).sequences]
     parts: list[dict] = []
     for done, part in enumerate(in_processes(_sequence, tasks, workers, most=16), start=1):
         parts.append(part)
@@ -175,7 +175,7 @@ def build(
 def _sequence(task: tuple) -> dict:
     """The arrays of one sequence; `frame` counts from its first frame."""
     data, name, transform, min_visible, centres, amodal = task
-    video = _dataset(data).video(name)
+    video = opened(data).video(name)
     part: dict[str, list] = {"frames": [], "sizes": [], "instances": [], "hidden": 0, "too_small": 0}
     for t in range(video.length):
         image = video.frame(t).image
@@ -183,23 +183,15 @@ def _sequence(task: tuple) -> dict:
         part["sizes"].append(
             (image.shape[:2], transform.resized(image.shape[:2]), transform.input_size(image.shape[:2]))
         )
-        for one in video.frame_truth(t) if amodal else video.frame_visible(t):
-            if one.visible is None:
+        for instance in video.frame_truth(t) if amodal else video.frame_visible(t):
+            if instance.visible is None:
                 part["hidden"] += 1
                 continue
-            prepared = _instance(one, t, transform, min_visible, centres)
+            prepared = _instance(instance, t, transform, min_visible, centres)
             part["too_small"] += prepared is None
             if prepared is not None:
                 part["instances"].append(prepared)
     return _packed(part, transform.size)
-
-
-@lru_cache(1)
-def _dataset(data: str) -> AsdDataset | KinsDataset:
-    """Once per process, as opening lists every sequence; the last one alone is kept."""
-    from samodal.data.open import open_dataset
-
-    return open_dataset(data)
 
 
 def _packed(part: dict, size: tuple[int, int]) -> dict:
@@ -213,7 +205,6 @@ def _packed(part: dict, size: tuple[int, int]) -> dict:
         "amodal": np.stack([r["amodal"] for r in rows]) if rows else np.zeros(bits, np.uint8),
         "frame": np.array([r["frame"] for r in rows], np.int64),
         "occlusion": np.array([r["occlusion"] for r in rows], np.float32),
-        "category": np.array([r["category"] for r in rows], np.int16),
         "centre": np.array([r["centre"] for r in rows], np.float32).reshape(-1, 2),
         "hidden": part["hidden"],
         "too_small": part["too_small"],
@@ -229,23 +220,20 @@ def _small_frame(image: np.ndarray, transform: FrameTransform) -> np.ndarray:
     return padded
 
 
-def _instance(one: InstanceTruth, t: int, transform: FrameTransform, min_visible: int, centres: bool) -> dict | None:
-    """One instance with its masks at input size; None where too little of it is visible."""
-    from samodal.data.asd_labels import CATEGORY_IDS
-
-    visible = small_mask(one.visible, transform)
+def _instance(truth: InstanceTruth, t: int, transform: FrameTransform, min_visible: int, centres: bool) -> dict | None:
+    """An instance with its masks at input size; None where too little of it is visible."""
+    visible = small_mask(truth.visible, transform)
     if int(visible.sum()) < min_visible:
         return None
-    whole = one.visible.area == one.amodal.area
-    amodal = visible if whole else small_mask(one.amodal, transform) | visible
-    centre = centre_point(one.visible.decode()) if centres else np.full(2, np.nan, np.float32)
-    scale = np.array(transform.resized(one.amodal.size))[::-1] / np.array(one.amodal.size)[::-1]
+    whole = truth.visible.area == truth.amodal.area
+    amodal = visible if whole else small_mask(truth.amodal, transform) | visible
+    centre = centre_point(truth.visible.decode()) if centres else np.full(2, np.nan, np.float32)
+    scale = np.array(transform.resized(truth.amodal.size))[::-1] / np.array(truth.amodal.size)[::-1]
     return {
         "visible": pack(visible),
         "amodal": pack(amodal),
         "frame": t,
-        "occlusion": 1.0 - one.visible.area / one.amodal.area,
-        "category": CATEGORY_IDS.get(one.category, 0),
+        "occlusion": 1.0 - truth.visible.area / truth.amodal.area,
         "centre": centre * scale,
     }
 
@@ -289,7 +277,7 @@ def first_frames(cache: Cache, count: int) -> Cache:
     rows = slice(0, int(torch.searchsorted(cache.frame, count)))
     visible = cache.visible[rows].cpu().clone()
     centre = [centre_point(mask.numpy()) for mask in map(unpack, visible)]
-    held = {name: getattr(cache, name)[rows].cpu() for name in ("amodal", "frame", "occlusion", "category")}
+    held = {name: getattr(cache, name)[rows].cpu() for name in ("amodal", "frame", "occlusion")}
     sizes = {name: getattr(cache, name)[:count].cpu() for name in ("frames", "frame_size", "content", "input_size")}
     return Cache(visible=visible, centre=torch.from_numpy(np.stack(centre)), counts=cache.counts, **held, **sizes)
 
@@ -312,7 +300,7 @@ def _joined(parts: list[dict], data: str) -> Cache:
         return torch.from_numpy(np.concatenate([p.pop(name) for p in parts]))
 
     sizes = column("sizes")
-    names = ("frames", "visible", "amodal", "frame", "occlusion", "category", "centre")
+    names = ("frames", "visible", "amodal", "frame", "occlusion", "centre")
     return Cache(
         **{name: column(name) for name in names},
         frame_size=sizes[:, 0].contiguous(),

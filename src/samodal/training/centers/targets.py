@@ -1,4 +1,4 @@
-"""What the heads are to say, and how far off they are."""
+"""What the heads are to predict, and how far off they are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from samodal.training.losses import focal_dice
 CELL = 8
 """Pixels of the input from one cell of the heat map to the next."""
 LEAST_PIXELS = 24
-"""An instance with fewer visible pixels of the input is not asked for; its cells are not wrong either."""
+"""An instance with fewer visible pixels of the input is not learned; its cells are no mistake either."""
 SPREAD = 0.1
 """Deviation of the hill around a centre, in shares of the mask's side (the root of its area)."""
 
@@ -50,12 +50,12 @@ def targets(owners: Tensor, labels: Tensor, classes: int) -> Targets:
     down, across = (_pixels_by(whose, axis, count, places) for axis in (1, 2))
     areas = down.sum(-1) * (labels >= 0)
     tiny = torch.zeros_like(owners, dtype=torch.float32)
-    for frame, place in ((areas > 0) & (areas < LEAST_PIXELS)).nonzero().tolist():
-        tiny[frame] += owners[frame] == place
-    frames, asked = (areas >= LEAST_PIXELS).nonzero(as_tuple=True)
-    area, label = areas[frames, asked], labels[frames, asked]
+    for frame, small in ((areas > 0) & (areas < LEAST_PIXELS)).nonzero().tolist():
+        tiny[frame] += owners[frame] == small
+    frames, place = (areas >= LEAST_PIXELS).nonzero(as_tuple=True)
+    area, label = areas[frames, place], labels[frames, place]
     y, x = (torch.arange(size, device=owners.device, dtype=torch.float32) for size in (height, width))
-    rows, columns = ((part[frames, asked] @ along / area / CELL).long() for part, along in ((down, y), (across, x)))
+    rows, columns = ((part[frames, place] @ along / area / CELL).long() for part, along in ((down, y), (across, x)))
     deviation = (SPREAD * area**0.5 / CELL).clamp(min=0.5)[:, None, None]
     distance = (y[:h, None] - rows[:, None, None]) ** 2 + (x[:w] - columns[:, None, None]) ** 2
     hills = torch.exp(-distance / (2 * deviation**2))  # (N, h, w)
@@ -63,7 +63,7 @@ def targets(owners: Tensor, labels: Tensor, classes: int) -> Targets:
     heat.scatter_reduce_(0, where, hills, "amax")
     masks = hills.new_zeros(len(frames), 2 * h, 2 * w)
     for part in torch.arange(len(frames), device=owners.device).split(64):  # all at full size would fill gigabytes
-        own = owners[frames[part]] == asked[part][:, None, None]
+        own = owners[frames[part]] == place[part][:, None, None]
         masks[part] = F.avg_pool2d(own[:, None].float(), CELL // 2)[:, 0]
     weight = 1 - F.max_pool2d(tiny[:, None], CELL).clamp(max=1)
     return Targets(heat.unflatten(0, (count, classes)), weight, frames, rows, columns, label, masks)
@@ -74,8 +74,8 @@ def _pixels_by(whose: Tensor, axis: int, count: int, places: int) -> Tensor:
     size = whose.shape[axis]
     along = torch.arange(size, device=whose.device)
     along = along[:, None] if axis == 1 else along
-    found = torch.bincount((whose * size + along).flatten(), minlength=count * places * size)
-    return found.view(count, places, size).float()
+    counts = torch.bincount((whose * size + along).flatten(), minlength=count * places * size)
+    return counts.view(count, places, size).float()
 
 
 def losses(network: Centers, predicted: Predicted, wanted: Targets, most: int, generator: torch.Generator) -> dict:
@@ -91,7 +91,7 @@ def losses(network: Centers, predicted: Predicted, wanted: Targets, most: int, g
     mask = predicted.kernels.sum() * 0.0
     if len(chosen):
         places = (values[chosen] for values in (wanted.frames, wanted.rows, wanted.columns))
-        mask = focal_dice(network.draw(predicted, *places), wanted.masks[chosen])
+        mask = focal_dice(network.draw(predicted, *places), wanted.masks[chosen]).mean()
     return {"heat": heat, "mask": mask, "loss": heat + mask}
 
 

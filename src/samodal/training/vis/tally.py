@@ -1,4 +1,4 @@
-"""How well a VidEoMT finds instances and keeps them, at its own input's size: quick enough to be asked in between."""
+"""How well a VidEoMT finds instances and keeps them, at its own input's size: quick enough for in between."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from samodal.frontends.videomt import Network, Predicted
 from samodal.training.vis.clips import Clips
-from samodal.training.vis.draw import prepare
+from samodal.training.vis.steps import prepare
 
 LARGE = 32 * 32 / (540 * 960)
 """Share of a frame from which an instance counts as large: 32 x 32 pixels of StreetSim's frames."""
@@ -25,7 +25,7 @@ class Tally:
     Attributes:
         scores, right: of each detection that counts.
         wanted: number of large instances.
-        ious: of each large instance, the best one of any detection.
+        ious: of each large instance, the best of any detection.
         kept, again: of the instances found in two frames in a row, those with the same query, and all.
     """
 
@@ -39,24 +39,24 @@ class Tally:
     def add(self, ious: np.ndarray, scores: np.ndarray, counts: np.ndarray, large: np.ndarray) -> np.ndarray:
         """One frame: (D, M) IoUs, (D,) scores and whether a detection is large, (M,) whether an instance is.
 
-        Detections are taken by falling score, each for the best instance that is left, a large one if there is one;
-        those of small instances, and small ones of none, count neither for nor against.
+        Detections are taken by falling score, each for the best instance that is left, large instances
+        first; those of small instances, and small detections of none, count neither for nor against.
 
         Returns:
             (M,) the detection of each instance, -1 for none.
         """
-        found = np.full(ious.shape[1], -1)
+        matched = np.full(ious.shape[1], -1)
         for d in np.argsort(-scores, kind="stable"):
-            rank = np.where((ious[d] >= FOUND) & (found < 0), ious[d] + large, 0.0)
+            rank = np.where((ious[d] >= FOUND) & (matched < 0), ious[d] + large, 0.0)
             best = int(rank.argmax()) if rank.size and rank.max() > 0 else -1
             if best >= 0:
-                found[best] = d
+                matched[best] = d
             if large[best] if best >= 0 else counts[d]:
                 self.scores.append(float(scores[d]))
                 self.right.append(best >= 0)
         self.wanted += int(large.sum())
         self.ious += (ious.max(0) if len(ious) else np.zeros(len(large)))[large].tolist()
-        return found
+        return matched
 
     def pair(self, before: np.ndarray, now: np.ndarray) -> None:
         """(M,) queries of the same instances in two frames, -1 where not found."""
@@ -116,11 +116,11 @@ def _clip(network: Network, clip: Clips, tally: Tally, least: float) -> None:
         shared = masks.float() @ visible[t].float().T
         ious = shared / (masks.sum(1)[:, None] + areas[t] - shared).clamp(min=1)
         large = (areas[t] >= LARGE * content) & step.present[0, t]
-        found = tally.add(
+        matched = tally.add(
             ious.cpu().numpy(), scores.cpu().numpy(), (masks.sum(1) >= LARGE * content).cpu().numpy(),
             large.cpu().numpy(),
         )  # fmt: skip
-        now = np.where(found >= 0, chosen.cpu().numpy()[found] if len(chosen) else -1, -1)
+        now = np.where(matched >= 0, chosen.cpu().numpy()[matched] if len(chosen) else -1, -1)
         if before is not None:
             tally.pair(before, now)
         before = now

@@ -1,9 +1,9 @@
-"""Amodal masks learned from visible ones alone: things are pasted in front of others, and what they cover is known.
+"""Amodal masks learned from visible masks alone: things are pasted in front of others, and what they cover is known.
 
 The idea is PCNet's (Zhan et al. 2020, Self-Supervised Scene De-occlusion): a mask is covered by another on purpose.
 Here the pixels come along, as the amodal SAM sees the picture, and a part of the frames stays as it is, so that what
-is whole is not completed. Where an instance already stood behind another labelled one, nobody knows whether it goes
-on: these pixels are left out of the loss, as in SAVOS' loss mask (facts 2.3).
+is whole is not completed. Where an instance already stood behind another labelled instance, nobody knows whether it
+goes on: these pixels are left out of the loss, as in SAVOS' loss mask.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 
 from samodal.errors import InputError
-from samodal.training.cache import Cache, centre_point, pack, unpack
-from samodal.training.prompts import mask_boxes
+from samodal.training.sam.cache import Cache, centre_point, pack, take, unpack
+from samodal.training.sam.prompts import mask_boxes
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PasteSettings:
 
     Attributes:
         clean: share of frames that stay as they are.
-        most: largest number of things pasted into a frame, one for each drawn instance.
+        most: largest number of things pasted into a frame.
         side: smallest and largest root of the area of what is pasted, relative to that of what it is pasted on.
         zoom: smallest and largest magnification of what is pasted.
         across: farthest horizontal distance of the two middles, as a share of where they would just touch.
@@ -97,7 +97,7 @@ class Paster:
             shown: (F, 1, H, W) bool, what is content and not padding.
             generator: on the device of `frames`.
         """
-        pixels = _take(self._cache.frames, frames).float()
+        pixels = take(self._cache.frames, frames).float()
         amodal, front = visible, torch.zeros_like(visible[:, :1])
         number = self._numbers(len(frames), generator)
         for turn in range(self._settings.most):
@@ -107,7 +107,7 @@ class Paster:
             pixels = pixels + alpha * (colour - pixels)
             visible = visible & ~covered
             front = torch.where((turn < number)[:, None, None, None], covered, front)
-        unknown = unpack(_take(self._taken, frames))[:, None] & ~amodal
+        unknown = unpack(take(self._taken, frames))[:, None] & ~amodal
         return Pasted(
             pixels,
             torch.cat([visible, front], 1),
@@ -130,17 +130,17 @@ class Paster:
         chosen = draw(0, slots).long().clamp_max(slots - 1)
         under = masks[torch.arange(count, device=masks.device), chosen]
         rows = self._donors[draw(0, len(self._donors)).long().clamp_max(len(self._donors) - 1)]
-        cut, picture = unpack(_take(self._cache.visible, rows)), _take(self._cache.frames, self._cache.frame[rows])
-        settings, mine, its = self._settings, _place(cut), _place(under)
-        zoom = draw(*settings.side) * (its.area / mine.area).sqrt()
+        cut, picture = unpack(take(self._cache.visible, rows)), take(self._cache.frames, self._cache.frame[rows])
+        settings, cut_place, target = self._settings, _place(cut), _place(under)
+        zoom = draw(*settings.side) * (target.area / cut_place.area).sqrt()
         zoom = zoom.clamp(*settings.zoom)
-        x = its.x + draw(-settings.across, settings.across) * (its.width + zoom * mine.width) / 2
-        y = its.bottom + (draw(*settings.below) - 0.5) * zoom * mine.height
+        x = target.x + draw(-settings.across, settings.across) * (target.width + zoom * cut_place.width) / 2
+        y = target.bottom + (draw(*settings.below) - 0.5) * zoom * cut_place.height
         side = torch.where(draw(0, 1) < 0.5, -1.0, 1.0)
         columns = torch.arange(width, device=masks.device) + 0.5
         lines = torch.arange(height, device=masks.device) + 0.5
-        columns = side[:, None] * (columns - x[:, None]) / zoom[:, None] + mine.x[:, None]
-        lines = (lines - y[:, None]) / zoom[:, None] + (mine.bottom - mine.height / 2)[:, None]
+        columns = side[:, None] * (columns - x[:, None]) / zoom[:, None] + cut_place.x[:, None]
+        lines = (lines - y[:, None]) / zoom[:, None] + (cut_place.bottom - cut_place.height / 2)[:, None]
         shape = (count, height, width)
         where = torch.stack(
             [
@@ -171,19 +171,19 @@ def pasted(cache: Cache, *, min_visible: int = 12, seed: int = 0) -> Cache:
     visible, occlusion, centre = cache.visible.clone(), cache.occlusion.clone(), cache.centre.clone()
     for frame in torch.unique(cache.frame).tolist():
         rows = torch.nonzero(cache.frame == frame)[:, 0]
-        shown = (y < cache.content[frame, 0]) & (x < cache.content[frame, 1])
-        made = paster(torch.tensor([frame]), unpack(cache.visible[rows])[None], shown[None, None], generator)
+        content = (y < cache.content[frame, 0]) & (x < cache.content[frame, 1])
+        made = paster(torch.tensor([frame]), unpack(cache.visible[rows])[None], content[None, None], generator)
         frames[frame] = made.pixels[0].round().to(torch.uint8)
-        for row, seen, whole in zip(rows.tolist(), made.visible[0], made.amodal[0], strict=False):
-            if int(seen.sum()) < min_visible:
+        for row, shown, whole in zip(rows.tolist(), made.visible[0], made.amodal[0], strict=False):
+            if int(shown.sum()) < min_visible:
                 continue
             keep[row] = True
-            visible[row] = torch.from_numpy(pack(seen.numpy()))
-            occlusion[row] = 1 - seen.sum() / whole.sum()
-            centre[row] = torch.from_numpy(centre_point(seen.numpy()))
+            visible[row] = torch.from_numpy(pack(shown.numpy()))
+            occlusion[row] = 1 - shown.sum() / whole.sum()
+            centre[row] = torch.from_numpy(centre_point(shown.numpy()))
     columns = {f.name: getattr(cache, f.name) for f in fields(cache)}
     columns |= {"amodal": cache.visible, "visible": visible, "occlusion": occlusion, "centre": centre}
-    columns |= {n: columns[n][keep] for n in ("visible", "amodal", "frame", "occlusion", "category", "centre")}
+    columns |= {n: columns[n][keep] for n in ("visible", "amodal", "frame", "occlusion", "centre")}
     counts = cache.counts | {"instances": int(keep.sum())}
     return Cache(**(columns | {"frames": frames, "counts": counts}))
 
@@ -202,8 +202,3 @@ class _Place:
 def _place(masks: torch.Tensor) -> _Place:
     x0, y0, x1, y1 = mask_boxes(masks).unbind(1)
     return _Place((x0 + x1) / 2, y1, x1 - x0, y1 - y0, masks.flatten(1).sum(1).float().clamp_min(1))
-
-
-def _take(values: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Rows of a tensor that may have stayed in main memory, on the device of the index."""
-    return values[index.to(values.device)].to(index.device)

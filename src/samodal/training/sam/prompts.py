@@ -1,17 +1,109 @@
-"""Prompts for a whole batch at once, on the device, from visible masks alone; amodal truth never comes here.
+"""The prompts of a training step: what kinds each stage draws, and all of a batch at once, on the device.
 
-All N prompts of a call have one shape. Coordinates are the model's input pixels, integers at pixel centres.
+A step has one kind, so that all its prompts share a shape. They come from visible masks alone; amodal truth is never
+read here. Coordinates are the model's input pixels, integers at pixel centres.
+
+Source: mix `visible` follows the training of SAM (arXiv:2304.02643, appendix A) without its correction clicks;
+`random_point` is the paper's (section 4) and `eroded_point` the released code's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
+from samodal.errors import InputError, nearest
 from samodal.segmenters.sam.transform import MASK_LOGIT
-from samodal.training.stages import StepPlan
+
+
+@dataclass(frozen=True)
+class PromptKind:
+    """One kind of prompt, always drawn from the visible mask.
+
+    Attributes:
+        share: how often, relative to the other kinds of the mix.
+        points: smallest and largest number of points; (0, 0) for none.
+        first: where the first point is: random, centre (far from the border) or eroded (a little off it).
+        negative: chance of each further point to lie off the instance.
+        box: whether the box of the visible mask is given, its edges jittered.
+        mask: whether the visible mask is given, perturbed.
+    """
+
+    share: float
+    points: tuple[int, int] = (0, 0)
+    first: str = "random"
+    negative: float = 0.0
+    box: bool = False
+    mask: bool = False
+
+
+MIXES: dict[str, tuple[PromptKind, ...]] = {
+    "visible": (
+        PromptKind(0.30, points=(1, 1)),
+        PromptKind(0.10, points=(1, 1), first="centre"),
+        PromptKind(0.20, points=(2, 8), negative=0.3),
+        PromptKind(0.15, box=True),
+        PromptKind(0.10, points=(1, 4), negative=0.3, box=True),
+        PromptKind(0.10, points=(1, 4), negative=0.3, mask=True),
+        PromptKind(0.05, box=True, mask=True),
+    ),
+    "amodal": (
+        PromptKind(0.40, points=(1, 1), first="centre"),
+        PromptKind(0.25, points=(1, 1)),
+        PromptKind(0.10, points=(1, 1), first="eroded"),
+        PromptKind(0.10, points=(2, 3), first="centre"),
+        PromptKind(0.05, box=True),
+        PromptKind(0.05, points=(1, 1), first="centre", mask=True),
+        PromptKind(0.05, points=(1, 1), first="centre", box=True),
+    ),
+    "random_point": (PromptKind(1.0, points=(1, 1)),),
+    "eroded_point": (PromptKind(1.0, points=(1, 1), first="eroded"),),
+}
+"""The mixes by name."""
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What a step does; a function of (seed, step) alone, equal on every process.
+
+    Attributes:
+        kind: of its prompts.
+        points: their number of points.
+        multimask: whether the best of three masks is trained.
+        band: whether the frames are cut to a horizontal band.
+    """
+
+    kind: PromptKind
+    points: int
+    multimask: bool
+    band: bool
+
+
+def plan_step(
+    mix: str, step: int, seed: int, *, points: int = 0, multimask: float = 0.0, band_share: float = 0.0
+) -> StepPlan:
+    """Draw the plan of a step.
+
+    Args:
+        points: so many points in every kind that has some (paper Table 3, K); 0 leaves them to the kind.
+
+    Raises:
+        InputError: if there is no mix of this name.
+    """
+    if mix not in MIXES:
+        raise InputError(f"prompts: {mix!r}{nearest(mix, MIXES)}")
+    rng = np.random.default_rng((seed, step, 1))
+    kinds = MIXES[mix]
+    shares = np.array([k.share for k in kinds])
+    kind = kinds[rng.choice(len(kinds), p=shares / shares.sum())]
+    drawn = int(rng.integers(kind.points[0], kind.points[1] + 1))
+    count = points if points and drawn else drawn
+    single = count == 1 and not kind.box and not kind.mask
+    return StepPlan(kind, count, bool(rng.random() < multimask) and single, bool(rng.random() < band_share))
+
 
 CENTRE_DEPTHS = (1, 2, 4, 8)
 """Growing steps of erosion in pixels of the halved mask; centre-like points survive as many as any other."""
@@ -71,7 +163,7 @@ def _points(visible: torch.Tensor, plan: StepPlan, generator: torch.Generator) -
 
 
 def pick(masks: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
-    """(N, count, 2) float32: uniformly random pixels of each mask, with replacement; (0, 0) of an empty one.
+    """(N, count, 2) float32: uniformly random pixels of each mask, with replacement; (0, 0) of an empty mask.
 
     Through the running count of pixels, in whole numbers: sampling by weights in floating point can hit
     a pixel of weight zero.
@@ -130,17 +222,11 @@ def _extent(inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.where(any_inside, first, 0), torch.where(any_inside, last, 0)
 
 
-def jitter_boxes(
-    boxes: torch.Tensor,
-    size: tuple[int, int],
-    generator: torch.Generator,
-    share: float = 0.1,
-    most: float = 20.0,
-) -> torch.Tensor:
-    """Move each edge by a normal step of `share` of the box's side, at most `most` pixels, inside the frame."""
+def jitter_boxes(boxes: torch.Tensor, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """Move each edge by a normal step of a tenth of the box's side, at most 20 pixels, inside the frame."""
     sides = torch.stack([boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]] * 2, dim=1)
     noise = torch.randn(boxes.shape, generator=generator, device=boxes.device)
-    moved = boxes + (noise * share * sides).clamp(-most, most)
+    moved = boxes + (noise * 0.1 * sides).clamp(-20, 20)
     limits = torch.tensor([size[1], size[0]] * 2, device=boxes.device, dtype=boxes.dtype)
     return moved.clamp_min(0).minimum(limits)
 
@@ -172,7 +258,7 @@ def _double(small: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def _erode(masks: torch.Tensor, radius: int) -> torch.Tensor:
-    """Erosion by a square, one direction after the other; what lies outside the frame counts as inside."""
+    """Erosion by a square, along columns, then along rows; what lies outside the frame counts as inside."""
     side = 2 * radius + 1
     outside = -masks[:, None]
     outside = F.max_pool2d(outside, (side, 1), stride=1, padding=(radius, 0))

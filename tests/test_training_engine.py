@@ -1,0 +1,221 @@
+"""The engine of every training, on a line through two points: resuming, its log, its checks, and the card's commit."""
+
+import json
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from samodal.errors import InputError
+from samodal.training import card
+from samodal.training.engine import Engine, begin
+
+
+@dataclass
+class LineSettings:
+    out: str
+    data: str = "points"
+    name: str = "line"
+    minutes: float = 0.0
+    steps: int = 6
+    batch: int = 2
+    held_out: int = 0
+    lr: float = 0.1
+    warmup: int = 0
+    seed: int = 0
+    device: str = "cpu"
+    workers: int = 1
+    resume: bool = True
+    save_minutes: float = 0.0
+    log_every: int = 1
+
+
+class Line(Engine):
+    """Fits a line; `stop` pulls the plug in the step of this number."""
+
+    stop = -1
+
+    def __init__(self, settings: LineSettings, optimised: int | None = None, stage: str = ""):
+        torch.manual_seed(settings.seed)
+        network = torch.nn.Linear(1, 1)
+        super().__init__(settings, network, torch.optim.AdamW(list(network.parameters())[:optimised]), stage=stage)
+        self.random = torch.Generator().manual_seed(settings.seed)
+
+    def draw(self, step):
+        return torch.rand(self.settings.batch, 1, generator=self.random)
+
+    def losses(self, drawn, done):
+        if self.progress.step == self.stop:
+            raise KeyboardInterrupt
+        return {"loss": ((self.network(drawn) - 2 * drawn - 1) ** 2).mean()}
+
+    def per_second(self, steps):
+        return {}
+
+
+def interrupted(settings: LineSettings, at: int = 3, stage: str = "") -> None:
+    engine = Line(settings, stage=stage)
+    engine.stop = at
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+
+
+def steps(folder: Path) -> list[int]:
+    return [json.loads(line)["step"] for line in (folder / "line.log.jsonl").read_text().splitlines()]
+
+
+def test_a_resumed_training_ends_with_the_weights_of_one_that_never_stopped(tmp_path):
+    whole = Line(LineSettings(str(tmp_path / "whole")))
+    (tmp_path / "whole").mkdir()
+    whole.run()
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    again = Line(settings)
+    assert again.run().step == 6
+    assert torch.equal(again.network.weight, whole.network.weight)
+
+
+@pytest.mark.parametrize("way", [begin, lambda settings: Line(settings).run()])
+def test_going_on_with_other_settings_is_refused_with_the_names_that_differ(tmp_path, way):
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    with pytest.raises(InputError, match=r"seed was 0 and is 1") as refused:
+        way(replace(settings, lr=0.2, seed=1))
+    assert "lr was 0.1 and is 0.2" in str(refused.value) and "batch" not in str(refused.value)
+    assert "--no-resume" in str(refused.value)
+
+
+def test_a_new_training_may_have_other_settings_where_an_interrupted_one_lies(tmp_path):
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    assert Line(replace(settings, lr=0.2, resume=False)).run().step == 6
+
+
+def test_what_decides_nothing_of_what_is_learned_may_differ(tmp_path):
+    settings = LineSettings(str(tmp_path / "old"))
+    (tmp_path / "old").mkdir()
+    interrupted(settings)
+    (tmp_path / "old").rename(tmp_path / "new")
+    moved = replace(settings, out=str(tmp_path / "new"), workers=3, device="", log_every=2, save_minutes=9.0)
+    begin(moved)
+    assert Line(moved).run().step == 6
+
+
+def test_a_damaged_state_is_one_sentence(tmp_path):
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    state = tmp_path / "line.state.pt"
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"line\.state\.pt: damaged"):
+        begin(settings)
+
+
+def test_the_log_of_a_new_training_does_not_begin_with_that_of_an_older_one(tmp_path):
+    settings = LineSettings(str(tmp_path))
+    for _ in range(2):
+        engine = Line(settings)
+        engine.run()
+        engine.finish()
+    assert steps(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_step_that_was_lost_by_an_interruption_is_logged_once(tmp_path):
+    settings = LineSettings(str(tmp_path), save_minutes=0.0)
+    engine = Line(settings)
+    engine.stop, save = 4, engine.save_state
+    engine.save_state = lambda: engine.progress.step == 2 and save()  # steps 3 and 4 are not in the state
+    with pytest.raises(KeyboardInterrupt):
+        engine.run()
+    with open(tmp_path / "line.log.jsonl", "a") as log:
+        log.write('{"step": 5, "lo')
+    assert steps_before(tmp_path) == 4
+    assert Line(settings).run().step == 6
+    assert steps(tmp_path) == [1, 2, 3, 4, 5, 6]
+
+
+def steps_before(folder: Path) -> int:
+    return (folder / "line.log.jsonl").read_text().count("\n")
+
+
+def test_lines_of_an_earlier_stage_stay_in_the_log(tmp_path):
+    settings = LineSettings(str(tmp_path), steps=2)
+    for stage in ("first", "second", "second"):
+        engine = Line(settings, stage=stage)
+        engine.run()
+        engine.finish()
+    lines = [json.loads(line) for line in (tmp_path / "line.log.jsonl").read_text().splitlines()]
+    assert [(line["stage"], line["step"]) for line in lines] == [
+        ("first", 1), ("first", 2), ("second", 1), ("second", 2)
+    ]  # fmt: skip
+
+
+def test_an_optimiser_that_lacks_what_is_to_be_trained_is_refused_in_every_task(tmp_path):
+    with pytest.raises(RuntimeError, match=r"missing: \['bias'\], too much: \[\]"):
+        Line(LineSettings(str(tmp_path)), optimised=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": ""}, "no data"),
+        ({"steps": 0}, "either minutes or steps"),
+        ({"minutes": 1.0}, "either minutes or steps"),
+        ({"log_every": 0}, "log_every must be at least 1, got 0"),
+        ({"batch": 0}, "batch must be at least 1, got 0"),
+        ({"held_out": -1}, "held_out must be at least 0, got -1"),
+    ],
+)
+def test_settings_that_no_training_can_mean_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        begin(replace(LineSettings(str(tmp_path)), **changes))
+
+
+def git(folder: Path, *arguments: str) -> str:
+    name = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    return subprocess.run(["git", *name, *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def a_repository(folder: Path, package: str) -> Path:
+    """A repository with a commit, and card.py of a package in it; gives that file."""
+    file = folder / package / "samodal" / "training" / "card.py"
+    file.parent.mkdir(parents=True)
+    file.write_text("")
+    (folder / "pyproject.toml").write_text('[project]\nname = "samodal"\n')
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "first")
+    return file
+
+
+@pytest.fixture
+def no_commit_given(monkeypatch):
+    monkeypatch.delenv("SAMODAL_COMMIT", raising=False)
+
+
+def test_a_card_names_no_commit_of_a_repository_that_the_package_is_installed_in(
+    tmp_path, monkeypatch, no_commit_given
+):
+    file = a_repository(tmp_path, ".venv/lib/python3.12/site-packages")
+    monkeypatch.setattr(card, "__file__", str(file))
+    assert card.commit() == "unknown"
+
+
+def test_a_card_names_no_commit_of_another_project_of_the_same_shape(tmp_path, monkeypatch, no_commit_given):
+    file = a_repository(tmp_path, "src")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    monkeypatch.setattr(card, "__file__", str(file))
+    assert card.commit() == "unknown"
+
+
+def test_a_card_names_the_commit_of_the_project_and_whether_files_have_changed_since(
+    tmp_path, monkeypatch, no_commit_given
+):
+    file = a_repository(tmp_path, "src")
+    monkeypatch.setattr(card, "__file__", str(file))
+    head = git(tmp_path, "rev-parse", "HEAD").strip()
+    (tmp_path / "notes.txt").write_text("of no file that git knows")
+    assert card.commit() == head
+    file.write_text("changed")
+    assert card.commit() == f"{head}-dirty"
