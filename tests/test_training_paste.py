@@ -12,7 +12,7 @@ from samodal.cli.app import parse
 from samodal.cli.train import TrainSettings
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.segmenters.sam.transform import FrameTransform
+from samodal.images import FrameTransform
 from samodal.training.batch import Batch, draw_batch
 from samodal.training.cache import Cache, build, open_cache, pack, unpack
 from samodal.training.objective import Objective

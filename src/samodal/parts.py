@@ -18,7 +18,7 @@ from samodal.tracks import Clip, FrameResult, VisibleInstance
 if TYPE_CHECKING:
     import torch
 
-    from samodal.segmenters.sam.transform import FrameTransform
+    from samodal.images import FrameTransform
 
 
 @dataclass(frozen=True, eq=False)

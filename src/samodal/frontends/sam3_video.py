@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from samodal.checkpoints.hub import Wanted
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import fitting, parse
 from samodal.frontends.per_frame import one_owner
 from samodal.frontends.sam_video import SamVideo, enlarged, forget, load
 from samodal.frontends.videomt.config import ROAD_USERS
-from samodal.hub import Wanted
 from samodal.method.association import Detection
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from samodal.checkpoints.files import read_state_dict
 from samodal.errors import InputError
 from samodal.registry import TRACKERS
-from samodal.torch_files import read_state_dict
 
 # Points followed in one call; those of a larger group are followed in several that do not know of each other.
 MOST_POINTS = 256

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from samodal.data.asd import AsdDataset
     from samodal.data.asd_labels import InstanceTruth
     from samodal.data.kins import KinsDataset
-    from samodal.segmenters.sam.transform import FrameTransform
+    from samodal.images import FrameTransform
 
 LAYOUT = 1
 """Changes when the fields below do."""

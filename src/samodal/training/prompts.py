@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from samodal.segmenters.sam.transform import MASK_LOGIT
+from samodal.images import MASK_LOGIT
 from samodal.training.stages import StepPlan
 
 CENTRE_DEPTHS = (1, 2, 4, 8)

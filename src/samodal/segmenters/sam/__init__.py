@@ -6,14 +6,12 @@ if TYPE_CHECKING:
     from samodal.segmenters.sam.config import AmodalSamConfig
     from samodal.segmenters.sam.model import AmodalSam
     from samodal.segmenters.sam.segmenter import SamSegmenter
-    from samodal.segmenters.sam.transform import FrameTransform
 
-__all__ = ["AmodalSam", "AmodalSamConfig", "FrameTransform", "SamSegmenter"]
+__all__ = ["AmodalSam", "AmodalSamConfig", "SamSegmenter"]
 
 _HOMES = {
     "AmodalSam": "model",
     "AmodalSamConfig": "config",
-    "FrameTransform": "transform",
     "SamSegmenter": "segmenter",
 }
 

@@ -10,10 +10,14 @@ from torch import nn
 from transformers import SamMaskDecoderConfig
 from transformers.models.sam.modeling_sam import SamMaskDecoder
 
+from samodal.checkpoints.networks import build
+from samodal.errors import InputError
+from samodal.images import FrameTransform
+from samodal.segmenters.sam import weights
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.segmenters.sam.encoder import AmodalVisionEncoder, new_adapter
+from samodal.segmenters.sam.lora import add_lora, merged_state
 from samodal.segmenters.sam.prompt_encoder import PromptEncoder
-from samodal.segmenters.sam.transform import FrameTransform
 
 Mode = Literal["visible", "full", "adapters", "decoder", "lora"]
 
@@ -122,8 +126,6 @@ class AmodalSam(nn.Module):
             ValueError: for "adapters" on a model without any; see `add_adapters`.
         """
         if mode == "lora":
-            from samodal.segmenters.sam.lora import add_lora
-
             add_lora(self)
             self._train_only("lora_", "mask_decoder.")
         elif mode in ("full", "visible"):
@@ -194,17 +196,49 @@ class AmodalSam(nn.Module):
         half: bool = False,
         base: str | None = None,
     ):
-        """Write a .safetensors file with the config inside; see `samodal.segmenters.sam.checkpoints.save`."""
-        from samodal.segmenters.sam.checkpoints import save
+        """Write a .safetensors file with the config inside.
 
-        save(self, path, only=only, half=half, base=base)
+        Args:
+            path: ends in .safetensors.
+            only: "delta" writes what differs from the base, with its name and checksums.
+            half: 16-bit (float16) values.
+            base: what a delta is added to, anything that `from_checkpoint` takes; where absent, what the model was
+                loaded from.
+
+        Low-rank updates are added to what they update.
+
+        Raises:
+            InputError: for another ending, or a delta of a model that came from nowhere.
+        """
+        if only not in (None, "delta"):
+            raise ValueError(f'only is None or "delta", got {only!r}')
+        if only is None:
+            base = None
+        elif (base := base or self.source) is None:
+            raise InputError("a delta needs a base: save the whole model, or say which checkpoint it starts from")
+        weights.save(path, self.config, merged_state(self), half, base)
 
     @classmethod
-    def from_checkpoint(cls, path_or_name: str | Path, size: tuple[int, int] | None = None) -> AmodalSam:
-        """Load weights of any known kind; see `samodal.segmenters.sam.checkpoints.load`."""
-        from samodal.segmenters.sam.checkpoints import load
+    def from_checkpoint(
+        cls, path_or_name: str | Path, size: tuple[int, int] | None = None, fetch: bool = True
+    ) -> AmodalSam:
+        """Load an amodal SAM, or a plain SAM (without adapters), in float32 on the CPU.
 
-        return load(path_or_name, size)
+        Args:
+            path_or_name: our .safetensors (a whole model, or a delta that names its base), a .pth of segment-anything
+                or of the released S-AModal, a folder as transformers saves a SamModel, the name of weights shipped
+                with this package ("streetsim-small"), or a name on the Hugging Face hub ("facebook/sam-vit-base").
+            size: (H, W) of another model input; positions are interpolated to it.
+            fetch: whether a hub name may be downloaded.
+
+        Raises:
+            InputError: where there is no such file or it holds no SAM; says what was expected and found.
+        """
+        name = str(path_or_name)
+        config, tensors = weights.read(name, size, fetch)
+        model = build(lambda: cls(config), tensors, name, "an amodal SAM of its config")
+        model.source = name
+        return model
 
 
 def _decoder_config(config: AmodalSamConfig) -> SamMaskDecoderConfig:
