@@ -12,6 +12,8 @@ from samodal.errors import InputError
 
 LARGEST = 1 << 16
 """No size of any network comes near it; a file that says more would only fill the memory."""
+LONGEST = 1000
+"""Characters of a text in a config."""
 
 
 class NetworkConfig:
@@ -72,7 +74,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, bool) and hint is bool
     if isinstance(value, int | float) and hint in (int, float):
         return (hint is float or isinstance(value, int)) and math.isfinite(value) and 0 <= value <= LARGEST
-    return hint is not int and hint is not float and isinstance(value, hint)
+    return hint is str and isinstance(value, str) and len(value) < LONGEST
 
 
 def _words(hint: Any) -> str:

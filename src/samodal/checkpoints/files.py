@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ WRAPPERS = (
 """Keys under which training programs put the state_dict of a model."""
 DEPTH = 4
 """Wrappers inside wrappers that are opened at most."""
+LONGEST_NAME = 300
 # What training programs keep beside weights: numbers of numpy, command lines, paths and times.
 BESIDE = (
     "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.core.multiarray._reconstruct",
@@ -72,11 +74,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: expected a state_dict (parameter names to tensors), found {_kind(content)}")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
+            found = f"{_kind(value)} under {name[:60]!r}" if isinstance(name, str) else f"a name that is {_kind(name)}"
             raise InputError(
-                f"{path}: expected a state_dict (parameter names to tensors), found {_kind(value)} for "
-                f"{str(name)[:60]!r} in it; save the state_dict alone"
+                f"{path}: expected a state_dict (parameter names to tensors), found {found} in it; save the state_dict "
+                "alone"
             )
-    return state
+    return _named(state, path)
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -87,19 +90,21 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
     except Exception as error:  # as above
         raise InputError(
             f"{path}: not a readable safetensors file ({_mistaken(path) or _first_line(error)}); was it cut short?"
         ) from None
+    return metadata, _named(tensors, path)
 
 
-def without_prefix(state: dict[str, Tensor], roots: set[str]) -> dict[str, Tensor]:
+def without_prefix(state: dict[str, Tensor], like: Iterable[str]) -> dict[str, Tensor]:
     """Names without what a program put before all of them, as `module.` of several GPUs or `model.` of Lightning.
 
     Args:
-        roots: how names of the network begin, up to their first dot. Names that never begin so are left as they are.
+        like: names of the network, or how they begin. Where no name begins so after a dot, all are left as they are.
     """
+    roots = {name.partition(".")[0] for name in like}
     first = next(iter(state), "")
     cuts = [0, *(match.end() for match in re.finditer(r"\.", first))]
     for cut in cuts:
@@ -143,6 +148,14 @@ def _state_of(content: Any, depth: int = DEPTH) -> dict | None:
         if (state := _state_of(content.get(key), depth - 1)) is not None:
             return state
     return content if any(isinstance(value, Tensor) for value in content.values()) else None
+
+
+def _named(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors, after checking that their names can be shown."""
+    odd = next((name for name in tensors if not name.isprintable() or len(name) > LONGEST_NAME), None)
+    if odd is not None:
+        raise InputError(f"{path}: expected parameter names, found {odd[:60]!r}; was the file damaged?")
+    return tensors
 
 
 def _reason(path: Path, error: Exception) -> str:

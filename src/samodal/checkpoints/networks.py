@@ -109,8 +109,11 @@ def locate(name: str, missing: str, kind: Kind, download: Callable[[str], Path] 
         InputError: where there is none.
     """
     path = Path(name)
-    if path.is_file() or (download and path.is_dir()):
-        return path
+    try:
+        if path.is_file() or (download and path.is_dir()):
+            return path
+    except (OSError, ValueError) as error:  # a name that is too long, or that no file can have
+        raise InputError(f"{name[:60]!r} cannot be the name of a checkpoint ({error.args[-1]})") from None
     if (shipped := shipped_path(name)) is not None:
         return shipped
     # A file that is not there is no hub name.
@@ -181,7 +184,7 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{where}: no network can be built from its config ({reason})") from None
     expected = network.state_dict()
-    tensors = without_prefix(tensors, {name.partition(".")[0] for name in expected})
+    tensors = without_prefix(tensors, expected)
     if (other := _difference(tensors, expected)) is not None:
         raise InputError(f"{where}: expected {title}, found {other}")
     if any(buffer.is_meta for buffer in network.buffers()):

@@ -56,7 +56,7 @@ class VideomtConfig(NetworkConfig):
             raise InputError(f"four convolutions of stride 2 make patches of 16 pixels, not of {self.patch}")
         if not self.heads or self.hidden % self.heads:
             raise InputError(f"{self.hidden} channels do not divide into {self.heads} heads")
-        if not 0 <= self.blocks <= self.layers or self.upscales > 6:
+        if not 1 <= self.blocks <= self.layers or self.upscales > 6:
             raise InputError(f"{self.blocks} of {self.layers} layers have queries, {self.upscales} doublings follow")
 
     @property

@@ -51,10 +51,10 @@ class CoTrackerConfig(NetworkConfig):
         if not self.heads or self.hidden % self.heads:
             raise InputError(f"CoTracker3: {self.hidden} channels do not divide into {self.heads} heads")
         # These are in no shape of the parameters, so that a file could ask for any work.
-        if not 2 <= self.window <= 256 or not 1 <= self.iterations <= 64 or max(self.support) > 64:
+        if not 2 <= self.window <= 256 or self.window % 2 or not 1 <= self.iterations <= 64 or max(self.support) > 64:
             raise InputError(
                 f"CoTracker3: a window of {self.window}, {self.iterations} iterations or support points {self.support} "
-                "are more than it can work with"
+                "are none that it can work with"
             )
 
     @property
