@@ -56,18 +56,18 @@ def written(key: str, path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
 
 @pytest.mark.parametrize("key", NETWORKS)
 def test_a_file_holds_a_checksum_of_every_tensor_and_a_changed_one_is_named(key, tmp_path):
-    told, tensors = written(key, tmp_path / "a.safetensors")
-    assert set(told["checksums"]) == set(tensors)
+    header, tensors = written(key, tmp_path / "a.safetensors")
+    assert set(header["checksums"]) == set(tensors)
     name = sorted(tensors)[3]
     tensors[name] = tensors[name] + 1
-    save_file(tensors, tmp_path / "b.safetensors", metadata={key: json.dumps(told)})
+    save_file(tensors, tmp_path / "b.safetensors", metadata={key: json.dumps(header)})
     assert f"{name} has changed since it was written" in refusal(NETWORKS[key][0], tmp_path / "b.safetensors")
 
 
 @pytest.mark.parametrize("key", NETWORKS)
 def test_an_older_file_without_checksums_is_taken_as_it_is(key, tmp_path):
-    told, tensors = written(key, tmp_path / "a.safetensors")
-    old = {"config": told["config"]} if key == "samodal" else told["config"]
+    header, tensors = written(key, tmp_path / "a.safetensors")
+    old = {"config": header["config"]} if key == "samodal" else header["config"]
     save_file(tensors, tmp_path / "old.safetensors", metadata={"format": "pt", key: json.dumps(old)})
     loaded = NETWORKS[key][0](tmp_path / "old.safetensors")
     network = getattr(loaded, "network", loaded)
@@ -86,17 +86,17 @@ def test_metadata_that_is_no_config_is_refused(key, text, tmp_path):
 @pytest.mark.parametrize("key", NETWORKS)
 @pytest.mark.parametrize("junk", [None, "x", {}, [], -1, 1.5e9, 2**70, [10**12], float("nan")])
 def test_a_config_with_a_value_that_cannot_be_meant_is_refused_or_loads_before_memory_is_filled(key, junk, tmp_path):
-    told, tensors = written(key, tmp_path / "a.safetensors")
+    header, tensors = written(key, tmp_path / "a.safetensors")
     refused = 0
-    for name in told["config"]:
-        changed = told | {"config": told["config"] | {name: junk}}
+    for name in header["config"]:
+        changed = header | {"config": header["config"] | {name: junk}}
         save_file(tensors, tmp_path / "b.safetensors", metadata={key: json.dumps(changed)})
         try:
             NETWORKS[key][0](tmp_path / "b.safetensors")
         except InputError as error:
             assert "b.safetensors" in str(error)
             refused += 1
-    assert refused >= len(told["config"]) - 2
+    assert refused >= len(header["config"]) - 2
 
 
 def test_sizes_that_the_file_does_not_have_take_no_memory(tmp_path, monkeypatch):
@@ -105,20 +105,20 @@ def test_sizes_that_the_file_does_not_have_take_no_memory(tmp_path, monkeypatch)
     monkeypatch.setattr(
         Savos, "__init__", lambda self, config: (places.append(torch.get_default_device().type), built(self, config))[1]
     )
-    told, tensors = written("savos", tmp_path / "a.safetensors")
-    told["config"]["hidden"] = 16000
-    save_file(tensors, tmp_path / "b.safetensors", metadata={"savos": json.dumps(told)})
+    header, tensors = written("savos", tmp_path / "a.safetensors")
+    header["config"]["hidden"] = 16000
+    save_file(tensors, tmp_path / "b.safetensors", metadata={"savos": json.dumps(header)})
     assert "not (16000, 4)" in refusal(load_savos, tmp_path / "b.safetensors")
     assert places == ["meta"]
-    told["config"]["hidden"] = "16000"
-    save_file(tensors, tmp_path / "b.safetensors", metadata={"savos": json.dumps(told)})
+    header["config"]["hidden"] = "16000"
+    save_file(tensors, tmp_path / "b.safetensors", metadata={"savos": json.dumps(header)})
     assert "hidden of the config should be a whole number" in refusal(load_savos, tmp_path / "b.safetensors")
 
 
 def test_layers_without_end_are_not_built(tmp_path):
-    told, tensors = written("samodal", tmp_path / "a.safetensors")
-    told["config"]["layers"] = 60_000
-    save_file(tensors, tmp_path / "b.safetensors", metadata={"samodal": json.dumps(told)})
+    header, tensors = written("samodal", tmp_path / "a.safetensors")
+    header["config"]["layers"] = 60_000
+    save_file(tensors, tmp_path / "b.safetensors", metadata={"samodal": json.dumps(header)})
     assert "many more parameters than it has" in refusal(AmodalSam.from_checkpoint, tmp_path / "b.safetensors")
 
 

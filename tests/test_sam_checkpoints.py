@@ -16,8 +16,8 @@ def make(seed: int = 0, **changes) -> AmodalSam:
     return AmodalSam.initialise(TINY.replace(**changes), seed)
 
 
-def same(one: AmodalSam, other: AmodalSam) -> bool:
-    a, b = one.state_dict(), other.state_dict()
+def same(first: AmodalSam, second: AmodalSam) -> bool:
+    a, b = first.state_dict(), second.state_dict()
     return set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
 
 

@@ -41,20 +41,23 @@ KNOWN = (
     ("VidEoMT", r"query_updater\."),
 )
 
+# Older deltas, all of amodal SAMs, have the checksum of this tensor of their base alone.
+OLD_CHECKED = "vision_encoder.neck.conv2.weight"
+
 
 @dataclass(frozen=True)
 class Kind:
     """A kind of network, as its files know it.
 
     Attributes:
-        title: for messages, as "SAVOS".
         key: in the metadata of our .safetensors, where config and checksums are.
         config: its class.
+        missing: the message where there is no such file; the names of the shipped weights replace "{shipped}".
     """
 
-    title: str
     key: str
     config: type[NetworkConfig]
+    missing: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Base:
     Attributes:
         name: anything that the network's `load` takes.
         checksums: of the base's tensors in 16 bit, so that 16-bit and 32-bit copies of a base are the same.
-        complete: whether they are those of all tensors that the delta relies on; older files have one.
+        complete: whether they are those of all tensors that the delta relies on; older files have a single checksum.
     """
 
     name: str
@@ -98,11 +101,10 @@ class Weights:
         return next(known, f"parameters as {min(self.tensors, default='none')}")
 
 
-def locate(name: str, missing: str, kind: Kind, download: Callable[[str], Path] | None = None) -> Path:
-    """The file or folder of a name: one on disk, weights shipped here, or what a hub gives.
+def locate(name: str, kind: Kind, download: Callable[[str], Path] | None = None) -> Path:
+    """The file or folder of a name: on disk, shipped here, or from a hub.
 
     Args:
-        missing: what is told where there is none; the names of the shipped weights replace "{shipped}".
         download: takes a hub name as OWNER/NAME.
 
     Raises:
@@ -120,7 +122,7 @@ def locate(name: str, missing: str, kind: Kind, download: Callable[[str], Path] 
     endings = (".safetensors", ".pth", ".pt", ".bin")
     if download and path.suffix not in endings and re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return download(name)
-    raise InputError(f"{name}: {missing.replace('{shipped}', shipped_names(kind.key))}")
+    raise InputError(f"{name}: {kind.missing.replace('{shipped}', shipped_names(kind.key))}")
 
 
 def read(path: Path, kind: Kind) -> Weights:
@@ -137,19 +139,19 @@ def read(path: Path, kind: Kind) -> Weights:
     if kind.key not in metadata:
         return Weights(str(path), tensors, other=next((key for key in metadata if key != "format"), ""))
     try:
-        told = json.loads(metadata[kind.key])
+        header = json.loads(metadata[kind.key])
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: its metadata is no JSON ({error}); was it written by another program?") from None
-    if not isinstance(told, dict) or not told:
+    if not isinstance(header, dict) or not header:
         raise InputError(f"{path}: its metadata has no config; was it written by another program?")
-    nested = "config" in told
-    config = kind.config.from_dict(told["config"] if nested else told, str(path))
+    nested = "config" in header
+    config = kind.config.from_dict(header["config"] if nested else header, str(path))
     if not nested:
         return Weights(str(path), tensors, config)
-    for name, wanted in _checksums(told, "checksums", path).items():
+    for name, wanted in _checksums(header, "checksums", path).items():
         if name in tensors and checksum(tensors[name]) != wanted:
             raise InputError(f"{path}: {name} has changed since it was written; copy or download the file again")
-    return Weights(str(path), tensors, config, _base(told, path))
+    return Weights(str(path), tensors, config, _base(header, path))
 
 
 def check_base(delta: Weights, base: Weights) -> None:
@@ -157,8 +159,7 @@ def check_base(delta: Weights, base: Weights) -> None:
     for name, wanted in delta.base.checksums.items():
         if name not in base.tensors or checksum(base.tensors[name].to(torch.float16)) != wanted:
             raise InputError(
-                f"{delta.where}: its base {delta.base.name} is another model than the one it was trained on: "
-                f"{name} differs"
+                f"{delta.where}: its base {delta.base.name} is another model than it was trained on: {name} differs"
             )
 
 
@@ -189,8 +190,7 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
         raise InputError(f"{where}: expected {title}, found {other}")
     if any(buffer.is_meta for buffer in network.buffers()):
         network = make()
-    # Copied, as the tensors of a .safetensors lie in the file itself.
-    state = {name: tensors[name].to(torch.float32, copy=True).contiguous() for name in expected}
+    state = {name: tensors[name].to(torch.float32).contiguous() for name in expected}
     network.load_state_dict(state, assign=True)
     return network.eval()
 
@@ -212,17 +212,17 @@ def save(
     """
     if Path(path).suffix != ".safetensors":
         raise InputError(f"{path}: weights are written as .safetensors, which can hold no code; choose that ending")
-    told: dict[str, Any] = {"config": config.to_dict()}
+    header: dict[str, Any] = {"config": config.to_dict()}
     if shared is not None:
         same = sorted(name for name, value in state.items() if _equal(value, shared.tensors.get(name)))
         relied = (base or shared).tensors
         sums = {name: checksum(relied[name].to(torch.float16)) for name in same}
-        told |= {"base": shared.where, "base_checksums": sums}
+        header |= {"base": shared.where, "base_checksums": sums}
         state = {name: value for name, value in state.items() if name not in sums}
     dtype = torch.float16 if half else torch.float32
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
-    told["checksums"] = {name: checksum(value) for name, value in tensors.items()}
-    metadata = {"format": "pt", kind.key: json.dumps(told)}
+    header["checksums"] = {name: checksum(value) for name, value in tensors.items()}
+    metadata = {"format": "pt", kind.key: json.dumps(header)}
     partial = Path(f"{path}.part")
     try:
         save_file(tensors, str(partial), metadata=metadata)
@@ -232,19 +232,18 @@ def save(
         raise cannot_write(Path(path), error) from None
 
 
-def _base(told: dict[str, Any], path: Path) -> Base | None:
-    if "base" not in told:
+def _base(header: dict[str, Any], path: Path) -> Base | None:
+    if "base" not in header:
         return None
-    if not isinstance(told["base"], str):
-        raise InputError(f"{path}: its base should be a name, found {str(told['base'])[:40]!r}")
-    if "base_checksums" in told:
-        return Base(told["base"], _checksums(told, "base_checksums", path), complete=True)
-    only = told.get("base_checksum")
-    return Base(told["base"], {"vision_encoder.neck.conv2.weight": only}, complete=False)
+    if not isinstance(header["base"], str):
+        raise InputError(f"{path}: its base should be a name, found {str(header['base'])[:40]!r}")
+    if "base_checksums" in header:
+        return Base(header["base"], _checksums(header, "base_checksums", path), complete=True)
+    return Base(header["base"], {OLD_CHECKED: header.get("base_checksum")}, complete=False)
 
 
-def _checksums(told: dict[str, Any], key: str, path: Path) -> dict[str, int]:
-    values = told.get(key, {})
+def _checksums(header: dict[str, Any], key: str, path: Path) -> dict[str, int]:
+    values = header.get(key, {})
     if not isinstance(values, dict):
         raise InputError(f"{path}: {key} in its metadata should be numbers by name, found {str(values)[:40]!r}")
     return values

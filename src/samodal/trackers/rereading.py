@@ -85,8 +85,8 @@ class Rereading:
     def add(self, key: Any, xy: np.ndarray, t: int) -> None:
         frame = dict(self._ring).get(t)
         if frame is None:
-            kept = [seen for seen, _ in self._ring]
-            raise InputError(f"the tracker keeps the frames {kept} and cannot follow points from frame {t}")
+            frames = [index for index, _ in self._ring]
+            raise InputError(f"the tracker keeps the frames {frames} and cannot follow points from frame {t}")
         self._groups[key] = _Group(np.array(xy, np.float32).reshape(-1, 2), t, frame)
         self._found.pop(key, None)
 

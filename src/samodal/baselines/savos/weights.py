@@ -8,8 +8,11 @@ from samodal.baselines.savos.config import SavosConfig
 from samodal.baselines.savos.model import Savos
 from samodal.checkpoints import networks
 
-KIND = networks.Kind("SAVOS", "savos", SavosConfig)
-MISSING = "no such SAVOS; give a released file, a .safetensors of ours, or weights shipped here ({shipped})"
+KIND = networks.Kind(
+    "savos",
+    SavosConfig,
+    "no such SAVOS; give a released file, a .safetensors of ours, or weights shipped here ({shipped})",
+)
 
 
 def load(path: str | Path, **changes) -> Savos:
@@ -23,7 +26,7 @@ def load(path: str | Path, **changes) -> Savos:
     Raises:
         InputError: for a missing or damaged file, or the weights of another network.
     """
-    weights = networks.read(networks.locate(str(path), MISSING, KIND), KIND)
+    weights = networks.read(networks.locate(str(path), KIND), KIND)
     config = (weights.config or SavosConfig()).replace(**changes)
     return networks.build(lambda: Savos(config), weights.tensors, weights.where, "SAVOS of this config")
 

@@ -8,8 +8,11 @@ from samodal.checkpoints import networks
 from samodal.errors import InputError
 from samodal.frontends.centers.model import Centers, CentersConfig
 
-KIND = networks.Kind("centers", "centers", CentersConfig)
-MISSING = "no such file; give a .safetensors of `samodal train centers`, or weights shipped here ({shipped})"
+KIND = networks.Kind(
+    "centers",
+    CentersConfig,
+    "no such file; give a .safetensors of `samodal train centers`, or weights shipped here ({shipped})",
+)
 
 
 def load(path_or_name: str | Path) -> Centers:
@@ -21,7 +24,7 @@ def load(path_or_name: str | Path) -> Centers:
     Raises:
         InputError: for a missing or damaged file, or the weights of another network.
     """
-    weights = networks.read(networks.locate(str(path_or_name), MISSING, KIND), KIND)
+    weights = networks.read(networks.locate(str(path_or_name), KIND), KIND)
     if weights.config is None:
         raise InputError(f"{weights.where}: expected weights of `samodal train centers`, found {weights.content()}")
     return networks.build(lambda: Centers(weights.config), weights.tensors, weights.where, "centers of this config")

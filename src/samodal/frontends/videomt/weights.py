@@ -14,9 +14,10 @@ from samodal.frontends.videomt.model import Network
 from samodal.frontends.videomt.names import named
 
 EXAMPLE = "tue-mps/videomt-dinov2-small-ytvis2019"
-KIND = networks.Kind("VidEoMT", "videomt", VideomtConfig)
-MISSING = (
-    "no such VidEoMT; give a .safetensors, a folder, weights shipped here ({shipped}), or a hub name as " + EXAMPLE
+KIND = networks.Kind(
+    "videomt",
+    VideomtConfig,
+    f"no such VidEoMT; give a .safetensors, a folder, weights shipped here ({{shipped}}), or a hub name as {EXAMPLE}",
 )
 WANTED = Wanted("VidEoMT", "videomt", EXAMPLE)
 # Of transformers' class alone: its loss, its training and inputs with masked patches.
@@ -34,7 +35,7 @@ def load(path_or_name: str | Path) -> Network:
         InputError: for a missing file, a repository that is gated or not there, or another architecture.
     """
     name = str(path_or_name)
-    path = networks.locate(name, MISSING, KIND, lambda name: model_folder(name, WANTED))
+    path = networks.locate(name, KIND, lambda name: model_folder(name, WANTED))
     if path.is_dir():
         return _from_transformers(model_folder(str(path), WANTED), name)
     if path.suffix != ".safetensors":

@@ -86,7 +86,7 @@ class AmodalSam(nn.Module):
             boxes: (N, 4) x0, y0, x1, y1 in input pixels.
             masks: (N, 1, 4h, 4w) logits, as `transform.masks_to_prompt` makes them.
             index: (N,) long, the image of each prompt; absent: all of one image (B = 1), or one each (B = N).
-            multimask: give SAM's three masks of an ambiguous prompt instead of the one.
+            multimask: give SAM's three masks of an ambiguous prompt instead of a single mask.
 
         Returns:
             logits (N, M, 4h, 4w) and the predicted IoU (N, M), not clipped; M is 1, or 3 with multimask.
@@ -151,8 +151,8 @@ class AmodalSam(nn.Module):
     def initialise(cls, config: AmodalSamConfig, seed: int) -> AmodalSam:
         """A model with random weights that can learn; equal for equal seeds, whatever else drew random numbers.
 
-        transformers' own defaults cannot learn point prompts: the Fourier frequencies come with std hidden / 2
-        instead of 1 (facts, ecosystem 1.3). Prompt encoder and mask decoder start as segment-anything starts them.
+        transformers' own defaults cannot learn point prompts: its `SamModel` draws the Fourier frequencies with std
+        hidden / 2 instead of 1. Prompt encoder and mask decoder start as segment-anything starts them.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -15,13 +15,18 @@ from samodal.errors import InputError
 from samodal.segmenters.sam import names
 from samodal.segmenters.sam.config import AmodalSamConfig
 
-KIND = Kind("an amodal SAM", "samodal", AmodalSamConfig)
-MISSING = "no such checkpoint; give a file, a folder, a hub name, or weights shipped here ({shipped})"
+KIND = Kind(
+    "samodal",
+    AmodalSamConfig,
+    "no such checkpoint; give a file, a folder, a hub name, or weights shipped here ({shipped})",
+)
 # Older deltas hold these and do not say what they rely on: everything else.
 OLD_DELTA = ("vision_encoder.adapter.", "mask_decoder.")
 
 
-def read(name: str, size: tuple[int, int] | None = None, fetch: bool = True) -> tuple[AmodalSamConfig, dict]:
+def read(
+    name: str, size: tuple[int, int] | None = None, fetch: bool = True
+) -> tuple[AmodalSamConfig, dict[str, Tensor]]:
     """Config and tensors of a checkpoint under our names; see `AmodalSam.from_checkpoint`."""
     weights = _read(name, fetch)
     if weights.base is not None:
@@ -65,7 +70,7 @@ def _with_base(delta: Weights) -> Weights:
 
 
 def _read(name: str, fetch: bool) -> Weights:
-    path = networks.locate(name, MISSING, KIND, partial(hub.download, files=names.FILES, fetch=fetch))
+    path = networks.locate(name, KIND, partial(hub.download, files=names.FILES, fetch=fetch))
     if path.is_dir():
         files = [path / file for file in names.FILES if (path / file).is_file()]
         if not files:

@@ -13,11 +13,12 @@ from samodal.errors import InputError
 from samodal.trackers.cotracker.config import CoTrackerConfig
 from samodal.trackers.cotracker.model import Network
 
-KIND = networks.Kind("CoTracker3", "cotracker", CoTrackerConfig)
 LICENCE = "the released CoTracker3 weights are CC-BY-NC 4.0: not for commercial use"
-MISSING = (
+KIND = networks.Kind(
+    "cotracker",
+    CoTrackerConfig,
     "no such checkpoint; give a file, weights shipped here ({shipped}), or the hub name facebook/cotracker3 "
-    f"({LICENCE})"
+    f"({LICENCE})",
 )
 ROOTS = {"fnet", "updateformer", "corr_mlp"}
 
@@ -28,7 +29,7 @@ def load(path_or_name: str | Path, config: CoTrackerConfig) -> Network:
     Raises:
         InputError: as `CoTracker3.from_checkpoint` says.
     """
-    path = networks.locate(str(path_or_name), MISSING, KIND, lambda name: _download(name, config))
+    path = networks.locate(str(path_or_name), KIND, lambda name: _download(name, config))
     if path.is_dir():
         raise InputError(f"{path}: expected a file of weights, found a folder; name {_file(config)} in it")
     weights = networks.read(path, KIND)
