@@ -84,8 +84,8 @@ def test_metadata_that_is_no_config_is_refused(key, text, tmp_path):
 
 
 @pytest.mark.parametrize("key", NETWORKS)
-@pytest.mark.parametrize("junk", [None, "x", {}, [], -1, 1.5e9, 2**70, [10**12], float("nan")])
-def test_a_config_with_a_value_that_cannot_be_meant_is_refused_or_loads_before_memory_is_filled(key, junk, tmp_path):
+@pytest.mark.parametrize("junk", [None, "x", -1, [10**12], float("nan")])
+def test_a_config_with_a_value_that_cannot_be_meant_is_refused(key, junk, tmp_path):
     header, tensors = written(key, tmp_path / "a.safetensors")
     refused = 0
     for name in header["config"]:

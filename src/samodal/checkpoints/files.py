@@ -35,8 +35,8 @@ BESIDE = (
 MISTAKEN = (
     (rb"", "an empty file"),
     (rb"\s*<(!doctype|html|\?xml)", "a web page, not the download that it offers"),
-    (rb"version https://git-lfs", "a Git LFS pointer; fetch the content with `git lfs pull`"),
-    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf", "an archive; unpack it"),
+    (rb"version https://git-lfs", "a Git LFS pointer (`git lfs pull` fetches the content)"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf", "an archive to be unpacked"),
 )
 
 
@@ -71,7 +71,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: {_reason(path, error)}") from None
     state = _state_of(content)
     if state is None:
-        raise InputError(f"{path}: expected a state_dict (parameter names to tensors), found {_kind(content)}")
+        raise InputError(
+            f"{path}: expected a state_dict (parameter names to tensors), found {_kind(content)}; save the state_dict "
+            "alone"
+        )
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             found = f"{_kind(value)} under {name[:60]!r}" if isinstance(name, str) else f"a name that is {_kind(name)}"
@@ -161,7 +164,7 @@ def _named(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 def _reason(path: Path, error: Exception) -> str:
     """Why a torch file was not read, and the way out."""
     if mistaken := _mistaken(path):
-        return f"not a readable torch file: it is {mistaken}"
+        return f"not a readable torch file: it is {mistaken}; download or copy the weights again"
     code = re.search(r"GLOBAL (\S+)|reduce for unrecognized function (.+)|got (<class .+>)", str(error))
     if code:
         name = next(part for part in code.groups() if part)

@@ -183,7 +183,7 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
         raise InputError(f"{where}: its config asks for many more parameters than it has ({len(tensors)})") from None
     except Exception as error:  # torch and transformers raise anything for a config that cannot be
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{where}: no network can be built from its config ({reason})") from None
+        raise InputError(f"{where}: no network can be built from its config ({reason})") from error
     expected = network.state_dict()
     tensors = without_prefix(tensors, expected)
     if (other := _difference(tensors, expected)) is not None:

@@ -70,7 +70,7 @@ def _with_base(delta: Weights) -> Weights:
 
 
 def _read(name: str, fetch: bool) -> Weights:
-    path = networks.locate(name, KIND, partial(hub.download, files=names.FILES, fetch=fetch))
+    path = networks.locate(name, KIND, partial(hub.download, files=names.FILES[:1], fetch=fetch))
     if path.is_dir():
         files = [path / file for file in names.FILES if (path / file).is_file()]
         if not files:
