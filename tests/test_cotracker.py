@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from samodal.errors import InputError
-from samodal.trackers.cotracker import CoTracker3, checkpoints, tracker
+from samodal.trackers.cotracker import CoTracker3, tracker, weights
 from samodal.trackers.cotracker import model as model_module
 from samodal.trackers.cotracker.config import OFFLINE, ONLINE, SMALL, CoTrackerConfig
 from samodal.trackers.cotracker.features import gather_squares, interpolate
@@ -201,7 +201,7 @@ def saved(path: Path, **changes) -> Path:
 def test_a_wrapped_state_and_its_time_embedding_are_read(tmp_path):
     state = torch.load(saved(tmp_path / "a.pth", time_emb=torch.zeros(1, 12, 230)), weights_only=True)
     torch.save({"model": {f"module.{name}": value for name, value in state.items()}}, tmp_path / "b.pth")
-    network = checkpoints.load(tmp_path / "b.pth", SMALL)
+    network = weights.load(tmp_path / "b.pth", SMALL)
     assert torch.equal(network.corr_mlp.fc1.weight, state["corr_mlp.fc1.weight"])
 
 
@@ -219,16 +219,16 @@ def test_a_wrapped_state_and_its_time_embedding_are_read(tmp_path):
 )
 def test_another_checkpoint_is_refused_with_both_names(tmp_path, name, changes, found):
     with pytest.raises(InputError, match=rf"expected CoTracker3 online \(window 12\), found .*{found}"):
-        checkpoints.load(saved(tmp_path / name, **changes), SMALL)
+        weights.load(saved(tmp_path / name, **changes), SMALL)
 
 
 def test_a_sam_is_told_from_a_tracker(tmp_path):
     torch.save({"image_encoder.pos_embed": torch.zeros(1)}, tmp_path / "sam.pth")
     with pytest.raises(InputError, match="found a SAM"):
-        checkpoints.load(tmp_path / "sam.pth", SMALL)
+        weights.load(tmp_path / "sam.pth", SMALL)
     save_file({"vision_encoder.pos_embed": torch.zeros(1)}, tmp_path / "sam.safetensors")
     with pytest.raises(InputError, match="found a SAM"):
-        checkpoints.load(tmp_path / "sam.safetensors", SMALL)
+        weights.load(tmp_path / "sam.safetensors", SMALL)
 
 
 def test_files_that_are_no_weights_are_refused(tmp_path):
@@ -237,7 +237,7 @@ def test_files_that_are_no_weights_are_refused(tmp_path):
     (tmp_path / "text.safetensors").write_text("hello")
     for name, message in (("list.pth", "found list"), ("code.pth", "holds code"), ("text.safetensors", "cut short")):
         with pytest.raises(InputError, match=message):
-            checkpoints.load(tmp_path / name, SMALL)
+            weights.load(tmp_path / name, SMALL)
     with pytest.raises(InputError, match="no such checkpoint"):
         CoTracker3.from_checkpoint(tmp_path / "missing.pth")
 
@@ -253,7 +253,7 @@ def test_a_saved_model_knows_its_config(tmp_path):
 def test_a_small_model_takes_at_most_10_mb_in_16_bit(tmp_path):
     CoTracker3.untrained().save(tmp_path / "a.safetensors", half=True)
     assert (tmp_path / "a.safetensors").stat().st_size <= 10e6
-    assert checkpoints.load(tmp_path / "a.safetensors", SMALL).corr_mlp.fc1.weight.dtype == torch.float32
+    assert weights.load(tmp_path / "a.safetensors", SMALL).corr_mlp.fc1.weight.dtype == torch.float32
     with pytest.raises(InputError, match="ending"):
         CoTracker3.untrained().save(tmp_path / "a.pth")
 
@@ -273,7 +273,7 @@ def test_the_hub_is_asked_for_the_right_file_and_its_licence_is_told(tmp_path, m
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     with pytest.warns(UserWarning, match="CC-BY-NC"):
-        checkpoints.load("facebook/cotracker3", SMALL)
+        weights.load("facebook/cotracker3", SMALL)
     with pytest.warns(UserWarning, match="CC-BY-NC"):
-        checkpoints.load("facebook/cotracker3", replace(SMALL, online=False))
+        weights.load("facebook/cotracker3", replace(SMALL, online=False))
     assert asked == [("facebook/cotracker3", "scaled_online.pth"), ("facebook/cotracker3", "scaled_offline.pth")]

@@ -1,10 +1,10 @@
-import pickle
+import json
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from samodal import torch_files
+from samodal.checkpoints import files
 from samodal.errors import InputError
 from samodal.segmenters.sam import AmodalSam, AmodalSamConfig
 from tiny_sam import transformers_sam
@@ -16,8 +16,8 @@ def make(seed: int = 0, **changes) -> AmodalSam:
     return AmodalSam.initialise(TINY.replace(**changes), seed)
 
 
-def same(one: AmodalSam, other: AmodalSam) -> bool:
-    a, b = one.state_dict(), other.state_dict()
+def same(first: AmodalSam, second: AmodalSam) -> bool:
+    a, b = first.state_dict(), second.state_dict()
     return set(a) == set(b) and all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -63,7 +63,9 @@ def test_a_delta_on_another_base_is_refused(tmp_path):
 
 
 def test_a_delta_whose_base_is_gone_names_both(tmp_path):
+    torch.save(make().state_dict(), tmp_path / "gone.pth")
     make().save(tmp_path / "delta.safetensors", only="delta", base=str(tmp_path / "gone.pth"))
+    (tmp_path / "gone.pth").unlink()
     with pytest.raises(InputError, match=r"delta\.safetensors.*gone\.pth: no such checkpoint"):
         AmodalSam.from_checkpoint(tmp_path / "delta.safetensors")
 
@@ -88,6 +90,97 @@ def test_low_rank_updates_are_merged_when_saved(tmp_path):
         torch.testing.assert_close(merged, model.embed(image), rtol=0, atol=1e-4)
 
 
+def tuned(tmp_path, mode: str) -> AmodalSam:
+    """A model on a base in a file, with every parameter changed that a tuning mode trains."""
+    if not (tmp_path / "base.safetensors").exists():
+        make().save(tmp_path / "base.safetensors")
+    model = AmodalSam.from_checkpoint(tmp_path / "base.safetensors")
+    model.tune(mode)
+    with torch.no_grad():
+        for parameter in model.trainable().values():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    return model
+
+
+@pytest.mark.parametrize("mode", ["lora", "full", "adapters", "decoder"])
+def test_a_delta_reloads_as_the_model_that_was_tuned(tmp_path, mode):
+    if mode == "lora":
+        pytest.importorskip("peft")
+    model = tuned(tmp_path, mode)
+    model.save(tmp_path / "delta.safetensors", only="delta")
+    model.save(tmp_path / "whole.safetensors")
+    whole = AmodalSam.from_checkpoint(tmp_path / "whole.safetensors")
+    assert same(AmodalSam.from_checkpoint(tmp_path / "delta.safetensors"), whole)
+    assert not same(whole, AmodalSam.from_checkpoint(tmp_path / "base.safetensors"))
+    image = torch.randn(1, 3, 64, 96)
+    with torch.inference_mode():
+        torch.testing.assert_close(whole.embed(image), model.embed(image), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("part", ["vision_encoder.layers", "vision_encoder.pos_embed", "prompt_encoder.point_embed"])
+def test_a_delta_on_a_base_with_other_values_anywhere_is_refused(tmp_path, part):
+    tuned(tmp_path, "adapters").save(tmp_path / "delta.safetensors", only="delta")
+    state = load_file(tmp_path / "base.safetensors")
+    changed = {name: value + 1 if name.startswith(part) else value for name, value in state.items()}
+    save_file(changed, tmp_path / "base.safetensors", metadata={"samodal": json.dumps({"config": TINY.to_dict()})})
+    with pytest.raises(InputError, match=rf"base\.safetensors is another model .*: {part}.* differs"):
+        AmodalSam.from_checkpoint(tmp_path / "delta.safetensors")
+
+
+def test_a_sixteen_bit_copy_of_its_base_serves_a_delta(tmp_path):
+    make().save(tmp_path / "base.safetensors", half=True)
+    model = tuned(tmp_path, "adapters")
+    model.save(tmp_path / "delta.safetensors", only="delta")
+    AmodalSam.from_checkpoint(tmp_path / "base.safetensors").save(tmp_path / "base.safetensors")
+    assert same(AmodalSam.from_checkpoint(tmp_path / "delta.safetensors"), model)
+
+
+def test_a_delta_for_another_input_size_interpolates_its_base(tmp_path):
+    make().save(tmp_path / "base.safetensors")
+    model = AmodalSam.from_checkpoint(tmp_path / "base.safetensors", size=(64, 96))
+    with torch.no_grad():
+        model.mask_decoder.iou_token.weight.add_(1)
+    model.save(tmp_path / "delta.safetensors", only="delta")
+    assert list(load_file(tmp_path / "delta.safetensors")) == ["mask_decoder.iou_token.weight"]
+    assert same(AmodalSam.from_checkpoint(tmp_path / "delta.safetensors"), model)
+
+
+def test_a_delta_of_a_delta_is_added_to_the_whole_model_and_one_on_itself_is_refused(tmp_path):
+    first = tuned(tmp_path, "adapters")
+    first.save(tmp_path / "first.safetensors", only="delta")
+    model = AmodalSam.from_checkpoint(tmp_path / "first.safetensors")
+    with torch.no_grad():
+        model.mask_decoder.iou_token.weight.add_(1)
+    model.save(tmp_path / "second.safetensors", only="delta")
+    (tmp_path / "first.safetensors").unlink()
+    assert same(AmodalSam.from_checkpoint(tmp_path / "second.safetensors"), model)
+    facts = {"config": TINY.to_dict(), "base": str(tmp_path / "self.safetensors"), "base_checksum": 0}
+    save_file({"a": torch.zeros(1)}, tmp_path / "self.safetensors", metadata={"samodal": json.dumps(facts)})
+    with pytest.raises(InputError, match=r"self\.safetensors is a delta too"):
+        AmodalSam.from_checkpoint(tmp_path / "self.safetensors")
+
+
+def test_a_file_does_not_decide_what_is_downloaded(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    def cached_only(name, local_files_only=False, **_):
+        assert local_files_only
+        raise OSError("not in the cache")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", cached_only)
+    facts = {"config": TINY.to_dict(), "base": "owner/model", "base_checksum": 0}
+    save_file({"a": torch.zeros(1)}, tmp_path / "delta.safetensors", metadata={"samodal": json.dumps(facts)})
+    with pytest.raises(InputError, match=r"delta\.safetensors.*get it with `hf download owner/model`"):
+        AmodalSam.from_checkpoint(tmp_path / "delta.safetensors")
+
+
+def test_the_shipped_delta_of_before_there_were_checksums_loads_on_its_base():
+    base, delta = (AmodalSam.from_checkpoint(name) for name in ("streetsim-small", "streetsim-small-seed1"))
+    equal = {name for name, value in base.state_dict().items() if torch.equal(value, delta.state_dict()[name])}
+    changed = set(base.state_dict()) - equal
+    assert changed and all(name.startswith(("vision_encoder.adapter.", "mask_decoder.")) for name in changed)
+
+
 def test_a_folder_of_transformers_sam_model_is_the_same_network(tmp_path):
     theirs = transformers_sam()
     theirs.save_pretrained(tmp_path / "sam")
@@ -102,7 +195,7 @@ def test_a_folder_of_transformers_sam_model_is_the_same_network(tmp_path):
 
 
 def test_weights_shipped_with_the_package_have_a_name(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch_files, "SHIPPED", tmp_path)
+    monkeypatch.setattr(files, "SHIPPED", tmp_path)
     make().save(tmp_path / "streetsim-test.safetensors", half=True)
     assert AmodalSam.from_checkpoint("streetsim-test").config == TINY
     with pytest.raises(InputError, match=r"streetsim-tset.*streetsim-test"):
@@ -118,19 +211,6 @@ def test_another_input_size_interpolates_the_positions(tmp_path):
         assert larger.embed(torch.zeros(1, 3, 256, 448)).shape == (1, 64, 16, 28)
     again = AmodalSam.from_checkpoint(tmp_path / "a.safetensors", size=TINY.size)
     assert same(again, model)
-
-
-class Bomb:
-    def __reduce__(self):
-        return exec, ("raise SystemExit('code of a checkpoint was run')",)
-
-
-@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
-def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, write):
-    path = tmp_path / "net_best.pth"
-    write({"image_encoder.pos_embed": Bomb()}, path)
-    with pytest.raises(InputError, match=r"net_best\.pth: refused"):
-        AmodalSam.from_checkpoint(path)
 
 
 def test_a_checkpoint_of_another_model_is_named(tmp_path):
@@ -149,29 +229,10 @@ def test_missing_and_foreign_parameters_are_named(tmp_path):
 
 
 def test_parameters_of_another_shape_are_named(tmp_path):
-    model = make()
-    model.save(tmp_path / "a.safetensors")
-    from safetensors import safe_open
-
-    with safe_open(tmp_path / "a.safetensors", framework="pt") as file:
-        metadata = file.metadata()
-    state = load_file(tmp_path / "a.safetensors")
-    state["vision_encoder.neck.conv1.weight"] = torch.zeros(32, 64, 1, 1)
-    save_file(state, tmp_path / "b.safetensors", metadata=metadata)
-    with pytest.raises(InputError, match=r"b\.safetensors.*should be \(64, 64, 1, 1\) and is \(32, 64, 1, 1\)"):
+    state = make().state_dict() | {"vision_encoder.neck.conv1.weight": torch.zeros(32, 64, 1, 1)}
+    save_file(state, tmp_path / "b.safetensors", metadata={"samodal": json.dumps({"config": TINY.to_dict()})})
+    with pytest.raises(InputError, match=r"b\.safetensors.*conv1.weight is \(32, 64, 1, 1\), not \(64, 64, 1, 1\)"):
         AmodalSam.from_checkpoint(tmp_path / "b.safetensors")
-
-
-@pytest.mark.parametrize("name", ["a.safetensors", "a.pth"])
-def test_a_file_cut_short_is_refused(tmp_path, name):
-    path = tmp_path / name
-    if name.endswith("pth"):
-        torch.save(make().state_dict(), path)
-    else:
-        make().save(path)
-    path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(InputError, match=name):
-        AmodalSam.from_checkpoint(path)
 
 
 def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path):
@@ -179,12 +240,6 @@ def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path):
         AmodalSam.from_checkpoint(tmp_path / "nothing.pth")
     with pytest.raises(InputError, match="model.safetensors"):
         AmodalSam.from_checkpoint(tmp_path)
-
-
-def test_other_tensors_are_no_state_dict(tmp_path):
-    torch.save(torch.zeros(3), tmp_path / "t.pth")
-    with pytest.raises(InputError, match="state_dict"):
-        AmodalSam.from_checkpoint(tmp_path / "t.pth")
 
 
 def test_a_sam_without_some_of_its_layers_is_refused(tmp_path):

@@ -8,8 +8,8 @@ from scipy.ndimage import binary_erosion
 
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
+from samodal.images import FrameTransform
 from samodal.rle import Rle
-from samodal.segmenters.sam.transform import FrameTransform
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, inside, warp_frames, warp_masks
 from samodal.training.sam.batch import InstanceTable, Order, draw_batch
 from samodal.training.sam.cache import build, centre_point, first_frames, open_cache, pack, small_mask, unpack

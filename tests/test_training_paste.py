@@ -11,7 +11,7 @@ from PIL import Image
 from samodal.cli.app import parse
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.segmenters.sam.transform import FrameTransform
+from samodal.images import FrameTransform
 from samodal.training.sam.batch import Batch, draw_batch
 from samodal.training.sam.cache import Cache, build, open_cache, pack, unpack
 from samodal.training.sam.objective import Objective

@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 from samodal.errors import InputError
 from samodal.frontends.road_users import mapping, named, ours
 from samodal.frontends.videomt import SIZES, Network, VideomtConfig, load, save
-from samodal.frontends.videomt import checkpoints as files
+from samodal.frontends.videomt import weights as files
 from samodal.frontends.videomt.regions import exclusive_regions
-from samodal.frontends.videomt.transform import content_size, enlargers, fitted, normalise, pixels_of
+from samodal.images import enlargers
 from samodal.training.vis.start import untrained
 from tiny_videomt import TINY, frames, tiny
 
@@ -111,7 +111,7 @@ def test_files_that_are_no_videomt_are_named(tmp_path):
     state = {name: value for name, value in tiny().state_dict().items() if name != "query.weight"}
     told = {"videomt": json.dumps(TINY.to_dict())}
     save_file(state, str(tmp_path / "cut.safetensors"), metadata=told)
-    with pytest.raises(InputError, match=r"query.weight: expected \(4, 32\), found none"):
+    with pytest.raises(InputError, match=r"VidEoMT of its config, found .*1 parameters are missing, as query.weight"):
         load(tmp_path / "cut.safetensors")
 
 
@@ -182,11 +182,15 @@ def test_numbered_classes_are_those_of_the_data_set_in_the_checkpoints_name():
 
 def test_a_frame_keeps_its_proportions_in_a_padded_input_and_fills_a_stretched_one():
     wide = frames(1, (20, 80))[0] | 1
-    assert content_size(TINY, (20, 80)) == (16, 64)
-    held = fitted(TINY, wide)
-    assert held.shape == (3, 32, 64) and (held[:, :16] > 0).all() and (held[:, 16:] == 0).all()
-    assert (fitted(TINY.replace(fit="stretch"), wide) > 0).all()
-    torch.testing.assert_close(pixels_of(TINY, wide, torch.device("cpu"))[0], normalise(torch.from_numpy(held)))
+    padded, stretched = TINY.transform, TINY.replace(fit="stretch").transform
+    assert padded.resized((20, 80)) == (16, 64)
+    fitted = padded.fitted(wide)
+    assert fitted.shape == (3, 32, 64) and (fitted[:, :16] > 0).all() and (fitted[:, 16:] == 0).all()
+    assert (stretched.fitted(wide) > 0).all()
+    for transform in (padded, stretched):
+        torch.testing.assert_close(
+            transform.pixels(wide), transform.normalise(torch.from_numpy(transform.fitted(wide))), rtol=0, atol=0
+        )
 
 
 @pytest.mark.parametrize("size", [(32, 64), (20, 80), (135, 240), (7, 9)])
@@ -194,8 +198,8 @@ def test_a_frame_keeps_its_proportions_in_a_padded_input_and_fills_a_stretched_o
 def test_masks_are_enlarged_as_by_interpolating_the_whole_input(size, fit):
     config = TINY.replace(fit=fit)
     logits = torch.randn(config.mask_size, dtype=torch.float32)
-    rows, columns = enlargers(config, size)
-    height, width = content_size(config, size)
+    rows, columns = enlargers(config.transform, config.mask_size, size)
+    height, width = config.transform.resized(size)
     expected = logits[None, None]
     if (height, width) != config.size:
         expected = F.interpolate(expected, config.size, mode="bilinear", align_corners=False)[..., :height, :width]
@@ -208,7 +212,7 @@ def test_each_pixel_goes_to_the_highest_score_times_probability_as_judged_pixel_
     masks = rng.normal(0, 2, (3, *TINY.mask_size)).astype(np.float32)
     scores = np.array([0.6, 0.9, 0.7], np.float32)
     size = (45, 90)
-    rows, columns = enlargers(TINY, size)
+    rows, columns = enlargers(TINY.transform, TINY.mask_size, size)
     probability = np.stack([1 / (1 + np.exp(-(rows @ mask @ columns.T))) for mask in masks])
     value = np.where(probability > 0.5, probability * scores[:, None, None], 0)
     owner = np.where(value.max(0) > 0, value.argmax(0), -1)

@@ -89,12 +89,10 @@ def test_a_query_that_sees_another_kind_of_thing_for_long_enough_sees_another_th
 
 def whole_clip(network, clip: np.ndarray) -> list[torch.Tensor]:
     """Mask logits of every frame, by hand."""
-    from samodal.frontends.videomt.transform import pixels_of
-
     queries, masks = None, []
     with torch.inference_mode():
         for frame in clip:
-            (predicted,), queries = network.step(network.tokens(pixels_of(TINY, frame, network.device)), queries)
+            (predicted,), queries = network.step(network.tokens(TINY.transform.pixels(frame)[None]), queries)
             masks.append(predicted.masks[0])
     return masks
 

@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from samodal.torch_files import shipped_path
+from samodal.checkpoints.files import shipped_path
 
 
 def file_of(part: str) -> Path | None:

@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from samodal.checkpoints.hub import Wanted, model_folder
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import fitting, parse, pretrained
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
 from samodal.frontends.road_users import mapping, named
-from samodal.hub import Wanted, model_folder
 from samodal.method.association import AssociationRules, Detection
 from samodal.parts import Video
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from samodal.checkpoints.hub import Wanted
 from samodal.errors import InputError
 from samodal.frontends.hub_segmenter import HubSegmenter, Preparation
-from samodal.hub import Wanted
 
 
 class Mask2Former(HubSegmenter):

@@ -2,9 +2,9 @@
 
 import torch
 
+from samodal.checkpoints.hub import Wanted
 from samodal.errors import InputError
 from samodal.frontends.hub_segmenter import HubSegmenter, Preparation
-from samodal.hub import Wanted
 
 
 class RfDetr(HubSegmenter):

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from samodal.checkpoints.hub import Wanted
 from samodal.errors import InputError, nearest
 from samodal.files import read_json
 from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.hub_segmenter import IMAGENET
 from samodal.frontends.sam_video import Limits, SamVideo, enlarged, forget, load
-from samodal.hub import Wanted
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance
 

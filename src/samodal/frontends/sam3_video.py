@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from samodal.checkpoints.hub import Wanted
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.per_frame import one_owner
 from samodal.frontends.road_users import ROAD_USERS
 from samodal.frontends.sam_video import Limits, SamVideo, enlarged, forget, load
-from samodal.hub import Wanted
 from samodal.method.association import Detection
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from samodal.checkpoints.hub import Wanted, model_folder
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import pretrained
 from samodal.frontends.hub_segmenter import Preparation
-from samodal.hub import Wanted, model_folder
 
 INSTALL = "pip install 'transformers>=5.23,<6'"
 

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from samodal.checkpoints.files import read_state_dict, without_prefix
 from samodal.errors import InputError
 from samodal.registry import TRACKERS
-from samodal.torch_files import read_state_dict
 from samodal.trackers.sizes import check_size
 
 # Points followed in a call; a larger group is split over calls, which do not influence each other.
@@ -156,7 +156,7 @@ def load(name: str, given: str | None, module: str, attribute: str, **options) -
     except (ImportError, AttributeError) as error:
         raise InputError(f"{name}: {folder} cannot be used ({error}); {way_out}") from error
     try:
-        network.load_state_dict(read_state_dict(path))
+        network.load_state_dict(without_prefix(read_state_dict(path), network.state_dict()))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{name}: {path}: not the weights of {attribute} ({reason}); {way_out}") from None

@@ -4,8 +4,8 @@ Source: Yao et al. 2022, "Self-supervised Amodal Video Object Segmentation", and
 (amazon-science/self-supervised-amodal-video-object-segmentation), which "the released code" means in this package.
 """
 
-from samodal.baselines.savos.checkpoints import load, save
 from samodal.baselines.savos.config import SavosConfig
 from samodal.baselines.savos.model import Savos
+from samodal.baselines.savos.weights import load, save
 
 __all__ = ["Savos", "SavosConfig", "load", "save"]

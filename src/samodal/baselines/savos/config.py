@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Self
 
+from samodal.checkpoints.config import NetworkConfig
 from samodal.errors import InputError
 
 PATCH = (64, 128)
@@ -14,7 +13,7 @@ SKIPS = ("flow", "visible")
 
 
 @dataclass(frozen=True)
-class SavosConfig:
+class SavosConfig(NetworkConfig):
     """The defaults are those of the model that was released for KINS-car.
 
     Attributes:
@@ -35,13 +34,8 @@ class SavosConfig:
     def __post_init__(self):
         if self.skip not in SKIPS:
             raise InputError(f"SAVOS: skip {self.skip!r} is unknown; expected one of {', '.join(SKIPS)}")
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        return cls(**values | {name: tuple(values[name]) for name in ("widths", "flow_widths")})
+        if not 1 <= self.enlarge <= 10:
+            raise InputError(f"SAVOS: enlarge is from 1 to 10, got {self.enlarge}")
 
 
 SIZES = {

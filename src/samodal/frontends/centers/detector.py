@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from samodal.errors import InputError
-from samodal.frontends.centers.checkpoints import load
 from samodal.frontends.centers.model import Centers, Predicted
+from samodal.frontends.centers.weights import load
+from samodal.images import FrameTransform
 from samodal.segmenters.sam import AmodalSam
-from samodal.segmenters.sam.transform import FrameTransform
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,8 @@ class Detector:
             InputError: if either cannot be read, or they do not belong together.
         """
         network = load(checkpoint)
-        sam = AmodalSam.from_checkpoint(network.config.encoder)
+        # A weight file does not decide what is downloaded.
+        sam = AmodalSam.from_checkpoint(network.config.encoder, fetch=False)
         if sam.config.out_channels != network.config.embedding:
             raise InputError(
                 f"{checkpoint} reads embeddings of {network.config.embedding} channels, {network.config.encoder} makes "

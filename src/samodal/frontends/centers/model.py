@@ -8,14 +8,14 @@ SAM and stays as it is, so that little has to be learned and a CPU is enough for
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from samodal.checkpoints.config import NetworkConfig
 from samodal.frontends.road_users import ROAD_USERS
 
 REACH = 64.0
@@ -25,7 +25,7 @@ RARE = -4.6
 
 
 @dataclass(frozen=True)
-class CentersConfig:
+class CentersConfig(NetworkConfig):
     """What it is built from.
 
     Attributes:
@@ -47,13 +47,6 @@ class CentersConfig:
         """Weights and biases of the network that draws a mask."""
         m = self.mask_channels
         return (m + 2) * m + m + m * m + m + m + 1
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        return cls(**values | {"classes": tuple(values["classes"])})
 
 
 class Predicted(NamedTuple):

@@ -5,8 +5,8 @@ transformers' `videomt`, whose checkpoints load; unlike there, the queries that 
 frame, inputs may be rectangular, and nothing needs torchvision.
 """
 
-from samodal.frontends.videomt.checkpoints import load, save
 from samodal.frontends.videomt.config import SIZES, VideomtConfig
 from samodal.frontends.videomt.model import Network, Predicted
+from samodal.frontends.videomt.weights import load, save
 
 __all__ = ["SIZES", "Network", "Predicted", "VideomtConfig", "load", "save"]

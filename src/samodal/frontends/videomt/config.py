@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Literal
 
+from samodal.checkpoints.config import NetworkConfig
+from samodal.errors import InputError
 from samodal.frontends.road_users import ROAD_USERS
+from samodal.images import FrameTransform
 
 
 @dataclass(frozen=True)
-class VideomtConfig:
+class VideomtConfig(NetworkConfig):
     """Sizes of the network and how a frame is fitted into its input.
 
     Attributes:
@@ -47,10 +49,14 @@ class VideomtConfig:
     epsilon: float = 1e-6
 
     def __post_init__(self):
-        if self.size[0] % self.patch or self.size[1] % self.patch:
-            raise ValueError(f"size {self.size} is no multiple of the patch of {self.patch}")
+        if not self.patch or any(side % self.patch or not side for side in self.size):
+            raise InputError(f"size {self.size} is no multiple of the patch of {self.patch}")
         if self.stem == "convolutions" and self.patch != 16:
-            raise ValueError(f"four convolutions of stride 2 make patches of 16 pixels, not of {self.patch}")
+            raise InputError(f"four convolutions of stride 2 make patches of 16 pixels, not of {self.patch}")
+        if not self.heads or self.hidden % self.heads:
+            raise InputError(f"{self.hidden} channels do not divide into {self.heads} heads")
+        if not 1 <= self.blocks <= self.layers or self.upscales > 6:
+            raise InputError(f"{self.blocks} of {self.layers} layers have queries, {self.upscales} doublings follow")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -62,15 +68,10 @@ class VideomtConfig:
         """(h, w) of the masks."""
         return self.grid[0] << self.upscales, self.grid[1] << self.upscales
 
-    def replace(self, **changes: Any) -> Self:
-        return dataclasses.replace(self, **changes)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        return cls(**values | {"size": tuple(values["size"]), "classes": tuple(values["classes"])})
+    @property
+    def transform(self) -> FrameTransform:
+        """The preparation of frames, shared by training and running."""
+        return FrameTransform(self.size, self.patch, "black" if self.fit == "pad" else "stretch")
 
 
 SIZES = {

@@ -18,7 +18,6 @@ from samodal.frontends.road_users import mapping
 from samodal.frontends.videomt import Network, load
 from samodal.frontends.videomt.identities import Identities
 from samodal.frontends.videomt.regions import exclusive_regions
-from samodal.frontends.videomt.transform import pixels_of
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance
 
@@ -103,7 +102,8 @@ class VideomtSession:
     def _predict(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(Q, K) probabilities of the road users, and (Q, h, w) mask logits; the queries go on to the next frame."""
         with torch.inference_mode():
-            tokens = self.network.tokens(pixels_of(self.network.config, frame, self.network.device))
+            pixels = self.network.config.transform.pixels(frame)[None].to(self.network.device)
+            tokens = self.network.tokens(pixels)
             predicted, self._queries = self.network.step(tokens, self._queries)
             probabilities = predicted[-1].classes[0].float().softmax(-1)
             ours = torch.stack([probabilities[:, places].sum(-1) for places in self.classes.values()], dim=1)

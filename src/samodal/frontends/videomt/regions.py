@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samodal.frontends.videomt.config import VideomtConfig
-from samodal.frontends.videomt.transform import enlargers
+from samodal.images import enlargers
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def _enlarged(
     config: VideomtConfig, logits: np.ndarray, size: tuple[int, int]
 ) -> tuple[tuple[slice, slice], np.ndarray]:
     """A mask's logits at the frame's size, cut to where they can be above 0, and where that is."""
-    rows, columns = enlargers(config, size)
+    rows, columns = enlargers(config.transform, config.mask_size, size)
     inside = logits > 0
     y, x = _reach(rows, inside.any(1)), _reach(columns, inside.any(0))
     return (y, x), rows[y] @ logits @ columns[x].T

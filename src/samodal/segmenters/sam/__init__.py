@@ -6,14 +6,12 @@ if TYPE_CHECKING:
     from samodal.segmenters.sam.config import AmodalSamConfig
     from samodal.segmenters.sam.model import AmodalSam
     from samodal.segmenters.sam.segmenter import SamSegmenter, load_segmenter
-    from samodal.segmenters.sam.transform import FrameTransform
 
-__all__ = ["AmodalSam", "AmodalSamConfig", "FrameTransform", "SamSegmenter", "load_segmenter"]
+__all__ = ["AmodalSam", "AmodalSamConfig", "SamSegmenter", "load_segmenter"]
 
 _HOMES = {
     "AmodalSam": "model",
     "AmodalSamConfig": "config",
-    "FrameTransform": "transform",
     "SamSegmenter": "segmenter",
     "load_segmenter": "segmenter",
 }

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from samodal.checkpoints.config import NetworkConfig
 from samodal.errors import InputError
-
-if TYPE_CHECKING:
-    from samodal.segmenters.sam.transform import FrameTransform
-
-MEAN = (123.675, 116.28, 103.53)
-"""Of RGB in 0..255, as every SAM was trained with."""
-STD = (58.395, 57.12, 57.375)
+from samodal.images import MEAN, STD, FrameTransform
 
 
 @dataclass(frozen=True)
-class AmodalSamConfig:
+class AmodalSamConfig(NetworkConfig):
     """Sizes of the network and the preparation of its frames; the defaults are SAM ViT-B with the paper's adapters.
 
     Attributes:
@@ -61,12 +55,15 @@ class AmodalSamConfig:
     adapter_order: Literal["patches", "released"] = "patches"
 
     def __post_init__(self):
-        for name in ("size", "mean", "std", "global_layers"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        if any(side % self.patch for side in self.size):
+        if self.patch < 4 or any(side % self.patch or not side for side in self.size):
             raise InputError(f"model input of {self.size[0]}x{self.size[1]} is no multiple of the patch, {self.patch}")
         if self.pad not in ("full", "patch"):
             raise InputError(f'pad is "full" or "patch", got {self.pad!r}')
+        # Heads are in no shape of the decoder's parameters; its attention across has half the channels.
+        if self.hidden % self.heads or self.out_channels % (2 * self.decoder_heads):
+            raise InputError(f"channels {self.hidden} and {self.out_channels} do not divide into their heads")
+        if min(self.std) <= 0 or self.adapter_rate > 1:
+            raise InputError(f"std {self.std} and adapter_rate {self.adapter_rate} should be above 0 and at most 1")
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -75,22 +72,8 @@ class AmodalSamConfig:
 
     @property
     def transform(self) -> FrameTransform:
-        """The one preparation of frames, shared by training and running."""
-        from samodal.segmenters.sam.transform import FrameTransform
-
+        """The preparation of frames, shared by training and running."""
         return FrameTransform(self.size, self.patch, self.pad, self.mean, self.std)
-
-    def to_dict(self) -> dict:
-        """Plain values for JSON."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: dict) -> AmodalSamConfig:
-        """The inverse of `to_dict`; raises InputError for a field that is not known."""
-        unknown = sorted(set(values) - {f.name for f in dataclasses.fields(cls)})
-        if unknown:
-            raise InputError(f"amodal SAM config with unknown {', '.join(unknown)}: written by a newer version?")
-        return cls(**values)
 
     @classmethod
     def named(cls, name: str) -> AmodalSamConfig:
@@ -98,10 +81,6 @@ class AmodalSamConfig:
         if name not in SIZES:
             raise InputError(f"no size is named {name!r}; there are {', '.join(SIZES)}")
         return SIZES[name]
-
-    def replace(self, **changes) -> AmodalSamConfig:
-        """The same with some fields changed."""
-        return dataclasses.replace(self, **changes)
 
 
 SIZES = {

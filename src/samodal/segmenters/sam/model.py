@@ -10,10 +10,14 @@ from torch import nn
 from transformers import SamMaskDecoderConfig
 from transformers.models.sam.modeling_sam import SamMaskDecoder
 
+from samodal.checkpoints.networks import build
+from samodal.errors import InputError
+from samodal.images import FrameTransform
+from samodal.segmenters.sam import weights
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.segmenters.sam.encoder import AmodalVisionEncoder, new_adapter
+from samodal.segmenters.sam.lora import add_lora, merged_state
 from samodal.segmenters.sam.prompt_encoder import PromptEncoder
-from samodal.segmenters.sam.transform import FrameTransform
 
 Mode = Literal["visible", "full", "adapters", "decoder", "lora"]
 
@@ -82,7 +86,7 @@ class AmodalSam(nn.Module):
             boxes: (N, 4) x0, y0, x1, y1 in input pixels.
             masks: (N, 1, 4h, 4w) logits, as `transform.masks_to_prompt` makes them.
             index: (N,) long, the image of each prompt; absent: all of one image (B = 1), or one each (B = N).
-            multimask: give SAM's three masks of an ambiguous prompt instead of the one.
+            multimask: give SAM's three masks of an ambiguous prompt instead of a single mask.
 
         Returns:
             logits (N, M, 4h, 4w) and the predicted IoU (N, M), not clipped; M is 1, or 3 with multimask.
@@ -122,8 +126,6 @@ class AmodalSam(nn.Module):
             ValueError: for "adapters" on a model without any; see `add_adapters`.
         """
         if mode == "lora":
-            from samodal.segmenters.sam.lora import add_lora
-
             add_lora(self)
             self._train_only("lora_", "mask_decoder.")
         elif mode in ("full", "visible"):
@@ -149,8 +151,8 @@ class AmodalSam(nn.Module):
     def initialise(cls, config: AmodalSamConfig, seed: int) -> AmodalSam:
         """A model with random weights that can learn; equal for equal seeds, whatever else drew random numbers.
 
-        transformers' own defaults cannot learn point prompts: the Fourier frequencies come with std hidden / 2
-        instead of 1 (facts, ecosystem 1.3). Prompt encoder and mask decoder start as segment-anything starts them.
+        transformers' own defaults cannot learn point prompts: its `SamModel` draws the Fourier frequencies with std
+        hidden / 2 instead of 1. Prompt encoder and mask decoder start as segment-anything starts them.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -194,17 +196,49 @@ class AmodalSam(nn.Module):
         half: bool = False,
         base: str | None = None,
     ):
-        """Write a .safetensors file with the config inside; see `samodal.segmenters.sam.checkpoints.save`."""
-        from samodal.segmenters.sam.checkpoints import save
+        """Write a .safetensors file with the config inside.
 
-        save(self, path, only=only, half=half, base=base)
+        Args:
+            path: ends in .safetensors.
+            only: "delta" writes what differs from the base, with its name and checksums.
+            half: 16-bit (float16) values.
+            base: what a delta is added to, anything that `from_checkpoint` takes; where absent, what the model was
+                loaded from.
+
+        Low-rank updates are added to what they update.
+
+        Raises:
+            InputError: for another ending, or a delta of a model that came from nowhere.
+        """
+        if only not in (None, "delta"):
+            raise ValueError(f'only is None or "delta", got {only!r}')
+        if only is None:
+            base = None
+        elif (base := base or self.source) is None:
+            raise InputError("a delta needs a base: save the whole model, or say which checkpoint it starts from")
+        weights.save(path, self.config, merged_state(self), half, base)
 
     @classmethod
-    def from_checkpoint(cls, path_or_name: str | Path, size: tuple[int, int] | None = None) -> AmodalSam:
-        """Load weights of any known kind; see `samodal.segmenters.sam.checkpoints.load`."""
-        from samodal.segmenters.sam.checkpoints import load
+    def from_checkpoint(
+        cls, path_or_name: str | Path, size: tuple[int, int] | None = None, fetch: bool = True
+    ) -> AmodalSam:
+        """Load an amodal SAM, or a plain SAM (without adapters), in float32 on the CPU.
 
-        return load(path_or_name, size)
+        Args:
+            path_or_name: our .safetensors (a whole model, or a delta that names its base), a .pth of segment-anything
+                or of the released S-AModal, a folder as transformers saves a SamModel, the name of weights shipped
+                with this package ("streetsim-small"), or a name on the Hugging Face hub ("facebook/sam-vit-base").
+            size: (H, W) of another model input; positions are interpolated to it.
+            fetch: whether a hub name may be downloaded.
+
+        Raises:
+            InputError: where there is no such file or it holds no SAM; says what was expected and found.
+        """
+        name = str(path_or_name)
+        config, tensors = weights.read(name, size, fetch)
+        model = build(lambda: cls(config), tensors, name, "an amodal SAM of its config")
+        model.source = name
+        return model
 
 
 def _decoder_config(config: AmodalSamConfig) -> SamMaskDecoderConfig:

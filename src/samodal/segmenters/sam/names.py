@@ -4,6 +4,7 @@ import re
 
 import torch
 
+from samodal.checkpoints.files import without_prefix
 from samodal.errors import InputError
 from samodal.segmenters.sam.config import AmodalSamConfig
 
@@ -41,10 +42,27 @@ _RENAMES = [
 ]
 
 
-def ours(name: str) -> str | None:
-    """Our name of a parameter of a segment-anything checkpoint; None for what is computed or is a setting."""
-    if name in ("pixel_mean", "pixel_std"):
-        return None
+FILES = ["model.safetensors", "pytorch_model.bin"]
+"""Of a folder as transformers saves a SamModel."""
+ROOTS = {"image_encoder", "vision_encoder", "prompt_encoder", "mask_decoder", "shared_image_embedding"}
+_FREQUENCIES = "prompt_encoder.shared_embedding.positional_embedding"
+
+
+def ours(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors of segment-anything, of the released S-AModal or of transformers under our names."""
+    tensors = without_prefix(tensors, ROOTS)
+    # Only then: `layers.0` of a small network inside is another layer in each of the two.
+    if any(name.startswith("image_encoder.") for name in tensors):
+        # The colours' mean and deviation are settings.
+        tensors = {our(name): value for name, value in tensors.items() if name not in ("pixel_mean", "pixel_std")}
+    else:
+        tensors = dict(tensors)
+    shared = tensors.pop("shared_image_embedding.positional_embedding", None)
+    return tensors if shared is None else {_FREQUENCIES: shared} | tensors
+
+
+def our(name: str) -> str:
+    """Our name of a parameter of a segment-anything checkpoint."""
     for pattern, replacement in _RENAMES:
         name = re.sub(pattern, replacement, name)
     return name
@@ -71,6 +89,8 @@ def config_from_shapes(state: dict[str, torch.Tensor], where: str) -> AmodalSamC
         return _config(state)
     except (KeyError, ValueError) as error:
         raise InputError(f"{where}: looks like a SAM but lacks {error}; was it cut or pruned?") from None
+    except (IndexError, ArithmeticError):
+        raise InputError(f"{where}: looks like a SAM, but its parameters have other shapes; was it changed?") from None
 
 
 def _config(state: dict[str, torch.Tensor]) -> AmodalSamConfig:

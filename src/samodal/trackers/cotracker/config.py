@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Self
+from dataclasses import dataclass
 
+from samodal.checkpoints.config import NetworkConfig
 from samodal.errors import InputError
 
 
 @dataclass(frozen=True)
-class CoTrackerConfig:
+class CoTrackerConfig(NetworkConfig):
     """All that shapes the network; the defaults are the released online model.
 
     Attributes:
@@ -45,6 +45,18 @@ class CoTrackerConfig:
     support: tuple[int, int] = (2, 3)
     online: bool = True
 
+    def __post_init__(self):
+        if not self.stride or any(side % self.stride or not side for side in self.resolution):
+            raise InputError(f"CoTracker3: resolution {self.resolution} is no multiple of the stride, {self.stride}")
+        if not self.heads or self.hidden % self.heads:
+            raise InputError(f"CoTracker3: {self.hidden} channels do not divide into {self.heads} heads")
+        # These are in no shape of the parameters, so that a file could ask for any work.
+        if not 2 <= self.window <= 256 or self.window % 2 or not 1 <= self.iterations <= 64 or max(self.support) > 64:
+            raise InputError(
+                f"CoTracker3: a window of {self.window}, {self.iterations} iterations or support points {self.support} "
+                "are none that it can work with"
+            )
+
     @property
     def side(self) -> int:
         """Cells along a side of a correlated square."""
@@ -55,20 +67,9 @@ class CoTrackerConfig:
         """Numbers that describe a point in a frame: visibility, confidence, correlations, motion."""
         return 2 + self.levels * self.correlation[1] + 4 * 21
 
-    def to_dict(self) -> dict:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Self:
-        """Raises InputError for a key that is not a field, as a file of a later version may have."""
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
-        if unknown:
-            raise InputError(f"the tracker's config has {unknown[0]!r}, which this version does not know; update it")
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-
 
 ONLINE = CoTrackerConfig()
-OFFLINE = replace(ONLINE, window=60, online=False)
+OFFLINE = ONLINE.replace(window=60, online=False)
 # For two CPU cores: about 2 million parameters, 4 MB in 16 bit. Squares of 5 cells read half as much as those of 7 and
 # still reach 64 pixels of the resized frame at the coarsest level.
 SMALL = CoTrackerConfig(
@@ -87,5 +88,5 @@ SMALL = CoTrackerConfig(
     iterations=3,
 )
 # Half of that again: what two CPU cores can train in an hour, 20 ms for a frame's features and a window of it.
-MINI = replace(SMALL, resolution=(192, 336), widths=(16, 24, 48, 64), correlation=(64, 32), hidden=96, window=8)
+MINI = SMALL.replace(resolution=(192, 336), widths=(16, 24, 48, 64), correlation=(64, 32), hidden=96, window=8)
 SIZES = {"small": SMALL, "mini": MINI}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from samodal.errors import InputError, nearest
-from samodal.trackers.cotracker import checkpoints
+from samodal.trackers.cotracker import weights
 from samodal.trackers.cotracker.config import OFFLINE, ONLINE, SIZES, CoTrackerConfig
 from samodal.trackers.cotracker.model import Estimate, Network
 
@@ -64,7 +64,7 @@ class CoTracker3:
         Raises:
             InputError: for a missing file, another model, or the other of the two.
         """
-        return cls(checkpoints.load(path_or_name, ONLINE if online else OFFLINE))
+        return cls(weights.load(path_or_name, ONLINE if online else OFFLINE))
 
     @classmethod
     def untrained(cls, size: str = "small", seed: int = 0) -> Self:
@@ -79,7 +79,7 @@ class CoTracker3:
 
     def save(self, path: str | Path, half: bool = False) -> None:
         """Write weights and config as .safetensors; `half` in 16 bit. Raises InputError for another ending."""
-        checkpoints.save(self.network, path, half)
+        weights.save(self.network, path, half)
 
     def to(self, device: str | torch.device) -> Self:
         """Move to a device; returns itself."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from samodal.frontends.videomt.transform import normalise
+from samodal.images import normalise
 from samodal.progress import frames_bar
 from samodal.segmenters.sam import AmodalSam
 from samodal.training.vis.clips import Clips

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from samodal.segmenters.sam.transform import FrameTransform
+from samodal.images import FrameTransform
 from samodal.training.augment import (
     AugmentSettings,
     Views,

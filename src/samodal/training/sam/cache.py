@@ -24,7 +24,7 @@ from samodal.training.workers import in_processes, opened
 
 if TYPE_CHECKING:
     from samodal.data.asd_labels import InstanceTruth
-    from samodal.segmenters.sam.transform import FrameTransform
+    from samodal.images import FrameTransform
 
 LAYOUT = 1
 """Changes when the fields below do."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from samodal.segmenters.sam.transform import FrameTransform
+from samodal.images import FrameTransform
 from samodal.training.losses import focal_dice, iou_loss, released_loss, true_iou
 from samodal.training.sam.batch import Batch
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from samodal.errors import InputError, nearest
-from samodal.segmenters.sam.transform import MASK_LOGIT
+from samodal.images import MASK_LOGIT
 
 
 @dataclass(frozen=True)

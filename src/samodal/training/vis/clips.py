@@ -12,7 +12,6 @@ from PIL import Image
 from samodal.errors import InputError
 from samodal.frontends.road_users import ours
 from samodal.frontends.videomt.config import VideomtConfig
-from samodal.frontends.videomt.transform import content_size, fitted
 from samodal.training.workers import opened, read_all, sequences
 
 MOST = 255
@@ -102,7 +101,7 @@ def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndar
     frames = np.zeros((video.length, 3, *config.size), np.uint8)
     owners = np.zeros((video.length, *config.size), np.uint8)
     for t in range(video.length):
-        frames[t] = fitted(config, video.frame(t).image)
+        frames[t] = config.transform.fitted(video.frame(t).image)
         owner = np.zeros(video.size, np.uint8)
         for instance in video.frame_truth(t) if getattr(video, "has_amodal", True) else video.frame_visible(t):
             label = label_of(instance.category, config.classes)
@@ -112,11 +111,11 @@ def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndar
                 places[instance.id] = len(places) + 1
                 labels.append(label)
             owner[instance.visible.decode()] = places.get(instance.id, 0)
-        height, width = content_size(config, video.size)
+        height, width = config.transform.resized(video.size)
         owners[t, :height, :width] = np.asarray(
             Image.fromarray(owner).resize((width, height), Image.Resampling.NEAREST)
         )
-    return frames, owners, labels, content_size(config, video.size)
+    return frames, owners, labels, config.transform.resized(video.size)
 
 
 def label_of(category: str, classes: tuple[str, ...]) -> int | None:

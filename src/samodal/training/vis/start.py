@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 import torch.nn.functional as F
 
+from samodal.checkpoints.files import has_key, shipped_path
 from samodal.errors import InputError, nearest
 from samodal.frontends.videomt import SIZES, Network, VideomtConfig, load
 from samodal.segmenters.sam import AmodalSam
-from samodal.torch_files import read_safetensors, shipped_path
 
 if TYPE_CHECKING:
     from samodal.training.vis.settings import VisSettings
@@ -72,7 +72,7 @@ def from_encoder(settings: VisSettings) -> Network:
 
 def _is_amodal_sam(name: str) -> bool:
     path = Path(name) if Path(name).is_file() else shipped_path(name)
-    return path is not None and path.suffix == ".safetensors" and "samodal" in read_safetensors(path)[0]
+    return path is not None and has_key(path, "samodal")
 
 
 def untrained(config: VideomtConfig, seed: int) -> Network:

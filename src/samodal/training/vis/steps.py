@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from samodal.frontends.videomt.transform import normalise
+from samodal.images import normalise
 from samodal.training.augment import AugmentSettings, Views, draw_views, grid, inside, recolour, warp_frames
 from samodal.training.vis.clips import Clips
 

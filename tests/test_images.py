@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from samodal.segmenters.sam import FrameTransform
+from samodal.images import FrameTransform
 
 RELEASED = FrameTransform()
 OURS = FrameTransform((288, 512), pad="patch")

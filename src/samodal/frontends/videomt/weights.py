@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
+from samodal.checkpoints import networks
+from samodal.checkpoints.hub import Wanted, model_folder
 from samodal.errors import InputError
 from samodal.frontends.road_users import named
 from samodal.frontends.videomt.config import VideomtConfig
 from samodal.frontends.videomt.model import Network
-from samodal.hub import Wanted, model_folder
-from samodal.torch_files import read_safetensors, shipped_names, shipped_path, write_network
 
 EXAMPLE = "tue-mps/videomt-dinov2-small-ytvis2019"
+KIND = networks.Kind(
+    "videomt",
+    VideomtConfig,
+    f"no such VidEoMT; give a .safetensors, a folder, weights shipped here ({{shipped}}), or a hub name as {EXAMPLE}",
+)
 WANTED = Wanted("VidEoMT", "videomt", EXAMPLE)
 # Of transformers' class alone: its loss, its training and inputs with masked patches.
 _UNUSED = ("criterion.empty_weight", "attn_mask_probs", "embeddings.mask_token", "embeddings.position_ids")
@@ -32,37 +34,24 @@ def load(path_or_name: str | Path) -> Network:
     Raises:
         InputError: for a missing file, a repository that is gated or not there, or another architecture.
     """
-    path, name = Path(path_or_name), str(path_or_name)
-    if not path.exists():
-        path = shipped_path(name) or path
-    if path.is_file():
-        return _from_file(path)
-    if path.suffix == ".safetensors" or re.fullmatch(r"[\w.-]+", name) and not path.exists():
+    name = str(path_or_name)
+    path = networks.locate(name, KIND, lambda name: model_folder(name, WANTED))
+    if path.is_dir():
+        return _from_transformers(model_folder(str(path), WANTED), name)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: expected a .safetensors as `samodal train vis` writes, or a folder of transformers")
+    weights = networks.read(path, KIND)
+    if weights.config is None:
         raise InputError(
-            f"{name}: no such VidEoMT; give a .safetensors, a folder, weights shipped here "
-            f"({shipped_names('videomt')}), or a hub name as {EXAMPLE}"
+            f"{path}: expected a VidEoMT with its config, found {weights.content()}; for a checkpoint of transformers "
+            "give its folder, with config.json in it"
         )
-    return _from_transformers(model_folder(name, WANTED), name)
+    return _build(weights.config, weights.tensors, weights.where)
 
 
 def save(network: Network, path: str | Path, half: bool = False) -> None:
     """Write a network with its config as .safetensors, in 16 bit where `half`."""
-    write_network(network, path, "videomt", network.config.to_dict(), half)
-
-
-def _from_file(path: Path) -> Network:
-    if path.suffix != ".safetensors":
-        raise InputError(f"{path}: expected a .safetensors as `samodal train vis` writes, or a folder of transformers")
-    metadata, state = read_safetensors(path)
-    if "videomt" not in metadata:
-        found = (
-            next((key for key in metadata if key != "format"), None) or f"parameters as {min(state, default='none')}"
-        )
-        raise InputError(
-            f"{path}: expected a VidEoMT with its config, found {found}; for a checkpoint of transformers give its "
-            "folder, with config.json in it"
-        )
-    return _build(VideomtConfig.from_dict(json.loads(metadata["videomt"])), state, str(path))
+    networks.save(path, KIND, network.config, network.state_dict(), half)
 
 
 def _from_transformers(folder: Path, name: str) -> Network:
@@ -109,21 +98,5 @@ def config_of(config, classes: tuple[str, ...]) -> VideomtConfig:
     )
 
 
-def _build(config: VideomtConfig, state: dict[str, Tensor], where: str) -> Network:
-    with torch.device("meta"):
-        network = Network(config)
-    expected = {key: value.shape for key, value in network.state_dict().items()}
-    found = {key: value.shape for key, value in state.items()}
-    wrong = sorted(key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key))
-    if wrong:
-        key = wrong[0]
-        raise InputError(
-            f"{where}: not the weights of its own config: {len(wrong)} parameters differ, as {key}: expected "
-            f"{_shape(expected.get(key))}, found {_shape(found.get(key))}"
-        )
-    network.load_state_dict({key: value.float() for key, value in state.items()}, assign=True)
-    return network.eval()
-
-
-def _shape(shape: torch.Size | None) -> str:
-    return "none" if shape is None else str(tuple(shape))
+def _build(config: VideomtConfig, tensors: dict[str, Tensor], where: str) -> Network:
+    return networks.build(lambda: Network(config), tensors, where, "VidEoMT of its config")
