@@ -8,7 +8,7 @@ from importlib import import_module
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
-from samodal.errors import InputError, nearest
+from samodal.errors import Incomplete, InputError, nearest
 from samodal.registry import listing
 from samodal.version import __version__
 
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
     except InputError as error:
         print(f"samodal {name}: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, Incomplete) else 2
     except KeyboardInterrupt:
         print(f"samodal {name}: stopped; what was finished is kept", file=sys.stderr)
         return 130

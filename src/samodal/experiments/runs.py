@@ -79,7 +79,7 @@ def run_clip(runs: Sequence[Run], failed: dict[Path, str] | None = None) -> None
                 segmenter_of(settings.weights, settings.device).remember = video.length
             # Of a run that is interrupted, tracks.json holds the frames that were finished.
             unfinished = out.with_name(f"{out.name}.part")
-            run_video(settings, video, unfinished, said=said)
+            run_video(settings, video, unfinished, remembered=said)
             unfinished.replace(out)
         except Exception as error:
             if failed is None:
