@@ -317,11 +317,11 @@ def test_the_truth_of_finished_clips_is_not_kept(tmp_path, monkeypatch):
     data = write_toy(tmp_path / "toy", sequences=3, frames=2, seed=0)
     alive = []
 
-    def counting(settings, video, *rest):
+    def counting(settings, video, *rest, **named):
         gc.collect()
         alive.append(sum(type(thing) is Clip for thing in gc.get_objects()))
         assert video.truth is not None
-        return run_video(settings, video, *rest)
+        return run_video(settings, video, *rest, **named)
 
     monkeypatch.setattr(runner, "run_video", counting)
     run_all(RunSettings(data=data, method="hull", overlay=False, out=tmp_path / "out"))

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from typing import Protocol, TypeVar
 
 from samodal.errors import InputError
+from samodal.progress import frames_bar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -111,6 +112,22 @@ class Processes:
 
     def _pool(self, turn: int) -> ProcessPoolExecutor:
         return ProcessPoolExecutor(1, get_context("spawn"), initializer=settle, initargs=(turn, self.threads))
+
+
+@dataclass(frozen=True)
+class WithBar:
+    """An executor of which the terminal shows how many jobs are done; `title` says of what."""
+
+    executor: Executor
+    title: str
+
+    def run(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[tuple[Job, Result | Failure]]:
+        if not jobs:
+            return
+        with frames_bar(self.title, len(jobs), self.title) as advance:
+            for done in self.executor.run(work, jobs):
+                yield done
+                advance(1)
 
 
 def results(executor: Executor, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:

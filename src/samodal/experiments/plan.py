@@ -66,7 +66,7 @@ def plan(
     for front_end, row in itertools.product(experiment.front_ends, experiment.rows):
         wanted = {"weights": "{sam}"} if "sam" in experiment.weights else {}
         wanted |= experiment.front_ends[front_end] | experiment.rows[row]
-        absent = [key for key in _keys(wanted) if not _found(experiment.weights.get(key, ()))]
+        absent = [key for key in _keys(wanted) if not _there(experiment.weights.get(key, ()))]
         if absent:
             missing.append(Missing(front_end, row, needs(experiment, absent)))
             continue
@@ -74,9 +74,9 @@ def plan(
             missing.append(Missing(front_end, row, lacking))
             continue
         for settings, weights in _filled(wanted, experiment.weights, data, device):
-            for seed in range(seeds if draws(settings) else 1):
-                one = replace(settings, seed=seed)
-                runs.append(Planned(front_end, row, one, weights, out / "runs" / _folder(one)))
+            for seed in range(seeds if experiment.kind == "points" or draws(settings) else 1):
+                seeded = replace(settings, seed=seed)
+                runs.append(Planned(front_end, row, seeded, weights, out / "runs" / _folder(seeded)))
     return runs, missing
 
 
@@ -110,7 +110,7 @@ def _keys(wanted: dict[str, Any]) -> list[str]:
     return sorted({key for value in used.values() if isinstance(value, str) for key in _KEY.findall(value)})
 
 
-def _found(values: tuple[str, ...]) -> bool:
+def _there(values: tuple[str, ...]) -> bool:
     """Whether weights are there, as far as can be told: a file must exist, a name of the hub is believed."""
     return bool(values) and all(file_of(value) or not value.endswith(FILES) for value in values)
 
