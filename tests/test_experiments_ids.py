@@ -25,7 +25,7 @@ def test_ids_are_counted_with_and_without_re_association(tmp_path, capsys):
     page = tmp_path / "ids.yaml"
     page.write_text(
         "base: reassociation\ntitle: T\nfront_ends: {new ids: {vis: 'degraded:new-ids'}}\n"
-        "rows: {off: {method: copy-visible}, on: {method: copy-visible, reassociate: true}}\n"
+        "rows: {as reported: {method: copy-visible}, repaired: {method: copy-visible, reassociate: true}}\n"
     )
     command = ["experiments", str(page), "--data", f"streetsim:{tmp_path}", "--out", str(tmp_path / "out")]
     assert main([*command, "--workers", "1", "--seeds", "1", "--device", "cpu"]) == 0
@@ -35,4 +35,4 @@ def test_ids_are_counted_with_and_without_re_association(tmp_path, capsys):
     )
     assert (off["id switches"], off["gaps"], off["old id again"]) == (1, 1, 0)
     assert (on["id switches"], on["old id again"], on["HOTA"], on["IDF1"]) == (0, 100, 100, 100)
-    assert "| on | 0 | 0 | 1 | 100.0 |" in capsys.readouterr().out
+    assert "| repaired | 0 | 0 | 1 | 100.0 |" in capsys.readouterr().out
