@@ -216,7 +216,8 @@ def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterat
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
     video = open_video(source)
-    _tell_about(settings)
+    for notice in notices(settings):
+        print(notice)
     length = excerpt(video, settings.frames).length
     with frames_bar("frames", length) as advance:
         summary = run_video(settings, video, settings.out, progress=lambda _: advance(1))
@@ -232,7 +233,8 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     make_rules(settings)  # before a clip is begun, not once for each
     for clip in set(clips) - set(dataset.sequences):
         dataset.video(clip)  # raises
-    _tell_about(settings)
+    for notice in notices(settings):
+        print(notice)
     lengths = _unfinished(settings, clips)
     alone = settings.workers <= 1 or len(lengths) <= 1
     threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))
@@ -319,13 +321,15 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
     return summaries
 
 
-def _tell_about(settings: RunSettings) -> None:
-    """Say what a user may not expect of these settings: weights for demonstration, another tracker than released."""
-    if not (settings.data or "").startswith("streetsim:") and (embedded := _embedded(settings)):
-        print(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
+def notices(settings: RunSettings) -> list[str]:
+    """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
+    embedded, told = _embedded(settings), []
+    if embedded and not (settings.data or "").startswith("streetsim:"):
+        told.append(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
     released = settings.method == "samodal" and settings.preset == "released"
     if released and not settings.tracker.startswith("cotracker1:"):
-        print(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
+        told.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
+    return told
 
 
 def _embedded(settings: RunSettings) -> dict[str, str]:
