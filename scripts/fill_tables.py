@@ -49,7 +49,7 @@ def filled(page: Path) -> str:
 
     def ours(found: re.Match) -> str:
         where = (found["row"], found["front_end"])
-        row = next(one for one in read(found["name"])["table"] if (one["row"], one["front_end"]) == where)
+        row = next(row for row in read(found["name"])["table"] if (row["row"], row["front_end"]) == where)
         means = [f" {column['mean']:.1f} |" for column in list(row["columns"].values())[:7]]
         return found[1] + "".join(means)
 

@@ -38,47 +38,49 @@ class Drawer:
         """A copy of the (H, W, 3) uint8 RGB image with the result on it."""
         canvas = image.copy()
         # Nearer instances tend to be larger and less occluded; drawn last, they stay readable.
-        for one in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
-            if one.amodal is not None:
-                _paint(canvas, one, self.color(one.id))
-        present = {one.id for one in result.instances}
+        for instance in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
+            if instance.amodal is not None:
+                _paint(canvas, instance, self.color(instance.id))
+        present = {instance.id for instance in result.instances}
         for forgotten in self._trails.keys() - present:  # an endless stream must not gather trails
             del self._trails[forgotten]
-        for one in result.instances:
-            self._mark(canvas, one)
+        for instance in result.instances:
+            self._mark(canvas, instance)
         return canvas
 
-    def _mark(self, canvas: np.ndarray, one: Instance) -> None:
-        color = self.color(one.id)
-        if one.followed is not None:
-            self._trails[one.id].append(one.followed)
-            width, radius, length = (2, 4, TRAIL_FRAMES) if len(one.followed) <= FEW else (1, 1, 5)
-            for n in range(len(one.followed)):
-                trail = np.rint([points[n] for points in self._trails[one.id]][-length:]).astype(np.int32)
+    def _mark(self, canvas: np.ndarray, instance: Instance) -> None:
+        color = self.color(instance.id)
+        if instance.followed is not None:
+            self._trails[instance.id].append(instance.followed)
+            width, radius, length = (2, 4, TRAIL_FRAMES) if len(instance.followed) <= FEW else (1, 1, 5)
+            for n in range(len(instance.followed)):
+                trail = np.rint([points[n] for points in self._trails[instance.id]][-length:]).astype(np.int32)
                 cv2.polylines(canvas, [trail[:, None]], False, color, width, cv2.LINE_AA)
                 cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color, -1, cv2.LINE_AA)
         else:
-            self._trails.pop(one.id, None)
-            for x, y in np.rint(one.points if one.points is not None else np.zeros((0, 2))).astype(int).tolist():
+            self._trails.pop(instance.id, None)
+            for x, y in (
+                np.rint(instance.points if instance.points is not None else np.zeros((0, 2))).astype(int).tolist()
+            ):
                 for edge, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
                     cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
                     cv2.line(canvas, (x, y - 5), (x, y + 5), edge, width)
-        if one.amodal is not None and self.labels:
-            _label(canvas, one, color)
+        if instance.amodal is not None and self.labels:
+            _label(canvas, instance, color)
 
 
-def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
-    x0, y0, x1, y1 = (int(v) for v in one.amodal.box)
+def _paint(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
+    x0, y0, x1, y1 = (int(v) for v in instance.amodal.box)
     window = (slice(y0, y1), slice(x0, x1))  # painting the whole frame for each instance took ten times as long
-    amodal = one.amodal.decode()[window]
-    visible = one.visible.decode()[window] if one.visible is not None else np.zeros_like(amodal)
+    amodal = instance.amodal.decode()[window]
+    visible = instance.visible.decode()[window] if instance.visible is not None else np.zeros_like(amodal)
     rows, columns = np.ogrid[y0:y1, x0:x1]
     stripes = (rows + columns) % 10 < 4
     crop = canvas[window]
     for part, weight in ((visible & amodal, 0.4), (amodal & ~visible & stripes, 0.75), (amodal & ~visible, 0.15)):
         tint = crop[part] * (1 - weight) + np.array(color) * weight
         crop[part] = tint.astype(np.uint8)
-    thin = one.state in UNSEEN or one.amodal.area < 1500
+    thin = instance.state in UNSEEN or instance.amodal.area < 1500
     outline(canvas, amodal, color, 1 if thin else 2, (x0, y0))
 
 
@@ -90,16 +92,16 @@ def outline(
     cv2.drawContours(canvas, contours, -1, color, width, cv2.LINE_AA)
 
 
-def _label(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
-    text = str(one.id)
-    if one.amodal.area >= 600:
-        text += f" {one.category}"
-    if one.state in UNSEEN:
-        text += f" {one.state} {one.seconds_since_seen:.1f}s" if one.frames_since_seen else " sliver"
-    elif one.occlusion and one.occlusion >= 0.05:
-        text += f" {one.occlusion:.0%}"
+def _label(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
+    text = str(instance.id)
+    if instance.amodal.area >= 600:
+        text += f" {instance.category}"
+    if instance.state in UNSEEN:
+        text += f" {instance.state} {instance.seconds_since_seen:.1f}s" if instance.frames_since_seen else " sliver"
+    elif instance.occlusion and instance.occlusion >= 0.05:
+        text += f" {instance.occlusion:.0%}"
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
-    x = int(np.clip(one.amodal.box[0], 0, max(0, canvas.shape[1] - width - 4)))
-    y = max(int(one.amodal.box[1]) - 4, height + 3)
+    x = int(np.clip(instance.amodal.box[0], 0, max(0, canvas.shape[1] - width - 4)))
+    y = max(int(instance.amodal.box[1]) - 4, height + 3)
     cv2.rectangle(canvas, (x, y - height - 3), (x + width + 3, y + base - 1), (16, 16, 16), -1)
     cv2.putText(canvas, text, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)

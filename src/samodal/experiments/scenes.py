@@ -195,7 +195,7 @@ def spilled(
             continue
         if _distance(results[t], found[track.id], other.visible[t]) <= BESIDE:
             continue
-        colours = [_colour(image(t), one.visible[t]) for one in (track, other)]
+        colours = [_colour(image(t), shown.visible[t]) for shown in (track, other)]
         distance = float(np.linalg.norm(colours[0] - colours[1]))
         if distance <= NEAR_COLOUR:
             yield _failure(truth, track, t, {"spilled_share": share, "colour_distance": distance}, other)
@@ -259,7 +259,7 @@ def beside(truth: Clip, found: Mapping[int | str, Track], results: Sequence[Fram
 def instance_at(result: FrameResult, track: Track) -> Instance | None:
     """The instance of a track in a frame's result, None where it has no mask there."""
     mask = track.amodal[result.t]  # ids may be used again after a cut, but this mask is of one instance
-    return next((one for one in result.instances if mask is not None and one.amodal is mask), None)
+    return next((instance for instance in result.instances if mask is not None and instance.amodal is mask), None)
 
 
 def _runs(track: Track, holds: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
@@ -306,8 +306,8 @@ def _largest_spill(truth: Clip, track: Track, t: int, predicted: Rle) -> tuple[f
     false = without(predicted, track.amodal[t])
     if false is None:
         return 0.0, None
-    others = [one for one in truth.tracks if one.id != track.id and one.visible[t] is not None]
-    shares = [overlap(false, one.visible[t]) / predicted.area for one in others]
+    others = [other for other in truth.tracks if other.id != track.id and other.visible[t] is not None]
+    shares = [overlap(false, other.visible[t]) / predicted.area for other in others]
     return max(zip(shares, others, strict=True), key=lambda pair: pair[0], default=(0.0, None))
 
 
