@@ -59,9 +59,8 @@ class Drawer:
                 cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color, -1, cv2.LINE_AA)
         else:
             self._trails.pop(instance.id, None)
-            for x, y in (
-                np.rint(instance.points if instance.points is not None else np.zeros((0, 2))).astype(int).tolist()
-            ):
+            points = [] if instance.points is None else np.rint(instance.points).astype(int).tolist()
+            for x, y in points:
                 for edge, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
                     cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
                     cv2.line(canvas, (x, y - 5), (x, y + 5), edge, width)
