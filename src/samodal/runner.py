@@ -323,13 +323,13 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
 
 def notices(settings: RunSettings) -> list[str]:
     """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
-    embedded, told = _embedded(settings), []
+    embedded, texts = _embedded(settings), []
     if embedded and not (settings.data or "").startswith("streetsim:"):
-        told.append(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
+        texts.append(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
     released = settings.method == "samodal" and settings.preset == "released"
     if released and not settings.tracker.startswith("cotracker1:"):
-        told.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
-    return told
+        texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
+    return texts
 
 
 def _embedded(settings: RunSettings) -> dict[str, str]:

@@ -76,7 +76,7 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         "together": [todo.experiment.name for todo in todos],
         "reused": reused,
     }
-    records = [_record(todo, found) | about for todo, found in zip(tables, scores, strict=True)]
+    records = [_record(todo, scored) | about for todo, scored in zip(tables, scores, strict=True)]
     for record in records:
         _write(record, settings.out)
     figures = [todo for todo in planned if todo.experiment.kind == "figures" and not todo.folders & failed.keys()]
@@ -136,10 +136,10 @@ def _scores(
 ) -> list[list[dict[str, Any]]]:
     """For every table and every of its runs {profile: scores}, see `score_all`; all are scored together."""
     scorings = [[_scorings(todo, run, data, clips, resamples) for run in todo.runs] for todo in tables]
-    found = score_all([s for runs in scorings for by_name in runs for s in by_name.values()], executor)
+    scores = score_all([s for runs in scorings for by_name in runs for s in by_name.values()], executor)
     return [
         [
-            {name: found[scoring] for name, scoring in by_name.items()} or point_scores(run, clips)
+            {name: scores[scoring] for name, scoring in by_name.items()} or point_scores(run, clips)
             for run, by_name in zip(todo.runs, runs, strict=True)
         ]
         for todo, runs in zip(tables, scorings, strict=True)
@@ -194,9 +194,9 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
     from samodal.training.recipes import load_recipe
     from samodal.training.run import train
 
-    found = dict(experiment.weights)
+    weights = dict(experiment.weights)
     for key, changes in experiment.train.items():
-        if found.get(key):
+        if weights.get(key):
             continue
         path = settings.out / "weights" / f"{key}.safetensors"
         if not path.with_suffix(".md").exists():  # the card is written last
@@ -205,8 +205,8 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
             own = {"data": settings.train, "out": str(path.parent), "name": key, "device": _trainable(settings.device)}
             prepared = str(path.parent / "training-data.pt")  # once for all of them
             train(load_recipe(values.pop("recipe"), **values, **own, cache=prepared, workers=settings.workers))
-        found[key] = (str(path),)
-    return replace(experiment, weights=found)
+        weights[key] = (str(path),)
+    return replace(experiment, weights=weights)
 
 
 def by_clip(runs: Sequence[Planned], clips: Sequence[str]) -> list[list[Run]]:

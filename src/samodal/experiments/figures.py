@@ -37,11 +37,11 @@ class Run:
 
     Attributes:
         results: by frame.
-        found: the predicted track of each true instance that has one.
+        predictions: the predicted track of each true instance that has one.
     """
 
     results: Sequence[FrameResult]
-    found: Mapping[int | str, Track]
+    predictions: Mapping[int | str, Track]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +109,8 @@ def _footage(dataset, name: str, runs: Mapping[str, Path]) -> Footage:
     video, truth = dataset.video(name), dataset.truth(name)
     if not truth.linked or truth.labelled is not None or not any(any(track.amodal) for track in truth.tracks):
         raise InputError(f"clip {name}: figures need amodal truth of every frame, with the same id in all of them")
-    found = {method: _run(folder / name, truth) for method, folder in runs.items()}
-    return Footage(truth, found, lambda t: video.frame(t).image)
+    by_method = {method: _run(folder / name, truth) for method, folder in runs.items()}
+    return Footage(truth, by_method, lambda t: video.frame(t).image)
 
 
 def _run(folder: Path, truth: Clip) -> Run:
@@ -122,7 +122,9 @@ def _run(folder: Path, truth: Clip) -> Run:
     pairs, _ = pair(annotated, results_by_video({truth.name: clip}, {truth.name: truth}, "amodal"))
     tracks = {track.id: track for track in clip.tracks}
     matched = zip(annotated.entries, pairs, strict=True)
-    return Run(content.results, {true.id: tracks[found.id] for true, found in matched if found is not None})
+    return Run(
+        content.results, {true.id: tracks[prediction.id] for true, prediction in matched if prediction is not None}
+    )
 
 
 def _figures(footage: Sequence[Footage], both: bool) -> dict[str, Figure]:
@@ -154,7 +156,7 @@ def _comparison(footage: Sequence[Footage], partial: Iterable[Scene], both: bool
     runs = {clip.truth.name: clip.runs for clip in footage}
     chosen = []
     if both:
-        known = (s for s in partial if all(s.id in runs[s.clip][method].found for method in (OURS, THEIRS)))
+        known = (s for s in partial if all(s.id in runs[s.clip][method].predictions for method in (OURS, THEIRS)))
         chosen = pick(known, "hidden_area", 1, set())
     missing = "" if chosen else f"Left out: no results of {THEIRS} were given." if not both else NONE_FOUND
     return Figure(TITLES["figure6"], RULES["figure6"], (THEIRS, OURS), chosen, missing)
@@ -163,13 +165,15 @@ def _comparison(footage: Sequence[Footage], partial: Iterable[Scene], both: bool
 def _failures(footage: Sequence[Footage]) -> Figure:
     """Figure 8. The narrowest kind chooses first, so that a wider one does not take its scene."""
     ours = [(clip, clip.runs[OURS]) for clip in footage]
-    found = {
-        "beside": (s for clip, run in ours for s in scenes.beside(clip.truth, run.found, run.results)),
-        "split": (s for clip, run in ours for s in scenes.split(clip.truth, run.found)),
-        "spilled": (s for clip, run in ours for s in scenes.spilled(clip.truth, run.found, run.results, clip.image)),
+    kinds = {
+        "beside": (s for clip, run in ours for s in scenes.beside(clip.truth, run.predictions, run.results)),
+        "split": (s for clip, run in ours for s in scenes.split(clip.truth, run.predictions)),
+        "spilled": (
+            s for clip, run in ours for s in scenes.spilled(clip.truth, run.predictions, run.results, clip.image)
+        ),
     }
     chosen: dict[str, Scene] = {}
-    for kind, candidates in found.items():
+    for kind, candidates in kinds.items():
         taken = {scene.instance for scene in chosen.values()}
         for scene in pick(candidates, scenes.KINDS[kind][1], 1, taken):
             chosen[kind] = scene
@@ -201,7 +205,7 @@ def _true(scene: Scene, clip: Footage) -> Track:
 
 def _panel(scene: Scene, t: int, clip: Footage, method: str, with_truth: bool) -> Panel:
     run = clip.runs[method]
-    true, track = _true(scene, clip), run.found.get(scene.id)
+    true, track = _true(scene, clip), run.predictions.get(scene.id)
     focus = None if track is None else instance_at(run.results[t], track)
     shown = (instance for instance in run.results[t].instances if instance is not focus)
     others = [instance.visible for instance in shown if instance.visible is not None]
@@ -246,7 +250,7 @@ def _described(name: str, figure: Figure, footage: Mapping[str, Footage]) -> dic
 def _scene_described(scene: Scene, methods: Sequence[str], clip: Footage) -> dict:
     true, frames = _true(scene, clip), []
     for t in scene.frames:
-        judged = {method: _judged(t, true, clip.runs[method].found.get(scene.id)) for method in methods}
+        judged = {method: _judged(t, true, clip.runs[method].predictions.get(scene.id)) for method in methods}
         scored = {method: {"state": state, "iou": round(score, 4)} for method, (state, score) in judged.items()}
         frames.append({"frame": t, "hidden": round(true.occlusion(t), 6), "methods": scored})
     numbers = {name: round(float(value), 4) for name, value in scene.numbers.items()}

@@ -130,7 +130,7 @@ def _filled(
 
 def _put(text: str, known: dict[str, str]) -> str:
     """A text with the weights in place of their keys; those that a method does not read are left out."""
-    return _KEY.sub(lambda found: known.get(found[1], ""), text)
+    return _KEY.sub(lambda match: known.get(match[1], ""), text)
 
 
 def _folder(settings: RunSettings) -> str:

@@ -69,9 +69,9 @@ def _score(scorings: Sequence[Scoring]) -> None:
 
     first = scorings[0]
     truth = _truth(first.data, first.clips)
-    found = {name: clip for name, clip in read_runs(first.folder).items() if name in truth}
+    predicted = {name: clip for name, clip in read_runs(first.folder).items() if name in truth}
     for scoring in scorings:
-        write_json(scoring.file, PROFILES[scoring.profile](found, truth, scoring))
+        write_json(scoring.file, PROFILES[scoring.profile](predicted, truth, scoring))
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +81,7 @@ def _truth(data: str, clips: tuple[str, ...]) -> dict[str, Clip]:
     return read_truth(data, clips)
 
 
-def _precision(found: Clips, truth: Clips, scoring: Scoring) -> Levels:
+def _precision(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
     """AP and mean IoUs by image and by video, as `samodal evaluate` gives them."""
     from samodal.metrics.evaluate import Rules, score_clips
 
@@ -94,25 +94,25 @@ def _precision(found: Clips, truth: Clips, scoring: Scoring) -> Levels:
     )
     return {
         level: {"metrics": scores.metrics, "intervals": scores.intervals, "counts": scores.counts}
-        for level, scores in score_clips(found, truth, rules).items()
+        for level, scores in score_clips(predicted, truth, rules).items()
     }
 
 
-def _identity(found: Clips, truth: Clips, scoring: Scoring) -> Levels:
+def _identity(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
     """How well ids are held, of visible and of amodal masks."""
     return {
-        masks: _level(identity_scores(count_identities(found, truth, masks).values()))
+        masks: _level(identity_scores(count_identities(predicted, truth, masks).values()))
         for masks in ("visible", "amodal")
     }
 
 
-def _gaps(found: Clips, truth: Clips, scoring: Scoring) -> Levels:
+def _gaps(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
     """IoU on fully hidden frames after the first sight, overall and by the length of the whole gap, in frames.
 
     `ghosts` counts masks of instances in frames in which nothing of them is inside the image.
     """
     true = truth_by_video(truth, "amodal")
-    entries = results_by_video(found, truth, "amodal")
+    entries = results_by_video(predicted, truth, "amodal")
     regions, lengths, name = measure(true, entries), gap_lengths(true), "miou_fully_hidden_after_seen"
     ious, counted = regions.rows(name, False)
     ghosts = sum(
