@@ -340,3 +340,25 @@ def test_whatever_a_run_takes_can_be_sent_to_another_process(drive, tmp_path):
             )  # fmt: skip
             assert [frame.t for frame in sent] == [frame.t for frame in given]
     assert pickle.loads(pickle.dumps(excerpt(data.video("toy_0000"), "1:"))).truth is not None
+
+
+@pytest.mark.parametrize("content", ["{", "[]", None])
+def test_a_clip_whose_results_are_damaged_is_run_again(content, tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=1, frames=2, seed=0)
+    command = ["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    folder = tmp_path / "out" / "toy_0000"
+    whole = (folder / "tracks.json").read_bytes()
+    if content is None:
+        (folder / "frames.jsonl").unlink()
+    else:
+        (folder / "tracks.json").write_text(content)
+    assert main(command) == 0
+    assert (folder / "tracks.json").read_bytes() == whole and (folder / "frames.jsonl").exists()
+
+
+def test_a_clip_that_is_named_but_not_there_is_refused_before_anything_runs(tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=1, frames=2, seed=0)
+    out = tmp_path / "out"
+    assert main(["run", "--data", data, "--clips", "toy_0000,toy_0009", "--method", "hull", "--out", str(out)]) == 2
+    assert "no sequence 'toy_0009'" in capsys.readouterr().err and not out.exists()

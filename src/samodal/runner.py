@@ -229,10 +229,11 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
 def _run_clips(settings: RunSettings) -> list[Summary]:
     _opened.cache_clear()  # a data set may have grown since
     dataset = _opened(settings.data)
-    clips = settings.clips.split(",") if settings.clips else list(dataset.sequences)
-    make_rules(settings)  # before a clip is begun, not once for each
-    for clip in set(clips) - set(dataset.sequences):
-        dataset.video(clip)  # raises
+    clips = list(dict.fromkeys(settings.clips.split(","))) if settings.clips else list(dataset.sequences)
+    make_rules(settings)  # wrong rules are refused before a clip is begun
+    for clip in clips:
+        if clip not in dataset.sequences:
+            dataset.video(clip)  # raises what says so
     for notice in notices(settings):
         print(notice)
     lengths = _unfinished(settings, clips)
@@ -254,7 +255,7 @@ def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, cli
     """Run a clip of a data set that this process opens once."""
     # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
     video = copy(_opened(settings.data).video(clip))
-    return run_video(replace(settings, workers=1), video, settings.out / clip, progress)
+    return run_video(settings, video, settings.out / clip, progress)
 
 
 @lru_cache(maxsize=1)
@@ -281,11 +282,12 @@ def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | 
 def _finished(settings: RunSettings, video: Video, out: Path, length: int | None) -> bool:
     """Whether tracks.json of a clip is there, whole, and made with the same settings."""
     path, lines = out / "tracks.json", out / "frames.jsonl"
-    if not path.exists() or (out / "failed.txt").exists():
+    if not path.exists() or not lines.exists() or (out / "failed.txt").exists():
         return False
     if length is not None and result_count(lines) < length:
         return False  # interrupted: what was finished is there, and no more
-    made = read_json(path).get("info", {}).get("settings")
+    content = read_json(path)
+    made = content.get("info", {}).get("settings") if isinstance(content, dict) else None
     # Which front end an unnamed one came to depends on whether there is truth; to know, it would have to be read.
     settled_as = [{}] if settings.vis is not None else [{"vis": "truth"}, EMBEDDED_FRONT_END]
     same = [json.loads(json.dumps(describe(replace(settings, **s), video), default=str)) for s in settled_as]

@@ -15,7 +15,8 @@ class RunSettings:
     video: str | None = field(default=None, metadata={"positional": str})
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
     out: Path = Path("runs/latest")
-    """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
+    """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: a folder for each clip in it, with failed.txt
+    where the clip failed)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class. Not
     given: videomt with --reassociate, from the pixels of a video, or truth with --data."""
