@@ -35,23 +35,23 @@ def filled(page: Path) -> str:
     def read(name: str) -> dict:
         return json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
 
-    def block(found: re.Match) -> str:
-        record, first = read(found["name"]), found[0].partition("\n")[0]
-        if found["columns"]:
+    def block(match: re.Match) -> str:
+        record, first = read(match["name"]), match[0].partition("\n")[0]
+        if match["columns"]:
             for row in record["table"]:
-                row["columns"] = {name: row["columns"][name] for name in found["columns"].split(", ")}
+                row["columns"] = {name: row["columns"][name] for name in match["columns"].split(", ")}
             lines = markdown_of(record).splitlines()
             text = "\n".join(line for line in lines if line.startswith("|")) + "\n"
         else:
             _, _, table = markdown_of(record).partition("\n\n")  # the page has headings of its own
-            text = f"{table}[All numbers]({link}/{found['name']}.json).\n"
+            text = f"{table}[All numbers]({link}/{match['name']}.json).\n"
         return f"{first}\n{text}<!-- end -->"
 
-    def ours(found: re.Match) -> str:
-        where = (found["row"], found["front_end"])
-        row = next(one for one in read(found["name"])["table"] if (one["row"], one["front_end"]) == where)
+    def ours(match: re.Match) -> str:
+        where = (match["row"], match["front_end"])
+        row = next(row for row in read(match["name"])["table"] if (row["row"], row["front_end"]) == where)
         means = [f" {column['mean']:.1f} |" for column in list(row["columns"].values())[:7]]
-        return found[1] + "".join(means)
+        return match[1] + "".join(means)
 
     return OURS.sub(ours, BLOCK.sub(block, page.read_text(encoding="utf-8")))
 

@@ -153,9 +153,9 @@ tracker() {
 points() {
   samodal synth --out "$RUN/points" --split test --count "$TEST" --workers "$WORKERS" --points \
     >>"$RUN/logs/points.log" 2>&1
-  "$PYTHON" scripts/points_table.py --data "streetsim:$RUN/points/test" --clips "$POINT_CLIPS" --seeds 0 1 2 \
-    --trackers still velocity lucas_kanade "cotracker3:$RUN/train/streetsim-points.safetensors" \
-    --out "$RUN/points.json" --workers "${POINT_WORKERS:-4}" >"$RUN/points.md" 2>>"$RUN/logs/points.log"
+  samodal experiments points --data "streetsim:$RUN/points/test" --clips "$POINT_CLIPS" --seeds 3 \
+    --weights.cotracker3="$RUN/train/streetsim-points.safetensors" --out "$RUN/experiments-points" \
+    --workers "${POINT_WORKERS:-4}" --device "$TABLE_DEVICE" >>"$RUN/logs/points.log" 2>&1
 }
 
 # Frames of a second apart at full size, clips at 10 frames a second, or both: what was rendered.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from samodal.cli.data_check import check
+from samodal.data.check import check
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
 

@@ -3,6 +3,7 @@
 import pytest
 
 from samodal.cli.app import COMMANDS, main, parse
+from samodal.errors import Incomplete, InputError
 from samodal.settings import RunSettings
 
 
@@ -59,3 +60,26 @@ def test_a_shipped_recipe_is_taken_by_its_name_and_a_misspelt_one_names_the_near
     assert "did you mean 'asd-paper'" in capsys.readouterr().err
     assert main(["train", "--config", "asd-paper", "--init", "none.pth", "--data", "asd:nowhere"]) == 2
     assert "none.pth: no such checkpoint" in capsys.readouterr().err
+
+
+def test_an_unknown_flag_names_the_nearest_one_switches_included(capsys):
+    for given, nearest in (
+        ("--presett=paper", "'preset'"),
+        ("--no-overlai", "'no-overlay'"),
+        ("--confg=x", "'config'"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            parse(RunSettings, ["v.mp4", given], "samodal run")
+        assert stop.value.code == 2
+        assert f"did you mean {nearest}" in capsys.readouterr().err
+
+
+def test_what_failed_in_part_is_exit_code_3_and_what_can_be_mended_2(monkeypatch, capsys):
+    for error, code in ((InputError("no such file"), 2), (Incomplete("1 of 2 clips failed"), 3)):
+
+        def fail(settings, error=error):
+            raise error
+
+        monkeypatch.setattr("samodal.cli.run.main", fail)
+        assert main(["run", "v.mp4"]) == code
+        assert f"samodal run: {error}" in capsys.readouterr().err

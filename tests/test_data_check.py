@@ -2,11 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from samodal.cli.app import main
-from samodal.cli.data_check import check, occlusion_bin
+from samodal.data.check import OCCLUSIONS, SIZES, check, occlusion_bin, size_bin
+from samodal.metrics.profiles import profile_named
+from samodal.rle import Rle
 from test_datasets_coco import PAGE, example, write
 from toy_data import write_toy
 
@@ -33,6 +36,16 @@ def test_the_example_is_whole_and_counted(tmp_path, capsys):
 )  # fmt: skip
 def test_bins_do_not_overlap(rate, name):
     assert occlusion_bin(rate) == name
+
+
+def test_the_bins_are_those_of_the_strict_evaluation():
+    bins = profile_named("strict").bins
+    names = dict(zip(OCCLUSIONS, ("none", "partial", "medium_occlusion", "heavy", "extreme", "hidden"), strict=True))
+    for rate in np.linspace(0, 1, 101):
+        assert [name for name, key in names.items() if bins[key].occlusion.holds(rate)] == [occlusion_bin(rate)]
+    for side in (31, 32, 33, 95, 96, 97):
+        mask = Rle.encode(np.ones((side, side)))
+        assert next(name for name in SIZES if mask.area <= bins[name].area[1]) == size_bin(mask)
 
 
 def test_everything_broken_is_told_at_once(tmp_path, capsys):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from samodal.cli.app import main
-from samodal.drawing.overlay import VideoWriter
+from samodal.drawing.video import VideoWriter
 from samodal.results.frames import read_frames
 from test_frontends_segmenters import mask2former, rf_detr
 from test_videomt import theirs as videomt

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from made_up import square
-from samodal.drawing.overlay import Drawer, VideoWriter, color_of
+from samodal.drawing.overlay import Drawer, color_of
+from samodal.drawing.video import VideoWriter
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance, State
 

@@ -1,6 +1,8 @@
 """Experiments: what is planned, that finished parts are used again, and that a table says what the evaluation says."""
 
+import hashlib
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +12,18 @@ import yaml
 
 from samodal.cli.app import main
 from samodal.errors import InputError
-from samodal.experiments import run as running
+from samodal.experiments import conduct as running
+from samodal.experiments.conduct import by_clip
 from samodal.experiments.config import Relation, load, names
 from samodal.experiments.data import chosen, streetsim
 from samodal.experiments.plan import draws, plan
 from samodal.experiments.report import judge, markdown_of
-from samodal.experiments.run import by_clip
 from samodal.experiments.runs import jobs_of
+from samodal.experiments.scores import PROFILES, Scoring
+from samodal.metrics.points import PointCounts, summarise_points
 from samodal.metrics.profiles import profile_named
+from samodal.rle import Rle
+from samodal.tracks import Clip, Track
 from toy_data import write_toy
 
 SMALL = {
@@ -59,6 +65,18 @@ def run(tmp_path: Path, data: str, *more: str, out: str = "out", **changes) -> d
     return json.loads((tmp_path / out / "small.json").read_text(encoding="utf-8"))
 
 
+def metrics_of(profile: str) -> set[str]:
+    if profile == "points":
+        return {*summarise_points([PointCounts(0, 0, 0, *np.zeros((3, 5)), 0, np.zeros(5), np.zeros(0))])}
+    if profile in ("identity", "gaps"):
+        mask = Rle.encode(np.ones((2, 2)))
+        clips = {"a": Clip("a", (2, 2), ("0",), (Track(1, "car", None, (mask,), (mask,)),))}
+        levels = PROFILES[profile](clips, clips, Scoring(Path(), "", (), "amodal", profile, 0))
+        return {name for level in levels.values() for name in level["metrics"]}
+    known = profile_named("official" if profile == "ones" else profile)
+    return {*known.numbers, *known.regions}
+
+
 def test_every_shipped_experiment_can_be_planned_and_asks_for_numbers_that_exist(tmp_path):
     assert {f"table{n}" for n in range(1, 7)} < set(names()) and "figures" in names()
     for name in names():
@@ -67,8 +85,7 @@ def test_every_shipped_experiment_can_be_planned_and_asks_for_numbers_that_exist
         assert runs or experiment.train, name
         assert {one.row for one in [*runs, *missing]} == set(experiment.rows)
         for profile, _, metric in experiment.columns.values():
-            known = profile_named("official" if profile == "ones" else profile)
-            assert metric in known.numbers or metric in known.regions, (name, metric)
+            assert metric in metrics_of(profile), (name, metric)
         for key, changes in experiment.train.items():
             assert not experiment.weights[key] and changes["recipe"], (name, key)
 
@@ -153,7 +170,7 @@ def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_
     (run_of_one / "toy_0001").rmdir()
     ran = []
     real = running.run_clips
-    monkeypatch.setattr(running, "run_clips", lambda jobs, workers: ran.extend(jobs) or real(jobs, workers))
+    monkeypatch.setattr(running, "run_clips", lambda jobs, *how: ran.extend(jobs) or real(jobs, *how))
     third = run(tmp_path, data, **changes)
     assert third["table"] == first["table"] and third["reused"] and not first["reused"]
     monkeypatch.setattr("samodal.experiments.runs.run_clip", None)
@@ -170,8 +187,8 @@ def test_a_run_that_fails_costs_its_row_alone_and_is_told_of(tmp_path, data, mon
     rows = {"fails": {"method": "my_method:Fails"}, "hull": {"method": "hull"}}
     path = write(tmp_path, rows=rows, front_ends={"truth": {"vis": "truth"}}, relations=[])
     command = ["experiments", path, "--data", data, "--out", str(tmp_path / "out"), "--workers", "1"]
-    assert main([*command, "--device", "cpu", "--seeds", "1"]) == 2
-    assert "left out of the tables: 1; the first, toy_0001: out of memory" in capsys.readouterr().err
+    assert main([*command, "--device", "cpu", "--seeds", "1"]) == 3
+    assert "left out of the tables: 1\n  toy_0001: out of memory" in capsys.readouterr().err
     record = json.loads((tmp_path / "out" / "small.json").read_text(encoding="utf-8"))
     assert [one["row"] for one in record["table"]] == ["hull"]
     assert record["missing"] == [{"front_end": "truth", "row": "fails", "needs": "toy_0001: out of memory"}]
@@ -180,7 +197,7 @@ def test_a_run_that_fails_costs_its_row_alone_and_is_told_of(tmp_path, data, mon
 def test_experiments_run_together_and_one_that_cannot_run_is_told_of(tmp_path, data, capsys, monkeypatch):
     asked = []
     real = running.run_clips
-    monkeypatch.setattr(running, "run_clips", lambda jobs, workers: asked.append(jobs) or real(jobs, workers))
+    monkeypatch.setattr(running, "run_clips", lambda jobs, *how: asked.append(jobs) or real(jobs, *how))
     first = write(tmp_path)
     second = tmp_path / "second.yaml"
     rows = {"hull": {"method": "hull"}, "hold": {"method": "hold-last"}}
@@ -244,7 +261,7 @@ def test_weights_that_are_lacking_are_trained_once(tmp_path, data, monkeypatch):
             path.with_suffix(end).write_bytes(b"")
 
     monkeypatch.setattr("samodal.training.sam.sam.train", train)
-    from samodal.cli.experiments import ExperimentsSettings
+    from samodal.experiments.settings import ExperimentsSettings
 
     settings = ExperimentsSettings("table3", out=tmp_path, train=data, train_steps=7, device="cpu")
     experiment = running.trained(load("table3", {"k5": "mine.safetensors"}), settings)
@@ -320,10 +337,59 @@ def test_without_data_the_first_clips_of_streetsim_are_rendered(tmp_path, monkey
     asked = []
     monkeypatch.setattr("samodal.sim.write.write_split", lambda *where, progress, **how: asked.append((where, how)))
     assert streetsim(tmp_path, 2, 1) == f"streetsim:{tmp_path / 'test'}"
-    assert asked == [((tmp_path, "test"), {"count": 2, "workers": 1})]
+    assert asked == [((tmp_path, "test"), {"count": 2, "workers": 1, "points": False})]
 
 
 def test_the_list_names_every_experiment(capsys):
     assert main(["experiments", "list"]) == 0
     said = capsys.readouterr().out
     assert all(f"  {name} " in said for name in names()) and "paper, Table 1" in said
+
+
+class Code:
+    """Runs when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("code ran"),)
+
+
+def test_nothing_in_the_folder_of_results_is_ever_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = "chewing-gum:test,2"
+    key = hashlib.blake2b("\n".join([data, "test_00000", "test_00001"]).encode(), digest_size=6).hexdigest()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f"truth-{key}.pickle").write_bytes(pickle.dumps(Code()))
+    rows = {"hull": {"method": "hull"}}
+    record = run(tmp_path, data, rows=rows, front_ends={"truth": {"vis": "truth"}}, relations=[], weights={})
+    assert record["table"] and not (tmp_path / "code ran").exists()
+    assert list((tmp_path / "out").rglob("*.pickle")) == [tmp_path / "out" / f"truth-{key}.pickle"]
+
+
+def test_a_process_that_dies_costs_the_rows_of_its_clip_alone(tmp_path, data, monkeypatch):
+    (tmp_path / "my_dying.py").write_text(
+        "import os\nfrom samodal.baselines.trivial import Hull\n\n\nclass Dies(Hull):\n"
+        "    def run(self, clip, observed):\n"
+        "        if clip == 'toy_0001':\n            os._exit(1)\n"
+        "        return super().run(clip, observed)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    rows = {"hull": {"method": "hull"}, "dies": {"method": "my_dying:Dies"}}
+    path = write(tmp_path, rows=rows, front_ends={"truth": {"vis": "truth"}}, relations=[])
+    command = ["experiments", path, "--data", data, "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main([*command, "--device", "cpu"]) == 3
+    record = json.loads((tmp_path / "out" / "small.json").read_text(encoding="utf-8"))
+    assert [row["row"] for row in record["table"]] == ["hull"]
+    assert record["missing"][0]["needs"].startswith("toy_0001: its process died")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"kind": "tabel"}, "unknown kind 'tabel'; did you mean 'table'"),
+        ({"columns": {"AJ": "points all average_jaccard"}, "relations": []}, "points is not for the kind table"),
+        ({"columns": {"HOTA": "identity image HOTA"}}, "expected PROFILE LEVEL METRIC"),
+    ],
+)
+def test_columns_fit_the_kind_of_an_experiment(tmp_path, changes, told):
+    with pytest.raises(InputError, match=told):
+        load(write(tmp_path, **changes))

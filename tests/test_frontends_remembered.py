@@ -55,8 +55,8 @@ def masks(session, video) -> list[np.ndarray]:
 
 def test_the_second_method_over_a_video_hears_the_same_without_asking(tmp_path, video):
     said = Remembered()
-    run_video(settings(), video, tmp_path / "first", said=said)
-    run_video(settings(), video, tmp_path / "second", said=said)
+    run_video(settings(), video, tmp_path / "first", remembered=said)
+    run_video(settings(), video, tmp_path / "second", remembered=said)
     assert Moving.asked == 4
     run_video(settings(), video, tmp_path / "alone")
     assert Moving.asked == 8

@@ -2,10 +2,10 @@
 
 import pytest
 
-import samodal.runner
 from samodal.cli.app import parse
 from samodal.errors import InputError
 from samodal.registry import FILES, FRONT_ENDS, PIXELS, TRACKERS, TRUTH, listing, make_tracker
+from samodal.runner import notices
 from samodal.settings import RunSettings
 from samodal.trackers.lucas_kanade import LucasKanade
 
@@ -70,12 +70,8 @@ def test_a_tracker_is_made_on_the_device_if_it_has_one(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "told"), [({}, True), ({"tracker": "cotracker1:a,b"}, False), ({"preset": "paper"}, False)]
 )
-def test_the_released_preset_says_once_that_another_tracker_stands_in_for_the_released_one(
-    changes, told, monkeypatch, capsys
-):
-    monkeypatch.setattr(samodal.runner, "_jobs", lambda settings: [])
-    samodal.runner.run_all(RunSettings(**({"preset": "released"} | changes)))
-    text = capsys.readouterr().out
+def test_the_released_preset_says_once_that_another_tracker_stands_in_for_the_released_one(changes, told):
+    text = "\n".join(notices(RunSettings(**({"preset": "released"} | changes))))
     assert text.count("CoTracker v1") == told
     assert ("CC-BY-NC" in text and "git clone" in text and RunSettings.tracker in text) == told
 

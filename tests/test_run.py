@@ -1,25 +1,31 @@
 """`samodal run` from files to files: what is written, that it is repeatable, and every kind of bad input."""
 
+import gc
 import json
+import os
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from made_up import passing_square
+from samodal import runner
+from samodal.baselines.trivial import Hull
 from samodal.cli.app import main
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.results.frames import read_frames
 from samodal.results.youtube_vis import read_clips
 from samodal.rle import Rle
-from samodal.runner import run_video
+from samodal.runner import run_all, run_video
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.settings import RunSettings
-from samodal.tracks import State
-from samodal.video import open_video
+from samodal.tracks import Clip, State
+from samodal.video import ArrayVideo, excerpt, open_video
 from toy_data import write_toy
 
 FRAMES = 12
@@ -238,3 +244,121 @@ def test_a_clip_of_a_data_set_is_run_again_only_where_frames_are_missing(tmp_pat
     lines.write_text("".join(whole.splitlines(keepends=True)[:-1]))  # as an interruption leaves it
     assert main(command) == 0
     assert lines.read_text() == whole
+
+
+class FailingHull(Hull):
+    """The convex hull, but the clip toy_0001 breaks it while `broken` is there, and toy_0002 ends its process."""
+
+    broken = Path("broken")
+
+    def run(self, clip, observed):
+        for result in super().run(clip, observed):
+            if clip == "toy_0001" and self.broken.exists():
+                raise RuntimeError("out of memory")
+            if clip == "toy_0002" and self.broken.exists():
+                os._exit(1)
+            yield result
+
+
+def data_command(data: str, out: Path, *more: str) -> list[str]:
+    return ["run", "--data", data, "--method", f"{__name__}:FailingHull", "--no-overlay", "--out", str(out), *more]
+
+
+def test_a_clip_that_fails_is_recorded_and_the_others_go_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_toy(tmp_path / "toy", sequences=2, frames=2, seed=0)
+    FailingHull.broken.touch()
+    (tmp_path / "toy/images/front/toy_0000/front_full_0001_rgb.jpg").rename(tmp_path / "kept.jpg")
+    (tmp_path / "toy/images/front/toy_0000/front_full_0001_rgb.jpg").write_bytes(b"damaged")
+    assert main(data_command(data, tmp_path / "out")) == 3
+    told = capsys.readouterr().err
+    assert "2 of 2 clips failed" in told and "toy_0001: out of memory" in told and "toy_0000: " in told
+    assert "damaged picture" in (tmp_path / "out" / "toy_0000" / "failed.txt").read_text()
+    assert "Traceback" in (tmp_path / "out" / "toy_0001" / "failed.txt").read_text()
+    (tmp_path / "kept.jpg").rename(tmp_path / "toy/images/front/toy_0000/front_full_0001_rgb.jpg")
+    assert main(data_command(data, tmp_path / "out")) == 3
+    assert read_clips(tmp_path / "out" / "toy_0000" / "tracks.json")["toy_0000"].tracks
+    assert not (tmp_path / "out" / "toy_0000" / "failed.txt").exists()
+    FailingHull.broken.unlink()
+    assert main(data_command(data, tmp_path / "out")) == 0
+    assert sorted(p.name for p in (tmp_path / "out" / "toy_0001").iterdir()) == ["frames.jsonl", "tracks.json"]
+
+
+def test_a_process_that_dies_costs_its_clip_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_toy(tmp_path / "toy", sequences=4, frames=2, seed=0)
+    FailingHull.broken.touch()
+    assert main(data_command(data, tmp_path / "out", "--workers", "2")) == 3
+    told = capsys.readouterr()
+    assert "2 of 4 clips failed" in told.err and "toy_0002: its process died" in told.err
+    assert "toy_0000: 2 frames" in told.out and "toy_0003: 2 frames" in told.out
+    assert "its process died" in (tmp_path / "out" / "toy_0002" / "failed.txt").read_text()
+
+
+def test_what_is_wrong_with_all_clips_is_told_once(tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=3, frames=2, seed=0)
+    command = ["run", "--data", data, "--weights", "none.pth", "--no-overlay", "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert capsys.readouterr().err.count("none.pth") == 1
+
+
+def test_a_run_with_nothing_left_to_do_reads_neither_labels_nor_pictures(tmp_path, capsys, monkeypatch):
+    data = write_toy(tmp_path / "toy", sequences=2, frames=2, seed=0)
+    command = ["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    for reader in ("read_frame", "read_image"):
+        monkeypatch.setattr(f"samodal.data.asd.{reader}", None)
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "every clip is finished" in capsys.readouterr().out
+
+
+def test_the_truth_of_finished_clips_is_not_kept(tmp_path, monkeypatch):
+    data = write_toy(tmp_path / "toy", sequences=3, frames=2, seed=0)
+    alive = []
+
+    def counting(settings, video, *rest, **named):
+        gc.collect()
+        alive.append(sum(type(thing) is Clip for thing in gc.get_objects()))
+        assert video.truth is not None
+        return run_video(settings, video, *rest, **named)
+
+    monkeypatch.setattr(runner, "run_video", counting)
+    run_all(RunSettings(data=data, method="hull", overlay=False, out=tmp_path / "out"))
+    assert alive == [alive[0]] * 3
+
+
+def test_whatever_a_run_takes_can_be_sent_to_another_process(drive, tmp_path):
+    data = open_dataset(write_toy(tmp_path / "toy", sequences=1, frames=3, seed=0))
+    folder = open_video(drive / "frames")
+    arrays = ArrayVideo("arrays", np.zeros((3, 8, 8, 3), np.uint8))
+    for video in (folder, arrays, data.video("toy_0000")):
+        for given in (video, excerpt(video, "1:3")):
+            sent = pickle.loads(pickle.dumps(given))
+            assert (sent.name, sent.size, sent.length, sent.source) == (
+                given.name, given.size, given.length, given.source
+            )  # fmt: skip
+            assert [frame.t for frame in sent] == [frame.t for frame in given]
+    assert pickle.loads(pickle.dumps(excerpt(data.video("toy_0000"), "1:"))).truth is not None
+
+
+@pytest.mark.parametrize("content", ["{", "[]", None])
+def test_a_clip_whose_results_are_damaged_is_run_again(content, tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=1, frames=2, seed=0)
+    command = ["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    folder = tmp_path / "out" / "toy_0000"
+    whole = (folder / "tracks.json").read_bytes()
+    if content is None:
+        (folder / "frames.jsonl").unlink()
+    else:
+        (folder / "tracks.json").write_text(content)
+    assert main(command) == 0
+    assert (folder / "tracks.json").read_bytes() == whole and (folder / "frames.jsonl").exists()
+
+
+def test_a_clip_that_is_named_but_not_there_is_refused_before_anything_runs(tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=1, frames=2, seed=0)
+    out = tmp_path / "out"
+    assert main(["run", "--data", data, "--clips", "toy_0000,toy_0009", "--method", "hull", "--out", str(out)]) == 2
+    assert "no sequence 'toy_0009'" in capsys.readouterr().err and not out.exists()

@@ -12,6 +12,13 @@ class InputError(ValueError):
     """
 
 
+class Incomplete(InputError):
+    """A part of the work failed and the rest is done. The message names each part that failed, a line each.
+
+    The command line exits with code 3.
+    """
+
+
 def missing_extra(what: str, extra: str) -> InputError:
     """The error for an optional dependency that is not installed; `extra` is its name in pyproject.toml."""
     return InputError(f"{what} needs an optional part of samodal; install it with: pip install 'samodal[{extra}]'")

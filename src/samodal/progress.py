@@ -23,7 +23,32 @@ class _Rate(ProgressColumn):
 @contextmanager
 def frames_bar(title: str, total: int | None, unit: str = "frames") -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error; gives a function that takes the number of newly finished items."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with _bar(unit) as progress:
         task = progress.add_task(title, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def rest_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """The same where work goes on: gives a function that takes (finished items, all items).
+
+    What is finished when it is called first counts for the bar but not for the speed.
+    """
+    with _bar(unit) as progress:
+        task = progress.add_task(title, total=None)
+        begun = False
+
+        def report(finished: int, total: int) -> None:
+            nonlocal begun
+            if begun:
+                progress.update(task, completed=finished)
+            else:
+                progress.reset(task, completed=finished, total=total)
+            begun = True
+
+        yield report
+
+
+def _bar(unit: str) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))

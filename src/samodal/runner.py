@@ -1,20 +1,24 @@
-"""Running a method over a video: what the command line, experiments and clusters call."""
+"""Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import as_completed
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
+from copy import copy
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from samodal.build import make_method, make_rules, make_session, settled
-from samodal.errors import InputError
-from samodal.executors import clip_pool
+from samodal.build import EMBEDDED_FRONT_END, make_method, make_rules, make_session, settled
+from samodal.errors import Incomplete, InputError
+from samodal.executors import Failure, InProcess, Processes
+from samodal.files import read_json
 from samodal.frontends.remembered import Remembered
-from samodal.parts import Observed, Video
+from samodal.parts import Frame, Method, Observed, Video, VisSession
+from samodal.progress import frames_bar
 from samodal.registry import TRACKERS
 from samodal.results.frames import Frames, FramesWriter, read_frames
 from samodal.results.youtube_vis import write_tracks
@@ -67,7 +71,7 @@ def run_video(
     video: Video,
     out: Path,
     progress: Callable[[int], None] | None = None,
-    said: Remembered | None = None,
+    remembered: Remembered | None = None,
 ) -> Summary:
     """Run one video from its first frame to its last and write frames.jsonl, tracks.json and overlay.mp4.
 
@@ -76,67 +80,51 @@ def run_video(
     Args:
         settings: what `samodal run` takes; `video`, `data`, `out`, `clips` and `workers` are not read.
         out: folder, made if missing. Each frame's line is on disk before the next frame is read.
-        progress: is told the number of frames done.
-        said: what front ends said of this video before, to run several methods over it.
+        progress: is given the number of frames done.
+        remembered: what front ends reported of this video before, to run several methods over it.
 
     Raises:
         InputError: for anything a user can mend. The frames finished before are in frames.jsonl, and from them
             tracks.json is written all the same.
     """
     settings = settled(settings, video)
-    session = make_session(settings, video, said)
-    method = make_method(settings)
+    session, method = make_session(settings, video, remembered), make_method(settings)
     frames = excerpt(video, settings.frames)
-    wanted = set(settings.classes.split(",")) if settings.classes else None
     out.mkdir(parents=True, exist_ok=True)
     lines, start = out / "frames.jsonl", perf_counter()
     try:
-        with ExitStack() as stack:
-            writer = stack.enter_context(FramesWriter(lines, video.name, video.size, describe(settings, video)))
-            overlay = stack.enter_context(_Overlay(settings, frames, out)) if settings.overlay else None
-            observed = _Latest(_observe(frames, session, wanted))
-            for result in method.run(video.name, observed):
-                if hasattr(session, "learn"):
-                    session.learn(result)
-                frame = observed.frames.pop(result.t)
+        with (
+            FramesWriter(lines, video.name, video.size, describe(settings, video)) as writer,
+            _Overlay(settings, frames, out) if settings.overlay else nullcontext() as overlay,
+        ):
+            for frame, result in _results(settings, frames, session, method):
                 writer.write(result, frame.name)
                 if overlay is not None:
                     overlay.add(frame, result)
                 if progress is not None:
                     progress(result.t + 1)
-            if result_count(lines) == 0:
-                raise InputError(f"{video.source}: an empty video, no frame could be read")
-    finally:
+    finally:  # what is done is kept, also after a damaged frame or an interruption
         content = finish(lines, out / "tracks.json")
+    if content is None:
+        raise InputError(f"{video.source}: an empty video, no frame could be read")
     return summarise(content, perf_counter() - start, out)
 
 
 def run_all(settings: RunSettings) -> list[Summary]:
-    """Run the video, or every clip of the data set that has no finished result with these settings yet."""
-    from samodal.progress import frames_bar
+    """Run the video, or every clip of the data set that has no finished result with these settings yet.
 
-    jobs = [(video, out) for video, out in _jobs(settings) if not _finished(settings, video, out)]
-    if not (settings.data or "").startswith("streetsim:") and (embedded := _embedded(settings)):
-        print(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
-    if (
-        settings.method == "samodal"
-        and settings.preset == "released"
-        and not settings.tracker.startswith("cotracker1:")
-    ):
-        print(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
-    total = None if any(v.length is None for v, _ in jobs) else sum(excerpt(v, settings.frames).length for v, _ in jobs)
-    with frames_bar("frames", total) as advance:
-        if settings.workers > 1 and len(jobs) > 1:
-            summaries = list(_parallel(settings, jobs, advance))
-        else:
-            summaries = [run_video(settings, video, out, progress=lambda _: advance(1)) for video, out in jobs]
-    for summary in summaries:
-        print(summary)
-    if not jobs:
-        print(f"{settings.out}: every clip is finished with these settings already")
-    elif not settings.data:
-        print(f"wrote {', '.join(sorted(p.name for p in settings.out.iterdir()))} to {settings.out}")
-    return summaries
+    A clip that fails is recorded in its folder, in failed.txt, and the others go on.
+
+    Returns:
+        what was run, in the order of the clips.
+
+    Raises:
+        Incomplete: at the end, where clips failed.
+        InputError: for anything else that a user can mend, also where all clips failed for one reason.
+    """
+    if (settings.video is None) == (settings.data is None):
+        raise InputError("give either a video or --data, as in: samodal run drive.mp4")
+    return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
 
 
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
@@ -164,40 +152,30 @@ def result_count(lines: Path) -> int:
 
 def summarise(content: Frames, seconds: float, out: Path) -> Summary:
     """Count what a frames.jsonl holds."""
-    instances = [one for result in content.results for one in result.instances]
+    instances = [instance for result in content.results for instance in result.instances]
+    amodal = [instance for instance in instances if instance.amodal is not None]
     return Summary(
-        content.clip,
-        len(content.results),
-        len({one.id for one in instances}),
-        sum(one.visible is not None for one in instances),
-        sum(one.amodal is not None for one in instances),
-        sum(one.amodal is not None and one.visible is None and one.state in UNSEEN for one in instances),
-        seconds,
-        out,
+        clip=content.clip,
+        frames=len(content.results),
+        tracks=len({instance.id for instance in instances}),
+        visible=sum(instance.visible is not None for instance in instances),
+        amodal=len(amodal),
+        hidden=sum(instance.visible is None and instance.state in UNSEEN for instance in amodal),
+        seconds=seconds,
+        out=out,
     )
-
-
-class _Latest:
-    """Passes observed frames on and keeps those whose result has not come yet."""
-
-    def __init__(self, observed: Iterable[Observed]):
-        self._observed, self.frames = observed, {}
-
-    def __iter__(self) -> Iterator[Observed]:
-        for one in self._observed:
-            self.frames[one.frame.t] = one.frame
-            yield one
 
 
 class _Overlay:
     """overlay.mp4, frame by frame."""
 
     def __init__(self, settings: RunSettings, video: Video, out: Path):
-        from samodal.drawing.overlay import Drawer, VideoWriter
+        from samodal.drawing.overlay import Drawer
+        from samodal.drawing.video import VideoWriter
 
         self._drawer, self._writer = Drawer(), VideoWriter(out / "overlay.mp4", video.size, video.fps)
 
-    def add(self, frame, result: FrameResult) -> None:
+    def add(self, frame: Frame, result: FrameResult) -> None:
         self._writer.write(self._drawer.draw(frame.image, result), frame.time)
 
     def __enter__(self) -> "_Overlay":
@@ -207,16 +185,153 @@ class _Overlay:
         self._writer.close()
 
 
-def _observe(frames: Video, session, wanted: set[str] | None) -> Iterator[Observed]:
-    """Frames counted from 0, each with what the front end sees in it."""
-    for t, frame in enumerate(frames):
+def _results(
+    settings: RunSettings, video: Video, session: VisSession, method: Method
+) -> Iterator[tuple[Frame, FrameResult]]:
+    """Each frame with its result; frames are counted from 0 and kept until their result comes."""
+    waiting: dict[int, Frame] = {}
+
+    def observed() -> Iterator[Observed]:
+        for observation in _observe(settings, video, session):
+            waiting[observation.frame.t] = observation.frame
+            yield observation
+
+    for result in method.run(video.name, observed()):
+        if hasattr(session, "learn"):  # founder
+            session.learn(result)
+        yield waiting.pop(result.t), result
+
+
+def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterator[Observed]:
+    """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
+    wanted = settings.classes.split(",") if settings.classes else None
+    for t, frame in enumerate(video):
         visible = session.step(frame.image, frame.t)
-        ids = [one.id for one in visible]
-        if len(set(ids)) < len(ids):
-            twice = next(key for key in ids if ids.count(key) > 1)
-            raise InputError(f"{frames.source}: the front end gave id {twice} twice in frame {frame.t}")
-        kept = [one for one in visible if wanted is None or one.category in wanted]
-        yield Observed(renumber(frame, t), kept)
+        key, count = next(iter(Counter(instance.id for instance in visible).most_common(1)), (None, 0))
+        if count > 1:
+            raise InputError(f"{video.source}: the front end gave id {key} twice in frame {frame.t}")
+        chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
+        yield Observed(renumber(frame, t), chosen)
+
+
+def _run_single(settings: RunSettings, source: str) -> Summary:
+    video = open_video(source)
+    for notice in notices(settings):
+        print(notice)
+    length = excerpt(video, settings.frames).length
+    with frames_bar("frames", length) as advance:
+        summary = run_video(settings, video, settings.out, progress=lambda _: advance(1))
+    print(summary)
+    print(f"wrote {', '.join(sorted(path.name for path in settings.out.iterdir()))} to {settings.out}")
+    return summary
+
+
+def _run_clips(settings: RunSettings) -> list[Summary]:
+    _opened.cache_clear()  # a data set may have grown since
+    dataset = _opened(settings.data)
+    clips = list(dict.fromkeys(settings.clips.split(","))) if settings.clips else list(dataset.sequences)
+    make_rules(settings)  # wrong rules are refused before a clip is begun
+    for clip in clips:
+        if clip not in dataset.sequences:
+            dataset.video(clip)  # raises what says so
+    for notice in notices(settings):
+        print(notice)
+    lengths = _unfinished(settings, clips)
+    alone = settings.workers <= 1 or len(lengths) <= 1
+    threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))
+    executor = InProcess() if alone else Processes(settings.workers, threads)
+    done: dict[str, Summary | Failure] = {}
+    with frames_bar("frames", None if None in lengths.values() else sum(lengths.values())) as advance:
+        work = partial(_run_clip, settings, (lambda _: advance(1)) if alone else None)
+        for clip, outcome in executor.run(work, list(lengths)):
+            done[clip] = outcome
+            _record(settings.out / clip / "failed.txt", outcome)
+            if not alone and isinstance(outcome, Summary):
+                advance(outcome.frames)
+    return _report(settings, clips, done)
+
+
+def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, clip: str) -> Summary:
+    """Run a clip of a data set that this process opens once."""
+    # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
+    video = copy(_opened(settings.data).video(clip))
+    return run_video(settings, video, settings.out / clip, progress)
+
+
+@lru_cache(maxsize=1)
+def _opened(data: str):
+    from samodal.data.open import open_dataset
+
+    return open_dataset(data)
+
+
+def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | None]:
+    """The clips without a finished result, and how many frames each has; truth and images are not read for it."""
+    lengths: dict[str, int | None] = {}
+    for clip in clips:
+        try:
+            video = _opened(settings.data).video(clip)
+            length = excerpt(video, settings.frames).length
+            if not _finished(settings, video, settings.out / clip, length):
+                lengths[clip] = length
+        except InputError:
+            lengths[clip] = 0  # running it says why
+    return lengths
+
+
+def _finished(settings: RunSettings, video: Video, out: Path, length: int | None) -> bool:
+    """Whether tracks.json of a clip is there, whole, and made with the same settings."""
+    path, lines = out / "tracks.json", out / "frames.jsonl"
+    if not path.exists() or not lines.exists() or (out / "failed.txt").exists():
+        return False
+    if length is not None and result_count(lines) < length:
+        return False  # interrupted: what was finished is there, and no more
+    content = read_json(path)
+    made = content.get("info", {}).get("settings") if isinstance(content, dict) else None
+    # Which front end an unnamed one came to depends on whether there is truth; to know, it would have to be read.
+    settled_as = [{}] if settings.vis is not None else [{"vis": "truth"}, EMBEDDED_FRONT_END]
+    same = [json.loads(json.dumps(describe(replace(settings, **s), video), default=str)) for s in settled_as]
+    return made in same and (not settings.overlay or (out / "overlay.mp4").exists())
+
+
+def _record(path: Path, outcome: Summary | Failure) -> None:
+    """Keep the reason of a failure where its results would be; a success removes it."""
+    with suppress(OSError):  # the disk may be what failed
+        if isinstance(outcome, Failure):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{outcome.reason}\n{outcome.trace}", encoding="utf-8")
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary | Failure]) -> list[Summary]:
+    """Print what was run, and raise what failed."""
+    summaries = [done[clip] for clip in clips if isinstance(done.get(clip), Summary)]
+    failed = {clip: done[clip] for clip in clips if isinstance(done.get(clip), Failure)}
+    for summary in summaries:
+        print(summary)
+    if len(failed) == len(clips) and len({failure.reason for failure in failed.values()}) == 1:
+        raise failed[clips[0]].error
+    if failed:
+        reasons = "".join(f"\n  {clip}: {failure.reason}" for clip, failure in failed.items())
+        raise Incomplete(
+            f"{len(failed)} of {len(clips)} clips failed, the others are done; see {settings.out}/CLIP/failed.txt, and "
+            f"run the same again for those that failed:{reasons}"
+        )
+    if not done:
+        print(f"{settings.out}: every clip is finished with these settings already")
+    return summaries
+
+
+def notices(settings: RunSettings) -> list[str]:
+    """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
+    embedded, texts = _embedded(settings), []
+    if embedded and not (settings.data or "").startswith("streetsim:"):
+        texts.append(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
+    released = settings.method == "samodal" and settings.preset == "released"
+    if released and not settings.tracker.startswith("cotracker1:"):
+        texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
+    return texts
 
 
 def _embedded(settings: RunSettings) -> dict[str, str]:
@@ -224,40 +339,3 @@ def _embedded(settings: RunSettings) -> dict[str, str]:
     sam = settings.method == "samodal" and settings.weights == RunSettings.weights
     vis = settings.vis in ("videomt", "centers") or (settings.vis is None and settings.data is None)
     return dict([("the amodal SAM", "--weights")] * sam + [("the front end", "--vis")] * vis)
-
-
-def _jobs(settings: RunSettings) -> list[tuple[Video, Path]]:
-    """(video, folder for its results): one for a video, one for each clip of a data set."""
-    if (settings.video is None) == (settings.data is None):
-        raise InputError("give either a video or --data, as in: samodal run drive.mp4")
-    if settings.video is not None:
-        return [(open_video(settings.video), settings.out)]
-    from samodal.data.open import open_dataset
-
-    dataset = open_dataset(settings.data)
-    names = settings.clips.split(",") if settings.clips else dataset.sequences
-    return [(dataset.video(name), settings.out / name) for name in names]
-
-
-def _finished(settings: RunSettings, video: Video, out: Path) -> bool:
-    """Whether tracks.json of a data set's clip is there, made with the same settings."""
-    path, lines = out / "tracks.json", out / "frames.jsonl"
-    if settings.data is None or not path.exists():
-        return False
-    if video.length is not None and result_count(lines) < excerpt(video, settings.frames).length:
-        return False  # interrupted: what was finished is there, and no more
-    made = json.loads(path.read_text(encoding="utf-8")).get("info", {}).get("settings")
-    same = json.loads(json.dumps(describe(settled(settings, video), video), default=str))
-    return made == same and (not settings.overlay or (out / "overlay.mp4").exists())
-
-
-def _parallel(settings: RunSettings, jobs: list[tuple[Video, Path]], advance) -> Iterator[Summary]:
-    """One process per worker, each with an equal share of the cores."""
-    threads = max(1, (os.cpu_count() or 1) // settings.workers)
-    alone = replace(settings, workers=1)
-    with clip_pool(settings.workers, threads) as pool:
-        waiting = [pool.submit(run_video, alone, video, out) for video, out in jobs]
-        for done in as_completed(waiting):
-            summary = done.result()
-            advance(summary.frames)
-            yield summary

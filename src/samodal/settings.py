@@ -1,8 +1,9 @@
-"""What a run is told: one field per flag of `samodal run` and key of its YAML."""
+"""What the commands run, evaluate and synth take: one field per flag, and per key of a YAML file."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from samodal.registry import FRONT_ENDS, SEGMENTERS, TRACKERS
 
@@ -14,7 +15,8 @@ class RunSettings:
     video: str | None = field(default=None, metadata={"positional": str})
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
     out: Path = Path("runs/latest")
-    """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: one folder per clip in it)."""
+    """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: a folder for each clip in it, with failed.txt
+    where the clip failed)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class. Not
     given: videomt with --reassociate, from the pixels of a video, or truth with --data."""
@@ -53,3 +55,53 @@ class RunSettings:
     """Of random prompts; the default preset draws none."""
     workers: int = 1
     """Clips of a data set run at a time, each in a process of its own."""
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Score results against truth: AP of images and videos, and mean IoUs of whole and hidden regions."""
+
+    results: str = field(metadata={"positional": str})
+    """Results file in YouTube-VIS or COCO form, a tracks.json, or a folder of runs with CLIP/tracks.json."""
+    truth: str
+    """Truth in the same form, or a data set: KIND:PATH, as asd:ROOT/val (samodal data check --help lists all kinds)."""
+    profile: Literal["official", "strict"] = "official"
+    """official: the published evaluation with its quirks. strict: every instance, fully hidden ones included."""
+    masks: Literal["amodal", "visible"] = "amodal"
+    """Which masks are scored."""
+    json: str | None = None
+    """Write the scores to this file."""
+    scores: Literal["given", "ones"] = "given"
+    """ones: every detection has score 1, so that AP does not depend on how well a method ranks."""
+    level: Literal["auto", "image", "video"] = "auto"
+    """auto: what the file holds; for a data set both."""
+    clips: str | None = None
+    """Only these clips of the truth, separated by commas; else all, and one without results has none found."""
+    bootstrap: int = 0
+    """Resamples over clips for 95 % intervals of the main numbers, such as 1000; 0 for none."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+@dataclass(frozen=True)
+class SynthSettings:
+    """Render sequences of StreetSim in AmodalSynthDrive's layout; finished sequences are kept."""
+
+    out: Path
+    """Folder of the data set; the split becomes a folder in it."""
+    split: str = "test"
+    """train, val, test, test_seen, or tracks (clips to train a point tracker on, with --points)."""
+    first: int = 0
+    """The first sequence, by its place in the split."""
+    count: int | None = None
+    """How many sequences; all that follow where it is not given."""
+    workers: int = os.cpu_count() or 1
+    """Processes."""
+    height: int = 540
+    """Height of the frames in pixels."""
+    width: int = 960
+    """Width of the frames in pixels."""
+    flow: bool = False
+    """Write forward flow beside the masks."""
+    points: bool = False
+    """Write tracks of points on the surfaces beside the masks."""

@@ -136,8 +136,12 @@ class Excerpt:
     first: int
     end: int | None
 
-    def __getattr__(self, name: str):
-        return getattr(self.video, name)
+    # Not __getattr__ for all of them: it asks for `video` while that is not set yet, as on unpickling.
+    name = property(lambda self: self.video.name)
+    size = property(lambda self: self.video.size)
+    fps = property(lambda self: self.video.fps)
+    truth = property(lambda self: self.video.truth)
+    source = property(lambda self: self.video.source)
 
     @property
     def length(self) -> int | None:

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
-from samodal.errors import InputError, nearest
+from samodal.errors import Incomplete, InputError, nearest
 from samodal.registry import listing
 from samodal.version import __version__
 
@@ -30,14 +30,14 @@ COMMANDS = {
 class _Parser(ArgumentParser):
     """Errors are one line with the nearest known flag, and exit code 2."""
 
+    flags: Sequence[str] = ()
     listings: Sequence[str] = ()
 
     def error(self, message: str, ex: Exception | None = None):
         unknown = re.search(r"unrecognized arguments: (--[\w.-]+)|[Oo]ption '([\w.-]+)'", message)
         if unknown:
             name = unknown[1] or unknown[2]
-            known = _flags(self)
-            message = f"unknown setting {name}{nearest(name.lstrip('-'), known)}"
+            message = f"unknown setting {name}{nearest(name.lstrip('-'), self.flags)}"
         print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
         sys.exit(2)
 
@@ -47,7 +47,12 @@ class _Parser(ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0, 2 with a one-line message for what the user can mend, or its own."""
+    """Run a command.
+
+    Returns:
+        the exit code: 0; 2 after a message of one line for what the user can mend; 3 after the list of what failed,
+        where the rest is done; 130 after an interruption; or the command's own.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -69,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
     except InputError as error:
         print(f"samodal {name}: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, Incomplete) else 2
     except KeyboardInterrupt:
         print(f"samodal {name}: stopped; what was finished is kept", file=sys.stderr)
         return 130
@@ -102,8 +107,9 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
                 flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
             )
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
+    parser.flags = ["help", "config", *(f.name for f in fields), *(f"no-{name}" for name in switches)]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
-    parsed = parser.parse_args([_underscored(one, {f.name for f in fields}) for one in arguments])
+    parsed = parser.parse_args([_underscored(argument, {f.name for f in fields}) for argument in arguments])
     for name, (what, table) in tables.items():
         _check_part(what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
@@ -130,13 +136,13 @@ def _underscored(argument: str, known: set[str]) -> str:
 
 def _configs(arguments: list[str], path_of: Callable[[str], object]) -> list[str]:
     """The arguments with what follows --config replaced by the file it means, as a recipe's name does for train."""
-    found = list(arguments)
-    for n, argument in enumerate(found):
-        if argument == "--config" and n + 1 < len(found):
-            found[n + 1] = str(path_of(found[n + 1]))
+    replaced = list(arguments)
+    for n, argument in enumerate(replaced):
+        if argument == "--config" and n + 1 < len(replaced):
+            replaced[n + 1] = str(path_of(replaced[n + 1]))
         elif argument.startswith("--config="):
-            found[n] = f"--config={path_of(argument.removeprefix('--config='))}"
-    return found
+            replaced[n] = f"--config={path_of(argument.removeprefix('--config='))}"
+    return replaced
 
 
 def _plain(value):
@@ -148,10 +154,6 @@ def _comments(settings: type) -> dict[str, str]:
 
     docstring = parse_from_object(settings)
     return {param.arg_name: param.description or "" for param in docstring.params}
-
-
-def _flags(parser: ArgumentParser) -> list[str]:
-    return [s.lstrip("-") for a in parser._actions for s in a.option_strings if s.startswith("--") and "+" not in s]
 
 
 def _overview() -> str:

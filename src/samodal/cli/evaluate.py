@@ -1,34 +1,9 @@
 """`samodal evaluate`: score results against truth."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-
-@dataclass(frozen=True)
-class EvaluateSettings:
-    """Score results against truth: AP of images and videos, and mean IoUs of whole and hidden regions."""
-
-    results: str = field(metadata={"positional": str})
-    """Results file in YouTube-VIS or COCO form, a tracks.json, or a folder of runs with CLIP/tracks.json."""
-    truth: str
-    """Truth in the same form, or a data set: KIND:PATH, as asd:ROOT/val (samodal data check --help lists all kinds)."""
-    profile: Literal["official", "strict"] = "official"
-    """official: the published evaluation with its quirks. strict: every instance, fully hidden ones included."""
-    masks: Literal["amodal", "visible"] = "amodal"
-    """Which masks are scored."""
-    json: str | None = None
-    """Write the scores to this file."""
-    scores: Literal["given", "ones"] = "given"
-    """ones: every detection has score 1, so that AP does not depend on how well a method ranks."""
-    level: Literal["auto", "image", "video"] = "auto"
-    """auto: what the file holds; for a data set both."""
-    clips: str | None = None
-    """Only these clips of the truth, separated by commas; else all, and one without results has none found."""
-    bootstrap: int = 0
-    """Resamples over clips for 95 % intervals of the main numbers, such as 1000; 0 for none."""
-    seed: int = 0
-    """Of the bootstrap."""
+from samodal.settings import EvaluateSettings
 
 
 def main(settings: EvaluateSettings) -> None:

@@ -1,41 +1,6 @@
 """`samodal experiments`: the paper's tables and figures, one name each."""
 
-import os
-from dataclasses import dataclass, field
-from pathlib import Path
-
-
-@dataclass(frozen=True)
-class ExperimentsSettings:
-    """Run tables and figures of the paper, and ours beside them, on StreetSim or any data set with amodal truth.
-
-    Everything that is finished is kept in OUT and used again: after an interruption, or by another table.
-    """
-
-    names: str = field(metadata={"positional": str})
-    """list, all, or names separated by commas: table1,table2; or a YAML file of your own."""
-    data: str = ""
-    """Data set: asd:ROOT/val, kinscar:ROOT/test, streetsim:ROOT/test, coco:ANN.json,IMAGES; empty renders the first
-    clips of StreetSim's split test into OUT/data."""
-    clips: str | None = None
-    """Only the clips FIRST:LAST, counted from 0 without LAST; all of --data if not given, 0:4 of StreetSim."""
-    out: Path = Path("runs/experiments")
-    """Folder for NAME.json, NAME.md, and all runs and scores."""
-    seeds: int = 3
-    """Inference seeds, for rows in which chance plays a part (random prompts, a degraded front end)."""
-    weights: dict[str, str] = field(default_factory=dict)
-    """What the keys of the experiments stand for, as --weights.sam=mine.safetensors; several, separated by commas, are
-    several training seeds."""
-    train: str = ""
-    """Training data, as streetsim:ROOT/train: weights that an experiment lacks are trained on it into OUT/weights."""
-    train_steps: int = 1000
-    """Steps of each of these trainings."""
-    resamples: int = 0
-    """Resamples of a bootstrap over clips, for 95 % intervals of a row's first run; 0 for none."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    workers: int = os.cpu_count() or 1
-    """Processes."""
+from samodal.experiments.settings import ExperimentsSettings
 
 
 def main(settings: ExperimentsSettings) -> None:
@@ -44,15 +9,12 @@ def main(settings: ExperimentsSettings) -> None:
     Raises:
         InputError: for unknown names, data or weights.
     """
-    from samodal.errors import InputError
-    from samodal.experiments.config import load, names
-
     if settings.names == "list":
+        from samodal.experiments.config import load, names
+
         for name in names():
             print(f"  {name:<12} {load(name).title}")
         return
-    if settings.seeds < 1 or settings.workers < 1 or settings.train_steps < 1 or settings.resamples < 0:
-        raise InputError("seeds, workers and train_steps must be at least 1, resamples 0 or more")
-    from samodal.experiments.run import run_experiments
+    from samodal.experiments.conduct import conduct
 
-    run_experiments(settings)
+    conduct(settings)

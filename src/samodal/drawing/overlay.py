@@ -4,19 +4,15 @@ import colorsys
 import zlib
 from collections import defaultdict, deque
 from collections.abc import Callable
-from fractions import Fraction
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from samodal.errors import InputError
 from samodal.tracks import UNSEEN, FrameResult, Instance
 
 TRAIL_FRAMES = 30
 FEW = 4
 """Up to so many points of an instance are drawn large with their whole trail; more would cover it."""
-_MILLISECOND = Fraction(1, 1000)
 
 
 def color_of(key: int | str) -> tuple[int, int, int]:
@@ -42,47 +38,48 @@ class Drawer:
         """A copy of the (H, W, 3) uint8 RGB image with the result on it."""
         canvas = image.copy()
         # Nearer instances tend to be larger and less occluded; drawn last, they stay readable.
-        for one in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
-            if one.amodal is not None:
-                _paint(canvas, one, self.color(one.id))
-        present = {one.id for one in result.instances}
+        for instance in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
+            if instance.amodal is not None:
+                _paint(canvas, instance, self.color(instance.id))
+        present = {instance.id for instance in result.instances}
         for forgotten in self._trails.keys() - present:  # an endless stream must not gather trails
             del self._trails[forgotten]
-        for one in result.instances:
-            self._mark(canvas, one)
+        for instance in result.instances:
+            self._mark(canvas, instance)
         return canvas
 
-    def _mark(self, canvas: np.ndarray, one: Instance) -> None:
-        color = self.color(one.id)
-        if one.followed is not None:
-            self._trails[one.id].append(one.followed)
-            width, radius, length = (2, 4, TRAIL_FRAMES) if len(one.followed) <= FEW else (1, 1, 5)
-            for n in range(len(one.followed)):
-                trail = np.rint([points[n] for points in self._trails[one.id]][-length:]).astype(np.int32)
+    def _mark(self, canvas: np.ndarray, instance: Instance) -> None:
+        color = self.color(instance.id)
+        if instance.followed is not None:
+            self._trails[instance.id].append(instance.followed)
+            width, radius, length = (2, 4, TRAIL_FRAMES) if len(instance.followed) <= FEW else (1, 1, 5)
+            for n in range(len(instance.followed)):
+                trail = np.rint([points[n] for points in self._trails[instance.id]][-length:]).astype(np.int32)
                 cv2.polylines(canvas, [trail[:, None]], False, color, width, cv2.LINE_AA)
                 cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color, -1, cv2.LINE_AA)
         else:
-            self._trails.pop(one.id, None)
-            for x, y in np.rint(one.points if one.points is not None else np.zeros((0, 2))).astype(int).tolist():
+            self._trails.pop(instance.id, None)
+            points = [] if instance.points is None else np.rint(instance.points).astype(int).tolist()
+            for x, y in points:
                 for edge, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
                     cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
                     cv2.line(canvas, (x, y - 5), (x, y + 5), edge, width)
-        if one.amodal is not None and self.labels:
-            _label(canvas, one, color)
+        if instance.amodal is not None and self.labels:
+            _label(canvas, instance, color)
 
 
-def _paint(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
-    x0, y0, x1, y1 = (int(v) for v in one.amodal.box)
+def _paint(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
+    x0, y0, x1, y1 = (int(v) for v in instance.amodal.box)
     window = (slice(y0, y1), slice(x0, x1))  # painting the whole frame for each instance took ten times as long
-    amodal = one.amodal.decode()[window]
-    visible = one.visible.decode()[window] if one.visible is not None else np.zeros_like(amodal)
+    amodal = instance.amodal.decode()[window]
+    visible = instance.visible.decode()[window] if instance.visible is not None else np.zeros_like(amodal)
     rows, columns = np.ogrid[y0:y1, x0:x1]
     stripes = (rows + columns) % 10 < 4
     crop = canvas[window]
     for part, weight in ((visible & amodal, 0.4), (amodal & ~visible & stripes, 0.75), (amodal & ~visible, 0.15)):
         tint = crop[part] * (1 - weight) + np.array(color) * weight
         crop[part] = tint.astype(np.uint8)
-    thin = one.state in UNSEEN or one.amodal.area < 1500
+    thin = instance.state in UNSEEN or instance.amodal.area < 1500
     outline(canvas, amodal, color, 1 if thin else 2, (x0, y0))
 
 
@@ -94,69 +91,16 @@ def outline(
     cv2.drawContours(canvas, contours, -1, color, width, cv2.LINE_AA)
 
 
-def _label(canvas: np.ndarray, one: Instance, color: tuple[int, int, int]) -> None:
-    text = str(one.id)
-    if one.amodal.area >= 600:
-        text += f" {one.category}"
-    if one.state in UNSEEN:
-        text += f" {one.state} {one.seconds_since_seen:.1f}s" if one.frames_since_seen else " sliver"
-    elif one.occlusion and one.occlusion >= 0.05:
-        text += f" {one.occlusion:.0%}"
+def _label(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
+    text = str(instance.id)
+    if instance.amodal.area >= 600:
+        text += f" {instance.category}"
+    if instance.state in UNSEEN:
+        text += f" {instance.state} {instance.seconds_since_seen:.1f}s" if instance.frames_since_seen else " sliver"
+    elif instance.occlusion and instance.occlusion >= 0.05:
+        text += f" {instance.occlusion:.0%}"
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
-    x = int(np.clip(one.amodal.box[0], 0, max(0, canvas.shape[1] - width - 4)))
-    y = max(int(one.amodal.box[1]) - 4, height + 3)
+    x = int(np.clip(instance.amodal.box[0], 0, max(0, canvas.shape[1] - width - 4)))
+    y = max(int(instance.amodal.box[1]) - 4, height + 3)
     cv2.rectangle(canvas, (x, y - height - 3), (x + width + 3, y + base - 1), (16, 16, 16), -1)
     cv2.putText(canvas, text, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
-
-
-class VideoWriter:
-    """An H.264 file that browsers play. Odd sizes are padded by one pixel, which H.264's 4:2:0 needs.
-
-    Args:
-        path: of the file, *.mp4.
-        size: (H, W) of the frames.
-        fps: frames per second, used where a frame's own time is not later than the one before.
-    """
-
-    def __init__(self, path: Path, size: tuple[int, int], fps: float):
-        import av
-
-        self.path, self.size = path, size
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
-        # Frames keep their own times: a video of variable rate stays in step with its source.
-        self._stream = self._container.add_stream("libx264", rate=max(1, round(fps)))
-        self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
-        self._stream.height, self._stream.width = (n + n % 2 for n in size)
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": "23"}
-        self._last, self._step = -1, max(1, round(1000 / fps))
-
-    def write(self, image: np.ndarray, time: float) -> None:
-        """Append a (H, W, 3) uint8 RGB frame that is shown from `time`, seconds from the start."""
-        import av
-
-        rows, columns = (n % 2 for n in self.size)
-        frame = av.VideoFrame.from_ndarray(np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge"), "rgb24")
-        shown = round(time * 1000)
-        self._last = shown if shown > self._last else self._last + self._step
-        frame.pts, frame.time_base = self._last, _MILLISECOND
-        self._mux(frame)
-
-    def _mux(self, frame) -> None:
-        try:
-            for packet in self._stream.encode(frame):
-                if packet.duration in (None, 0):
-                    packet.duration = self._step
-                self._container.mux(packet)
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
-
-    def close(self) -> None:
-        self._mux(None)
-        self._container.close()
-
-    def __enter__(self) -> "VideoWriter":
-        return self
-
-    def __exit__(self, *failure) -> None:
-        self.close()

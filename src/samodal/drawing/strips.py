@@ -161,15 +161,15 @@ def _draw_panel(image: np.ndarray, panel: Panel, crop: tuple[int, int, int, int]
     if panel.focus is not None:
         drawer = Drawer(color=lambda _: FOCUS, labels=False)
         past = [replace(panel.focus, visible=None, amodal=None, followed=points) for points in panel.trail]
-        for one in (*past, panel.focus):
-            drawn = drawer.draw(canvas, FrameResult(0, 0.0, (_fitted(one, crop, size),)))
+        for instance in (*past, panel.focus):
+            drawn = drawer.draw(canvas, FrameResult(0, 0.0, (_fitted(instance, crop, size),)))
         canvas = drawn
     if panel.truth is not None:
         outline(canvas, _enlarge(panel.truth, crop, size), TRUTH, 2)
     return canvas
 
 
-def _fitted(one: Instance, crop: tuple[int, int, int, int], size: tuple[int, int]) -> Instance:
+def _fitted(instance: Instance, crop: tuple[int, int, int, int], size: tuple[int, int]) -> Instance:
     """An instance in a panel's pixels."""
     scale = np.array([size[1] / (crop[2] - crop[0]), size[0] / (crop[3] - crop[1])])
 
@@ -180,8 +180,10 @@ def _fitted(one: Instance, crop: tuple[int, int, int, int], size: tuple[int, int
         pixels = None if mask is None else _enlarge(mask, crop, size)
         return Rle.encode(pixels) if pixels is not None and pixels.any() else None
 
-    points, followed = moved(one.points), moved(one.followed)
-    return replace(one, visible=coded(one.visible), amodal=coded(one.amodal), points=points, followed=followed)
+    points, followed = moved(instance.points), moved(instance.followed)
+    return replace(
+        instance, visible=coded(instance.visible), amodal=coded(instance.amodal), points=points, followed=followed
+    )
 
 
 def _enlarge(mask: Rle, crop: tuple[int, int, int, int], size: tuple[int, int]) -> np.ndarray:

@@ -10,10 +10,17 @@ from typing import Any
 import yaml
 
 from samodal.errors import InputError, nearest
+from samodal.metrics.gaps import GAPS, named
 from samodal.settings import RunSettings
 
 FOLDER = Path(__file__).parent / "configs"
-PROFILES, LEVELS = ("official", "strict", "ones"), ("image", "video")
+KINDS = ("table", "figures", "points")
+_PRECISION = ("image", "video")
+PROFILES = {
+    "official": _PRECISION, "strict": _PRECISION, "ones": _PRECISION, "identity": ("visible", "amodal"),
+    "gaps": ("all", *map(named, GAPS)), "points": ("all",),
+}  # fmt: skip
+"""The levels of each profile; "points" alone is for the kind of that name, see `scores` and `points` for all."""
 _OURS = {"video", "out", "data", "frames", "clips", "overlay", "seed", "workers", "device"}
 SETTABLE = {f.name for f in fields(RunSettings)} - _OURS
 """What a row or a front end may set: the settings of `samodal run` but for those that the experiment itself decides."""
@@ -51,7 +58,8 @@ class Experiment:
         train: for keys without weights, how `--train` makes them: a recipe and changes of its settings.
         relations: what the table is asked.
         note: printed below the table.
-        figures: whether `figures` are made of the runs of the first front end instead of a table.
+        kind: "table" of the scores of runs, "figures" of the runs of the first front end, or "points", a table of how
+            the trackers of its rows follow points.
     """
 
     name: str
@@ -64,7 +72,7 @@ class Experiment:
     train: dict[str, dict[str, Any]] = field(default_factory=dict)
     relations: tuple[Relation, ...] = ()
     note: str = ""
-    figures: bool = False
+    kind: str = "table"
 
 
 def names() -> list[str]:
@@ -90,14 +98,14 @@ def load(name: str, weights: Mapping[str, str] | None = None) -> Experiment:
     for key in content:
         if key not in known:
             raise InputError(f"{path.name}: unknown key {key!r}{nearest(key, known)}")
-    found = {key: _listed(value) for key, value in content.pop("weights", {}).items()}
+    keys = {key: _listed(value) for key, value in content.pop("weights", {}).items()}
     for key, value in (weights or {}).items():
-        if key not in found:
-            raise InputError(f"--weights.{key}: {path.stem} has no such key{nearest(key, found)}")
-        found[key] = tuple(str(value).split(","))
+        if key not in keys:
+            raise InputError(f"--weights.{key}: {path.stem} has no such key{nearest(key, keys)}")
+        keys[key] = tuple(str(value).split(","))
     columns = {head: _column(path, head, text) for head, text in content.pop("columns", {}).items()}
-    relations = tuple(_relation(path, one) for one in content.pop("relations", ()))
-    experiment = Experiment(path.stem, columns=columns, weights=found, relations=relations, **content)
+    relations = tuple(_relation(path, values) for values in content.pop("relations", ()))
+    experiment = Experiment(path.stem, columns=columns, weights=keys, relations=relations, **content)
     _check(path, experiment)
     return experiment
 
@@ -122,7 +130,7 @@ def _listed(value: Any) -> tuple[str, ...]:
 
 def _column(path: Path, head: str, text: str) -> tuple[str, str, str]:
     parts = tuple(text.split())
-    if len(parts) != 3 or parts[0] not in PROFILES or parts[1] not in LEVELS:
+    if len(parts) != 3 or parts[1] not in PROFILES.get(parts[0], ()):
         raise InputError(
             f"{path.name}: column {head}: expected PROFILE LEVEL METRIC, as 'official image AP50'; got {text!r}"
         )
@@ -138,16 +146,22 @@ def _relation(path: Path, values: dict) -> Relation:
 
 
 def _check(path: Path, experiment: Experiment) -> None:
+    if experiment.kind not in KINDS:
+        raise InputError(f"{path.name}: unknown kind {experiment.kind!r}{nearest(experiment.kind, KINDS)}")
+    for head, (profile, _, _) in experiment.columns.items():
+        if (profile == "points") != (experiment.kind == "points"):
+            raise InputError(f"{path.name}: column {head}: {profile} is not for the kind {experiment.kind}")
     for group in (experiment.rows, experiment.front_ends):
         for name, settings in group.items():
             for key in settings:
                 if key not in SETTABLE:
                     raise InputError(f"{path.name}: {name}: unknown setting {key!r}{nearest(key, SETTABLE)}")
-    for one in experiment.relations:
-        ends = one.front_end if isinstance(one.front_end, tuple) else (one.front_end,)
+    for relation in experiment.relations:
+        ends = relation.front_end if isinstance(relation.front_end, tuple) else (relation.front_end,)
         for what, name, table in (
-            ("row", one.left, experiment.rows), ("row", one.right, experiment.rows),
-            ("column", one.column, experiment.columns), *(("front end", end, experiment.front_ends) for end in ends),
+            ("row", relation.left, experiment.rows), ("row", relation.right, experiment.rows),
+            ("column", relation.column, experiment.columns),
+            *(("front end", end, experiment.front_ends) for end in ends),
         ):  # fmt: skip
             if name not in table:
-                raise InputError(f"{path.name}: relation {one.claim!r}: no {what} {name!r}{nearest(name, table)}")
+                raise InputError(f"{path.name}: relation {relation.claim!r}: no {what} {name!r}{nearest(name, table)}")

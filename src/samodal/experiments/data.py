@@ -6,23 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.progress import frames_bar
+from samodal.progress import rest_bar
 
 
-def streetsim(out: Path, count: int, workers: int) -> str:
-    """The first `count` clips of StreetSim's split `test`, rendered below `out` unless they are there."""
-    from samodal.sim.splits import SPLITS
+def streetsim(out: Path, count: int, workers: int, points: bool = False) -> str:
+    """The first `count` clips of StreetSim's split `test`, rendered below `out` unless they are there.
+
+    Args:
+        points: whether with the tracks of points on the surfaces.
+    """
     from samodal.sim.write import write_split
 
-    done = 0
-    with frames_bar("StreetSim", count * SPLITS["test"].frames) as advance:
-
-        def report(finished: int, _: int) -> None:
-            nonlocal done
-            advance(finished - done)
-            done = finished
-
-        write_split(out, "test", count=count, workers=workers, progress=report)
+    with rest_bar("StreetSim", "frames") as report:
+        write_split(out, "test", count=count, workers=workers, points=points, progress=report)
     return f"streetsim:{out / 'test'}"
 
 
@@ -44,7 +40,7 @@ def chosen(clips: Sequence[str], span: str | None) -> tuple[str, ...]:
     first, colon, last = span.partition(":")
     if not colon or not all(part.isdecimal() for part in (first, last) if part):
         raise InputError(f"clips {span!r}: expected FIRST:LAST, counted from 0 without LAST, as 0:4")
-    found = tuple(clips[int(first or 0) : int(last) if last else None])
-    if not found:
+    span_clips = tuple(clips[int(first or 0) : int(last) if last else None])
+    if not span_clips:
         raise InputError(f"clips {span!r}: there are {len(clips)}")
-    return found
+    return span_clips

@@ -17,6 +17,7 @@ from samodal.drawing.overlay import TRAIL_FRAMES
 from samodal.drawing.strips import Panel, Strip, save_figure
 from samodal.errors import InputError
 from samodal.experiments import scenes
+from samodal.experiments.captions import LETTERS, RULES, TITLES, captions
 from samodal.experiments.scenes import Scene, instance_at, pick
 from samodal.files import cannot_write, write_json
 from samodal.metrics.levels import results_by_video, truth_by_video
@@ -27,41 +28,6 @@ from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 OURS, THEIRS = "S-AModal", "SAVOS"
 """The names of the two methods in `runs`."""
-_LETTERS = "abcdefgh"
-
-_ORDER = "Ties go by clip, first frame and id."
-_BLIND = "The results play no part in the choice."
-_ENDS = (
-    f"at least {scenes.CLEAR:.0%} of the instance visible in a frame before and one after, each at most "
-    f"{scenes.WINDOW} frames away, and its true amodal mask there at least {scenes.LEAST_AREA:.1%} of the image"
-)
-_FULL = f"Full occlusions: stretches in which no pixel of an instance is visible, {_ENDS}"
-_PARTIAL = (
-    f"Heavy partial occlusions: stretches in which {scenes.HEAVY:.0%} or more of an instance is hidden, never all, "
-    f"{_ENDS}"
-)
-
-TITLES = {
-    "figure4": "Followed through full occlusions",
-    "figure5": "The longest full occlusion",
-    "figure6": f"{THEIRS} and {OURS} in the heaviest partial occlusion",
-    "figure7": "Heavy partial occlusions",
-    "figure8": "The worst failure of each kind",
-}
-RULES = {
-    "figure4": f"{_FULL}. The three longest that Figure 5 does not show, those of persons before all others as the "
-    f"paper's figure is of pedestrians. At most one scene of a clip. {_ORDER} {_BLIND}",
-    "figure5": f"{_FULL}. The longest of all classes. {_ORDER} {_BLIND}",
-    "figure6": f"{_PARTIAL}. Of the instances for which both methods have a track, the one with the largest hidden "
-    f"area, summed over the frames of the stretch. {_ORDER} {_BLIND}",
-    "figure7": f"{_PARTIAL}. The five with the largest hidden share, summed over the frames of the stretch, of "
-    f"instances that Figures 4 to 6 do not show. At most one scene of a clip. {_ORDER} {_BLIND} The true amodal mask "
-    "is outlined in green.",
-    "figure8": "Of each kind the worst frame in which the instance is prompted and its true amodal mask has at least "
-    f"{scenes.LEAST_AREA:.1%} of the image. No instance is shown twice: the prompt beside the occluder is chosen "
-    f"first, then the split, then the texture. {_ORDER} The frame found has a red border, the others are {scenes.STEP} "
-    "frames apart; the other instance that the rule speaks of is outlined in blue.",
-}
 NONE_FOUND = "no scene in these clips fits the rule."
 
 
@@ -71,11 +37,11 @@ class Run:
 
     Attributes:
         results: by frame.
-        found: the predicted track of each true instance that has one.
+        predictions: the predicted track of each true instance that has one.
     """
 
     results: Sequence[FrameResult]
-    found: Mapping[int | str, Track]
+    predictions: Mapping[int | str, Track]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +109,8 @@ def _footage(dataset, name: str, runs: Mapping[str, Path]) -> Footage:
     video, truth = dataset.video(name), dataset.truth(name)
     if not truth.linked or truth.labelled is not None or not any(any(track.amodal) for track in truth.tracks):
         raise InputError(f"clip {name}: figures need amodal truth of every frame, with the same id in all of them")
-    found = {method: _run(folder / name, truth) for method, folder in runs.items()}
-    return Footage(truth, found, lambda t: video.frame(t).image)
+    by_method = {method: _run(folder / name, truth) for method, folder in runs.items()}
+    return Footage(truth, by_method, lambda t: video.frame(t).image)
 
 
 def _run(folder: Path, truth: Clip) -> Run:
@@ -156,7 +122,9 @@ def _run(folder: Path, truth: Clip) -> Run:
     pairs, _ = pair(annotated, results_by_video({truth.name: clip}, {truth.name: truth}, "amodal"))
     tracks = {track.id: track for track in clip.tracks}
     matched = zip(annotated.entries, pairs, strict=True)
-    return Run(content.results, {true.id: tracks[found.id] for true, found in matched if found is not None})
+    return Run(
+        content.results, {true.id: tracks[prediction.id] for true, prediction in matched if prediction is not None}
+    )
 
 
 def _figures(footage: Sequence[Footage], both: bool) -> dict[str, Figure]:
@@ -188,7 +156,7 @@ def _comparison(footage: Sequence[Footage], partial: Iterable[Scene], both: bool
     runs = {clip.truth.name: clip.runs for clip in footage}
     chosen = []
     if both:
-        known = (s for s in partial if all(s.id in runs[s.clip][method].found for method in (OURS, THEIRS)))
+        known = (s for s in partial if all(s.id in runs[s.clip][method].predictions for method in (OURS, THEIRS)))
         chosen = pick(known, "hidden_area", 1, set())
     missing = "" if chosen else f"Left out: no results of {THEIRS} were given." if not both else NONE_FOUND
     return Figure(TITLES["figure6"], RULES["figure6"], (THEIRS, OURS), chosen, missing)
@@ -197,13 +165,15 @@ def _comparison(footage: Sequence[Footage], partial: Iterable[Scene], both: bool
 def _failures(footage: Sequence[Footage]) -> Figure:
     """Figure 8. The narrowest kind chooses first, so that a wider one does not take its scene."""
     ours = [(clip, clip.runs[OURS]) for clip in footage]
-    found = {
-        "beside": (s for clip, run in ours for s in scenes.beside(clip.truth, run.found, run.results)),
-        "split": (s for clip, run in ours for s in scenes.split(clip.truth, run.found)),
-        "spilled": (s for clip, run in ours for s in scenes.spilled(clip.truth, run.found, run.results, clip.image)),
+    kinds = {
+        "beside": (s for clip, run in ours for s in scenes.beside(clip.truth, run.predictions, run.results)),
+        "split": (s for clip, run in ours for s in scenes.split(clip.truth, run.predictions)),
+        "spilled": (
+            s for clip, run in ours for s in scenes.spilled(clip.truth, run.predictions, run.results, clip.image)
+        ),
     }
     chosen: dict[str, Scene] = {}
-    for kind, candidates in found.items():
+    for kind, candidates in kinds.items():
         taken = {scene.instance for scene in chosen.values()}
         for scene in pick(candidates, scenes.KINDS[kind][1], 1, taken):
             chosen[kind] = scene
@@ -222,7 +192,7 @@ def _strip(scene: Scene, n: int, figure: Figure, footage: Mapping[str, Footage])
     }
     if figure.truth_row:
         rows["truth"] = [_truth_panel(scene, t, clip.truth) for t in scene.frames]
-    letter = f"({_LETTERS[n]})  " if len(figure.scenes) > 1 else ""
+    letter = f"({LETTERS[n]})  " if len(figure.scenes) > 1 else ""
     heads = [f"frame {t}, {scenes.percent(true.occlusion(t))} hidden" for t in scene.frames]
     failed = None if scene.failed is None else scene.frames.index(scene.failed)
     title = f"{letter}{scene.clip}, {scene.category} {scene.id}: {scenes.in_words(scene)}"
@@ -235,9 +205,10 @@ def _true(scene: Scene, clip: Footage) -> Track:
 
 def _panel(scene: Scene, t: int, clip: Footage, method: str, with_truth: bool) -> Panel:
     run = clip.runs[method]
-    true, track = _true(scene, clip), run.found.get(scene.id)
+    true, track = _true(scene, clip), run.predictions.get(scene.id)
     focus = None if track is None else instance_at(run.results[t], track)
-    others = [one.visible for one in run.results[t].instances if one.visible is not None and one is not focus]
+    shown = (instance for instance in run.results[t].instances if instance is not focus)
+    others = [instance.visible for instance in shown if instance.visible is not None]
     state, score = _judged(t, true, track)
     trail = [] if track is None else _trail(run.results[:t], track)
     outlined = true.amodal[t] if with_truth else None
@@ -247,15 +218,15 @@ def _panel(scene: Scene, t: int, clip: Footage, method: str, with_truth: bool) -
 def _trail(results: Sequence[FrameResult], track: Track) -> list[np.ndarray]:
     """Where the points of a track were followed in the last frames of these, oldest first, without a break."""
     past = (instance_at(result, track) for result in results[: -TRAIL_FRAMES - 1 : -1])
-    followed = takewhile(lambda xy: xy is not None, (None if one is None else one.followed for one in past))
-    return list(followed)[::-1]
+    followed = (None if instance is None else instance.followed for instance in past)
+    return list(takewhile(lambda xy: xy is not None, followed))[::-1]
 
 
 def _truth_panel(scene: Scene, t: int, truth: Clip) -> Panel:
-    one = next(track for track in truth.tracks if track.id == scene.id)
-    state = State.HIDDEN if one.visible[t] is None else State.VISIBLE
-    focus = Instance(one.id, one.category, None, state, one.visible[t], one.amodal[t])
-    others = [track.visible[t] for track in truth.tracks if track is not one and track.visible[t] is not None]
+    true = next(track for track in truth.tracks if track.id == scene.id)
+    state = State.HIDDEN if true.visible[t] is None else State.VISIBLE
+    focus = Instance(true.id, true.category, None, state, true.visible[t], true.amodal[t])
+    others = [track.visible[t] for track in truth.tracks if track is not true and track.visible[t] is not None]
     return Panel(focus, others, culprit=_culprit(scene, t, truth))
 
 
@@ -279,7 +250,7 @@ def _described(name: str, figure: Figure, footage: Mapping[str, Footage]) -> dic
 def _scene_described(scene: Scene, methods: Sequence[str], clip: Footage) -> dict:
     true, frames = _true(scene, clip), []
     for t in scene.frames:
-        judged = {method: _judged(t, true, clip.runs[method].found.get(scene.id)) for method in methods}
+        judged = {method: _judged(t, true, clip.runs[method].predictions.get(scene.id)) for method in methods}
         scored = {method: {"state": state, "iou": round(score, 4)} for method, (state, score) in judged.items()}
         frames.append({"frame": t, "hidden": round(true.occlusion(t), 6), "methods": scored})
     numbers = {name: round(float(value), 4) for name, value in scene.numbers.items()}
@@ -291,46 +262,3 @@ def _scene_described(scene: Scene, methods: Sequence[str], clip: Footage) -> dic
         "other": scene.other and list(scene.other),
     }
     return own | stretch | {"numbers": numbers, "frames": frames}
-
-
-def captions(content: dict) -> str:
-    """figures.md from what figures.json holds."""
-    parts = [f"# The paper's figures on {content['data']}\n\n{_how_to_read(content)}\n"]
-    parts += [_caption(name, figure) for name, figure in content["figures"].items()]
-    return "\n".join(parts)
-
-
-def _how_to_read(content: dict) -> str:
-    clips = content["clips"]
-    return (
-        f"Chosen by rule among {len(clips)} clips ({', '.join(clips)}). The instance that a strip is about is yellow "
-        "in every frame, its visible part tinted and its hidden part striped; what is visible of others is outlined in "
-        "grey. A white cross is a prompt point (the paper's Figure 10); small yellow dots are where the tracker has "
-        "the points of a hidden instance, also those that the method does not believe. Hidden shares are the truth's; "
-        "IoU is that of the amodal mask with the true one in that frame. States: visible, predicted from a prompt; "
-        "kept, the prediction was rejected and the visible mask stands; hidden or leaving, the last mask moved along; "
-        "lost, known without a mask; no mask, not in the results."
-    )
-
-
-def _caption(name: str, figure: dict) -> str:
-    lines = [f"## Figure {name.removeprefix('figure')}. {figure['title']}", ""]
-    lines += [f"![{figure['title']}]({figure['file']})", ""] if figure["file"] else []
-    lines += [f"Rule: {figure['rule']}", ""]
-    lines += [f"Note: {figure['missing']}", ""] if figure["missing"] else []
-    for n, scene in enumerate(figure["scenes"]):
-        letter = f"({_LETTERS[n]}) " if len(figure["scenes"]) > 1 else ""
-        lines += [f"{letter}Clip {scene['clip']}, {scene['category']} {scene['id']}: {scene['words']}.", ""]
-        lines += [*_table(scene["frames"]), ""]
-    return "\n".join(lines)
-
-
-def _table(frames: Sequence[dict]) -> list[str]:
-    """Rows of a Markdown table: one column for each frame."""
-    methods = list(frames[0]["methods"])
-    rows = [["frame", *(str(frame["frame"]) for frame in frames)], ["---"] * (1 + len(frames))]
-    rows.append(["hidden", *(scenes.percent(frame["hidden"]) for frame in frames)])
-    for method in methods:
-        judged = [frame["methods"][method] for frame in frames]
-        rows.append([f"{method}", *(f"{one['state']}, IoU {one['iou']:.2f}" for one in judged)])
-    return [f"| {' | '.join(row)} |" for row in rows]

@@ -14,6 +14,7 @@ from typing import Any
 from samodal.errors import InputError
 from samodal.experiments.config import Experiment
 from samodal.experiments.machine import digest, file_of
+from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import preset
 from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, split
 from samodal.settings import RunSettings
@@ -65,7 +66,7 @@ def plan(
     for front_end, row in itertools.product(experiment.front_ends, experiment.rows):
         wanted = {"weights": "{sam}"} if "sam" in experiment.weights else {}
         wanted |= experiment.front_ends[front_end] | experiment.rows[row]
-        absent = [key for key in _keys(wanted) if not _found(experiment.weights.get(key, ()))]
+        absent = [key for key in _keys(wanted) if not _there(experiment.weights.get(key, ()))]
         if absent:
             missing.append(Missing(front_end, row, needs(experiment, absent)))
             continue
@@ -73,16 +74,17 @@ def plan(
             missing.append(Missing(front_end, row, lacking))
             continue
         for settings, weights in _filled(wanted, experiment.weights, data, device):
-            for seed in range(seeds if draws(settings) else 1):
-                one = replace(settings, seed=seed)
-                runs.append(Planned(front_end, row, one, weights, out / "runs" / _folder(one)))
+            for seed in range(seeds if experiment.kind == "points" or draws(settings) else 1):
+                seeded = replace(settings, seed=seed)
+                runs.append(Planned(front_end, row, seeded, weights, out / "runs" / _folder(seeded)))
     return runs, missing
 
 
 def _lacking(wanted: dict[str, Any]) -> str | None:
     """What a row's prompts need and is not installed, in words."""
     try:
-        make_selector(preset(wanted.get("preset", "default"), **wanted.get("rules", {})))
+        rules = preset(wanted.get("preset", "default"), **wanted.get("rules", {}))
+        make_selector(rules.prompt, rules.points)
     except InputError as error:
         return str(error)
     return None
@@ -109,7 +111,7 @@ def _keys(wanted: dict[str, Any]) -> list[str]:
     return sorted({key for value in used.values() if isinstance(value, str) for key in _KEY.findall(value)})
 
 
-def _found(values: tuple[str, ...]) -> bool:
+def _there(values: tuple[str, ...]) -> bool:
     """Whether weights are there, as far as can be told: a file must exist, a name of the hub is believed."""
     return bool(values) and all(file_of(value) or not value.endswith(FILES) for value in values)
 
@@ -129,7 +131,7 @@ def _filled(
 
 def _put(text: str, known: dict[str, str]) -> str:
     """A text with the weights in place of their keys; those that a method does not read are left out."""
-    return _KEY.sub(lambda found: known.get(found[1], ""), text)
+    return _KEY.sub(lambda match: known.get(match[1], ""), text)
 
 
 def _folder(settings: RunSettings) -> str:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from samodal.experiments.config import Experiment, Relation
-from samodal.experiments.plan import Missing, Planned
+from samodal.experiments.plan import Planned
 
 MARGIN = 0.5
 """Points that two means must be apart before a claim about them counts as found."""
+PIXELS = ("full_error",)
+"""Metrics that are lengths; all others are counts or shares, and shares are given in percent."""
 VERDICTS = {
     "found": "found",
     "reverse": "not found, the reverse is",
@@ -21,7 +23,7 @@ VERDICTS = {
 
 
 def rows_of(experiment: Experiment, runs: Sequence[Planned], scores: Sequence[dict]) -> list[dict[str, Any]]:
-    """One entry per front end and row: mean, standard deviation and single values of every column, in percent."""
+    """One entry per front end and row: mean, standard deviation and values of every column, shares in percent."""
     table = []
     for front_end in experiment.front_ends:
         for row in experiment.rows:
@@ -37,15 +39,16 @@ def _column(scores: Sequence[dict], profile: str, level: str, metric: str) -> di
     """None where the data has no such level, or nothing counts."""
     if level not in scores[0][profile]:
         return None
-    values = [one[profile][level]["metrics"][metric] for one in scores]
+    values = [score[profile][level]["metrics"][metric] for score in scores]
     if any(value is None or value < 0 for value in values):
         return None
-    percent = [round(100 * value, 3) for value in values]
+    plain = metric in PIXELS or all(isinstance(value, int) for value in values)
+    shown = [value if isinstance(value, int) else round(value if plain else 100 * value, 3) for value in values]
     interval = scores[0][profile][level]["intervals"].get(metric)
     return {
-        "mean": round(float(np.mean(percent)), 3),
-        "std": round(float(np.std(percent)), 3),
-        "values": percent,
+        "mean": round(float(np.mean(shown)), 3),
+        "std": round(float(np.std(shown)), 3),
+        "values": shown,
         "interval": interval and [round(100 * end, 3) for end in interval],
     }
 
@@ -56,8 +59,8 @@ def judge(relation: Relation, table: Sequence[dict]) -> dict[str, Any]:
     ends = relation.front_end if isinstance(relation.front_end, tuple) else (relation.front_end,) * 2
     means = []
     for row, front_end in zip((relation.left, relation.right), ends, strict=True):
-        found = [one for one in table if (one["row"], one["front_end"]) == (row, front_end)]
-        value = found[0]["columns"][relation.column] if found else None
+        match = next((entry for entry in table if (entry["row"], entry["front_end"]) == (row, front_end)), None)
+        value = match and match["columns"][relation.column]
         means.append(None if value is None else value["mean"])
     verdict = "not tested"
     if None not in means:
@@ -72,21 +75,23 @@ def judge(relation: Relation, table: Sequence[dict]) -> dict[str, Any]:
 def markdown_of(record: dict[str, Any]) -> str:
     """The record as a page: a table, what is missing, the claims and where the numbers come from."""
     settings = record["settings"]
-    several = len({one["front_end"] for one in record["table"]}) > 1
-    columns = list(dict.fromkeys(head for one in record["table"] for head in one["columns"]))
+    table, counted = record["table"], any(_is_counted(v) for row in record["table"] for v in row["columns"].values())
+    several = len({row["front_end"] for row in table}) > 1
+    columns = list(dict.fromkeys(head for row in table for head in row["columns"]))
     head = [*(["front end"] if several else []), "method", *columns]
     rows = [
-        [*([one["front_end"]] if several else []), one["row"], *(_cell(one["columns"][name]) for name in columns)]
-        for one in record["table"]
+        [*([row["front_end"]] if several else []), row["row"], *(_cell(row["columns"][name]) for name in columns)]
+        for row in table
     ]
     lines = [f"### {record['title']}", "", markdown(head, rows), ""]
-    lines += [f"* {one['front_end']}, {one['row']}: not run. {one['needs']}" for one in record["missing"]]
-    lines += [f"* {_verdict(one)}" for one in record["relations"]]
+    lines += [f"* {row['front_end']}, {row['row']}: not run. {row['needs']}" for row in record["missing"]]
+    lines += [f"* {_verdict(relation)}" for relation in record["relations"]]
     if record["missing"] or record["relations"]:
         lines.append("")
     together = [name for name in record["together"] if name != record["experiment"]]
     lines += [
-        f"In percent; mean ± standard deviation over weights and inference seeds ({settings['seeds']} where chance "
+        f"In percent{', but for counts' if counted else ''}; mean ± standard deviation over weights and "
+        f"inference seeds ({settings['seeds']} where chance "
         f"plays a part). {record['note']}".rstrip(),
         "",
         f"`{record['command']}`: {settings['data']}, {len(settings['clips'])} clips; {record['machine']}; "
@@ -98,33 +103,29 @@ def markdown_of(record: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verdict(one: dict[str, Any]) -> str:
-    ends = f"{one['left']} against {one['right']}, {one['column']}"
-    if one["verdict"] == "not tested":
-        return f"{one['claim']}: not tested ({ends})"
-    left, right = one["values"]
-    return f"{one['claim']}: **{VERDICTS[one['verdict']]}** ({left:.1f} against {right:.1f}; {ends})"
+def _verdict(relation: dict[str, Any]) -> str:
+    ends = f"{relation['left']} against {relation['right']}, {relation['column']}"
+    if relation["verdict"] == "not tested":
+        return f"{relation['claim']}: not tested ({ends})"
+    left, right = relation["values"]
+    return f"{relation['claim']}: **{VERDICTS[relation['verdict']]}** ({left:.1f} against {right:.1f}; {ends})"
+
+
+def _is_counted(value: dict[str, Any] | None) -> bool:
+    return value is not None and all(isinstance(number, int) for number in value["values"])
 
 
 def _cell(value: dict[str, Any] | None) -> str:
     if value is None:
         return "-"
-    text = spread(value["values"])
+    text = spread(value["values"], 0 if _is_counted(value) else 1)
     return text + (f" [{value['interval'][0]:.1f}, {value['interval'][1]:.1f}]" if value["interval"] else "")
-
-
-def missing_of(missing: Iterable[Missing]) -> list[dict[str, str]]:
-    """Rows that could not run, for the record."""
-    return [vars(one) for one in missing]
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
-    return "\n".join([markdown_row(head), "|---" * len(head) + "|", *(markdown_row(row) for row in rows)])
-
-
-def markdown_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    head_line, *lines = ("| " + " | ".join(cells) + " |" for cells in (head, *rows))
+    return "\n".join([head_line, "|---" * len(head) + "|", *lines])
 
 
 def spread(values: Sequence[float], digits: int = 1) -> str:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from samodal.errors import InputError
-from samodal.executors import clip_pool
-from samodal.progress import frames_bar
+from samodal.executors import Executor, Failure, WithBar
 from samodal.settings import RunSettings
 
 Run = tuple[RunSettings, str, Path]
@@ -20,15 +16,20 @@ LEAST = 6
 """Runs of a clip that are worth reading and embedding it for."""
 
 
-def run_clips(clips: Sequence[Sequence[Run]], workers: int) -> tuple[bool, dict[Path, str]]:
+def run_clips(clips: Sequence[Sequence[Run]], executor: Executor, workers: int) -> tuple[bool, dict[Path, str]]:
     """Run what is not finished of the runs of every clip, the others too where one fails.
+
+    Args:
+        workers: among which the work is shared out.
 
     Returns:
         whether something was finished before, and {folder over all clips: what went wrong there}
     """
     waiting, failed = [[run for run in runs if not _finished(run)] for runs in clips], {}
-    for found in in_processes(_try_clip, jobs_of(waiting, workers), workers, "jobs"):
-        failed |= found
+    for job, outcome in WithBar(executor, "jobs").run(run_clip, jobs_of(waiting, workers)):
+        if isinstance(outcome, Failure):
+            outcome = {run[2].parent: f"{run[1]}: {outcome.reason}" for run in job if not _finished(run)}
+        failed |= outcome
     return sum(map(len, waiting)) < sum(map(len, clips)), failed
 
 
@@ -50,51 +51,33 @@ def _finished(run: Run) -> bool:
     return (run[2] / "tracks.json").exists()
 
 
-def _try_clip(runs: Sequence[Run]) -> dict[Path, str]:
-    failed: dict[Path, str] = {}
-    run_clip(runs, failed)
-    return failed
-
-
-def run_clip(runs: Sequence[Run], failed: dict[Path, str] | None = None) -> None:
+def run_clip(runs: Sequence[Run]) -> dict[Path, str]:
     """Run what is not finished of all runs of one clip: front ends, encoders and optical flow see its frames once.
 
-    Args:
-        failed: takes what goes wrong by the folder over all clips, and the other runs go on; None lets it through.
+    Returns:
+        what went wrong, by the folder over all clips; the other runs go on.
     """
     from samodal.build import flow_memory, segmenter_of
     from samodal.data.open import open_dataset
     from samodal.frontends.remembered import Remembered
     from samodal.runner import run_video
 
-    waiting = [run for run in runs if not _finished(run)]
+    waiting, failed = [run for run in runs if not _finished(run)], {}
     if not waiting:
-        return
+        return failed
     first, clip, _ = waiting[0]
     flow_memory().remember = True
-    video, said = open_dataset(first.data).video(clip), Remembered()
+    video, remembered = open_dataset(first.data).video(clip), Remembered()
     for settings, _, out in waiting:
         try:
             if settings.method == "samodal":
                 segmenter_of(settings.weights, settings.device).remember = video.length
             # Of a run that is interrupted, tracks.json holds the frames that were finished.
             unfinished = out.with_name(f"{out.name}.part")
-            run_video(settings, video, unfinished, said=said)
+            run_video(settings, video, unfinished, remembered=remembered)
             unfinished.replace(out)
         except Exception as error:
-            if failed is None:
-                raise
-            if not isinstance(error, InputError):
-                traceback.print_exc()
-            failed[out.parent] = f"{clip}: {error or type(error).__name__}"
-
-
-def in_processes(work: Callable, jobs: Sequence, workers: int, what: str) -> Iterator[Any]:
-    """Results of work(job) as they come, in processes of one thread each, with a bar."""
-    if not jobs:
-        return
-    with frames_bar(what, len(jobs), what) as advance:
-        with clip_pool(workers, threads=1) as pool:
-            for done in as_completed([pool.submit(work, job) for job in jobs]):
-                yield done.result()
-                advance(1)
+            failure = Failure.of(error)
+            print(failure.trace, end="", file=sys.stderr)
+            failed[out.parent] = f"{clip}: {failure.reason}"
+    return failed

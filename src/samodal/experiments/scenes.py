@@ -174,7 +174,7 @@ def pick(
 
 def spilled(
     truth: Clip,
-    found: Mapping[int | str, Track],
+    predictions: Mapping[int | str, Track],
     results: Sequence[FrameResult],
     image: Callable[[int], np.ndarray],
 ) -> Iterator[Scene]:
@@ -183,30 +183,30 @@ def spilled(
     The prompt is not to blame: it is not beside the other one.
 
     Args:
-        found: the predicted track of each true instance.
+        predictions: the predicted track of each true instance.
         image: gives the (H, W, 3) uint8 RGB image of a frame; asked for where the masks agree with the rule.
 
     `numbers`: spilled_share (of the predicted mask, on the other instance) and colour_distance.
     """
-    for track, t, predicted in _prompted(truth, found):
+    for track, t, predicted in _prompted(truth, predictions):
         share, other = _largest_spill(truth, track, t, predicted)
         if other is None or share < SPILL or track.occlusion(t) < PARTLY:
             continue
-        if _distance(results[t], found[track.id], other.visible[t]) <= BESIDE:
+        if _distance(results[t], predictions[track.id], other.visible[t]) <= BESIDE:
             continue
-        colours = [_colour(image(t), one.visible[t]) for one in (track, other)]
+        colours = [_colour(image(t), shown.visible[t]) for shown in (track, other)]
         distance = float(np.linalg.norm(colours[0] - colours[1]))
         if distance <= NEAR_COLOUR:
             yield _failure(truth, track, t, {"spilled_share": share, "colour_distance": distance}, other)
 
 
-def split(truth: Clip, found: Mapping[int | str, Track]) -> Iterator[Scene]:
+def split(truth: Clip, predictions: Mapping[int | str, Track]) -> Iterator[Scene]:
     """Paper, Figure 8, Video 2: visible pieces left and right of an occluder, and the part between is not filled in.
 
     `numbers`: missed_share (hidden and not in the prediction) and between_share (hidden between the pieces), both of
     the true amodal mask.
     """
-    for track, t, predicted in _prompted(truth, found):
+    for track, t, predicted in _prompted(truth, predictions):
         hidden = without(track.amodal[t], track.visible[t])
         missed = 0.0 if hidden is None else (hidden.area - overlap(hidden, predicted)) / track.amodal[t].area
         if missed < MISSED:
@@ -226,10 +226,10 @@ def hidden_between(visible: Rle, amodal: Rle) -> float:
         Of the pair of pieces with most between them, in [0, 1]; 0 where there is none.
     """
     x0, y0, x1, y1 = (int(v) for v in amodal.box)
-    seen, whole = (mask.decode()[y0:y1, x0:x1] for mask in (visible, amodal))
-    count, _, stats, _ = cv2.connectedComponentsWithStats(seen.astype(np.uint8), connectivity=8)
+    pixels, whole = (mask.decode()[y0:y1, x0:x1] for mask in (visible, amodal))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=8)
     pieces = [stats[n] for n in range(1, count) if stats[n, cv2.CC_STAT_AREA] >= PART * amodal.area]
-    return max((_between(a, b, whole & ~seen) / amodal.area for a in pieces for b in pieces), default=0.0)
+    return max((_between(a, b, whole & ~pixels) / amodal.area for a in pieces for b in pieces), default=0.0)
 
 
 def _between(a: np.ndarray, b: np.ndarray, hidden: np.ndarray) -> int:
@@ -238,19 +238,19 @@ def _between(a: np.ndarray, b: np.ndarray, hidden: np.ndarray) -> int:
     return int(hidden[rows, a[0] + a[2] : b[0]].sum())
 
 
-def beside(truth: Clip, found: Mapping[int | str, Track], results: Sequence[FrameResult]) -> Iterator[Scene]:
+def beside(truth: Clip, predictions: Mapping[int | str, Track], results: Sequence[FrameResult]) -> Iterator[Scene]:
     """Paper, Figure 8, Video 3: a prompt point beside the occluder, and the mask is more of that than of the instance.
 
     `numbers`: mistaken_share (of the predicted mask, on the occluder and outside the instance), own_share (on the
     instance) and distance of the nearest prompt point from the occluder's visible mask in pixels.
     """
-    for track, t, predicted in _prompted(truth, found):
+    for track, t, predicted in _prompted(truth, predictions):
         share, other = _largest_spill(truth, track, t, predicted)
         own = overlap(predicted, track.amodal[t]) / predicted.area
         if other is None or share <= own:
             continue
         hides = overlap(other.visible[t], track.amodal[t]) / track.amodal[t].area
-        distance = _distance(results[t], found[track.id], other.visible[t])
+        distance = _distance(results[t], predictions[track.id], other.visible[t])
         if hides >= OCCLUDES and distance <= BESIDE:
             yield _failure(truth, track, t, {"mistaken_share": share, "own_share": own, "distance": distance}, other)
 
@@ -258,7 +258,7 @@ def beside(truth: Clip, found: Mapping[int | str, Track], results: Sequence[Fram
 def instance_at(result: FrameResult, track: Track) -> Instance | None:
     """The instance of a track in a frame's result, None where it has no mask there."""
     mask = track.amodal[result.t]  # ids may be used again after a cut, but this mask is of one instance
-    return next((one for one in result.instances if mask is not None and one.amodal is mask), None)
+    return next((instance for instance in result.instances if mask is not None and instance.amodal is mask), None)
 
 
 def _runs(track: Track, holds: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
@@ -290,13 +290,13 @@ def _large(mask: Rle, size: tuple[int, int]) -> bool:
     return mask.area >= LEAST_AREA * size[0] * size[1]
 
 
-def _prompted(truth: Clip, found: Mapping[int | str, Track]) -> Iterator[tuple[Track, int, Rle]]:
+def _prompted(truth: Clip, predictions: Mapping[int | str, Track]) -> Iterator[tuple[Track, int, Rle]]:
     """(true track, frame, predicted mask) wherever a large enough, visible instance was prompted."""
     for track in truth.tracks:
-        other = found.get(track.id)
+        other = predictions.get(track.id)
         for t, mask in enumerate(track.amodal if other is not None else ()):
-            seen = mask is not None and track.visible[t] is not None and _large(mask, truth.size)
-            if seen and other.states[t] == State.VISIBLE and other.amodal[t] is not None:
+            large = mask is not None and track.visible[t] is not None and _large(mask, truth.size)
+            if large and other.states[t] == State.VISIBLE and other.amodal[t] is not None:
                 yield track, t, other.amodal[t]
 
 
@@ -305,8 +305,8 @@ def _largest_spill(truth: Clip, track: Track, t: int, predicted: Rle) -> tuple[f
     false = without(predicted, track.amodal[t])
     if false is None:
         return 0.0, None
-    others = [one for one in truth.tracks if one.id != track.id and one.visible[t] is not None]
-    shares = [overlap(false, one.visible[t]) / predicted.area for one in others]
+    others = [other for other in truth.tracks if other.id != track.id and other.visible[t] is not None]
+    shares = [overlap(false, other.visible[t]) / predicted.area for other in others]
     return max(zip(shares, others, strict=True), key=lambda pair: pair[0], default=(0.0, None))
 
 

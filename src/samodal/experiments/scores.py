@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from samodal.experiments.runs import in_processes
-from samodal.files import write_json
+from samodal.executors import Executor, WithBar, results
+from samodal.files import read_json, write_json
+from samodal.metrics import bootstrap
+from samodal.metrics.gaps import GAPS, gap_lengths, named, within
+from samodal.metrics.identity import count_identities, identity_scores
+from samodal.metrics.levels import results_by_video, truth_by_video
+from samodal.metrics.regions import measure, pair
+from samodal.tracks import Clip
+
+Clips = Mapping[str, Clip]
+Levels = dict[str, dict[str, Any]]
+"""{level: {"metrics", "intervals", "counts"}}"""
 
 
 @dataclass(frozen=True)
@@ -21,85 +29,120 @@ class Scoring:
 
     Attributes:
         folder: of its results.
-        truth: a pickle of the truth by clip, as `save_truth` writes it.
+        data, clips: the truth, as `read_truth` takes it.
         masks: "amodal" or "visible".
-        profile: "official", "strict", or "ones" for official with every score 1.
+        profile: a key of `PROFILES`.
         resamples: of the bootstrap over clips, 0 for none.
-        kept: file of its scores.
     """
 
     folder: Path
-    truth: Path
+    data: str
+    clips: tuple[str, ...]
     masks: str
     profile: str
     resamples: int
-    kept: Path
+
+    @property
+    def file(self) -> Path:
+        """Where its scores are kept."""
+        text = "\n".join([self.data, *self.clips, str(self.resamples)])
+        digest = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+        name = f"{self.folder.name}-{self.masks}-{self.profile}-{digest}.json"
+        return self.folder.parent.parent / "scores" / name
 
 
-def save_truth(data: str, clips: Sequence[str], folder: Path, workers: int) -> Path:
-    """The truth of these clips in a file; reading a data set's takes longer than scoring a run."""
-    path = folder / f"truth-{_digest(data, *clips)}.pickle"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".part")
-        found = {}
-        for part in in_processes(partial(_truth_of, data), clips, workers, "truth"):
-            found |= part
-        unfinished.write_bytes(pickle.dumps({name: found[name] for name in sorted(found)}))
-        unfinished.replace(path)
-    return path
-
-
-def _truth_of(data: str, clip: str) -> dict:
-    from samodal.metrics.evaluate import read_truth
-
-    return read_truth(data, (clip,))
-
-
-def scoring(run: Path, truth: Path, masks: str, profile: str, resamples: int) -> Scoring:
-    """What to score, and where its scores are kept."""
-    name = f"{run.name}-{masks}-{profile}-{_digest(truth.name, str(resamples))}.json"
-    return Scoring(run, truth, masks, profile, resamples, run.parent.parent / "scores" / name)
-
-
-def score_all(wanted: Sequence[Scoring], workers: int) -> dict[Scoring, dict[str, Any]]:
-    """{level: {"metrics", "intervals", "counts"}} of everything wanted; a run is read once for all its profiles."""
+def score_all(scorings: Sequence[Scoring], executor: Executor) -> dict[Scoring, Levels]:
+    """The scores of every run and profile; a run is read once for all its profiles, and the truth once a process."""
     waiting: dict[Path, list[Scoring]] = {}
-    for one in dict.fromkeys(wanted):
-        if not one.kept.exists():
-            waiting.setdefault(one.folder, []).append(one)
-    for _ in in_processes(_score, list(waiting.values()), workers, "scores"):
+    unique = list(dict.fromkeys(scorings))
+    for scoring in unique:
+        if not scoring.file.exists():
+            waiting.setdefault(scoring.folder, []).append(scoring)
+    for _ in results(WithBar(executor, "scores"), _score, list(waiting.values())):
         pass
-    return {one: json.loads(one.kept.read_text(encoding="utf-8")) for one in dict.fromkeys(wanted)}
+    return {scoring: read_json(scoring.file) for scoring in unique}
 
 
-def _score(asked: Sequence[Scoring]) -> None:
-    from samodal.metrics.evaluate import ScoringRules, read_runs, report, score_clips
+def _score(scorings: Sequence[Scoring]) -> None:
+    """Score one run by all its profiles."""
+    from samodal.metrics.evaluate import read_runs
 
-    truth = _truth(asked[0].truth)
-    results = {name: clip for name, clip in read_runs(asked[0].folder).items() if name in truth}
-    for one in asked:
-        ones = one.profile == "ones"
-        rules = ScoringRules(
-            profile="official" if ones else one.profile,
-            masks=one.masks,
-            scores="ones" if ones else "given",
-            resamples=0 if ones else one.resamples,
-        )
-        levels = score_clips(results, truth, rules)
-        parts = report(levels, rules, {})
-        by_level = {name: parts[name] for name in ("metrics", "intervals", "counts")}
-        if parts["level"] != "both":
-            by_level = {name: {parts["level"]: value} for name, value in by_level.items()}
-        one.kept.parent.mkdir(parents=True, exist_ok=True)
-        write_json(one.kept, {level: {name: part[level] for name, part in by_level.items()} for level in levels})
+    first = scorings[0]
+    truth = _truth(first.data, first.clips)
+    predicted = {name: clip for name, clip in read_runs(first.folder).items() if name in truth}
+    for scoring in scorings:
+        write_json(scoring.file, PROFILES[scoring.profile](predicted, truth, scoring))
 
 
 @lru_cache(maxsize=1)
-def _truth(path: Path) -> dict:
-    """Written by `save_truth`, in a folder of this experiment; a process reads it once."""
-    return pickle.loads(path.read_bytes())
+def _truth(data: str, clips: tuple[str, ...]) -> dict[str, Clip]:
+    from samodal.metrics.evaluate import read_truth
+
+    return read_truth(data, clips)
 
 
-def _digest(*texts: str) -> str:
-    return hashlib.blake2b("\n".join(texts).encode(), digest_size=6).hexdigest()
+def _precision(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
+    """AP and mean IoUs by image and by video, as `samodal evaluate` gives them."""
+    from samodal.metrics.evaluate import ScoringRules, score_clips
+
+    ones = scoring.profile == "ones"
+    rules = ScoringRules(
+        profile="official" if ones else scoring.profile,
+        masks=scoring.masks,
+        scores="ones" if ones else "given",
+        resamples=0 if ones else scoring.resamples,
+    )
+    return {
+        level: {"metrics": scores.metrics, "intervals": scores.intervals, "counts": scores.counts}
+        for level, scores in score_clips(predicted, truth, rules).items()
+    }
+
+
+def _identity(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
+    """How well ids are held, of visible and of amodal masks."""
+    return {
+        masks: _level(identity_scores(count_identities(predicted, truth, masks).values()))
+        for masks in ("visible", "amodal")
+    }
+
+
+def _gaps(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
+    """IoU on fully hidden frames after the first sight, overall and by the length of the whole gap, in frames.
+
+    `ghosts` counts masks of instances in frames in which nothing of them is inside the image.
+    """
+    true = truth_by_video(truth, "amodal")
+    entries = results_by_video(predicted, truth, "amodal")
+    regions, lengths, name = measure(true, entries), gap_lengths(true), "miou_fully_hidden_after_seen"
+    ious, counted = regions.rows(name, False)
+    ghosts = sum(
+        mask is not None and true_mask is None
+        for entry, predicted in zip(true.entries, pair(true, entries)[0], strict=True)
+        if predicted is not None
+        for true_mask, mask in zip(entry.masks, predicted.masks, strict=True)
+    )
+    interval = None
+    if scoring.resamples and len(truth) > 1:
+        weights = bootstrap.draws(sorted(truth), scoring.resamples, 0)
+        interval = bootstrap.interval(bootstrap.region_samples(regions, name, False, sorted(truth), weights))
+    whole = {"iou": regions.value(name, False), "frames": int(counted.sum()), "ghosts": ghosts}
+    levels = {"all": _level(whole) | {"intervals": {"iou": interval}}}
+    for gap in GAPS:
+        rows = within(lengths, gap)
+        iou = float(ious[rows].mean()) if rows.any() else None
+        levels[named(gap)] = _level({"iou": iou, "frames": int(rows.sum())})
+    return levels
+
+
+def _level(metrics: dict[str, float | int | None]) -> dict[str, Any]:
+    return {"metrics": metrics, "intervals": {}, "counts": {}}
+
+
+PROFILES: dict[str, Callable[[Clips, Clips, Scoring], Levels]] = {
+    "official": _precision,
+    "strict": _precision,
+    "ones": _precision,
+    "identity": _identity,
+    "gaps": _gaps,
+}
+"""How a run is scored: by the profiles of `samodal evaluate`, `ones` being official with all scores 1, or by ours."""

@@ -3,14 +3,14 @@
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from samodal.data.asd_labels import InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
+from samodal.executors import InProcess, Processes, results
 from samodal.sim.flow import write_flow
 from samodal.sim.layout import scene as lay_out
 from samodal.sim.motion import forward_flow, point_tracks
@@ -60,31 +60,19 @@ def write_split(
     finished = length * (len(names) - len(missing))
     report = progress or (lambda done, total: None)
     report(finished, length * len(names))
-    try:
-        for _ in _each(folder, missing, workers, (size, flow, points)):
-            finished += length
-            report(finished, length * len(names))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write: {error.strerror or error}; finished sequences are kept") from error
+    # A disk that is full for one is full for all: the first failure ends the work.
+    executor = InProcess() if workers <= 1 or len(missing) <= 1 else Processes(workers)
+    for _ in results(executor, partial(_write_or_tell, folder, (size, flow, points)), missing):
+        finished += length
+        report(finished, length * len(names))
     return names
 
 
-def _each(folder: Path, names: list[str], workers: int, settings: tuple):
-    """Write sequences in turn, or in processes that start afresh."""
-    if workers <= 1 or len(names) <= 1:
-        for name in names:
-            write_sequence(folder, name, *settings)
-            yield name
-        return
-    with ProcessPoolExecutor(min(workers, len(names)), mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(write_sequence, folder, name, *settings) for name in names]
-        try:
-            for job in as_completed(jobs):
-                job.result()
-                yield job
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _write_or_tell(folder: Path, settings: tuple, name: str) -> None:
+    try:
+        write_sequence(folder, name, *settings)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write: {error.strerror or error}; finished sequences are kept") from error
 
 
 def _marker(folder: Path, name: str) -> Path:

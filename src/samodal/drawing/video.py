@@ -1,0 +1,63 @@
+"""Writing video files."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from samodal.errors import InputError
+
+_MILLISECOND = Fraction(1, 1000)
+
+
+class VideoWriter:
+    """An H.264 file that browsers play. Odd sizes are padded by one pixel, which H.264's 4:2:0 needs.
+
+    Args:
+        path: of the file, *.mp4.
+        size: (H, W) of the frames.
+        fps: frames per second, used where a frame's own time is not later than the one before.
+    """
+
+    def __init__(self, path: Path, size: tuple[int, int], fps: float):
+        import av
+
+        self.path, self.size = path, size
+        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        # Frames keep their own times: a video of variable rate stays in step with its source.
+        self._stream = self._container.add_stream("libx264", rate=max(1, round(fps)))
+        self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
+        self._stream.height, self._stream.width = (n + n % 2 for n in size)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.options = {"preset": "veryfast", "crf": "23"}
+        self._last, self._step = -1, max(1, round(1000 / fps))
+
+    def write(self, image: np.ndarray, time: float) -> None:
+        """Append a (H, W, 3) uint8 RGB frame that is shown from `time`, seconds from the start."""
+        import av
+
+        rows, columns = (n % 2 for n in self.size)
+        frame = av.VideoFrame.from_ndarray(np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge"), "rgb24")
+        shown = round(time * 1000)
+        self._last = shown if shown > self._last else self._last + self._step
+        frame.pts, frame.time_base = self._last, _MILLISECOND
+        self._mux(frame)
+
+    def _mux(self, frame) -> None:
+        try:
+            for packet in self._stream.encode(frame):
+                if packet.duration in (None, 0):
+                    packet.duration = self._step
+                self._container.mux(packet)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+
+    def close(self) -> None:
+        self._mux(None)
+        self._container.close()
+
+    def __enter__(self) -> "VideoWriter":
+        return self
+
+    def __exit__(self, *failure) -> None:
+        self.close()

@@ -1,0 +1,247 @@
+"""Experiments from their settings to files: plan, train what is missing, run, score, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from samodal.errors import Incomplete, InputError, nearest
+from samodal.executors import Executor, Processes
+from samodal.experiments import report
+from samodal.experiments.config import Experiment, load, names
+from samodal.experiments.data import clips_of, streetsim
+from samodal.experiments.machine import digest, machine
+from samodal.experiments.plan import Missing, Planned, plan
+from samodal.experiments.points import follow_points, has_points, point_scores
+from samodal.experiments.runs import Run, run_clips
+from samodal.experiments.scores import Scoring, score_all
+from samodal.experiments.settings import ExperimentsSettings
+from samodal.files import write_json
+from samodal.training.card import command, commit
+
+NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
+OWN_CLIPS = 4
+"""Clips of StreetSim that are rendered where no data is named."""
+
+
+@dataclass(frozen=True)
+class _Todo:
+    """An experiment, its runs, and the rows that cannot run."""
+
+    experiment: Experiment
+    runs: list[Planned]
+    missing: list[Missing]
+
+    @property
+    def folders(self) -> set[Path]:
+        """Of its runs."""
+        return {run.folder for run in self.runs}
+
+    def without(self, failed: dict[Path, str]) -> _Todo:
+        """The same without the rows of which a run failed."""
+        why = {(run.front_end, run.row): failed[run.folder] for run in self.runs if run.folder in failed}
+        left = [run for run in self.runs if (run.front_end, run.row) not in why]
+        return replace(self, runs=left, missing=[*self.missing, *(Missing(*row, text) for row, text in why.items())])
+
+
+def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
+    """Run experiments together, so that what they share is done once; gives their records.
+
+    Raises:
+        InputError: for unknown names, data or weights, before anything runs.
+        Incomplete: for runs that failed, after all else.
+    """
+    start = time.perf_counter()
+    chosen = names() if settings.names == "all" else settings.names.split(",")
+    experiments = [load(name, _weights_for(name, chosen, settings.weights)) for name in chosen]
+    data, clips = _data(settings, any(experiment.kind == "points" for experiment in experiments))
+    if settings.train:
+        experiments = [trained(experiment, settings) for experiment in experiments]
+    planned = _planned(experiments, data, clips, settings)
+    for todo in planned:
+        print(f"{todo.experiment.name}: {todo.experiment.title}, {len(todo.runs)} runs", flush=True)
+    executor = Processes(settings.workers, threads=1)
+    todos, reused, failed = _run(planned, clips, executor, settings.workers)
+    tables = [todo for todo in todos if todo.experiment.kind != "figures"]
+    scores = _scores(tables, data, clips, settings.resamples, executor)
+    about = {
+        "settings": {"data": data, "clips": clips, "seeds": settings.seeds},
+        "command": command(),
+        "commit": commit(),
+        "machine": machine(settings.device),
+        "cost_s": round(time.perf_counter() - start),
+        "together": [todo.experiment.name for todo in todos],
+        "reused": reused,
+    }
+    records = [_record(todo, scored) | about for todo, scored in zip(tables, scores, strict=True)]
+    for record in records:
+        _write(record, settings.out)
+    figures = [todo for todo in planned if todo.experiment.kind == "figures" and not todo.folders & failed.keys()]
+    records += [_figures(todo, data, clips, settings.out) for todo in figures]
+    if failed:
+        reasons = "".join(f"\n  {reason}" for reason in failed.values())
+        raise Incomplete(f"runs that failed and are left out of the tables: {len(failed)}{reasons}")
+    return records
+
+
+def _data(settings: ExperimentsSettings, points: bool) -> tuple[str, tuple[str, ...]]:
+    """The data set and its clips; StreetSim's are rendered where no data is named, with point tracks where wanted."""
+    if settings.data:
+        return settings.data, clips_of(settings.data, settings.clips)
+    count = int((settings.clips or f":{OWN_CLIPS}").rpartition(":")[2])
+    data = streetsim(settings.out / "data", count, settings.workers, points)
+    return data, clips_of(data, settings.clips)
+
+
+def _planned(
+    experiments: Sequence[Experiment], data: str, clips: Sequence[str], settings: ExperimentsSettings
+) -> list[_Todo]:
+    """What is to be run; an experiment of which no row can run is printed with the reason and left out."""
+    plans = []
+    for experiment in experiments:
+        runs, missing = plan(experiment, data, settings.out, seeds=settings.seeds, device=settings.device)
+        if experiment.kind == "points" and not has_points(data, clips):
+            missing = [Missing(run.front_end, run.row, NO_POINTS) for run in runs] + missing
+            runs = []
+        plans.append(_Todo(experiment, runs, missing))
+    todos = [todo for todo in plans if todo.runs]
+    lacking = [f"{todo.experiment.name}: no row can run; {todo.missing[0].needs}" for todo in plans if not todo.runs]
+    if not todos:
+        raise InputError("; ".join(lacking))
+    if lacking:
+        print("\n".join(lacking), flush=True)
+    return todos
+
+
+def _run(
+    todos: Sequence[_Todo], clips: Sequence[str], executor: Executor, workers: int
+) -> tuple[list[_Todo], bool, dict[Path, str]]:
+    """Run what is not finished: what is left without what failed, whether something was there, and what failed."""
+    followed = [run for todo in todos if todo.experiment.kind == "points" for run in todo.runs]
+    runs = [run for todo in todos if todo.experiment.kind != "points" for run in todo.runs]
+    reused, failed = run_clips(by_clip(runs, clips), executor, workers)
+    reused_points, failed_points = follow_points(followed, clips, executor)
+    return (
+        [todo.without(failed if todo.experiment.kind != "points" else failed_points) for todo in todos],
+        reused or reused_points,
+        failed | failed_points,
+    )
+
+
+def _scores(
+    tables: Sequence[_Todo], data: str, clips: tuple[str, ...], resamples: int, executor: Executor
+) -> list[list[dict[str, Any]]]:
+    """For every table and every of its runs {profile: scores}, see `score_all`; all are scored together."""
+    scorings = [[_scorings(todo, run, data, clips, resamples) for run in todo.runs] for todo in tables]
+    scores = score_all([s for runs in scorings for by_name in runs for s in by_name.values()], executor)
+    return [
+        [
+            {name: scores[scoring] for name, scoring in by_name.items()} or point_scores(run, clips)
+            for run, by_name in zip(todo.runs, runs, strict=True)
+        ]
+        for todo, runs in zip(tables, scorings, strict=True)
+    ]
+
+
+def _scorings(todo: _Todo, run: Planned, data: str, clips: tuple[str, ...], resamples: int) -> dict[str, Scoring]:
+    """By profile, the scores of a run that a table's columns need; intervals are of the first run of a row."""
+    if todo.experiment.kind == "points":
+        return {}
+    first = next(other for other in todo.runs if (other.front_end, other.row) == (run.front_end, run.row))
+    profiles = dict.fromkeys(profile for profile, _, _ in todo.experiment.columns.values())
+    drawn = resamples if first is run else 0
+    return {name: Scoring(run.folder, data, clips, todo.experiment.masks, name, drawn) for name in profiles}
+
+
+def _weights_for(name: str, chosen: Sequence[str], given: dict[str, str]) -> dict[str, str]:
+    """The given weights that an experiment has keys for; a key that none of the chosen ones has is an error."""
+    keys = {experiment: load(experiment).weights for experiment in chosen}
+    known = {key for weights in keys.values() for key in weights}
+    for key in given:
+        if key not in known:
+            raise InputError(f"--weights.{key}: no such key in {', '.join(chosen)}{nearest(key, known)}")
+    return {key: value for key, value in given.items() if key in keys[name]}
+
+
+def _record(todo: _Todo, scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a table says, apart from where and how it was made."""
+    experiment, table = todo.experiment, report.rows_of(todo.experiment, todo.runs, scores)
+    return {
+        "experiment": experiment.name,
+        "title": experiment.title,
+        "note": experiment.note,
+        "masks": experiment.masks,
+        "table": table,
+        "relations": [report.judge(relation, table) for relation in experiment.relations],
+        "missing": [vars(missing) for missing in todo.missing],
+        "weights": _digests(todo.runs),
+        "runs": [_run_record(run, score) for run, score in zip(todo.runs, scores, strict=True)],
+    }
+
+
+def _write(record: dict[str, Any], out: Path) -> None:
+    write_json(out / f"{record['experiment']}.json", record, indent=1)
+    text = report.markdown_of(record)
+    (out / f"{record['experiment']}.md").write_text(text, encoding="utf-8")
+    print(text, flush=True)
+
+
+def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment:
+    """The experiment with the weights that it lacks and knows how to make, from `--train`; made ones are kept."""
+    from samodal.training.recipes import load_recipe
+    from samodal.training.sam.sam import train
+
+    weights = dict(experiment.weights)
+    for key, changes in experiment.train.items():
+        if weights.get(key):
+            continue
+        path = settings.out / "weights" / f"{key}.safetensors"
+        if not path.with_suffix(".md").exists():  # the card is written last
+            print(f"training {key}: {changes}", flush=True)
+            values = {"minutes": 0, "epochs": 0, "steps": settings.train_steps} | changes
+            own = {"data": settings.train, "out": str(path.parent), "name": key, "device": _trainable(settings.device)}
+            prepared = str(path.parent / "training-data.pt")  # once for all of them
+            train(load_recipe(values.pop("recipe"), **values, **own, cache=prepared, workers=settings.workers))
+        weights[key] = (str(path),)
+    return replace(experiment, weights=weights)
+
+
+def by_clip(runs: Sequence[Planned], clips: Sequence[str]) -> list[list[Run]]:
+    """For each clip its runs, equal ones once, in the order of the tables: those of one front end stay together."""
+    unique = {run.folder: run for run in runs}.values()
+    return [[(run.settings, clip, run.folder / clip) for run in unique] for clip in clips]
+
+
+def _digests(runs: Sequence[Planned]) -> dict[str, str]:
+    """Digest of every file of weights by the name that it was given."""
+    named = sorted({value for run in runs for value in run.weights.values()})
+    return {value: content for value in named if (content := digest(value))}
+
+
+def _run_record(run: Planned, score: dict) -> dict[str, Any]:
+    """Metrics of a run, rounded: what the table is made of and what else was measured."""
+    metrics = {
+        profile: {
+            level: {name: None if value is None else round(value, 6) for name, value in part["metrics"].items()}
+            for level, part in levels.items()
+        }
+        for profile, levels in score.items()
+    }
+    about = {"front_end": run.front_end, "row": run.row, "weights": run.weights, "seed": run.settings.seed}
+    return about | {"metrics": metrics}
+
+
+def _figures(todo: _Todo, data: str, clips: Sequence[str], out: Path) -> dict[str, Any]:
+    from samodal.experiments.figures import make_figures
+
+    folders = {run.row: run.folder for run in reversed(todo.runs)}  # the first run of a row
+    made = make_figures(data, clips, folders, out / todo.experiment.name)
+    print(f"figures and their captions: {out / todo.experiment.name}", flush=True)
+    return made
+
+
+def _trainable(device: str) -> str:
+    return "" if device == "auto" else device.partition(":")[0]
