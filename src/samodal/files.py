@@ -2,13 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.rle import Rle
+from samodal.rle import Rle, check_coco
 
 
 def read_json(path: Path) -> Any:
@@ -39,26 +41,37 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
         value: run lengths, polygons, or None.
         size: (H, W) that the mask must have.
         where: file, id and frame, for the message.
+
+    Raises:
+        InputError: if it is damaged or of another size.
     """
     if not value:
         return None
-    found = value.get("size") if isinstance(value, dict) else None
-    if isinstance(found, list | tuple) and list(found) != list(size):
-        raise InputError(
-            f"{where}: the mask is {_by(found)} but the frame is {_by(size)} (height x width); "
-            "were the results made on another video?"
-        )
-    try:
+    with named(where):
         mask = Rle.from_coco(value, size)
-        return mask if mask.area else None
+    return mask if mask.area else None
+
+
+def check_mask(value: Any, size: tuple[int, int], where: str) -> None:
+    """Refuse what cannot be a mask of a frame, without drawing it.
+
+    Args:
+        value, size, where: as for `read_mask`.
+
+    Raises:
+        InputError: if it is neither run lengths of this size nor polygons.
+    """
+    with named(where):
+        check_coco(value, size)
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Say in front of an InputError from inside which file and entry it is about."""
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except Exception:  # COCO's library itself raises nothing more special
-        raise InputError(f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}") from None
-
-
-def _by(size: Any) -> str:
-    return "x".join(str(n) for n in size)
 
 
 def read_image(path: Path) -> np.ndarray:

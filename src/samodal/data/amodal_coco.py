@@ -20,7 +20,6 @@ from samodal.data.annotated import (
     Report,
     TrackCheck,
     by_name,
-    check_shape,
     check_size,
     class_names,
     class_of,
@@ -33,7 +32,7 @@ from samodal.data.annotated import (
     whole_number,
 )
 from samodal.errors import InputError
-from samodal.files import field, read_json
+from samodal.files import check_mask, field, read_json
 
 
 @dataclass(frozen=True)
@@ -170,14 +169,14 @@ class _Reader:
             raise InputError(f"{where}: no field 'segmentation'; a box alone is not enough, masks are needed")
         for name in self._form.required:
             field(entry, name, where)
-        check_shape(entry["segmentation"], _size(image), f"{where}, segmentation")
+        check_mask(entry["segmentation"], _size(image), f"{where}, segmentation")
         if not entry["segmentation"]:
             raise InputError(f"{where}: segmentation is empty; an object outside the image has no annotation there")
         seen = self._form.visible
         if seen in entry:
             if entry[seen] is None:
                 raise InputError(f"{where}: {seen} is null; write [] for completely hidden, or leave it out")
-            check_shape(entry[seen], _size(image), f"{where}, {seen}")
+            check_mask(entry[seen], _size(image), f"{where}, {seen}")
         track = next((name for name in self._form.track if name in entry), self._form.track[0])
         return Annotation(
             key=entry["id"],

@@ -13,19 +13,14 @@ from typing import Any
 from samodal.data.asd_labels import InstanceTruth
 from samodal.errors import InputError
 from samodal.files import field, read_mask
-from samodal.rle import Rle, overlap, union, without
+from samodal.rle import LARGEST_SIDE, Rle, difference, overlap, union
 
 Report = Callable[[str], None]
 """Gets one line for each thing that is wrong."""
 
-LARGEST_SIDE = 32767
-"""Of an image, in pixels: COCO's run lengths count pixels in 32 bits, and a larger one is a slip of the pen."""
-
 FRAMES_PER_SECOND = 10.0
 """Of videos for which a file states none."""
 
-_POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
-_FARTHEST = 1e5  # COCO's library takes memory for each pixel of an outline, also of those outside the image.
 _LEAST_INSIDE = 0.5  # Outlines drawn one after the other differ at the border, by no more than some pixels.
 
 
@@ -100,7 +95,7 @@ class AnnotatedImage:
             report: gets each damaged mask, and each visible one that lies mostly outside its amodal one; by default it
                 is raised.
         """
-        drawn = collected(self.annotations, lambda one: (one, draw(one.amodal, self.size, one.where)), report)
+        drawn = collected(self.annotations, lambda one: (one, read_mask(one.amodal, self.size, one.where)), report)
         there = [(one, mask) for one, mask in drawn if mask is not None]
         amodal = {one.key: mask for one, mask in there}
         return collected([one for one, _ in there], lambda one: _instance(one, amodal, self.size), report)
@@ -145,16 +140,6 @@ def by_name(sequences: Sequence[AnnotatedSequence], path: Path, report: Report) 
     if not sequences:
         raise InputError(f"{path}: no usable image in it")
     return sorted({one.name: one for one in sequences}.values(), key=lambda one: one.name)
-
-
-def draw(value: dict | list, size: tuple[int, int], where: str) -> Rle | None:
-    """The mask of run lengths or polygons on an image of `size`, None where it has no pixel.
-
-    Raises:
-        InputError: if it is damaged or of another size.
-    """
-    check_shape(value, size, where)
-    return read_mask(value, size, where)
 
 
 def check_size(entry: dict, where: str) -> None:
@@ -253,24 +238,6 @@ def listed(entry: dict, name: str, where: str) -> list:
     return value
 
 
-def check_shape(value: Any, size: tuple[int, int], where: str) -> None:
-    """Refuse what is neither run lengths of `size` nor polygons, without drawing it.
-
-    Raises:
-        InputError: says which.
-    """
-    if isinstance(value, dict) and "counts" in value and "size" in value:
-        if value["size"] != list(size):
-            raise InputError(
-                f"{where}: run lengths of size {value['size']} on an image of {list(size)} ([height, width])"
-            )
-    elif not isinstance(value, list) or not all(_is_polygon(one) for one in value):
-        raise InputError(
-            f"{where}: expected run lengths (size, counts) or polygons [[x, y, x, y, x, y, …], …] of three points or "
-            f"more, got {str(value)[:60]}"
-        )
-
-
 class TrackCheck:
     """Refuses a track that is in one image twice, or that changes its class; of one sequence, image by image."""
 
@@ -293,18 +260,12 @@ class TrackCheck:
         return one
 
 
-def _is_polygon(value: Any) -> bool:
-    if not isinstance(value, list) or len(value) < _POLYGON_NUMBERS or len(value) % 2:
-        return False
-    return all(isinstance(n, int | float) and abs(n) <= _FARTHEST for n in value)  # false for nan
-
-
 def _instance(one: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) -> InstanceTruth:
     mask = amodal[one.key]
     if one.visible is None:
-        visible = without(mask, _united([amodal[key] for key in one.occluders if key in amodal]))
+        visible = difference(mask, _united([amodal[key] for key in one.occluders if key in amodal]))
     else:
-        visible = _inside(draw(one.visible, size, f"{one.where}, visible"), mask, one.where)
+        visible = _inside(read_mask(one.visible, size, f"{one.where}, visible"), mask, one.where)
     return InstanceTruth(one.id, one.category, mask, visible, one.depth_order)
 
 
@@ -313,7 +274,7 @@ def _visible_instance(one: Annotation, size: tuple[int, int]) -> InstanceTruth |
         raise InputError(
             f"{one.where}: what is visible of it follows from amodal masks (occluders); give visible instead"
         )
-    mask = draw(one.amodal if one.visible is None else one.visible, size, one.where)
+    mask = read_mask(one.amodal if one.visible is None else one.visible, size, one.where)
     return None if mask is None else InstanceTruth(one.id, one.category, mask, mask, one.depth_order)
 
 
@@ -323,7 +284,7 @@ def _inside(visible: Rle | None, amodal: Rle, where: str) -> Rle | None:
         return None
     if overlap(visible, amodal) < _LEAST_INSIDE * visible.area:
         raise InputError(f"{where}: most of its visible mask lies outside its amodal one; were they exchanged?")
-    return without(visible, without(visible, amodal))
+    return difference(visible, difference(visible, amodal))
 
 
 def _united(masks: Sequence[Rle]) -> Rle | None:

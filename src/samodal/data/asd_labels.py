@@ -16,7 +16,7 @@ import numpy as np
 
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_map, read_mask
-from samodal.rle import Rle, split, without
+from samodal.rle import Rle, difference, masks_of_ids
 
 CATEGORIES = {
     24: "person",
@@ -171,7 +171,7 @@ def _read(folder: Path, t: int, size: tuple[int, int] | None, camera: str, read:
             f"{path.with_suffix('.png')}: expected {size[0]}x{size[1]} (height x width) as the image, "
             f"found {ids.shape[0]}x{ids.shape[1]}"
         )
-    drawn = split(ids)
+    drawn = masks_of_ids(ids)
     instances = [read(entry, _whole(key, f"{path}: key"), drawn, ids.shape, path) for key, entry in content.items()]
     instances = [one for one in instances if one is not None]
     seen = set()
@@ -191,7 +191,7 @@ def _instance(entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int
         amodal = read_mask(field(entry, "amodal_mask", where), size, where)
         hidden = read_mask(entry.get("occlusion_mask"), size, where)
         # And-not: the released subtraction in uint8 wraps where the occlusion mask leaves the amodal one.
-        visible = without(amodal, hidden) if amodal is not None else None
+        visible = difference(amodal, hidden) if amodal is not None else None
     else:
         amodal = visible = drawn.get(key)
     if amodal is None:

@@ -17,7 +17,6 @@ from samodal.data.annotated import (
     AnnotatedSequence,
     Annotation,
     Report,
-    check_shape,
     check_size,
     collected,
     listed,
@@ -25,7 +24,7 @@ from samodal.data.annotated import (
     whole_number,
 )
 from samodal.errors import InputError
-from samodal.files import field, read_json
+from samodal.files import check_mask, field, read_json
 
 FRAMES_PER_SECOND = 10.0
 """Of sequences of one frame, for writing an overlay."""
@@ -101,11 +100,11 @@ def _sequence(entry: dict, name: str, size: tuple[int, int], path: Path, report:
 def _region(entry: dict, number: int, size: tuple[int, int], where: str) -> Annotation:
     """One region; its id is its place in the file, from 1."""
     amodal = _shape(field(entry, "segmentation", where))
-    check_shape(amodal, size, f"{where}, segmentation")
+    check_mask(amodal, size, f"{where}, segmentation")
     visible = entry.get("visible_mask")
     if visible is not None:
         visible = _shape(visible)
-        check_shape(visible, size, f"{where}, visible_mask")
+        check_mask(visible, size, f"{where}, visible_mask")
     elif entry.get("occlude_rate"):
         raise InputError(f"{where}: its occlude_rate is {entry['occlude_rate']}, but it has no visible_mask")
     order = None if entry.get("order") is None else whole_number(entry, "order", where) - 1

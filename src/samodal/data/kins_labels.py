@@ -18,7 +18,7 @@ import numpy as np
 from samodal.data.asd_labels import InstanceTruth
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_mask
-from samodal.rle import Rle, without
+from samodal.rle import Rle, difference
 
 CATEGORIES = {
     1: "cyclist",
@@ -184,8 +184,8 @@ def _drawn(one: KinsAnnotation, size: tuple[int, int]) -> InstanceTruth | None:
     if amodal is None:
         return None
     # The two outlines were drawn by hand one after the other: the visible one leaves the amodal one by some pixels.
-    outside = without(visible, amodal) if visible is not None else None
-    inside = without(visible, outside) if visible is not None else None
+    outside = difference(visible, amodal) if visible is not None else None
+    inside = difference(visible, outside) if visible is not None else None
     return InstanceTruth(one.id, one.category, amodal, inside, one.order)
 
 

@@ -17,7 +17,6 @@ from samodal.data.annotated import (
     Annotation,
     Report,
     by_name,
-    check_shape,
     check_size,
     class_names,
     class_of,
@@ -29,7 +28,7 @@ from samodal.data.annotated import (
     whole_number,
 )
 from samodal.errors import InputError
-from samodal.files import field, read_json
+from samodal.files import check_mask, field, read_json
 from samodal.results.youtube_vis import check_length, video_name
 
 VISIBLE = "visible_segmentations"
@@ -121,5 +120,5 @@ class _Reader:
     def _mask(self, entry: dict, mask: dict | list | None, video: dict, where: str) -> Annotation | None:
         if mask is None or mask == []:
             return None
-        check_shape(mask, (video["height"], video["width"]), where)
+        check_mask(mask, (video["height"], video["width"]), where)
         return Annotation(entry["id"], entry["id"], class_of(entry, self._names, where), mask, None, (), None, where)

@@ -11,7 +11,7 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import read_map
 from samodal.results.columns import VisibleColumns
-from samodal.rle import split
+from samodal.rle import masks_of_ids
 from samodal.tracks import Clip
 
 CATEGORIES = {1: "car", 2: "pedestrian"}
@@ -63,7 +63,7 @@ def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: 
                 f"{path}: {pixels.shape[0]}x{pixels.shape[1]} (height x width) but the video is "
                 f"{columns.size[0]}x{columns.size[1]}; were the results made on another video?"
             )
-        for key, mask in split(pixels).items():
+        for key, mask in masks_of_ids(pixels).items():
             kind = key // 1000
             if kind != _IGNORE:
                 columns.add(key, _category(kind, str(path)), int(path.stem), mask)
