@@ -128,6 +128,14 @@ def test_what_does_not_fit_is_refused_when_it_is_opened(tmp_path, break_it, mess
         open_dataset(write(tmp_path, content))
 
 
+def test_an_image_whose_name_would_lead_out_of_the_results_is_refused(tmp_path):
+    data, path = write(tmp_path, example()), tmp_path / "labels.json"
+    path.write_text(path.read_text().replace('"yard.png"', '"...png"'))
+    (tmp_path / "images/yard.png").rename(tmp_path / "images/...png")
+    with pytest.raises(InputError, match=r"labels.json: the name '\.\.' cannot name a folder"):
+        open_dataset(data)
+
+
 def test_masks_that_turn_out_broken_when_drawn_are_refused(tmp_path):
     content = example()
     content["annotations"][0]["segmentation"] = {"size": list(SIZE), "counts": [100, 20]}

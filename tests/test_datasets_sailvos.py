@@ -289,6 +289,7 @@ def test_the_published_structure_cuts_where_it_is_there(tmp_path):
 @pytest.mark.parametrize(
     ("structure", "message"),
     [
+        ({f"{FIRST}__/../../elsewhere": ["000003.bmp"]}, "the name .*elsewhere' cannot name a folder"),
         ({f"{FIRST}__4": ["000003.bmp", "000099.bmp"]}, "scene ah_1_mcs_1__4 has frame 000099, but the annotations do"),
         (
             {f"{FIRST}__4": ["000003.bmp"], f"{FIRST}__8": ["000003.bmp"]},

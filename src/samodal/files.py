@@ -119,6 +119,17 @@ def field(entry: dict, name: str, where: str) -> Any:
         raise InputError(f"{where}: no field {name!r}") from None
 
 
+def safe_name(name: Any, where: str) -> str:
+    """A name from a file that may become a folder's name.
+
+    Raises:
+        InputError: if it is no text, or leads out of the folder that it is put in.
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or any(part in name for part in "/\\\0"):
+        raise InputError(f"{where}: the name {name!r} cannot name a folder")
+    return name
+
+
 def cannot_write(path: Path, error: OSError) -> InputError:
     """The error for a file that could not be written."""
     return InputError(

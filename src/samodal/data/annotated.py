@@ -12,7 +12,7 @@ from typing import Any
 
 from samodal.data.asd_labels import InstanceTruth
 from samodal.errors import InputError
-from samodal.files import field, read_mask
+from samodal.files import field, read_mask, safe_name
 from samodal.rle import LARGEST_SIDE, Rle, difference, overlap, union
 
 Report = Callable[[str], None]
@@ -129,11 +129,12 @@ class AnnotatedSequence:
 
 
 def by_name(sequences: Sequence[AnnotatedSequence], path: Path, report: Report) -> list[AnnotatedSequence]:
-    """The sequences of a file sorted by name; names that are there twice are reported.
+    """The sequences of a file sorted by name; names that are there twice, or can name no folder, are reported.
 
     Raises:
         InputError: if there is none.
     """
+    collected(sequences, lambda sequence: safe_name(sequence.name, str(path)), report)
     for name, count in Counter(one.name for one in sequences).items():
         if count > 1:
             report(f"{path}: {count} sequences would be named {name!r}; give other file names, or names in 'videos'")

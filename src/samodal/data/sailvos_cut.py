@@ -21,7 +21,7 @@ import numpy as np
 
 from samodal.data.annotated import AnnotatedImage, AnnotatedSequence
 from samodal.errors import InputError
-from samodal.files import read_image, read_json, write_json
+from samodal.files import read_image, read_json, safe_name, write_json
 
 PUBLISHED = "sailvos_cut_structure.json"
 
@@ -112,6 +112,7 @@ def _scenes(video: AnnotatedSequence, structure: dict[str, list[str]], path: Pat
     for name, files in structure.items():
         if not name.startswith(video.name + _MARK) or not files:
             continue
+        safe_name(name, str(path))
         stems = {Path(file).stem for file in files}
         if strange := sorted(stems - known.keys()):
             raise InputError(f"{path}: scene {name} has frame {strange[0]}, but the annotations do not list it")
