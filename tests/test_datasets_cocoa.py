@@ -95,7 +95,7 @@ def test_two_images_of_one_name_are_refused(tmp_path, content):
     data = write(tmp_path, content)
     (tmp_path / "images/more").mkdir()
     (tmp_path / f"images/more/{NAME}.jpg").write_bytes((tmp_path / f"images/{NAME}.jpg").read_bytes())
-    with pytest.raises(InputError, match="two sequences have the same name"):
+    with pytest.raises(InputError, match="2 sequences would be named"):
         open_dataset(data)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from made_up import image_of, passing_square, post, square
-from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.asd import InstanceTruth, write_frame
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 

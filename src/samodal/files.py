@@ -80,15 +80,18 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: if it is missing or damaged.
     """
-    from PIL import Image
+    with _picture(path) as picture:
+        return np.asarray(picture.convert("RGB"))
 
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from None
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a picture in pixels, from its head alone.
+
+    Raises:
+        InputError: if it is missing or no picture.
+    """
+    with _picture(path) as picture:
+        return picture.height, picture.width
 
 
 def read_map(path: Path) -> np.ndarray:
@@ -97,18 +100,24 @@ def read_map(path: Path) -> np.ndarray:
     Raises:
         InputError: if it is missing, damaged, or has several channels.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from None
+    with _picture(path) as picture:
+        pixels = np.asarray(picture)
     if pixels.ndim != 2:
         raise InputError(f"{path}: expected one channel holding ids, found shape {pixels.shape}")
     return pixels.astype(np.int32)
+
+
+@contextmanager
+def _picture(path: Path) -> Iterator[Any]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: damaged picture ({error})") from None
 
 
 def field(entry: dict, name: str, where: str) -> Any:

@@ -48,6 +48,8 @@ class Video(Protocol):
         fps: frames per second, for writing an overlay; times come with the frames.
         truth: what a data set knows about the clip, None elsewhere.
         source: what the user gave, for messages.
+        number: place in a sorted data set, from 1; None elsewhere.
+        detections: visible masks of a front end that come with a data set; None elsewhere.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Video(Protocol):
     fps: float
     truth: Clip | None
     source: str
+    number: int | None = None
+    detections: Clip | None = None
 
     def __iter__(self) -> Iterator[Frame]: ...
 

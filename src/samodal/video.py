@@ -41,7 +41,7 @@ def open_video(source: str | Path) -> Video:
 
 
 @dataclass
-class ArrayVideo:
+class ArrayVideo(Video):
     """Frames in memory, (T, H, W, 3) uint8 RGB at a constant rate."""
 
     name: str
@@ -64,7 +64,7 @@ class ArrayVideo:
 
 
 @dataclass
-class FolderVideo:
+class FolderVideo(Video):
     """Pictures of one folder in the order of their names, at a constant rate (KITTI's and AmodalSynthDrive's 10 Hz)."""
 
     name: str
@@ -93,7 +93,7 @@ class FolderVideo:
 
 
 @dataclass
-class StreamVideo:
+class StreamVideo(Video):
     """Anything PyAV decodes. A live source has no length and is read once."""
 
     name: str

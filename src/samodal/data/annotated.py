@@ -5,43 +5,21 @@ Masks stay as they are in the file until they are asked for. What is wrong goes 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from samodal.data.asd_labels import InstanceTruth
+from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo, Report, collected, refuse
+from samodal.data.fields import FRAMES_PER_SECOND
 from samodal.errors import InputError
-from samodal.files import field, read_mask, safe_name
-from samodal.rle import LARGEST_SIDE, Rle, difference, overlap, union
+from samodal.files import read_mask, safe_name
+from samodal.parts import Frame
+from samodal.rle import Rle, difference, overlap, union
 
-Report = Callable[[str], None]
-"""Gets one line for each thing that is wrong."""
-
-FRAMES_PER_SECOND = 10.0
-"""Of videos for which a file states none."""
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+"""Suffixes by which a file in the folder of images counts as one."""
 
 _LEAST_INSIDE = 0.5  # Outlines drawn one after the other differ at the border, by no more than some pixels.
-
-
-def refuse(problem: str) -> None:
-    """The report of a reader that takes nothing broken.
-
-    Raises:
-        InputError: always.
-    """
-    raise InputError(problem)
-
-
-def collected(entries: Iterable, read: Callable[[Any], Any], report: Report) -> list:
-    """What `read` makes of each entry; those that it refuses are reported and left out."""
-    found = []
-    for entry in entries:
-        try:
-            found.append(read(entry))
-        except InputError as error:
-            report(str(error))
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +103,75 @@ class AnnotatedSequence:
 
     name: str
     images: tuple[AnnotatedImage, ...]
-    fps: float
+    fps: float = FRAMES_PER_SECOND
+
+
+class AnnotatedVideo(LabelledVideo):
+    """One sequence; `has_amodal` says whether hidden parts are known."""
+
+    wrong_size = "but the annotations state {}; was it resized or turned after it was labelled?"
+
+    def __init__(self, folder: Path, sequence: AnnotatedSequence, number: int = 1, has_amodal: bool = True):
+        self.name, self.number, self.source = sequence.name, number, f"{folder}: {sequence.name}"
+        self.has_amodal, self.fps, self.size = has_amodal, sequence.fps, sequence.images[0].size
+        self.paths = tuple(folder / image.file_name for image in sequence.images)
+        self.numbers = tuple(image.number for image in sequence.images)
+        self._images = sequence.images
+
+    def frame(self, t: int) -> Frame:
+        """Frame t with its image."""
+        if not self.paths[t].is_file():
+            raise InputError(missing(self.paths[t]))
+        return super().frame(t)
+
+    def frame_truth(self, t: int) -> list[InstanceTruth]:
+        """The instances of frame t, completely hidden ones included."""
+        return self._images[t].instances() if self.has_amodal else super().frame_truth(t)
+
+    def frame_visible(self, t: int) -> list[InstanceTruth]:
+        """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
+        return self._images[t].visible_instances()
+
+    def labels(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
+        """What is known of frame t; only the instances that are damaged are left out."""
+        image = self._images[t]
+        return image.instances(report) if self.has_amodal else image.visible_instances(report)
+
+
+class AnnotatedDataset(Dataset):
+    """The sequences of an annotation file, sorted by name.
+
+    Args:
+        annotations: the JSON file that was read.
+        images: the folder of images.
+        sequences: what the file holds.
+        report: gets each thing that is wrong and can be left out.
+        has_amodal: whether hidden parts are known.
+    """
+
+    def __init__(
+        self,
+        annotations: Path,
+        images: Path,
+        sequences: Sequence[AnnotatedSequence],
+        report: Report = refuse,
+        has_amodal: bool = True,
+    ):
+        self.images = images
+        if not images.is_dir():
+            raise InputError(f"{images}: no such folder of images")
+        videos = {}
+        for number, sequence in enumerate(sequences, start=1):
+            videos[sequence.name] = AnnotatedVideo(images, sequence, number, has_amodal)
+        super().__init__(annotations, videos, videos.__getitem__)
+        for path in (path for video in videos.values() for path in video.paths if not path.is_file()):
+            report(missing(path))
+
+    def unlisted(self) -> list[Path]:
+        """Pictures in the folder that the annotations do not list, sorted."""
+        listed = {path for video in self for path in video.paths}
+        pictures = (path for path in self.images.rglob("*") if path.suffix.lower() in PICTURES)
+        return sorted(path for path in pictures if path not in listed)
 
 
 def by_name(sequences: Sequence[AnnotatedSequence], path: Path, report: Report) -> list[AnnotatedSequence]:
@@ -143,100 +189,21 @@ def by_name(sequences: Sequence[AnnotatedSequence], path: Path, report: Report) 
     return sorted({one.name: one for one in sequences}.values(), key=lambda one: one.name)
 
 
-def check_size(entry: dict, where: str) -> None:
-    """Refuse an image whose `height` and `width` cannot be those of a picture.
+def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
+    """ANNOTATIONS.json and IMAGES of what stands after KIND: and a colon.
 
     Raises:
-        InputError: says which.
+        InputError: if it is not of this form.
     """
-    for side in ("height", "width"):
-        if not 1 <= whole_number(entry, side, where) <= LARGEST_SIDE:
-            raise InputError(f"{where}: {side} {entry[side]} is no number of pixels up to {LARGEST_SIDE}")
+    annotations, comma, images = str(path).partition(".json,")
+    if not comma or not images:
+        raise InputError(f"{path}: expected {kind}:ANNOTATIONS.json,IMAGES, the file and the folder of its images")
+    return Path(f"{annotations}.json"), Path(images)
 
 
-def class_names(entries: list, path: Path, report: Report) -> dict[int, str]:
-    """{id: name} of a file's `categories`; what is damaged or there twice is reported."""
-    names: dict[int, str] = {}
-
-    def add(entry: dict) -> None:
-        key = whole_number(entry, "id", f"{path}: a category")
-        name = field(entry, "name", f"{path}: category {key}")
-        if key in names or not isinstance(name, str) or not name:
-            raise InputError(f"{path}: category {key}: the id is there twice, or its name is no text")
-        names[key] = name
-
-    collected(entries, add, report)
-    return names
-
-
-def class_of(annotation: dict, names: dict[int, str], where: str) -> str:
-    """The class of an annotation.
-
-    Raises:
-        InputError: if `names` does not have it.
-    """
-    number = whole_number(annotation, "category_id", where)
-    if number not in names:
-        raise InputError(f"{where}: unknown category_id {number!r}, 'categories' lists {sorted(names)}")
-    return names[number]
-
-
-def place_of(annotation: dict, kind: str, owners: dict[int, dict], seen: set[int], path: Path) -> tuple[str, dict]:
-    """Where an annotation stands, for messages, and the image or video that it belongs to.
-
-    Args:
-        kind: "image" or "video".
-        owners: all of them that the file lists, by id.
-        seen: ids of the annotations before; gets this one's.
-
-    Raises:
-        InputError: if the id is there twice, or the file does not list what it belongs to.
-    """
-    key = whole_number(annotation, "id", f"{path}: an annotation")
-    where = f"{path}: annotation {key}"
-    if key in seen:
-        raise InputError(f"{where}: a second annotation has this id")
-    seen.add(key)
-    number = whole_number(annotation, f"{kind}_id", where)
-    if number not in owners:
-        raise InputError(f"{where}: unknown {kind}_id {number!r}, '{kind}s' does not list it")
-    return where, owners[number]
-
-
-def frame_rate(video: dict, where: str) -> float:
-    """Frames per second that a video states.
-
-    Raises:
-        InputError: if it is no number above 0.
-    """
-    fps = video.get("fps", FRAMES_PER_SECOND)
-    if not isinstance(fps, int | float) or not 0 < fps < 1e6:
-        raise InputError(f"{where}: fps {fps!r} is no number above 0")
-    return float(fps)
-
-
-def usable_path(name: object) -> bool:
-    """Whether a name of a file or folder stays inside the folder that it is put in."""
-    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("..")
-    return path.name != "" and not path.is_absolute() and ".." not in path.parts
-
-
-def whole_number(entry: dict, name: str, where: str) -> int:
-    """A required whole number of a JSON object."""
-    value = field(entry, name, where)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{where}: {name} {value!r} is no whole number")
-    return value
-
-
-def listed(entry: dict, name: str, where: str) -> list:
-    """A list of a JSON object, empty where it is left out or null."""
-    value = entry.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise InputError(f"{where}: {name} is no list but {str(value)[:60]}")
-    return value
+def missing(path: Path) -> str:
+    """What is said of an image that is not there."""
+    return f"{path}: no such image, but the annotations list it"
 
 
 class TrackCheck:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from samodal.data.amodal_coco import SAILVOS, read_amodal_coco
-from samodal.data.annotated import AnnotatedImage, AnnotatedSequence, Report, refuse
-from samodal.data.coco import AnnotatedDataset
+from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSequence
+from samodal.data.coco import SAILVOS, read_amodal_coco
+from samodal.data.dataset import Report, refuse
 from samodal.data.sailvos_cut import cut
 from samodal.errors import InputError
 
@@ -71,7 +71,7 @@ def _annotations(path: Path) -> tuple[Path, Path]:
     if path.name not in SPLITS:
         raise InputError(f"{path}: expected ROOT/train or ROOT/val, where ROOT holds train.json, valid.json and videos")
     root, name = path.parent, SPLITS[path.name]
-    found = next((one for one in (root / name, root / "annotations" / name) if one.is_file()), None)
+    found = next((path for path in (root / name, root / "annotations" / name) if path.is_file()), None)
     if found is None:
         raise InputError(f"{root}: no {name} in it or in its folder annotations")
     return found, root

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from samodal.data.asd_labels import CATEGORIES, CATEGORY_IDS
+from samodal.categories import CATEGORIES, CATEGORY_IDS
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_mask, write_json
 from samodal.results.columns import VisibleColumns, frame_names

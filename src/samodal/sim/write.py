@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from samodal.data.asd_labels import InstanceTruth, frame_stem, write_frame
+from samodal.data.asd import InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
 from samodal.sim.splits import SPLITS, sequences, split_of
 

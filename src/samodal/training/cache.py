@@ -22,9 +22,7 @@ from samodal.rle import Rle
 from samodal.training.workers import in_processes
 
 if TYPE_CHECKING:
-    from samodal.data.asd import AsdDataset
-    from samodal.data.asd_labels import InstanceTruth
-    from samodal.data.kins import KinsDataset
+    from samodal.data.dataset import Dataset, InstanceTruth
     from samodal.segmenters.sam.transform import FrameTransform
 
 LAYOUT = 1
@@ -195,7 +193,7 @@ def _sequence(task: tuple) -> dict:
 
 
 @lru_cache(1)
-def _dataset(data: str) -> AsdDataset | KinsDataset:
+def _dataset(data: str) -> Dataset:
     """Once per process, as opening lists every sequence; the last one alone is kept."""
     from samodal.data.open import open_dataset
 
@@ -231,7 +229,7 @@ def _small_frame(image: np.ndarray, transform: FrameTransform) -> np.ndarray:
 
 def _instance(one: InstanceTruth, t: int, transform: FrameTransform, min_visible: int, centres: bool) -> dict | None:
     """One instance with its masks at input size; None where too little of it is visible."""
-    from samodal.data.asd_labels import CATEGORY_IDS
+    from samodal.categories import CATEGORY_IDS
 
     visible = small_mask(one.visible, transform)
     if int(visible.sum()) < min_visible:

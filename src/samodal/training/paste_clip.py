@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from samodal.data.asd_labels import CATEGORY_IDS, InstanceTruth, frame_stem, write_frame
+from samodal.categories import CATEGORY_IDS
+from samodal.data.asd import InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track

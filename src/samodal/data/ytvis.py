@@ -11,28 +11,25 @@ two columns the visible one is read.
 
 from pathlib import Path
 
-from samodal.data.annotated import (
-    AnnotatedImage,
-    AnnotatedSequence,
-    Annotation,
-    Report,
-    by_name,
-    check_size,
-    class_names,
-    class_of,
-    collected,
-    frame_rate,
-    place_of,
-    refuse,
-    usable_path,
-    whole_number,
-)
+from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSequence, Annotation, by_name, two_paths
+from samodal.data.dataset import Report, collected, refuse
+from samodal.data.fields import check_size, class_names, class_of, frame_rate, place_of, usable_path, whole_number
 from samodal.errors import InputError
 from samodal.files import check_mask, field, read_json
 from samodal.results.youtube_vis import check_length, video_name
 
 VISIBLE = "visible_segmentations"
 """Of an annotation whose `segmentations` are amodal."""
+
+
+def open_ytvis(path: Path, report: Report = refuse) -> AnnotatedDataset:
+    """The data set of ANNOTATIONS.json,IMAGES in YouTube-VIS' form, with visible masks alone.
+
+    Args, Raises: as for `open_coco`.
+    """
+    annotations, images = two_paths(path, "ytvis")
+    sequences = read_youtube_vis_truth(annotations, report)
+    return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
 
 
 def read_youtube_vis_truth(path: Path, report: Report = refuse) -> list[AnnotatedSequence]:
