@@ -73,10 +73,14 @@ class AnnotatedImage:
             report: gets each damaged mask, and each visible one that lies mostly outside its amodal one; by default it
                 is raised.
         """
-        drawn = collected(self.annotations, lambda one: (one, read_mask(one.amodal, self.size, one.where)), report)
-        there = [(one, mask) for one, mask in drawn if mask is not None]
-        amodal = {one.key: mask for one, mask in there}
-        return collected([one for one, _ in there], lambda one: _instance(one, amodal, self.size), report)
+
+        def drawn(annotation: Annotation) -> tuple[Annotation, Rle | None]:
+            return annotation, read_mask(annotation.amodal, self.size, annotation.where)
+
+        pairs = collected(self.annotations, drawn, report)
+        there = [annotation for annotation, mask in pairs if mask is not None]
+        amodal = {annotation.key: mask for annotation, mask in pairs if mask is not None}
+        return collected(there, lambda annotation: _instance(annotation, amodal, self.size), report)
 
     def visible_instances(self, report: Report = refuse) -> list[InstanceTruth]:
         """What is visible, as if no amodal masks were there: `amodal` is the visible mask. No amodal mask is drawn.
@@ -87,8 +91,8 @@ class AnnotatedImage:
             report: gets each damaged mask, and each annotation whose visible part follows from amodal masks alone; by
                 default it is raised.
         """
-        drawn = collected(self.annotations, lambda one: _visible_instance(one, self.size), report)
-        return [one for one in drawn if one is not None]
+        drawn = collected(self.annotations, lambda annotation: _visible_instance(annotation, self.size), report)
+        return [instance for instance in drawn if instance is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,12 +185,12 @@ def by_name(sequences: Sequence[AnnotatedSequence], path: Path, report: Report) 
         InputError: if there is none.
     """
     collected(sequences, lambda sequence: safe_name(sequence.name, str(path)), report)
-    for name, count in Counter(one.name for one in sequences).items():
+    for name, count in Counter(sequence.name for sequence in sequences).items():
         if count > 1:
             report(f"{path}: {count} sequences would be named {name!r}; give other file names, or names in 'videos'")
     if not sequences:
         raise InputError(f"{path}: no usable image in it")
-    return sorted({one.name: one for one in sequences}.values(), key=lambda one: one.name)
+    return sorted({sequence.name: sequence for sequence in sequences}.values(), key=lambda sequence: sequence.name)
 
 
 def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
@@ -213,37 +217,41 @@ class TrackCheck:
         self._classes: dict[int, str] = {}
         self._seen: set[tuple[str, int]] = set()
 
-    def passed(self, one: Annotation, file_name: str) -> Annotation:
+    def passed(self, annotation: Annotation, file_name: str) -> Annotation:
         """The annotation itself.
 
         Raises:
             InputError: names it.
         """
-        if (file_name, one.id) in self._seen:
-            raise InputError(f"{one.where}: a second annotation of track {one.id} in {file_name}")
-        before = self._classes.setdefault(one.id, one.category)
-        if before != one.category:
-            raise InputError(f"{one.where}: track {one.id} is a {one.category} here but a {before} before")
-        self._seen.add((file_name, one.id))
-        return one
+        if (file_name, annotation.id) in self._seen:
+            raise InputError(f"{annotation.where}: a second annotation of track {annotation.id} in {file_name}")
+        before = self._classes.setdefault(annotation.id, annotation.category)
+        if before != annotation.category:
+            raise InputError(
+                f"{annotation.where}: track {annotation.id} is a {annotation.category} here but a {before} before"
+            )
+        self._seen.add((file_name, annotation.id))
+        return annotation
 
 
-def _instance(one: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) -> InstanceTruth:
-    mask = amodal[one.key]
-    if one.visible is None:
-        visible = difference(mask, _united([amodal[key] for key in one.occluders if key in amodal]))
+def _instance(annotation: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) -> InstanceTruth:
+    mask = amodal[annotation.key]
+    if annotation.visible is None:
+        visible = difference(mask, _united([amodal[key] for key in annotation.occluders if key in amodal]))
     else:
-        visible = _inside(read_mask(one.visible, size, f"{one.where}, visible"), mask, one.where)
-    return InstanceTruth(one.id, one.category, mask, visible, one.depth_order)
+        visible = _inside(read_mask(annotation.visible, size, f"{annotation.where}, visible"), mask, annotation.where)
+    return InstanceTruth(annotation.id, annotation.category, mask, visible, annotation.depth_order)
 
 
-def _visible_instance(one: Annotation, size: tuple[int, int]) -> InstanceTruth | None:
-    if one.visible is None and one.occluders:
+def _visible_instance(annotation: Annotation, size: tuple[int, int]) -> InstanceTruth | None:
+    if annotation.visible is None and annotation.occluders:
         raise InputError(
-            f"{one.where}: what is visible of it follows from amodal masks (occluders); give visible instead"
+            f"{annotation.where}: what is visible of it follows from amodal masks (occluders); give visible instead"
         )
-    mask = read_mask(one.amodal if one.visible is None else one.visible, size, one.where)
-    return None if mask is None else InstanceTruth(one.id, one.category, mask, mask, one.depth_order)
+    mask = read_mask(annotation.amodal if annotation.visible is None else annotation.visible, size, annotation.where)
+    return (
+        None if mask is None else InstanceTruth(annotation.id, annotation.category, mask, mask, annotation.depth_order)
+    )
 
 
 def _inside(visible: Rle | None, amodal: Rle, where: str) -> Rle | None:

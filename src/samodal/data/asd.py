@@ -144,9 +144,9 @@ def _listed(text: str) -> tuple[str, ...]:
         known = ", ".join(lists) if isinstance(lists, dict) else "none, as it is no object"
         raise InputError(f"{file}: no list {name!r} in it; there is {known}")
     names = lists[name]
-    if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{file}: {name!r} is no list of names of sequences")
-    if twice := [one for n, one in enumerate(names) if one in names[:n]]:
+    if twice := [name for n, name in enumerate(names) if name in names[:n]]:
         raise InputError(f"{file}: {name!r} has {twice[0]} twice")
     return tuple(names)
 
@@ -195,35 +195,37 @@ def write_frame(folder: Path, t: int, instances: Iterable[InstanceTruth], size: 
     folder.mkdir(parents=True, exist_ok=True)
     ids = np.zeros(size, np.uint16)
     entries = {}
-    for one in instances:
-        if not 0 < one.id <= _LARGEST_ID or str(one.id) in entries:
-            raise ValueError(f"frame {t}: id {one.id} is outside [1, {_LARGEST_ID}] or there twice")
-        entries[str(one.id)] = _entry(one, t, ids)
+    for instance in instances:
+        if not 0 < instance.id <= _LARGEST_ID or str(instance.id) in entries:
+            raise ValueError(f"frame {t}: id {instance.id} is outside [1, {_LARGEST_ID}] or there twice")
+        entries[str(instance.id)] = _entry(instance, t, ids)
     _save_map(folder / f"{frame_stem(t)}_aminseg.png", ids)
     path = folder / f"{frame_stem(t)}_aminseg.json"
     path.write_text(json.dumps(entries, separators=(",", ":")), encoding="utf-8")
 
 
-def _entry(one: InstanceTruth, t: int, ids: np.ndarray) -> dict:
+def _entry(instance: InstanceTruth, t: int, ids: np.ndarray) -> dict:
     """The JSON object of an instance; draws its visible pixels into the id map."""
-    visible = one.visible.decode() if one.visible is not None else np.zeros(ids.shape, bool)
-    hidden = one.amodal.decode()
+    visible = instance.visible.decode() if instance.visible is not None else np.zeros(ids.shape, bool)
+    hidden = instance.amodal.decode()
     if (visible & ~hidden).any() or (ids[visible] != 0).any():
-        raise ValueError(f"frame {t}: visible pixels of {one.id} lie outside its amodal mask or on another instance")
+        raise ValueError(
+            f"frame {t}: visible pixels of {instance.id} lie outside its amodal mask or on another instance"
+        )
     hidden &= ~visible
-    ids[visible] = one.id
-    x0, y0, x1, y1 = one.amodal.box
+    ids[visible] = instance.id
+    x0, y0, x1, y1 = instance.amodal.box
     entry = {
-        "track_id": one.id,
-        "category_id": CATEGORY_IDS[one.category],
+        "track_id": instance.id,
+        "category_id": CATEGORY_IDS[instance.category],
         "occluded": bool(hidden.any()),
         "iscrowd": 0,
         "bbox": [x0, y0, x1 - x0, y1 - y0],
     }
-    if one.depth_order is not None:
-        entry["depth_order"] = one.depth_order
+    if instance.depth_order is not None:
+        entry["depth_order"] = instance.depth_order
     if entry["occluded"]:
-        entry["amodal_mask"] = one.amodal.to_coco()
+        entry["amodal_mask"] = instance.amodal.to_coco()
         entry["occlusion_mask"] = Rle.encode(hidden).to_coco()
     return entry
 
@@ -284,12 +286,12 @@ def _read(folder: Path, t: int, size: tuple[int, int] | None, camera: str, read:
         )
     drawn = masks_of_ids(ids)
     instances = [read(entry, _whole(key, f"{path}: key"), drawn, ids.shape, path) for key, entry in content.items()]
-    instances = [one for one in instances if one is not None]
-    seen = set()
-    for one in instances:
-        if one.id in seen:
-            raise InputError(f"{path}: two instances have the track_id {one.id}")
-        seen.add(one.id)
+    instances = [instance for instance in instances if instance is not None]
+    track_ids = set()
+    for instance in instances:
+        if instance.id in track_ids:
+            raise InputError(f"{path}: two instances have the track_id {instance.id}")
+        track_ids.add(instance.id)
     return instances
 
 

@@ -58,9 +58,9 @@ class ChewingGumVideo(LabelledVideo):
     def masks(self, t: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Amodal and visible (H, W) bool of objects 1 and 2 in frame t."""
         whole = [_placed(stamp, centre) for stamp, centre in zip(self._stamps, self.centres[:, t], strict=True)]
-        seen = list(whole)
-        seen[2 - self.front] = whole[2 - self.front] & ~whole[self.front - 1]
-        return whole, seen
+        visible = list(whole)
+        visible[2 - self.front] = whole[2 - self.front] & ~whole[self.front - 1]
+        return whole, visible
 
     def frame(self, t: int) -> Frame:
         """Frame t with its image."""
@@ -73,14 +73,16 @@ class ChewingGumVideo(LabelledVideo):
     def frame_truth(self, t: int) -> list[InstanceTruth]:
         """Both objects in frame t."""
         return [
-            InstanceTruth(key, CATEGORY, Rle.encode(whole), Rle.encode(seen) if seen.any() else None, key != self.front)
-            for key, (whole, seen) in enumerate(zip(*self.masks(t), strict=True), start=1)
+            InstanceTruth(
+                key, CATEGORY, Rle.encode(whole), Rle.encode(visible) if visible.any() else None, key != self.front
+            )
+            for key, (whole, visible) in enumerate(zip(*self.masks(t), strict=True), start=1)
         ]
 
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
-        seen = [(key, Rle.encode(mask)) for key, mask in enumerate(self.masks(t)[1], start=1) if mask.any()]
-        return [InstanceTruth(key, CATEGORY, mask, mask) for key, mask in seen]
+        visible = [(key, Rle.encode(mask)) for key, mask in enumerate(self.masks(t)[1], start=1) if mask.any()]
+        return [InstanceTruth(key, CATEGORY, mask, mask) for key, mask in visible]
 
 
 def open_chewing_gum(path: Path) -> Dataset:

@@ -60,8 +60,7 @@ OWN = Form()
 COCO_VID = Form(track=("instance_id", "track_id"), visible=None)
 """As mmtracking writes it: the masks are what can be seen."""
 SAILVOS = Form(track=("obj_id",), visible="visible_mask", required=("visible_mask",), by_folder=True)
-"""SAIL-VOS and its copies by VATrack; the numbers of its `videos` are not unique. Source: facts 2.4, and VATrack's
-converters."""
+"""SAIL-VOS and its copies by VATrack; the numbers of its `videos` are not unique. Source: VATrack's converters."""
 
 
 def open_coco(path: Path, report: Report = refuse) -> AnnotatedDataset:
@@ -122,27 +121,29 @@ class _Reader:
         self._seen: set[int] = set()
         collected(content["annotations"], self._add_annotation, report)
         for members in self._members.values():
-            members[:] = collected(members, lambda one, all_=members: self._with_occluders(one, all_), report)
+            members[:] = collected(
+                members, lambda annotation, all_=members: self._with_occluders(annotation, all_), report
+            )
 
     def groups(self) -> list[list[dict]]:
         """The images of each sequence."""
-        found: dict[tuple, list[dict]] = {}
+        groups: dict[tuple, list[dict]] = {}
         for key, entry in self._images.items():
             video = self._video(entry)
-            found.setdefault(("image", key) if video is None else ("video", video), []).append(entry)
-        return list(found.values())
+            groups.setdefault(("image", key) if video is None else ("video", video), []).append(entry)
+        return list(groups.values())
 
     def sequence(self, entries: list[dict]) -> AnnotatedSequence:
         """One sequence; an InputError where frames or sizes do not fit one another."""
-        entries = sorted(entries, key=lambda one: one.get("frame_id", 0))
+        entries = sorted(entries, key=lambda entry: entry.get("frame_id", 0))
         first, video, tracks = entries[0], self._video(entries[0]), TrackCheck()
         images = [self._image(entry, tracks) for entry in entries]
-        for one, before in zip(images[1:], images, strict=False):
-            if one.number == before.number:
-                raise InputError(f"{self._path}: video {video}: two images have the frame_id {one.number}")
-            if one.size != before.size:
+        for image, before in zip(images[1:], images, strict=False):
+            if image.number == before.number:
+                raise InputError(f"{self._path}: video {video}: two images have the frame_id {image.number}")
+            if image.size != before.size:
                 raise InputError(
-                    f"{self._path}: video {video}: {one.file_name} is {_by(one.size)} (height x width), but "
+                    f"{self._path}: video {video}: {image.file_name} is {_by(image.size)} (height x width), but "
                     f"{before.file_name} is {_by(before.size)}; a video has one size"
                 )
         stated = self._videos.get(video, {})
@@ -155,7 +156,9 @@ class _Reader:
 
     def _image(self, entry: dict, tracks: TrackCheck) -> AnnotatedImage:
         name = entry["file_name"]
-        members = collected(self._members[entry["id"]], lambda one: tracks.passed(one, name), self._report)
+        members = collected(
+            self._members[entry["id"]], lambda annotation: tracks.passed(annotation, name), self._report
+        )
         return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
 
     def _add_video(self, entry: dict) -> None:
@@ -199,30 +202,30 @@ class _Reader:
         check_mask(entry["segmentation"], _size(image), f"{where}, segmentation")
         if not entry["segmentation"]:
             raise InputError(f"{where}: segmentation is empty; an object outside the image has no annotation there")
-        seen = self._form.visible
-        if seen in entry:
-            if entry[seen] is None:
-                raise InputError(f"{where}: {seen} is null; write [] for completely hidden, or leave it out")
-            check_mask(entry[seen], _size(image), f"{where}, {seen}")
+        visible = self._form.visible
+        if visible in entry:
+            if entry[visible] is None:
+                raise InputError(f"{where}: {visible} is null; write [] for completely hidden, or leave it out")
+            check_mask(entry[visible], _size(image), f"{where}, {visible}")
         track = next((name for name in self._form.track if name in entry), self._form.track[0])
         return Annotation(
             key=entry["id"],
             id=entry["id"] if self._video(image) is None else whole_number(entry, track, where),
             category=class_of(entry, self._names, where),
             amodal=entry["segmentation"],
-            visible=entry.get(seen),
-            occluders=tuple(listed(entry, "occluders", where)) if seen == OWN.visible else (),
+            visible=entry.get(visible),
+            occluders=tuple(listed(entry, "occluders", where)) if visible == OWN.visible else (),
             depth_order=None,
             where=where,
         )
 
-    def _with_occluders(self, one: Annotation, members: list[Annotation]) -> Annotation:
+    def _with_occluders(self, annotation: Annotation, members: list[Annotation]) -> Annotation:
         """The annotation itself; an InputError where an occluder is not another one of the same image."""
-        others = [other.key for other in members if other is not one]
-        for key in one.occluders:
+        others = [other.key for other in members if other is not annotation]
+        for key in annotation.occluders:
             if key not in others:
-                raise InputError(f"{one.where}: its occluder {key!r} is no other annotation of the same image")
-        return one
+                raise InputError(f"{annotation.where}: its occluder {key!r} is no other annotation of the same image")
+        return annotation
 
 
 def _size(image: dict) -> tuple[int, int]:

@@ -67,10 +67,10 @@ def read_cocoa(
             )
     images: dict[int, dict] = {}
     collected(content["images"], lambda entry: _add_image(images, entry, path), report)
-    seen: set[int] = set()
+    annotated: set[int] = set()
 
     def read(entry: dict) -> AnnotatedSequence:
-        image = _image_of(entry, images, seen, path)
+        image = _image_of(entry, images, annotated, path)
         return _sequence(entry, image["file_name"], (image["height"], image["width"]), path, report)
 
     sequences = collected(content["annotations"], read, report)
@@ -89,14 +89,14 @@ def _add_image(images: dict[int, dict], entry: dict, path: Path) -> None:
     images[key] = entry
 
 
-def _image_of(entry: dict, images: dict[int, dict], seen: set[int], path: Path) -> dict:
+def _image_of(entry: dict, images: dict[int, dict], annotated: set[int], path: Path) -> dict:
     """The image of an annotation; each has one."""
     key = whole_number(entry, "image_id", f"{path}: an annotation")
     if key not in images:
         raise InputError(f"{path}: annotation {entry.get('id')}: unknown image_id {key!r}, 'images' does not list it")
-    if key in seen:
+    if key in annotated:
         raise InputError(f"{path}: annotation {entry.get('id')}: a second annotation of image {key}; keep one")
-    seen.add(key)
+    annotated.add(key)
     return images[key]
 
 
@@ -104,7 +104,7 @@ def _sequence(entry: dict, name: str, size: tuple[int, int], path: Path, report:
     where = f"{path}: image {entry.get('image_id')}"
     field(entry, "regions", where)
     numbered = enumerate(listed(entry, "regions", where), start=1)
-    regions = collected(numbered, lambda one: _region(one[1], one[0], size, f"{where}, region {one[0]}"), report)
+    regions = collected(numbered, lambda pair: _region(pair[1], pair[0], size, f"{where}, region {pair[0]}"), report)
     image = AnnotatedImage(name, size, 0, tuple(regions))
     return AnnotatedSequence(PurePosixPath(name).stem, (image,))
 

@@ -49,22 +49,22 @@ def class_of(annotation: dict, names: dict[int, str], where: str) -> str:
     return names[number]
 
 
-def place_of(annotation: dict, kind: str, owners: dict[int, dict], seen: set[int], path: Path) -> tuple[str, dict]:
+def place_of(annotation: dict, kind: str, owners: dict[int, dict], earlier: set[int], path: Path) -> tuple[str, dict]:
     """Where an annotation stands, for messages, and the image or video that it belongs to.
 
     Args:
         kind: "image" or "video".
         owners: all of them that the file lists, by id.
-        seen: ids of the annotations before; gets this one's.
+        earlier: ids of the annotations before; gets this one's.
 
     Raises:
         InputError: if the id is there twice, or the file does not list what it belongs to.
     """
     key = whole_number(annotation, "id", f"{path}: an annotation")
     where = f"{path}: annotation {key}"
-    if key in seen:
+    if key in earlier:
         raise InputError(f"{where}: a second annotation has this id")
-    seen.add(key)
+    earlier.add(key)
     number = whole_number(annotation, f"{kind}_id", where)
     if number not in owners:
         raise InputError(f"{where}: unknown {kind}_id {number!r}, '{kind}s' does not list it")

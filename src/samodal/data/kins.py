@@ -93,8 +93,8 @@ class KinsImage:
         Raises:
             InputError: if run lengths are of another size than the image, or a mask is damaged.
         """
-        drawn = [_drawn(one, self.size) for one in self.annotations]
-        return [one for one in drawn if one is not None]
+        drawn = [_drawn(annotation, self.size) for annotation in self.annotations]
+        return [instance for instance in drawn if instance is not None]
 
     def visible_instances(self) -> list[InstanceTruth]:
         """What is visible, as if no amodal masks were there: `amodal` is the visible mask. No amodal mask is drawn.
@@ -102,8 +102,14 @@ class KinsImage:
         Raises:
             InputError: as `instances`.
         """
-        drawn = [(one, _mask(one.visible, self.size, one.where)) for one in self.annotations]
-        return [InstanceTruth(one.id, one.category, mask, mask) for one, mask in drawn if mask is not None]
+        drawn = [
+            (annotation, _mask(annotation.visible, self.size, annotation.where)) for annotation in self.annotations
+        ]
+        return [
+            InstanceTruth(annotation.id, annotation.category, mask, mask)
+            for annotation, mask in drawn
+            if mask is not None
+        ]
 
 
 class KinsVideo(LabelledVideo):
@@ -234,12 +240,12 @@ def read_kins(path: Path) -> list[KinsImage]:
     images = _images(content["images"], path)
     names = _category_names(content.get("categories"), path)
     members: dict[int, list[KinsAnnotation]] = {key: [] for key in images}
-    seen = set()
+    keys = set()
     for entry in content["annotations"]:
         key, image = field(entry, "id", f"{path}: an annotation"), entry.get("image_id")
-        if key in seen:
+        if key in keys:
             raise InputError(f"{path}: two annotations have the id {key}")
-        seen.add(key)
+        keys.add(key)
         if image not in images:
             raise InputError(f"{path}: annotation {key}: its image_id {image} is not among the images; cut off?")
         if not entry.get("iscrowd"):
@@ -276,7 +282,7 @@ def _category_names(entries: Any, path: Path) -> dict[int, str]:
     """Class names by number: the file's own where it has some."""
     if not entries:
         return CATEGORIES
-    return {field(one, "id", f"{path}: a category"): field(one, "name", f"{path}: a category") for one in entries}
+    return {field(entry, "id", f"{path}: a category"): field(entry, "name", f"{path}: a category") for entry in entries}
 
 
 def _annotation(entry: dict, names: dict[int, str], where: str) -> KinsAnnotation:
@@ -295,24 +301,24 @@ def _shape(value: Any, where: str) -> dict | tuple[np.ndarray, ...]:
     if isinstance(value, dict):
         return value
     try:
-        polygons = tuple(np.array(one, np.float64) for one in value or ())
+        polygons = tuple(np.array(polygon, np.float64) for polygon in value or ())
     except (TypeError, ValueError):
         polygons = (np.full(1, np.nan),)
-    for one in polygons:
-        if one.ndim != 1 or len(one) % 2 or not np.isfinite(one).all():
+    for polygon in polygons:
+        if polygon.ndim != 1 or len(polygon) % 2 or not np.isfinite(polygon).all():
             raise InputError(f"{where}: expected run lengths or polygons [[x, y, x, y, …], …], got {str(value)[:60]}")
     return polygons
 
 
-def _drawn(one: KinsAnnotation, size: tuple[int, int]) -> InstanceTruth | None:
-    amodal = _mask(one.amodal, size, one.where)
-    visible = _mask(one.visible, size, one.where)
+def _drawn(annotation: KinsAnnotation, size: tuple[int, int]) -> InstanceTruth | None:
+    amodal = _mask(annotation.amodal, size, annotation.where)
+    visible = _mask(annotation.visible, size, annotation.where)
     if amodal is None:
         return None
     # The two outlines were drawn by hand one after the other: the visible one leaves the amodal one by some pixels.
     outside = difference(visible, amodal) if visible is not None else None
     inside = difference(visible, outside) if visible is not None else None
-    return InstanceTruth(one.id, one.category, amodal, inside, one.order)
+    return InstanceTruth(annotation.id, annotation.category, amodal, inside, annotation.order)
 
 
 def _mask(shape: dict | tuple[np.ndarray, ...], size: tuple[int, int], where: str) -> Rle | None:

@@ -57,8 +57,8 @@ class KittiMotsVideo(LabelledVideo):
 
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
-        seen = [(track, track.visible[t]) for track in (self.truth.tracks if self.truth is not None else ())]
-        return [InstanceTruth(track.id, track.category, mask, mask) for track, mask in seen if mask is not None]
+        masks = [(track, track.visible[t]) for track in (self.truth.tracks if self.truth is not None else ())]
+        return [InstanceTruth(track.id, track.category, mask, mask) for track, mask in masks if mask is not None]
 
     @cached_property
     def truth(self) -> Clip | None:
@@ -128,19 +128,19 @@ def open_kitti_mots(path: Path) -> KittiMotsDataset:
 
 def _images_folder(root: Path, split: str) -> Path:
     places = ["testing/image_02"] if split == "test" else ["training/image_02", "image_02", "images"]
-    found = next((root / place for place in places if (root / place).is_dir()), None)
-    if found is None:
+    folder = next((root / place for place in places if (root / place).is_dir()), None)
+    if folder is None:
         raise InputError(f"{root}: no folder {' or '.join(places)} in it (data_tracking_image_2.zip)")
-    return found
+    return folder
 
 
 def _labels(root: Path) -> dict[str, Path]:
     """{sequence: text file or folder of pictures}"""
-    found: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
     for place in (root, root / "training"):
         for path in [*place.glob("instances_txt/*.txt"), *(p for p in place.glob("instances/*") if p.is_dir())]:
-            found.setdefault(path.stem, path)
-    return found
+            labels.setdefault(path.stem, path)
+    return labels
 
 
 def _way_out(root: Path, split: str) -> str:

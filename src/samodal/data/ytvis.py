@@ -4,9 +4,9 @@
     annotations  id, video_id, category_id, segmentations: run lengths, polygons or null for each frame
     categories   id, name
 
-Source: facts/datasets_metrics.md 2.7. Where the authors' extension `occlude_rate` stands, the masks are amodal: such a
-file is refused, unless `visible_segmentations` beside them say what can be seen, as our own tracks.json does; of those
-two columns the visible one is read.
+Source: https://youtube-vos.org/dataset/vis. Where the authors' extension `occlude_rate` stands, the masks are amodal:
+such a file is refused, unless `visible_segmentations` beside them say what can be seen, as our own tracks.json does; of
+those two columns the visible one is read.
 """
 
 from pathlib import Path

@@ -1,9 +1,9 @@
 """KITTI MOTS masks as text or as pictures, and PointTrack's text.
 
-Source: facts/datasets_metrics.md 2.5, 2.6. A line is `frame id class height width run-lengths`; a picture has
-class * 1000 + number in every pixel. KITTI's ids in the text are of this form too, PointTrack's are 1, 2, 3, …
-Class 10 marks a region to ignore, which is never an instance. A file covers a whole KITTI sequence, of which
-the video may be the beginning: frames after its last one are left out.
+Source: https://www.cvlibs.net/datasets/kitti/eval_mots.php, and PointTrack's output. A line is `frame id class height
+width run-lengths`; a picture has class * 1000 + number in every pixel. KITTI's ids in the text are of this form too,
+PointTrack's are 1, 2, 3, … Class 10 marks a region to ignore, which is never an instance. A file covers a whole KITTI
+sequence, of which the video may be the beginning: frames after its last one are left out.
 """
 
 from pathlib import Path
