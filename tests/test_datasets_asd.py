@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from samodal.cli.app import main
-from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.asd import InstanceTruth, write_frame
 from samodal.data.open import open_dataset, several
 from samodal.errors import InputError
 from samodal.rle import Rle
@@ -111,7 +111,7 @@ def test_an_image_of_another_size_is_refused(root):
 
 def test_a_track_that_changes_its_class_is_refused(root):
     write_frame(labels(root), 2, [InstanceTruth(5, "bus", rectangle(0, 3), None)], SIZE)
-    with pytest.raises(InputError, match="track 5 is a bus in front_full_0002 but a car before"):
+    with pytest.raises(InputError, match="track 5 is a bus in front_full_0002_rgb.jpg but a car before"):
         open_dataset(f"asd:{root}/val").truth(NAME)
 
 

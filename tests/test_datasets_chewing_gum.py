@@ -116,7 +116,7 @@ def test_what_is_not_there_is_an_error_with_the_way_out(text, message):
 
 
 def test_an_unknown_sequence_is_an_error_and_lists_of_data_sets_keep_the_count():
-    with pytest.raises(InputError, match="no sequence 'val_00002' among 2"):
+    with pytest.raises(InputError, match="no sequence 'val_00002'; it begins with val_00000, val_00001"):
         open_dataset("chewing-gum:val,2").video("val_00002")
     assert several("chewing-gum:val,2,asd:a/b") == ["chewing-gum:val,2", "asd:a/b"]
 

@@ -77,21 +77,30 @@ def test_a_visible_mask_is_cut_to_the_amodal_one(tmp_path):
 
 
 WRONG = [
-    (change("annotations", 4, "visible", "size", [60, 40]), r"annotation 5, visible: run lengths of size \[60, 40\]"),
-    (change("annotations", 0, "segmentation", {"size": [4, 6], "counts": [24]}), "annotation 1, segmentation: run len"),
+    (
+        change("annotations", 4, "visible", "size", [60, 40]),
+        "annotation 5, visible: the mask is 60x40",
+    ),
+    (
+        change("annotations", 0, "segmentation", {"size": [4, 6], "counts": [24]}),
+        "annotation 1, segmentation: the mask",
+    ),
     (change("annotations", 0, "segmentation", [[1, 1, 5, 5]]), "annotation 1, segmentation: .*three points"),
     (change("annotations", 0, "segmentation", [1, 1, 5, 1, 5, 5]), "annotation 1, segmentation: .*polygons"),
     (change("annotations", 0, "segmentation", [[1, 1, 5, 1, 5, float("nan")]]), "annotation 1, segmentation"),
     (change("annotations", 0, "segmentation", None), "annotation 1, segmentation"),
     (change("annotations", 0, "segmentation", []), "annotation 1: segmentation is empty"),
-    (change("annotations", 0, "segmentation", [[0, 0, 1e30, 0, 1, 1]]), "annotation 1, segmentation: .*polygons"),
+    (
+        change("annotations", 0, "segmentation", [[0, 0, 1e30, 0, 1, 1]]),
+        "annotation 1, segmentation: a polygon has a corner",
+    ),
     (change("annotations", 0, "image_id", {}), "annotation 1: image_id {} is no whole number"),
     (change("annotations", 1, "occluders", 1), "annotation 2: occluders is no list but 1"),
     (change("categories", 0, "id", 2), "category 2: the id is there twice"),
     (change("videos", 0, "fps", 0), "video 1: fps 0 is no number above 0"),
     (change("videos", 0, "name", "../elsewhere"), "video 1: .*its name cannot name a folder"),
     (change("videos", 1), "videos is no list but 1"),
-    (change("images", 2, "height", 10**9), "image 3: height 1000000000 is no number of pixels up to 32767"),
+    (change("images", 2, "height", 10**9), "image 3: height 1000000000 is no number of pixels up to 23170"),
     (change("annotations", 1, "visible", None), "annotation 2: visible is null"),
     (change("annotations", 1, "occluders", [3]), "annotation 2: its occluder 3 is no other annotation of the same"),
     (change("annotations", 1, "occluders", [2]), "annotation 2: its occluder 2"),
@@ -119,6 +128,14 @@ def test_what_does_not_fit_is_refused_when_it_is_opened(tmp_path, break_it, mess
         open_dataset(write(tmp_path, content))
 
 
+def test_an_image_whose_name_would_lead_out_of_the_results_is_refused(tmp_path):
+    data, path = write(tmp_path, example()), tmp_path / "labels.json"
+    path.write_text(path.read_text().replace('"yard.png"', '"...png"'))
+    (tmp_path / "images/yard.png").rename(tmp_path / "images/...png")
+    with pytest.raises(InputError, match=r"labels.json: the name '\.\.' cannot name a folder"):
+        open_dataset(data)
+
+
 def test_masks_that_turn_out_broken_when_drawn_are_refused(tmp_path):
     content = example()
     content["annotations"][0]["segmentation"] = {"size": list(SIZE), "counts": [100, 20]}
@@ -127,7 +144,7 @@ def test_masks_that_turn_out_broken_when_drawn_are_refused(tmp_path):
     runs = {"size": list(SIZE), "counts": [-5, 2405]}
     content["annotations"].append({"id": 6, "image_id": 4, "category_id": 1, "segmentation": runs})
     dataset = open_dataset(write(tmp_path, content))
-    with pytest.raises(InputError, match="annotation 6: expected run lengths"):
+    with pytest.raises(InputError, match="annotation 6: run lengths that no mask of 40x60"):
         dataset.truth("negative")
     with pytest.raises(InputError, match="annotation 1: run lengths that do not add up to 40x60"):
         dataset.truth("drive")

@@ -127,12 +127,12 @@ def test_plain_run_lengths_are_read_too(tmp_path):
 
 def test_the_newer_generation_is_taken_unless_a_file_is_named(tmp_path):
     old, new = write(tmp_path, "old"), write(tmp_path)
-    assert open_dataset(f"kins:{tmp_path}/train").annotations == new
+    assert open_dataset(f"kins:{tmp_path}/train").source == new
     assert open_dataset(f"kins:{old}").frame_truth("000007", 0)[0].depth_order is None
     (tmp_path / "annotations").mkdir()
     for path in (old, new):
         path.rename(tmp_path / "annotations" / path.name)
-    assert open_dataset(f"kins:{tmp_path}/train").annotations.name == "update_train_2020.json"
+    assert open_dataset(f"kins:{tmp_path}/train").source.name == "update_train_2020.json"
     assert len(open_dataset(f"kins:{tmp_path}/annotations/{old.name}")) == 2
 
 
@@ -297,7 +297,7 @@ def test_the_published_files_are_read():
     files = [p for p in REAL.glob("**/*.json") if p.name.startswith(("update_", "instances_"))] if REAL.is_dir() else []
     if not files:
         pytest.skip("no annotation file of KINS in ../shared/real/formats beside the repository")
-    from samodal.data.kins_labels import read_kins
+    from samodal.data.kins import read_kins
 
     for path in files:
         assert any(image.instances() for image in read_kins(path))

@@ -62,7 +62,7 @@ def test_frames_match_by_content_not_by_length_or_name(tmp_path):
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_the_masks_of_pointtrack_are_found(tmp_path, protocol):
-    clip = open_toy(write_kinscar(tmp_path, protocol=protocol)).found
+    clip = open_toy(write_kinscar(tmp_path, protocol=protocol)).detections
     (track,) = clip.tracks
     assert (track.id, track.category, clip.frames[2]) == (3, "car", "0000000002.png")
     for t in range(FRAMES):
@@ -72,7 +72,7 @@ def test_the_masks_of_pointtrack_are_found(tmp_path, protocol):
 
 def test_keys_may_be_numbers_of_numpy(tmp_path):
     content = {name: {np.int64(3): {np.int32(t): f for t, f in found(name)[3].items()}} for name in SIZES}
-    (track,) = open_toy(write_kinscar(tmp_path, content)).found.tracks
+    (track,) = open_toy(write_kinscar(tmp_path, content)).detections.tracks
     assert track.id == 3 and all(track.visible)
 
 
@@ -160,7 +160,7 @@ def of_first(change) -> dict:
 def test_damaged_content_is_refused(tmp_path, content, message):
     data = write_kinscar(tmp_path, content)
     with pytest.raises(InputError, match=message):
-        _ = open_toy(data).found
+        _ = open_toy(data).detections
     assert main(["data", "check", data]) == 1
 
 
@@ -202,7 +202,7 @@ def test_images_that_do_not_fit_are_refused(tmp_path):
         open_toy(data).frame(2)
     image_of(tmp_path, 2).unlink()
     with pytest.raises(InputError, match="no image 0000000002.png, but object 3 has a mask"):
-        _ = open_toy(data).found
+        _ = open_toy(data).detections
 
 
 def test_annotations_of_another_size_are_refused(tmp_path):
@@ -250,7 +250,7 @@ def test_released_size_resizes_and_never_matches_other_native_sizes(tmp_path, mo
     dataset = open_dataset(data)
     other = dataset.video(OTHER)
     assert other.size == (20, 40) and other.frame(0).image.shape == (20, 40, 3)
-    assert other.truth.tracks[0].amodal[0].size == other.found.tracks[0].visible[0].size == (20, 40)
+    assert other.truth.tracks[0].amodal[0].size == other.detections.tracks[0].visible[0].size == (20, 40)
     assert dataset.judged(VIDEO).keys() == {VIDEO}
     judged = dataset.judged(OTHER)
     assert judged[OTHER].tracks == () and judged[OTHER].size == (20, 40)

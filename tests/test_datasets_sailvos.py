@@ -140,8 +140,14 @@ def test_a_copy_of_vatrack_is_read_too(tmp_path):
 
 
 WRONG = [
-    (change("annotations", 0, "segmentation", "size", [60, 40]), r"annotation 0, segmentation: run lengths of size"),
-    (change("annotations", 1, "visible_mask", "size", [60, 40]), r"annotation 1, visible_mask: run lengths of size"),
+    (
+        change("annotations", 0, "segmentation", "size", [60, 40]),
+        r"annotation 0, segmentation: the mask is 60x40",
+    ),
+    (
+        change("annotations", 1, "visible_mask", "size", [60, 40]),
+        r"annotation 1, visible_mask: the mask is 60x40",
+    ),
     (change("annotations", 1, "visible_mask", None), "annotation 1: visible_mask is null"),
     (change("annotations", 0, "segmentation", [{"size": [40, 60]}] * 2), "annotation 0, segmentation: expected run"),
     (lambda content: content["annotations"][1].pop("visible_mask"), "annotation 1: no field 'visible_mask'"),
@@ -152,7 +158,7 @@ WRONG = [
     (change("annotations", 0, "category_id", 12), r"annotation 0: unknown category_id 12"),
     (change("annotations", 0, "image_id", 9), "annotation 0: unknown image_id 9"),
     (change("images", 1, "frame_id", 0), f"video {FIRST}: two images have the frame_id 0"),
-    (change("images", 1, "width", 61), r"annotation 2, segmentation: run lengths of size .40, 60. on an image of"),
+    (change("images", 1, "width", 61), r"annotation 2, segmentation: the mask is 40x60 but the frame is"),
     (twice("annotations"), "annotation 0: a second annotation has this id"),
     (twice("images"), "image 0: the id or its file"),
     (change("images", 3, "file_name", "000003.bmp"), "image 3: file_name '000003.bmp' has no folder"),
@@ -283,6 +289,7 @@ def test_the_published_structure_cuts_where_it_is_there(tmp_path):
 @pytest.mark.parametrize(
     ("structure", "message"),
     [
+        ({f"{FIRST}__/../../elsewhere": ["000003.bmp"]}, "the name .*elsewhere' cannot name a folder"),
         ({f"{FIRST}__4": ["000003.bmp", "000099.bmp"]}, "scene ah_1_mcs_1__4 has frame 000099, but the annotations do"),
         (
             {f"{FIRST}__4": ["000003.bmp"], f"{FIRST}__8": ["000003.bmp"]},

@@ -151,7 +151,10 @@ def test_no_damage_ends_in_anything_but_a_refusal(tmp_path, kind):
 
 
 WRONG_YTVIS = [
-    (change("annotations", 0, "segmentations", 0, "size", [60, 40]), "annotation 4, frame 0: run lengths of size"),
+    (
+        change("annotations", 0, "segmentations", 0, "size", [60, 40]),
+        "annotation 4, frame 0: the mask is 60x40",
+    ),
     (change("annotations", 0, "segmentations", [None]), "annotation 4: 1 masks but the video has 3 frames"),
     (change("annotations", 0, "segmentations", 0, [[1, 1, 5, 5]]), "annotation 4, frame 0: .*three points"),
     (change("annotations", 0, "video_id", 7), "annotation 4: unknown video_id 7"),
@@ -165,7 +168,10 @@ WRONG_YTVIS = [
     (change("annotations", 0, "occlude_rate", [0.1, None, 0]), "annotation 4: its masks are amodal .*--truth .*json"),
 ]
 WRONG_COCO_VID = [
-    (change("annotations", 0, "segmentation", "size", [60, 40]), "annotation 1, segmentation: run lengths of size"),
+    (
+        change("annotations", 0, "segmentation", "size", [60, 40]),
+        "annotation 1, segmentation: the mask is 60x40",
+    ),
     (lambda content: content["annotations"][0].pop("segmentation"), "annotation 1: no field 'segmentation'; a box"),
     (lambda content: content["annotations"][0].pop("instance_id"), "annotation 1: no field 'instance_id'"),
     (change("annotations", 1, "image_id", 1), "annotation 2: a second annotation of track 4 in 0043f083b5/00000.jpg"),

@@ -10,7 +10,7 @@ from PIL import Image
 
 from made_up import SIZE, Oracle, passing_square
 from samodal.cli.app import main
-from samodal.drawing.overlay import VideoWriter
+from samodal.drawing.video import VideoWriter
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
 from samodal.registry import make_tracker

@@ -6,7 +6,8 @@ from PIL import Image
 
 from made_up import image_of, post, square
 from samodal.cli.app import main
-from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.asd import write_frame
+from samodal.data.dataset import InstanceTruth
 from samodal.rle import Rle
 
 FRAMES, STEP = 20, 4

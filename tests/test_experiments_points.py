@@ -9,7 +9,8 @@ from PIL import Image
 
 from made_up import image_of, passing_square, post, square
 from samodal.cli.app import main
-from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.asd import write_frame
+from samodal.data.dataset import InstanceTruth
 from samodal.experiments.points import LEAST, Query, choose_queries, follow
 from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.rle import Rle

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from made_up import SIZE, image_of, passing_square, post, square
-from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.asd import InstanceTruth, write_frame
 from samodal.drawing import strips
 from samodal.drawing.overlay import Drawer
 from samodal.drawing.strips import FOCUS, LARGEST, Panel, Strip, crop_of, draw_strip, save_figure

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from damage import JUNK
-from samodal.data.asd_labels import InstanceTruth, read_frame, read_visible_frame, write_frame
+from samodal.data.asd import InstanceTruth, read_frame, read_visible_frame, write_frame
 from samodal.errors import InputError
 from samodal.rle import Rle
 

@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from samodal.errors import InputError
 from samodal.metrics import bootstrap
 from samodal.metrics.ap import Problem
 from samodal.metrics.profiles import PROFILES
 from samodal.results.entries import Annotated, Entry
-from samodal.rle import Rle, from_runs, join, run_lengths, split, without
+from samodal.rle import Rle
 
 SIZE = (12, 16)
 
@@ -205,23 +204,3 @@ def test_draws_are_those_of_the_seed_and_take_as_many_clips_as_there_are():
     assert (drawn.sum(axis=1) == 3).all()
     np.testing.assert_array_equal(drawn, bootstrap.draws(["a", "b", "c"], 50, seed=1))
     assert (drawn != bootstrap.draws(["a", "b", "c"], 50, seed=2)).any()
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_run_lengths_do_what_dense_masks_do(seed):
-    rng = np.random.default_rng(seed)
-    size = tuple(rng.integers(1, 20, 2))
-    dense = [rng.random(size) < rng.choice([0, 0.5, 1]) for _ in range(4)]
-    coded = [Rle.encode(m) if m.any() else None for m in dense]
-    assert join(coded, size) == Rle.encode(np.concatenate(dense, axis=1))
-    mask, other = Rle.encode(rng.random(size) < 0.5), Rle.encode(dense[0])
-    assert from_runs(run_lengths(mask.counts), size) == mask
-    ids = rng.integers(0, 4, size)
-    assert split(ids) == {key: Rle.encode(ids == key) for key in np.unique(ids).tolist() if key}
-    left = mask.decode() & ~dense[0]
-    assert without(mask, other) == (Rle.encode(left) if left.any() else None)
-
-
-def test_a_video_too_long_to_count_its_pixels_is_refused():
-    with pytest.raises(InputError, match="2072 frames of 1080x1920"):
-        join([None] * 2072, (1080, 1920))

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from samodal.cli.evaluate import EvaluateSettings, main
-from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.asd import InstanceTruth, write_frame
 from samodal.errors import InputError
 from samodal.metrics import levels
 from samodal.results.frames import FramesWriter

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from samodal.cli.synth import SynthSettings, main
-from samodal.data.asd_labels import read_frame
+from samodal.data.asd import read_frame
 from samodal.errors import InputError
 from samodal.sim import write
 from samodal.sim.write import write_split

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from samodal.data.asd_labels import InstanceTruth, write_frame
+from samodal.data.asd import InstanceTruth, write_frame
 from samodal.rle import Rle
 
 COLOURS = ((220, 40, 40), (40, 200, 60), (60, 80, 230))

@@ -83,6 +83,8 @@ class LiveVideo:
     fps: float = 10.0
     truth: Clip | None = None
     source: str = "stream"
+    number: int | None = None
+    detections: Clip | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         raise InputError("frames of a stream come one by one, and cannot be read ahead")

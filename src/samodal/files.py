@@ -2,13 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.rle import Rle
+from samodal.rle import Rle, check_coco
 
 
 def read_json(path: Path) -> Any:
@@ -39,26 +41,37 @@ def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
         value: run lengths, polygons, or None.
         size: (H, W) that the mask must have.
         where: file, id and frame, for the message.
+
+    Raises:
+        InputError: if it is damaged or of another size.
     """
     if not value:
         return None
-    found = value.get("size") if isinstance(value, dict) else None
-    if isinstance(found, list | tuple) and list(found) != list(size):
-        raise InputError(
-            f"{where}: the mask is {_by(found)} but the frame is {_by(size)} (height x width); "
-            "were the results made on another video?"
-        )
-    try:
+    with named(where):
         mask = Rle.from_coco(value, size)
-        return mask if mask.area else None
+    return mask if mask.area else None
+
+
+def check_mask(value: Any, size: tuple[int, int], where: str) -> None:
+    """Refuse what cannot be a mask of a frame, without drawing it.
+
+    Args:
+        value, size, where: as for `read_mask`.
+
+    Raises:
+        InputError: if it is neither run lengths of this size nor polygons.
+    """
+    with named(where):
+        check_coco(value, size)
+
+
+@contextmanager
+def named(where: str) -> Iterator[None]:
+    """Say in front of an InputError from inside which file and entry it is about."""
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except Exception:  # COCO's library itself raises nothing more special
-        raise InputError(f"{where}: expected run lengths (size, counts) or polygons, got {str(value)[:60]}") from None
-
-
-def _by(size: Any) -> str:
-    return "x".join(str(n) for n in size)
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -67,15 +80,18 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: if it is missing or damaged.
     """
-    from PIL import Image
+    with _picture(path) as picture:
+        return np.asarray(picture.convert("RGB"))
 
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from None
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(H, W) of a picture in pixels, from its head alone.
+
+    Raises:
+        InputError: if it is missing or no picture.
+    """
+    with _picture(path) as picture:
+        return picture.height, picture.width
 
 
 def read_map(path: Path) -> np.ndarray:
@@ -84,18 +100,24 @@ def read_map(path: Path) -> np.ndarray:
     Raises:
         InputError: if it is missing, damaged, or has several channels.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from None
+    with _picture(path) as picture:
+        pixels = np.asarray(picture)
     if pixels.ndim != 2:
         raise InputError(f"{path}: expected one channel holding ids, found shape {pixels.shape}")
     return pixels.astype(np.int32)
+
+
+@contextmanager
+def _picture(path: Path) -> Iterator[Any]:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: damaged picture ({error})") from None
 
 
 def field(entry: dict, name: str, where: str) -> Any:
@@ -104,6 +126,17 @@ def field(entry: dict, name: str, where: str) -> Any:
         return entry[name]
     except (KeyError, TypeError):
         raise InputError(f"{where}: no field {name!r}") from None
+
+
+def safe_name(name: Any, where: str) -> str:
+    """A name from a file that may become a folder's name.
+
+    Raises:
+        InputError: if it is no text, or leads out of the folder that it is put in.
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or any(part in name for part in "/\\\0"):
+        raise InputError(f"{where}: the name {name!r} cannot name a folder")
+    return name
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -50,6 +50,8 @@ class Video(Protocol):
         fps: frames per second, for writing an overlay; times come with the frames.
         truth: what a data set knows about the clip, None elsewhere.
         source: what the user gave, for messages.
+        number: place in a sorted data set, from 1; None elsewhere.
+        detections: visible masks of a front end that come with a data set; None elsewhere.
     """
 
     @property
@@ -69,6 +71,12 @@ class Video(Protocol):
 
     @property
     def source(self) -> str: ...
+
+    @property
+    def number(self) -> int | None: ...
+
+    @property
+    def detections(self) -> Clip | None: ...
 
     def __iter__(self) -> Iterator[Frame]: ...
 

@@ -1,15 +1,28 @@
-"""Masks at rest: COCO's run lengths and the few operations on them."""
+"""Masks at rest: COCO's run lengths, how files are read into them, and the few operations on them.
+
+COCO's library is written in C and trusts what it is given: it writes past its memory, or takes gigabytes of it, for run
+lengths and polygons that fit no frame. Everything from a file is therefore checked in `Rle.from_coco` first.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from pycocotools import mask as coco
 
 from samodal.errors import InputError
 
-_LARGEST = 2**32 - 1
+LARGEST_SIDE = 23170
+"""Of a frame, in pixels: COCO's library misreads runs of 2^29 pixels or more."""
+
+_LARGEST_VIDEO = 2**32 - 1  # pixels; run lengths are counted in 32 bits
+_LONGEST_NUMBER = 6  # characters; enough for a frame of LARGEST_SIDE, and read alike by COCO's library
+_POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
+_FARTHEST = 4  # larger sides of the frame from its corner to a polygon's; the library takes memory for what is outside
 
 
 @dataclass(frozen=True)
@@ -25,36 +38,45 @@ class Rle:
     counts: str
 
     @classmethod
-    def encode(cls, mask: np.ndarray) -> "Rle":
+    def encode(cls, mask: np.ndarray) -> Rle:
         """Encode a (H, W) mask; any non-zero value counts as inside."""
         inside = mask if mask.dtype == bool else mask != 0
-        coded = coco.encode(np.asfortranarray(inside.view(np.uint8)))
-        return cls((int(mask.shape[0]), int(mask.shape[1])), coded["counts"].decode("ascii"))
+        return cls._of(coco.encode(np.asfortranarray(inside.view(np.uint8))), mask.shape)
 
     @classmethod
-    def from_coco(cls, value: dict | list, size: tuple[int, int]) -> "Rle":
+    def from_coco(cls, value: Any, size: tuple[int, int]) -> Rle:
         """Read what COCO-like files hold: compressed or plain run lengths, or a list of polygons.
 
         Args:
-            value: {"size", "counts"} with counts as text, bytes or a list of integers; or [[x, y, x, y, …], …].
+            value: {"size", "counts"} with counts as text, bytes or a list of integers; or [[x, y, x, y, …], …], of
+                which an empty list is a mask without a pixel.
             size: (H, W) of the frame; polygons are drawn on it, run lengths must have it.
 
         Raises:
-            InputError: if the run lengths are of another size or do not add up to it.
+            InputError: if it is none of these, of another size, or damaged. Nothing unchecked reaches COCO's library.
         """
+        check_coco(value, size)
         if isinstance(value, list):
-            coded = coco.merge(coco.frPyObjects(value, *size))
-            return cls(size, coded["counts"].decode("ascii"))
-        found = tuple(int(n) for n in value["size"])
-        if found != tuple(size):
-            raise InputError(f"mask of size {found[0]}x{found[1]} on a frame of {size[0]}x{size[1]} (height x width)")
+            if not value:
+                return from_runs([size[0] * size[1]], size)
+            return cls._of(coco.merge(coco.frPyObjects(value, *size)), size)
         counts = value["counts"]
-        if isinstance(counts, list):
-            counts = coco.frPyObjects({"size": list(size), "counts": counts}, *size)["counts"]
-        rle = cls(found, counts.decode("ascii") if isinstance(counts, bytes) else counts)
-        if run_lengths(rle.counts).sum() != size[0] * size[1]:
-            raise InputError(f"run lengths that do not add up to {size[0]}x{size[1]} pixels: a truncated file?")
-        return rle
+        if isinstance(counts, bytes):
+            counts = counts.decode("latin-1")
+        runs = run_lengths(counts) if isinstance(counts, str) else _whole_numbers(counts)
+        height, width = size
+        if len(runs) > height * width + 1 or (len(runs) and not 0 <= runs.min() <= runs.max() <= height * width):
+            raise InputError(f"run lengths that no mask of {height}x{width} pixels has: a damaged file?")
+        if runs.sum() != height * width:
+            raise InputError(f"run lengths that do not add up to {height}x{width} pixels: a truncated file?")
+        if not runs[1:].all():
+            return from_runs(_without_empty(runs), size)
+        return cls((int(height), int(width)), counts) if isinstance(counts, str) else from_runs(runs, size)
+
+    @classmethod
+    def _of(cls, coded: dict, size: Sequence[int]) -> Rle:
+        """What COCO's library gave."""
+        return cls((int(size[0]), int(size[1])), coded["counts"].decode("ascii"))
 
     def decode(self) -> np.ndarray:
         """The mask as (H, W) bool."""
@@ -76,18 +98,97 @@ class Rle:
         return x, y, x + w, y + h
 
 
+def check_coco(value: Any, size: tuple[int, int]) -> None:
+    """Refuse what is neither run lengths of a frame nor polygons on it; nothing is drawn, nor runs counted.
+
+    Args:
+        value: as for `Rle.from_coco`.
+        size: (H, W) of the frame.
+
+    Raises:
+        InputError: says what was expected.
+    """
+    if not all(isinstance(side, int | np.integer) and 1 <= side <= LARGEST_SIDE for side in size):
+        raise InputError(f"a frame of {_by(size)} (height x width); expected sides of 1 to {LARGEST_SIDE} pixels")
+    if isinstance(value, dict) and "counts" in value and isinstance(value.get("size"), list | tuple):
+        if list(value["size"]) != list(size):
+            raise InputError(
+                f"the mask is {_by(value['size'])} but the frame is {_by(size)} (height x width); "
+                "is it of another video or image?"
+            )
+    elif isinstance(value, list) and all(map(_is_polygon, value)):
+        for polygon in value:
+            _check_corners(polygon, size)
+    else:
+        raise InputError(
+            "expected run lengths (size, counts) or polygons [[x, y, x, y, x, y, …], …] of three points or more, "
+            f"got {str(value)[:60]}"
+        )
+
+
+def _is_polygon(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) < _POLYGON_NUMBERS or len(value) % 2:
+        return False
+    return all(isinstance(number, int | float) for number in value)
+
+
+def _check_corners(polygon: list, size: tuple[int, int]) -> None:
+    farthest = _FARTHEST * max(size)
+    for number in polygon:
+        if not abs(number) <= farthest:  # also where it is nan
+            raise InputError(
+                f"a polygon has a corner at {number}, farther than {farthest} pixels from a frame of {_by(size)} "
+                "(height x width)"
+            )
+    # Memory is taken for each pixel of an outline, and a short text can go to and fro very often.
+    corners = np.array(polygon, float).reshape(-1, 2)
+    outline = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
+    if outline > 4 * size[0] * size[1] + 8 * farthest:
+        raise InputError(
+            f"a polygon's outline is {outline:.0f} pixels long, on a frame of {_by(size)} (height x width)"
+        )
+
+
+def _by(size: Sequence) -> str:
+    return "x".join(map(str, size))
+
+
+def _whole_numbers(counts: Any) -> np.ndarray:
+    """Plain run lengths as integers."""
+    if not isinstance(counts, list | tuple) or not all(isinstance(run, int | np.integer) for run in counts):
+        raise InputError(f"run lengths must be text or a list of whole numbers, got {str(counts)[:60]}")
+    try:
+        return np.array(counts, np.int64)
+    except OverflowError:
+        raise InputError("run lengths must be whole numbers of 32 bits") from None
+
+
+def _without_empty(runs: np.ndarray) -> np.ndarray:
+    """The same runs, neighbours of one of no pixel joined: COCO's library has no room for any but the first."""
+    inside, ends = np.arange(len(runs)) % 2 == 1, runs.cumsum()
+    inside, ends = inside[runs > 0], ends[runs > 0]
+    last = np.append(inside[1:] != inside[:-1], True)
+    joined = np.diff(ends[last], prepend=0)
+    return np.append(0, joined) if inside[0] else joined
+
+
 def run_lengths(counts: str) -> np.ndarray:
     """COCO's compressed counts as plain run lengths, outside first.
 
     Each character holds 5 bits of a number, the lowest first, and a bit that says whether more follow; from the
     fourth run on the number is the difference to the run two before. Empty where the text is cut off or damaged.
+
+    Source: `rleFrString` of pycocotools.
     """
-    codes = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 0x20:
+    codes = np.frombuffer(counts.encode("latin-1", "replace"), np.uint8).astype(np.int64) - 48
+    if not counts.isascii() or not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 0x20:
         return np.zeros(0, np.int64)
     ends = np.flatnonzero((codes & 0x20) == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    shift = 5 * (np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes)))))
+    lengths = ends + 1 - starts
+    if lengths.max() > _LONGEST_NUMBER:
+        return np.zeros(0, np.int64)
+    shift = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
     values = np.add.reduceat((codes & 0x1F) << shift, starts)
     negative = (codes[ends] & 0x10) != 0
     values -= negative.astype(np.int64) << (shift[ends] + 5)
@@ -96,11 +197,16 @@ def run_lengths(counts: str) -> np.ndarray:
     return values
 
 
+def from_runs(runs: Sequence[int] | np.ndarray, size: tuple[int, int]) -> Rle:
+    """A mask from plain run lengths, outside first; they must add up to its pixels, and only the first may be 0."""
+    size = int(size[0]), int(size[1])
+    return Rle._of(coco.frPyObjects({"size": list(size), "counts": np.asarray(runs).tolist()}, *size), size)
+
+
 def union(masks: Iterable[Rle]) -> Rle:
     """The union of one or more masks of equal size."""
     masks = list(masks)
-    merged = coco.merge([m.to_coco() for m in masks])
-    return Rle(masks[0].size, merged["counts"].decode("ascii"))
+    return Rle._of(coco.merge([mask.to_coco() for mask in masks]), masks[0].size)
 
 
 def overlap(a: Rle, b: Rle) -> int:
@@ -110,19 +216,22 @@ def overlap(a: Rle, b: Rle) -> int:
 
 def iou(a: Rle | None, b: Rle | None) -> float:
     """Intersection over union; 0 where one is absent, nan where both are absent or empty."""
-    if a is None or b is None:
-        return float("nan") if a is b or (a or b).area == 0 else 0.0
-    total = a.area + b.area - overlap(a, b)
-    return overlap(a, b) / total if total else float("nan")
+    shared = overlap(a, b) if a is not None and b is not None else 0
+    total = sum(mask.area for mask in (a, b) if mask is not None) - shared
+    return shared / total if total else float("nan")
 
 
-def from_runs(runs: Sequence[int] | np.ndarray, size: tuple[int, int]) -> Rle:
-    """A mask from plain run lengths, outside first."""
-    coded = coco.frPyObjects({"size": list(size), "counts": np.asarray(runs).tolist()}, *size)
-    return Rle((int(size[0]), int(size[1])), coded["counts"].decode("ascii"))
+def difference(mask: Rle, removed: Rle | None) -> Rle | None:
+    """The pixels of a mask that are not in another of equal size; None where none is left."""
+    if removed is None:
+        return mask
+    runs = run_lengths(removed.counts)
+    complement = from_runs(runs[1:] if runs[0] == 0 else np.concatenate([[0], runs]), removed.size)
+    left = Rle._of(coco.merge([mask.to_coco(), complement.to_coco()], intersect=True), mask.size)
+    return left if left.area else None
 
 
-def split(ids: np.ndarray) -> dict[int, Rle]:
+def masks_of_ids(ids: np.ndarray) -> dict[int, Rle]:
     """The mask of every id in a (H, W) map of ids, 0 left out; the map is read once, however many there are."""
     flat = np.ravel(ids, order="F")
     starts = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
@@ -137,17 +246,6 @@ def split(ids: np.ndarray) -> dict[int, Rle]:
     return masks
 
 
-def without(mask: Rle, removed: Rle | None) -> Rle | None:
-    """The pixels of a mask that are not in another of equal size; None where none is left."""
-    if removed is None:
-        return mask
-    runs = run_lengths(removed.counts)
-    complement = from_runs(runs[1:] if runs[0] == 0 else np.concatenate([[0], runs]), removed.size)
-    left = coco.merge([mask.to_coco(), complement.to_coco()], intersect=True)
-    rle = Rle(mask.size, left["counts"].decode("ascii"))
-    return rle if rle.area else None
-
-
 def join(masks: Sequence[Rle | None], size: tuple[int, int]) -> Rle:
     """The frames of a video side by side as one mask of (H, W * T); absent ones are empty.
 
@@ -160,7 +258,7 @@ def join(masks: Sequence[Rle | None], size: tuple[int, int]) -> Rle:
     if len(masks) == 1 and masks[0] is not None:
         return masks[0]
     height, width = size
-    if height * width * len(masks) > _LARGEST:
+    if height * width * len(masks) > _LARGEST_VIDEO:
         raise InputError(f"{len(masks)} frames of {height}x{width} are too many to evaluate as one video; cut it")
     runs = [0]
     for mask in masks:

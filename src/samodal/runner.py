@@ -197,8 +197,7 @@ def _results(
             yield observation
 
     for result in method.run(video.name, observed()):
-        if hasattr(session, "learn"):  # founder
-            session.learn(result)
+        session.learn(result)
         yield waiting.pop(result.t), result
 
 

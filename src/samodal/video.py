@@ -40,8 +40,15 @@ def open_video(source: str | Path) -> Video:
     return StreamVideo.open(text, name=path.stem)
 
 
+class NoDataSet:
+    """What a video has that is part of no data set."""
+
+    number = None
+    detections = None
+
+
 @dataclass
-class ArrayVideo:
+class ArrayVideo(NoDataSet):
     """Frames in memory, (T, H, W, 3) uint8 RGB at a constant rate."""
 
     name: str
@@ -64,7 +71,7 @@ class ArrayVideo:
 
 
 @dataclass
-class FolderVideo:
+class FolderVideo(NoDataSet):
     """Pictures of one folder in the order of their names, at a constant rate (KITTI's and AmodalSynthDrive's 10 Hz)."""
 
     name: str
@@ -93,7 +100,7 @@ class FolderVideo:
 
 
 @dataclass
-class StreamVideo:
+class StreamVideo(NoDataSet):
     """Anything PyAV decodes. A live source has no length and is read once."""
 
     name: str
@@ -142,6 +149,8 @@ class Excerpt:
     fps = property(lambda self: self.video.fps)
     truth = property(lambda self: self.video.truth)
     source = property(lambda self: self.video.source)
+    number = property(lambda self: self.video.number)
+    detections = property(lambda self: self.video.detections)
 
     @property
     def length(self) -> int | None:

@@ -5,48 +5,21 @@ Masks stay as they are in the file until they are asked for. What is wrong goes 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
-from samodal.data.asd_labels import InstanceTruth
+from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo, Report, collected, refuse
+from samodal.data.fields import FRAMES_PER_SECOND
 from samodal.errors import InputError
-from samodal.files import field, read_mask
-from samodal.rle import Rle, overlap, union, without
+from samodal.files import read_mask, safe_name
+from samodal.parts import Frame
+from samodal.rle import Rle, difference, overlap, union
 
-Report = Callable[[str], None]
-"""Gets one line for each thing that is wrong."""
+PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+"""Suffixes by which a file in the folder of images counts as one."""
 
-LARGEST_SIDE = 32767
-"""Of an image, in pixels: COCO's run lengths count pixels in 32 bits, and a larger one is a slip of the pen."""
-
-FRAMES_PER_SECOND = 10.0
-"""Of videos for which a file states none."""
-
-_POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
-_FARTHEST = 1e5  # COCO's library takes memory for each pixel of an outline, also of those outside the image.
 _LEAST_INSIDE = 0.5  # Outlines drawn one after the other differ at the border, by no more than some pixels.
-
-
-def refuse(problem: str) -> None:
-    """The report of a reader that takes nothing broken.
-
-    Raises:
-        InputError: always.
-    """
-    raise InputError(problem)
-
-
-def collected(entries: Iterable, read: Callable[[Any], Any], report: Report) -> list:
-    """What `read` makes of each entry; those that it refuses are reported and left out."""
-    found = []
-    for entry in entries:
-        try:
-            found.append(read(entry))
-        except InputError as error:
-            report(str(error))
-    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +73,14 @@ class AnnotatedImage:
             report: gets each damaged mask, and each visible one that lies mostly outside its amodal one; by default it
                 is raised.
         """
-        drawn = collected(self.annotations, lambda one: (one, draw(one.amodal, self.size, one.where)), report)
-        there = [(one, mask) for one, mask in drawn if mask is not None]
-        amodal = {one.key: mask for one, mask in there}
-        return collected([one for one, _ in there], lambda one: _instance(one, amodal, self.size), report)
+
+        def drawn(annotation: Annotation) -> tuple[Annotation, Rle | None]:
+            return annotation, read_mask(annotation.amodal, self.size, annotation.where)
+
+        pairs = collected(self.annotations, drawn, report)
+        there = [annotation for annotation, mask in pairs if mask is not None]
+        amodal = {annotation.key: mask for annotation, mask in pairs if mask is not None}
+        return collected(there, lambda annotation: _instance(annotation, amodal, self.size), report)
 
     def visible_instances(self, report: Report = refuse) -> list[InstanceTruth]:
         """What is visible, as if no amodal masks were there: `amodal` is the visible mask. No amodal mask is drawn.
@@ -114,8 +91,8 @@ class AnnotatedImage:
             report: gets each damaged mask, and each annotation whose visible part follows from amodal masks alone; by
                 default it is raised.
         """
-        drawn = collected(self.annotations, lambda one: _visible_instance(one, self.size), report)
-        return [one for one in drawn if one is not None]
+        drawn = collected(self.annotations, lambda annotation: _visible_instance(annotation, self.size), report)
+        return [instance for instance in drawn if instance is not None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,145 +107,107 @@ class AnnotatedSequence:
 
     name: str
     images: tuple[AnnotatedImage, ...]
-    fps: float
+    fps: float = FRAMES_PER_SECOND
+
+
+class AnnotatedVideo(LabelledVideo):
+    """One sequence; `has_amodal` says whether hidden parts are known."""
+
+    wrong_size = "but the annotations state {}; was it resized or turned after it was labelled?"
+
+    def __init__(self, folder: Path, sequence: AnnotatedSequence, number: int = 1, has_amodal: bool = True):
+        self.name, self.number, self.source = sequence.name, number, f"{folder}: {sequence.name}"
+        self.has_amodal, self.fps, self.size = has_amodal, sequence.fps, sequence.images[0].size
+        self.paths = tuple(folder / image.file_name for image in sequence.images)
+        self.numbers = tuple(image.number for image in sequence.images)
+        self._images = sequence.images
+
+    def frame(self, t: int) -> Frame:
+        """Frame t with its image."""
+        if not self.paths[t].is_file():
+            raise InputError(missing(self.paths[t]))
+        return super().frame(t)
+
+    def frame_truth(self, t: int) -> list[InstanceTruth]:
+        """The instances of frame t, completely hidden ones included."""
+        return self._images[t].instances() if self.has_amodal else super().frame_truth(t)
+
+    def frame_visible(self, t: int) -> list[InstanceTruth]:
+        """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
+        return self._images[t].visible_instances()
+
+    def labels(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
+        """What is known of frame t; only the instances that are damaged are left out."""
+        image = self._images[t]
+        return image.instances(report) if self.has_amodal else image.visible_instances(report)
+
+
+class AnnotatedDataset(Dataset):
+    """The sequences of an annotation file, sorted by name.
+
+    Args:
+        annotations: the JSON file that was read.
+        images: the folder of images.
+        sequences: what the file holds.
+        report: gets each thing that is wrong and can be left out.
+        has_amodal: whether hidden parts are known.
+    """
+
+    def __init__(
+        self,
+        annotations: Path,
+        images: Path,
+        sequences: Sequence[AnnotatedSequence],
+        report: Report = refuse,
+        has_amodal: bool = True,
+    ):
+        self.images = images
+        if not images.is_dir():
+            raise InputError(f"{images}: no such folder of images")
+        videos = {}
+        for number, sequence in enumerate(sequences, start=1):
+            videos[sequence.name] = AnnotatedVideo(images, sequence, number, has_amodal)
+        super().__init__(annotations, videos, videos.__getitem__)
+        for path in (path for video in videos.values() for path in video.paths if not path.is_file()):
+            report(missing(path))
+
+    def unlisted(self) -> list[Path]:
+        """Pictures in the folder that the annotations do not list, sorted."""
+        listed = {path for video in self for path in video.paths}
+        pictures = (path for path in self.images.rglob("*") if path.suffix.lower() in PICTURES)
+        return sorted(path for path in pictures if path not in listed)
 
 
 def by_name(sequences: Sequence[AnnotatedSequence], path: Path, report: Report) -> list[AnnotatedSequence]:
-    """The sequences of a file sorted by name; names that are there twice are reported.
+    """The sequences of a file sorted by name; names that are there twice, or can name no folder, are reported.
 
     Raises:
         InputError: if there is none.
     """
-    for name, count in Counter(one.name for one in sequences).items():
+    collected(sequences, lambda sequence: safe_name(sequence.name, str(path)), report)
+    for name, count in Counter(sequence.name for sequence in sequences).items():
         if count > 1:
             report(f"{path}: {count} sequences would be named {name!r}; give other file names, or names in 'videos'")
     if not sequences:
         raise InputError(f"{path}: no usable image in it")
-    return sorted({one.name: one for one in sequences}.values(), key=lambda one: one.name)
+    return sorted({sequence.name: sequence for sequence in sequences}.values(), key=lambda sequence: sequence.name)
 
 
-def draw(value: dict | list, size: tuple[int, int], where: str) -> Rle | None:
-    """The mask of run lengths or polygons on an image of `size`, None where it has no pixel.
-
-    Raises:
-        InputError: if it is damaged or of another size.
-    """
-    check_shape(value, size, where)
-    return read_mask(value, size, where)
-
-
-def check_size(entry: dict, where: str) -> None:
-    """Refuse an image whose `height` and `width` cannot be those of a picture.
+def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
+    """ANNOTATIONS.json and IMAGES of what stands after KIND: and a colon.
 
     Raises:
-        InputError: says which.
+        InputError: if it is not of this form.
     """
-    for side in ("height", "width"):
-        if not 1 <= whole_number(entry, side, where) <= LARGEST_SIDE:
-            raise InputError(f"{where}: {side} {entry[side]} is no number of pixels up to {LARGEST_SIDE}")
+    annotations, comma, images = str(path).partition(".json,")
+    if not comma or not images:
+        raise InputError(f"{path}: expected {kind}:ANNOTATIONS.json,IMAGES, the file and the folder of its images")
+    return Path(f"{annotations}.json"), Path(images)
 
 
-def class_names(entries: list, path: Path, report: Report) -> dict[int, str]:
-    """{id: name} of a file's `categories`; what is damaged or there twice is reported."""
-    names: dict[int, str] = {}
-
-    def add(entry: dict) -> None:
-        key = whole_number(entry, "id", f"{path}: a category")
-        name = field(entry, "name", f"{path}: category {key}")
-        if key in names or not isinstance(name, str) or not name:
-            raise InputError(f"{path}: category {key}: the id is there twice, or its name is no text")
-        names[key] = name
-
-    collected(entries, add, report)
-    return names
-
-
-def class_of(annotation: dict, names: dict[int, str], where: str) -> str:
-    """The class of an annotation.
-
-    Raises:
-        InputError: if `names` does not have it.
-    """
-    number = whole_number(annotation, "category_id", where)
-    if number not in names:
-        raise InputError(f"{where}: unknown category_id {number!r}, 'categories' lists {sorted(names)}")
-    return names[number]
-
-
-def place_of(annotation: dict, kind: str, owners: dict[int, dict], seen: set[int], path: Path) -> tuple[str, dict]:
-    """Where an annotation stands, for messages, and the image or video that it belongs to.
-
-    Args:
-        kind: "image" or "video".
-        owners: all of them that the file lists, by id.
-        seen: ids of the annotations before; gets this one's.
-
-    Raises:
-        InputError: if the id is there twice, or the file does not list what it belongs to.
-    """
-    key = whole_number(annotation, "id", f"{path}: an annotation")
-    where = f"{path}: annotation {key}"
-    if key in seen:
-        raise InputError(f"{where}: a second annotation has this id")
-    seen.add(key)
-    number = whole_number(annotation, f"{kind}_id", where)
-    if number not in owners:
-        raise InputError(f"{where}: unknown {kind}_id {number!r}, '{kind}s' does not list it")
-    return where, owners[number]
-
-
-def frame_rate(video: dict, where: str) -> float:
-    """Frames per second that a video states.
-
-    Raises:
-        InputError: if it is no number above 0.
-    """
-    fps = video.get("fps", FRAMES_PER_SECOND)
-    if not isinstance(fps, int | float) or not 0 < fps < 1e6:
-        raise InputError(f"{where}: fps {fps!r} is no number above 0")
-    return float(fps)
-
-
-def usable_path(name: object) -> bool:
-    """Whether a name of a file or folder stays inside the folder that it is put in."""
-    path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("..")
-    return path.name != "" and not path.is_absolute() and ".." not in path.parts
-
-
-def whole_number(entry: dict, name: str, where: str) -> int:
-    """A required whole number of a JSON object."""
-    value = field(entry, name, where)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{where}: {name} {value!r} is no whole number")
-    return value
-
-
-def listed(entry: dict, name: str, where: str) -> list:
-    """A list of a JSON object, empty where it is left out or null."""
-    value = entry.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise InputError(f"{where}: {name} is no list but {str(value)[:60]}")
-    return value
-
-
-def check_shape(value: Any, size: tuple[int, int], where: str) -> None:
-    """Refuse what is neither run lengths of `size` nor polygons, without drawing it.
-
-    Raises:
-        InputError: says which.
-    """
-    if isinstance(value, dict) and "counts" in value and "size" in value:
-        if value["size"] != list(size):
-            raise InputError(
-                f"{where}: run lengths of size {value['size']} on an image of {list(size)} ([height, width])"
-            )
-    elif not isinstance(value, list) or not all(_is_polygon(one) for one in value):
-        raise InputError(
-            f"{where}: expected run lengths (size, counts) or polygons [[x, y, x, y, x, y, …], …] of three points or "
-            f"more, got {str(value)[:60]}"
-        )
+def missing(path: Path) -> str:
+    """What is said of an image that is not there."""
+    return f"{path}: no such image, but the annotations list it"
 
 
 class TrackCheck:
@@ -278,43 +217,41 @@ class TrackCheck:
         self._classes: dict[int, str] = {}
         self._seen: set[tuple[str, int]] = set()
 
-    def passed(self, one: Annotation, file_name: str) -> Annotation:
+    def passed(self, annotation: Annotation, file_name: str) -> Annotation:
         """The annotation itself.
 
         Raises:
             InputError: names it.
         """
-        if (file_name, one.id) in self._seen:
-            raise InputError(f"{one.where}: a second annotation of track {one.id} in {file_name}")
-        before = self._classes.setdefault(one.id, one.category)
-        if before != one.category:
-            raise InputError(f"{one.where}: track {one.id} is a {one.category} here but a {before} before")
-        self._seen.add((file_name, one.id))
-        return one
+        if (file_name, annotation.id) in self._seen:
+            raise InputError(f"{annotation.where}: a second annotation of track {annotation.id} in {file_name}")
+        before = self._classes.setdefault(annotation.id, annotation.category)
+        if before != annotation.category:
+            raise InputError(
+                f"{annotation.where}: track {annotation.id} is a {annotation.category} here but a {before} before"
+            )
+        self._seen.add((file_name, annotation.id))
+        return annotation
 
 
-def _is_polygon(value: Any) -> bool:
-    if not isinstance(value, list) or len(value) < _POLYGON_NUMBERS or len(value) % 2:
-        return False
-    return all(isinstance(n, int | float) and abs(n) <= _FARTHEST for n in value)  # false for nan
-
-
-def _instance(one: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) -> InstanceTruth:
-    mask = amodal[one.key]
-    if one.visible is None:
-        visible = without(mask, _united([amodal[key] for key in one.occluders if key in amodal]))
+def _instance(annotation: Annotation, amodal: dict[int, Rle], size: tuple[int, int]) -> InstanceTruth:
+    mask = amodal[annotation.key]
+    if annotation.visible is None:
+        visible = difference(mask, _united([amodal[key] for key in annotation.occluders if key in amodal]))
     else:
-        visible = _inside(draw(one.visible, size, f"{one.where}, visible"), mask, one.where)
-    return InstanceTruth(one.id, one.category, mask, visible, one.depth_order)
+        visible = _inside(read_mask(annotation.visible, size, f"{annotation.where}, visible"), mask, annotation.where)
+    return InstanceTruth(annotation.id, annotation.category, mask, visible, annotation.depth_order)
 
 
-def _visible_instance(one: Annotation, size: tuple[int, int]) -> InstanceTruth | None:
-    if one.visible is None and one.occluders:
+def _visible_instance(annotation: Annotation, size: tuple[int, int]) -> InstanceTruth | None:
+    if annotation.visible is None and annotation.occluders:
         raise InputError(
-            f"{one.where}: what is visible of it follows from amodal masks (occluders); give visible instead"
+            f"{annotation.where}: what is visible of it follows from amodal masks (occluders); give visible instead"
         )
-    mask = draw(one.amodal if one.visible is None else one.visible, size, one.where)
-    return None if mask is None else InstanceTruth(one.id, one.category, mask, mask, one.depth_order)
+    mask = read_mask(annotation.amodal if annotation.visible is None else annotation.visible, size, annotation.where)
+    return (
+        None if mask is None else InstanceTruth(annotation.id, annotation.category, mask, mask, annotation.depth_order)
+    )
 
 
 def _inside(visible: Rle | None, amodal: Rle, where: str) -> Rle | None:
@@ -323,7 +260,7 @@ def _inside(visible: Rle | None, amodal: Rle, where: str) -> Rle | None:
         return None
     if overlap(visible, amodal) < _LEAST_INSIDE * visible.area:
         raise InputError(f"{where}: most of its visible mask lies outside its amodal one; were they exchanged?")
-    return without(visible, without(visible, amodal))
+    return difference(visible, difference(visible, amodal))
 
 
 def _united(masks: Sequence[Rle]) -> Rle | None:

@@ -5,102 +5,76 @@
 
 An early release has no folder for the camera: <root>/images/<sequence>/front_full_%04d_rgb.jpg beside those of other
 cameras. <root> is one split, as in asd:ROOT/val; asd:ROOT,split=LIST.json:val takes the sequences that a JSON object
-lists under "val", and asd:ROOT/val,camera=back another camera. Source: facts/datasets_metrics.md 2.1; the early release
-after public loaders of it.
+lists under "val", and asd:ROOT/val,camera=back another camera.
+
+A label is a JSON object keyed by a string id, `{track_id, category_id, occluded, amodal_mask, occlusion_mask,
+iscrowd}`, and a single-channel PNG whose pixels hold that id. The two masks are there only for occluded instances; of
+the others the PNG has every pixel.
+
+Source: public loaders of the data set, among them that of S-AModal (commit 7e70a11).
 """
 
+import json
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
-from samodal.data.asd_labels import FRONT, InstanceTruth, frame_stem, read_frame, read_visible_frame
+import numpy as np
+
+from samodal.categories import CATEGORIES, CATEGORY_IDS
+from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.errors import InputError, nearest
-from samodal.files import read_image, read_json
-from samodal.parts import Frame
-from samodal.tracks import Clip, Track
-
-FRAMES_PER_SECOND = 10.0
+from samodal.files import field, image_size, read_json, read_map, read_mask
+from samodal.rle import Rle, difference, masks_of_ids
+from samodal.tracks import Clip
 
 CAMERAS = ("front", "back", "left", "right", "bev")
 """Names of the published cameras; the bird's eye (bev) has no amodal labels."""
 
+FRONT = "front"
+"""The camera that is read and written unless another is named."""
+
 _IMAGE = r"{camera}_full_(\d+)_rgb\.(jpg|jpeg|png)"
 _LABEL = r"{camera}_full_(\d+)_aminseg\.json"
 _OPTION = re.compile(r"(.*),(\w+)=([^,]*)")
+_LARGEST_ID = 65535
+
+# Published annotations with ids of static classes: a truck as 21 (20230702032750_SoftRainSunset, frame 22)
+# and a car as 11 (20230706030929_WetCloudyNoon, frame 71). No road user has either id: both are always mended.
+_WRONG_IDS = {21: 27, 11: 26}
 
 
-class AsdVideo:
-    """One sequence as a `samodal.parts.Video`; images and truth are read when they are asked for.
-
-    Frame t is the t-th image by number; its time is its number since the first one at 10 frames a second.
-    `number` is the sequence's place in the sorted data set, from 1: its video_id in results of GenVIS.
+class AsdVideo(LabelledVideo):
+    """One sequence of a split: frame t is the t-th image by number.
 
     Args:
         images, labels: folders of the sequence.
         camera: that the file names begin with.
     """
 
-    fps = FRAMES_PER_SECOND
-
     def __init__(self, images: Path, labels: Path, number: int = 1, camera: str = FRONT):
-        self.name = images.name
-        self.number = number
-        self.source = str(images)
+        self.name, self.number, self.source = images.name, number, str(images)
         self._labels, self._camera = labels, camera
-        self._images = _numbered(images, _IMAGE, camera)
-        if not self._images:
+        files = _numbered(images, _IMAGE, camera)
+        if not files:
             raise InputError(f"{self.source}: no image {camera}_full_NNNN_rgb.jpg in it")
-        self._numbers = sorted(self._images)
-        self.length = len(self._numbers)
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Frame]:
-        for t in range(self.length):
-            yield self.frame(t)
+        self.numbers = tuple(sorted(files))
+        self.paths = tuple(files[number] for number in self.numbers)
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """(H, W) of the first image in pixels."""
-        from PIL import Image
-
-        path = self._images[self._numbers[0]]
-        try:
-            with Image.open(path) as picture:
-                return picture.height, picture.width
-        except OSError as error:
-            raise InputError(f"{path}: damaged picture ({error})") from None
-
-    @property
-    def frame_names(self) -> tuple[str, ...]:
-        """File names of the images."""
-        return tuple(self._images[number].name for number in self._numbers)
-
-    def frame(self, t: int) -> Frame:
-        """Frame t with its image.
-
-        Raises:
-            InputError: if the image is damaged or not of the sequence's size.
-        """
-        number = self._numbers[t]
-        image = read_image(self._images[number])
-        if image.shape[:2] != self.size:
-            raise InputError(
-                f"{self._images[number]}: {image.shape[0]}x{image.shape[1]} (height x width), "
-                f"but the sequence begins with {self.size[0]}x{self.size[1]}"
-            )
-        time = (number - self._numbers[0]) / FRAMES_PER_SECOND
-        return Frame(t, time, image, self._images[number].name)
+        return image_size(self.paths[0])
 
     def frame_truth(self, t: int) -> list[InstanceTruth]:
-        """The instances of frame t, fully hidden ones included; nothing else of the sequence is read."""
-        return read_frame(self._labels, self._numbers[t], self.size, self._camera)
+        """The instances of frame t, completely hidden ones included."""
+        return read_frame(self._labels, self.numbers[t], self.size, self._camera)
 
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
-        return read_visible_frame(self._labels, self._numbers[t], self.size, self._camera)
+        return read_visible_frame(self._labels, self.numbers[t], self.size, self._camera)
 
     @cached_property
     def truth(self) -> Clip | None:
@@ -110,102 +84,38 @@ class AsdVideo:
             InputError: if a label file has no image, a label is damaged, or a track changes its class.
         """
         labels = _numbered(self._labels, _LABEL, self._camera)
-        if not labels:
-            return None
-        for number in sorted(labels.keys() - self._images.keys()):
-            raise InputError(f"{self.source}: no image {self._stem(number)}_rgb.jpg for {labels[number]}")
-        labelled = tuple(t for t, number in enumerate(self._numbers) if number in labels)
-        columns: dict[int, dict] = {}
-        for t in labelled:
-            for one in self.frame_truth(t):
-                self._add(columns, one, t)
-        tracks = tuple(
-            Track(key, c["category"], None, tuple(c["visible"]), tuple(c["amodal"])) for key, c in columns.items()
-        )
-        return Clip(
-            self.name,
-            self.size,
-            self.frame_names,
-            tracks,
-            labelled=None if len(labelled) == self.length else labelled,
-        )
-
-    def _stem(self, number: int) -> str:
-        return frame_stem(number, self._camera)
-
-    def _add(self, columns: dict[int, dict], one: InstanceTruth, t: int) -> None:
-        empty = {"category": one.category, "visible": [None] * self.length, "amodal": [None] * self.length}
-        column = columns.setdefault(one.id, empty)
-        if column["category"] != one.category:
-            raise InputError(
-                f"{self._labels}: track {one.id} is a {one.category} in {self._stem(self._numbers[t])} "
-                f"but a {column['category']} before"
-            )
-        column["visible"][t] = one.visible
-        column["amodal"][t] = one.amodal
+        for number in sorted(labels.keys() - set(self.numbers)):
+            raise InputError(f"{self.source}: no image {frame_stem(number, self._camera)}_rgb.jpg for {labels[number]}")
+        return self._clip(t for t, number in enumerate(self.numbers) if number in labels) if labels else None
 
 
-class AsdDataset:
-    """The sequences of one split, sorted by name; iterating gives an `AsdVideo` each.
+class AsdDataset(Dataset):
+    """The sequences of one split, sorted by name, which is also how the released code numbers videos.
 
     Args:
+        root: folder of the split.
         camera: whose images are read.
         names: of the sequences that count; None for all.
-
-    Attributes:
-        root: folder of the split.
-        sequences: names, sorted, which is also how the released code numbers videos.
     """
 
     def __init__(self, root: Path, camera: str = FRONT, names: tuple[str, ...] | None = None):
-        self.root, self._camera = Path(root), camera
-        self._images, self._labels = _folders(self.root, camera)
-        there = tuple(sorted(p.name for p in self._images.iterdir() if p.is_dir()))
+        self.root = root
+        images, labels = _folders(root, camera)
+        there = sorted(path.name for path in images.iterdir() if path.is_dir())
         if not there:
-            raise InputError(f"{self._images}: no sequence in it")
-        self.sequences = there if names is None else tuple(sorted(names))
-        if missing := [name for name in self.sequences if name not in there]:
+            raise InputError(f"{images}: no sequence in it")
+        sequences = there if names is None else sorted(names)
+        if missing := [name for name in sequences if name not in there]:
             raise InputError(
-                f"{self._images}: {len(missing)} of the {len(self.sequences)} sequences of the split are not in it, "
+                f"{images}: {len(missing)} of the {len(sequences)} sequences of the split are not in it, "
                 f"first {missing[0]}"
             )
-        self._videos: dict[str, AsdVideo] = {}
 
-    def __len__(self) -> int:
-        return len(self.sequences)
+        @cache
+        def find(name: str) -> AsdVideo:
+            return AsdVideo(images / name, labels / name, 1 + sequences.index(name), camera)
 
-    def __iter__(self) -> Iterator[AsdVideo]:
-        for name in self.sequences:
-            yield self.video(name)
-
-    def video(self, sequence: str) -> AsdVideo:
-        """The sequence of this name.
-
-        Raises:
-            InputError: if there is none.
-        """
-        if sequence not in self.sequences:
-            raise InputError(f"{self.root}: no sequence {sequence!r}; it begins with {', '.join(self.sequences[:3])}")
-        if sequence not in self._videos:
-            number = 1 + self.sequences.index(sequence)
-            folders = self._images / sequence, self._labels / sequence
-            self._videos[sequence] = AsdVideo(*folders, number, self._camera)
-        return self._videos[sequence]
-
-    def truth(self, sequence: str) -> Clip:
-        """All tracks of a sequence.
-
-        Raises:
-            InputError: if it has no truth.
-        """
-        truth = self.video(sequence).truth
-        if truth is None:
-            raise InputError(f"{self.root}: sequence {sequence} has no truth in {self._labels.relative_to(self.root)}")
-        return truth
-
-    def frame_truth(self, sequence: str, t: int) -> list[InstanceTruth]:
-        """The instances of one frame, without reading the rest of the sequence."""
-        return self.video(sequence).frame_truth(t)
+        super().__init__(root, sequences, find)
 
 
 def open_asd(path: Path) -> AsdDataset:
@@ -234,9 +144,9 @@ def _listed(text: str) -> tuple[str, ...]:
         known = ", ".join(lists) if isinstance(lists, dict) else "none, as it is no object"
         raise InputError(f"{file}: no list {name!r} in it; there is {known}")
     names = lists[name]
-    if not isinstance(names, list) or not names or not all(isinstance(one, str) for one in names):
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{file}: {name!r} is no list of names of sequences")
-    if twice := [one for n, one in enumerate(names) if one in names[:n]]:
+    if twice := [name for n, name in enumerate(names) if name in names[:n]]:
         raise InputError(f"{file}: {name!r} has {twice[0]} twice")
     return tuple(names)
 
@@ -260,3 +170,168 @@ def _numbered(folder: Path, pattern: str, camera: str) -> dict[int, Path]:
     fitting = re.compile(pattern.format(camera=re.escape(camera)))
     matches = ((fitting.fullmatch(path.name), path) for path in folder.iterdir())
     return {int(match[1]): path for match, path in matches if match}
+
+
+def frame_stem(number: int, camera: str = FRONT) -> str:
+    """How the files of a frame begin: front_full_0007."""
+    return f"{camera}_full_{number:04d}"
+
+
+def write_frame(folder: Path, t: int, instances: Iterable[InstanceTruth], size: tuple[int, int]) -> None:
+    """Write `front_full_%04d_aminseg.json` and `.png` in AmodalSynthDrive's encoding.
+
+    Args:
+        folder: created where it is missing.
+        t: the number in the file names.
+        instances: with ids in [1, 65535]; visible masks do not overlap and lie within the amodal ones.
+        size: (H, W) of the frame.
+
+    Raises:
+        ValueError: if an instance breaks these rules, as such a file could not be read back.
+
+    `bbox` ([x, y, w, h] of the amodal mask) and `depth_order` are additions that other readers ignore.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    ids = np.zeros(size, np.uint16)
+    entries = {}
+    for instance in instances:
+        if not 0 < instance.id <= _LARGEST_ID or str(instance.id) in entries:
+            raise ValueError(f"frame {t}: id {instance.id} is outside [1, {_LARGEST_ID}] or there twice")
+        entries[str(instance.id)] = _entry(instance, t, ids)
+    _save_map(folder / f"{frame_stem(t)}_aminseg.png", ids)
+    path = folder / f"{frame_stem(t)}_aminseg.json"
+    path.write_text(json.dumps(entries, separators=(",", ":")), encoding="utf-8")
+
+
+def _entry(instance: InstanceTruth, t: int, ids: np.ndarray) -> dict:
+    """The JSON object of an instance; draws its visible pixels into the id map."""
+    visible = instance.visible.decode() if instance.visible is not None else np.zeros(ids.shape, bool)
+    hidden = instance.amodal.decode()
+    if (visible & ~hidden).any() or (ids[visible] != 0).any():
+        raise ValueError(
+            f"frame {t}: visible pixels of {instance.id} lie outside its amodal mask or on another instance"
+        )
+    hidden &= ~visible
+    ids[visible] = instance.id
+    x0, y0, x1, y1 = instance.amodal.box
+    entry = {
+        "track_id": instance.id,
+        "category_id": CATEGORY_IDS[instance.category],
+        "occluded": bool(hidden.any()),
+        "iscrowd": 0,
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+    }
+    if instance.depth_order is not None:
+        entry["depth_order"] = instance.depth_order
+    if entry["occluded"]:
+        entry["amodal_mask"] = instance.amodal.to_coco()
+        entry["occlusion_mask"] = Rle.encode(hidden).to_coco()
+    return entry
+
+
+def _save_map(path: Path, ids: np.ndarray) -> None:
+    from PIL import Image
+
+    Image.fromarray(ids).save(path)
+
+
+def read_frame(folder: Path, t: int, size: tuple[int, int] | None = None, camera: str = FRONT) -> list[InstanceTruth]:
+    """The instances of a frame in the file's order; those without any amodal pixel are left out.
+
+    The visible mask is amodal and not occlusion, or for an instance that is not occluded the PNG's pixels
+    with its id. Annotations marked `iscrowd` are no instances and are left out.
+
+    Args:
+        folder: holds `front_full_%04d_aminseg.json` and `.png`.
+        t: the number in the file names.
+        size: (H, W) that the frame must have; None takes the PNG's.
+        camera: that the file names begin with.
+
+    Raises:
+        InputError: if a file is missing or cut off, a mask has another size, a class is unknown, or an id is
+            there twice.
+    """
+    return _read(folder, t, size, camera, _instance)
+
+
+def read_visible_frame(
+    folder: Path, t: int, size: tuple[int, int] | None = None, camera: str = FRONT
+) -> list[InstanceTruth]:
+    """The instances of a frame from the PNG alone, as if nothing were known of what is hidden: amodal is visible.
+
+    Of the JSON only ids and classes are read, so that its masks may be missing or wrong. Instances without a pixel in
+    the PNG are left out.
+
+    Args:
+        folder, t, size, camera: as for `read_frame`.
+
+    Raises:
+        InputError: as `read_frame`, but not for masks.
+    """
+    return _read(folder, t, size, camera, _visible_instance)
+
+
+def _read(folder: Path, t: int, size: tuple[int, int] | None, camera: str, read: Callable) -> list[InstanceTruth]:
+    """The instances of a frame, each made by `read` from its entry and the id map."""
+    path = Path(folder) / f"{frame_stem(t, camera)}_aminseg.json"
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected an object keyed by instance id, found a {type(content).__name__}")
+    ids = read_map(path.with_suffix(".png"))
+    if size is not None and ids.shape != tuple(size):
+        raise InputError(
+            f"{path.with_suffix('.png')}: expected {size[0]}x{size[1]} (height x width) as the image, "
+            f"found {ids.shape[0]}x{ids.shape[1]}"
+        )
+    drawn = masks_of_ids(ids)
+    instances = [read(entry, _whole(key, f"{path}: key"), drawn, ids.shape, path) for key, entry in content.items()]
+    instances = [instance for instance in instances if instance is not None]
+    track_ids = set()
+    for instance in instances:
+        if instance.id in track_ids:
+            raise InputError(f"{path}: two instances have the track_id {instance.id}")
+        track_ids.add(instance.id)
+    return instances
+
+
+def _instance(entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int], path: Path) -> InstanceTruth | None:
+    where = f"{path}: instance {key}"
+    track_id, category = _identity(entry, where)
+    if entry.get("iscrowd"):
+        return None
+    if entry.get("occluded"):
+        amodal = read_mask(field(entry, "amodal_mask", where), size, where)
+        hidden = read_mask(entry.get("occlusion_mask"), size, where)
+        # And-not: the released subtraction in uint8 wraps where the occlusion mask leaves the amodal one.
+        visible = difference(amodal, hidden) if amodal is not None else None
+    else:
+        amodal = visible = drawn.get(key)
+    if amodal is None:
+        return None
+    return InstanceTruth(track_id, category, amodal, visible, entry.get("depth_order"))
+
+
+def _visible_instance(
+    entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int], path: Path
+) -> InstanceTruth | None:
+    track_id, category = _identity(entry, f"{path}: instance {key}")
+    visible = None if entry.get("iscrowd") else drawn.get(key)
+    return None if visible is None else InstanceTruth(track_id, category, visible, visible)
+
+
+def _identity(entry: dict, where: str) -> tuple[int, str]:
+    """Track id and class name of an entry."""
+    track_id = _whole(field(entry, "track_id", where), f"{where}: track_id")
+    number = _whole(field(entry, "category_id", where), f"{where}: category_id")
+    number = _WRONG_IDS.get(number, number)
+    if number not in CATEGORIES:
+        raise InputError(f"{where}: unknown category_id {number}, expected one of {sorted(CATEGORIES)}")
+    return track_id, CATEGORIES[number]
+
+
+def _whole(value: Any, where: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{where} {str(value)[:60]!r} is no whole number") from None

@@ -5,18 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
-from copy import copy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from samodal.errors import InputError
 
 if TYPE_CHECKING:
-    from samodal.data.asd_labels import InstanceTruth
-    from samodal.parts import Video
+    from samodal.data.dataset import InstanceTruth, LabelledVideo
     from samodal.rle import Rle
-
-T = TypeVar("T")
 
 SHOWN = 20
 """Problems, classes and image sizes that are printed; of the others, how many."""
@@ -96,12 +92,13 @@ def check(data: str, pixels: bool = True) -> Tally:
     with frames_bar("clips", len(dataset.sequences)) as advance:
         for name in dataset.sequences:
             try:
-                # A copy is forgotten with the masks it has read: all at once do not fit in memory.
-                _check_video(copy(dataset.video(name)), tally, pixels)
+                video = dataset.video(name)
+                _check_video(video, tally, pixels)
+                video.forget()
             except InputError as error:
                 tally.report(str(error))
             advance(1)
-    _note_odd(tally, dataset.unlisted() if hasattr(dataset, "unlisted") else [])
+    _note_odd(tally, dataset.unlisted())
     return tally
 
 
@@ -135,7 +132,7 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(text[:SHOWN] + others) or "none"
 
 
-def _check_video(video: Video, tally: Tally, pixels: bool) -> None:
+def _check_video(video: LabelledVideo, tally: Tally, pixels: bool) -> None:
     """Count one sequence, frame by frame, past what is broken."""
     tally.clips += 1
     tally.frames += video.length
@@ -143,11 +140,11 @@ def _check_video(video: Video, tally: Tally, pixels: bool) -> None:
     if pixels:
         for t in range(video.length):
             _attempt(lambda t=t: video.frame(t), tally)
-    if hasattr(type(video), "found"):  # masks of a front end that come with the data
-        _attempt(lambda: video.found, tally)
+    _attempt(lambda: video.detections, tally)
+    tally.only_visible = not video.has_amodal
     classes: dict[int | str, str] = {}
     for t in _labelled(video, tally):
-        instances = _attempt(lambda t=t: _instances(video, t, tally), tally)
+        instances = video.labels(t, tally.report)
         if instances is not None:
             tally.labelled += 1
             tally.without += not instances
@@ -156,7 +153,7 @@ def _check_video(video: Video, tally: Tally, pixels: bool) -> None:
     tally.classes.update(classes.values())
 
 
-def _labelled(video: Video, tally: Tally) -> Iterable[int]:
+def _labelled(video: LabelledVideo, tally: Tally) -> Iterable[int]:
     """The frames that have labels; all of them where the tracks cannot be told as a whole."""
     try:
         if video.truth is None:
@@ -168,21 +165,11 @@ def _labelled(video: Video, tally: Tally) -> Iterable[int]:
     return range(video.length) if labelled is None else labelled
 
 
-def _instances(video: Video, t: int, tally: Tally) -> list[InstanceTruth]:
-    """Of frame t; where the data set can go on past a broken one, all the others."""
-    from samodal.data.coco import AnnotatedVideo
-
-    tally.only_visible = not getattr(video, "has_amodal", True)
-    read = video.frame_visible if tally.only_visible else video.frame_truth
-    return read(t, tally.report) if isinstance(video, AnnotatedVideo) else read(t)
-
-
-def _attempt(read: Callable[[], T], tally: Tally) -> T | None:
+def _attempt(read: Callable[[], object], tally: Tally) -> None:
     try:
-        return read()
+        read()
     except InputError as error:
         tally.report(str(error))
-        return None
 
 
 def _count_masks(instances: Iterable[InstanceTruth], tally: Tally) -> None:

@@ -3,30 +3,25 @@
 Two polygons of one colour each on a plain ground of 50x56 pixels (height x width). One stands still, the other walks
 round it, and either may be the nearer. What the farther one looks like behind the nearer one is only told by other
 frames: it has a square beside its polygon, which may be hidden.
-Source: facts/datasets_metrics.md 3.7, a description of the authors' generator. It leaves open, and here it is so:
-polygons are drawn anew for each sequence, from its name; the square fills one quarter of the 16x16 pixels around its
-object's centre and has its colour; the walk goes clockwise.
+Source: a description of the generator of SAVOS' authors. It leaves open, and here it is so: polygons are drawn anew for
+each sequence, from its name; the square fills one quarter of the 16x16 pixels around its object's centre and has its
+colour; the walk goes clockwise.
 """
 
-from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from samodal.data.asd_labels import InstanceTruth
+from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.errors import InputError
 from samodal.parts import Frame
 from samodal.rle import Rle
 from samodal.seeds import generator
-from samodal.tracks import Clip, Track
 
 SPLITS = {"train": 10_000, "val": 500, "test": 1_000}
 """Sequences of each split."""
 SIZE = (50, 56)
 LENGTH = 40
-FRAMES_PER_SECOND = 10.0
-"""For overlays; the description names none."""
 CATEGORY = "polygon"
 
 _STILL = (28, 25)
@@ -37,8 +32,8 @@ _PLACES = 44
 """Points on the circle that vertices are drawn from."""
 
 
-class ChewingGumVideo:
-    """One sequence as a `samodal.parts.Video`, made from its name alone.
+class ChewingGumVideo(LabelledVideo):
+    """One sequence, made from its name alone.
 
     Attributes:
         colours: (3, 3) uint8 RGB of the ground and of objects 1 and 2; object 1 stands still.
@@ -46,13 +41,12 @@ class ChewingGumVideo:
         front: the id of the nearer object.
     """
 
-    fps = FRAMES_PER_SECOND
     size = SIZE
-    length = LENGTH
+    numbers = tuple(range(LENGTH))
+    frame_names = tuple(f"{t:06d}" for t in range(LENGTH))
 
     def __init__(self, name: str, number: int):
         self.name, self.number, self.source = name, number, f"chewing-gum:{name}"
-        self.frame_names = tuple(f"{t:06d}" for t in range(LENGTH))
         rng = generator(0, name, "chewing-gum", 0)
         self.colours = np.concatenate([rng.integers(0, 128, (1, 3)), rng.integers(0, 256, (2, 3))]).astype(np.uint8)
         self.front = int(rng.integers(1, 3))
@@ -61,19 +55,12 @@ class ChewingGumVideo:
         self._stamps[2 - self.front][y : y + _RADIUS, x : x + _RADIUS] = True
         self.centres = np.array([[_STILL] * LENGTH, _walk(int(rng.integers(0, len(_CORNERS))))])
 
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Frame]:
-        for t in range(self.length):
-            yield self.frame(t)
-
     def masks(self, t: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Amodal and visible (H, W) bool of objects 1 and 2 in frame t."""
         whole = [_placed(stamp, centre) for stamp, centre in zip(self._stamps, self.centres[:, t], strict=True)]
-        seen = list(whole)
-        seen[2 - self.front] = whole[2 - self.front] & ~whole[self.front - 1]
-        return whole, seen
+        visible = list(whole)
+        visible[2 - self.front] = whole[2 - self.front] & ~whole[self.front - 1]
+        return whole, visible
 
     def frame(self, t: int) -> Frame:
         """Frame t with its image."""
@@ -81,71 +68,24 @@ class ChewingGumVideo:
         image[:] = self.colours[0]
         for mask, colour in zip(self.masks(t)[1], self.colours[1:], strict=True):
             image[mask] = colour
-        return Frame(t, t / FRAMES_PER_SECOND, image, self.frame_names[t])
+        return Frame(t, t / self.fps, image, self.frame_names[t])
 
     def frame_truth(self, t: int) -> list[InstanceTruth]:
         """Both objects in frame t."""
         return [
-            InstanceTruth(key, CATEGORY, Rle.encode(whole), Rle.encode(seen) if seen.any() else None, key != self.front)
-            for key, (whole, seen) in enumerate(zip(*self.masks(t), strict=True), start=1)
+            InstanceTruth(
+                key, CATEGORY, Rle.encode(whole), Rle.encode(visible) if visible.any() else None, key != self.front
+            )
+            for key, (whole, visible) in enumerate(zip(*self.masks(t), strict=True), start=1)
         ]
 
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
-        seen = [(key, Rle.encode(mask)) for key, mask in enumerate(self.masks(t)[1], start=1) if mask.any()]
-        return [InstanceTruth(key, CATEGORY, mask, mask) for key, mask in seen]
-
-    @cached_property
-    def truth(self) -> Clip:
-        """Both tracks."""
-        columns = list(zip(*(self.frame_truth(t) for t in range(LENGTH)), strict=True))
-        tracks = (
-            Track(one[0].id, CATEGORY, None, tuple(i.visible for i in one), tuple(i.amodal for i in one))
-            for one in columns
-        )
-        return Clip(self.name, SIZE, self.frame_names, tuple(tracks))
+        visible = [(key, Rle.encode(mask)) for key, mask in enumerate(self.masks(t)[1], start=1) if mask.any()]
+        return [InstanceTruth(key, CATEGORY, mask, mask) for key, mask in visible]
 
 
-class ChewingGumDataset:
-    """The first sequences of a split; iterating gives a `ChewingGumVideo` each.
-
-    Attributes:
-        sequences: names, sorted.
-    """
-
-    def __init__(self, split: str, count: int):
-        self.split = split
-        self.sequences = tuple(f"{split}_{number:05d}" for number in range(count))
-
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def __iter__(self) -> Iterator[ChewingGumVideo]:
-        yield from map(self.video, self.sequences)
-
-    def video(self, sequence: str) -> ChewingGumVideo:
-        """The sequence of this name.
-
-        Raises:
-            InputError: if there is none.
-        """
-        if sequence not in self.sequences:
-            raise InputError(
-                f"chewing-gum:{self.split}: no sequence {sequence!r} among {len(self)}, which begin with "
-                f"{', '.join(self.sequences[:3])}"
-            )
-        return ChewingGumVideo(sequence, 1 + self.sequences.index(sequence))
-
-    def truth(self, sequence: str) -> Clip:
-        """All tracks of a sequence."""
-        return self.video(sequence).truth
-
-    def frame_truth(self, sequence: str, t: int) -> list[InstanceTruth]:
-        """The instances of one frame."""
-        return self.video(sequence).frame_truth(t)
-
-
-def open_chewing_gum(path: Path) -> ChewingGumDataset:
+def open_chewing_gum(path: Path) -> Dataset:
     """The data set of SPLIT or SPLIT,COUNT.
 
     Raises:
@@ -157,7 +97,8 @@ def open_chewing_gum(path: Path) -> ChewingGumDataset:
     number = int(count) if comma else SPLITS[split]
     if not 0 < number <= SPLITS[split]:
         raise InputError(f"chewing-gum:{path}: no {number} sequences; {_known()}")
-    return ChewingGumDataset(split, number)
+    names = [f"{split}_{n:05d}" for n in range(number)]
+    return Dataset(f"chewing-gum:{split}", names, lambda name: ChewingGumVideo(name, 1 + names.index(name)))
 
 
 def polygon(rng: np.random.Generator) -> np.ndarray:

@@ -1,163 +1,66 @@
-"""Data of your own: `coco:ANNOTATIONS.json,IMAGES`, the format of docs/data.md; `coco-vid:` and `ytvis:` know less.
+"""Data of your own: `coco:ANNOTATIONS.json,IMAGES`, COCO's JSON with amodal and visible masks; `coco-vid:` knows less.
 
-Those two, as mmtracking and YouTube-VIS write it, have what is visible alone. A sequence is a video, or one image on
-its own. The classes serve any reader of annotated sequences.
+As mmtracking writes it, COCO-VID has what is visible alone. A sequence is a video, or one image on its own.
+
+docs/data.md has a whole example. What makes it more than COCO's instances:
+
+    images       id, file_name, width, height; video_id and frame_id where it is a frame of a video
+    annotations  id, image_id, category_id, segmentation (amodal); visible and occluders where known; track_id in videos
+    categories   id, name
+    videos       id, name and fps; may be left out
+
+Other data sets say the same in other words: `Form`.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from samodal.data.amodal_coco import COCO_VID, read_amodal_coco
-from samodal.data.annotated import AnnotatedSequence, Report, refuse
-from samodal.data.asd_labels import InstanceTruth
-from samodal.data.youtube_vis import read_youtube_vis_truth
+from samodal.data.annotated import (
+    AnnotatedDataset,
+    AnnotatedImage,
+    AnnotatedSequence,
+    Annotation,
+    TrackCheck,
+    by_name,
+    two_paths,
+)
+from samodal.data.dataset import Report, collected, refuse
+from samodal.data.fields import (
+    check_size,
+    class_names,
+    class_of,
+    frame_rate,
+    listed,
+    place_of,
+    usable_path,
+    whole_number,
+)
 from samodal.errors import InputError
-from samodal.files import read_image
-from samodal.parts import Frame
-from samodal.tracks import Clip, Track
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Suffixes by which a file in the folder of images counts as one."""
+from samodal.files import check_mask, field, read_json
 
 
-class AnnotatedVideo:
-    """One sequence as a `samodal.parts.Video`; images and masks are read when they are asked for.
-
-    `number` is the sequence's place in the sorted data set, from 1; `has_amodal` whether hidden parts are known.
-    """
-
-    def __init__(self, folder: Path, sequence: AnnotatedSequence, number: int = 1, has_amodal: bool = True):
-        self.name = sequence.name
-        self.has_amodal = has_amodal
-        self.number = number
-        self.source = f"{folder}: {sequence.name}"
-        self.fps = sequence.fps
-        self.length = len(sequence.images)
-        self.size = sequence.images[0].size
-        self.frame_names = tuple(Path(image.file_name).name for image in sequence.images)
-        self.paths = tuple(folder / image.file_name for image in sequence.images)
-        self._images = sequence.images
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Frame]:
-        for t in range(self.length):
-            yield self.frame(t)
-
-    def frame(self, t: int) -> Frame:
-        """Frame t with its image.
-
-        Raises:
-            InputError: if the image is missing, damaged, or not of the size that the annotations state.
-        """
-        path = self.paths[t]
-        if not path.is_file():
-            raise InputError(missing(path))
-        pixels = read_image(path)
-        if pixels.shape[:2] != self.size:
-            raise InputError(
-                f"{path}: {pixels.shape[0]}x{pixels.shape[1]} (height x width), but the annotations state "
-                f"{self.size[0]}x{self.size[1]}; was it resized or turned after it was labelled?"
-            )
-        time = (self._images[t].number - self._images[0].number) / self.fps
-        return Frame(t, time, pixels, self.frame_names[t])
-
-    def frame_truth(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
-        """The instances of frame t, completely hidden ones included; nothing else of the sequence is drawn.
-
-        Args:
-            report: gets each damaged mask; by default it is raised.
-
-        Raises:
-            InputError: if nothing is known of what is hidden.
-        """
-        if not self.has_amodal:
-            raise no_amodal(self.source)
-        return self._images[t].instances(report)
-
-    def frame_visible(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
-        """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
-        return self._images[t].visible_instances(report)
-
-    @cached_property
-    def truth(self) -> Clip:
-        """All tracks, read once; their amodal columns are empty where nothing is known of what is hidden.
-
-        Raises:
-            InputError: if a mask is damaged.
-        """
-        columns: dict[int, dict] = {}
-        for t in range(self.length):
-            for one in self.frame_truth(t) if self.has_amodal else self.frame_visible(t):
-                empty = {"category": one.category, "visible": [None] * self.length, "amodal": [None] * self.length}
-                column = columns.setdefault(one.id, empty)
-                column["visible"][t], column["amodal"][t] = one.visible, one.amodal if self.has_amodal else None
-        tracks = tuple(
-            Track(key, c["category"], None, tuple(c["visible"]), tuple(c["amodal"])) for key, c in columns.items()
-        )
-        return Clip(self.name, self.size, self.frame_names, tracks)
-
-
-class AnnotatedDataset:
-    """The sequences of an annotation file, sorted by name; iterating gives an `AnnotatedVideo` each.
+@dataclass(frozen=True)
+class Form:
+    """How a data set of this family says it.
 
     Attributes:
-        annotations: the JSON file that was read.
-        images: the folder of images.
-        sequences: names, sorted.
+        track: field of an annotation with the track's number; the first of several names that is there.
+        visible: field with the visible mask; None where `segmentation` is what can be seen, and no more is known.
+        required: fields that no annotation may lack, beside those that all files have.
+        by_folder: whether a video is the images of a folder, the first one of `file_name`, whatever `video_id` says.
     """
 
-    def __init__(
-        self,
-        annotations: Path,
-        images: Path,
-        sequences: Sequence[AnnotatedSequence],
-        report: Report = refuse,
-        has_amodal: bool = True,
-    ):
-        self.annotations, self.images = annotations, images
-        if not images.is_dir():
-            raise InputError(f"{images}: no such folder of images")
-        videos = [AnnotatedVideo(images, one, number, has_amodal) for number, one in enumerate(sequences, start=1)]
-        for path in (path for video in videos for path in video.paths if not path.is_file()):
-            report(missing(path))
-        self._videos = {video.name: video for video in videos}
-        self.sequences = tuple(self._videos)
-        if len(self._videos) < len(videos):
-            report(f"{annotations}: two sequences have the same name; give their images other file names")
+    track: tuple[str, ...] = ("track_id",)
+    visible: str | None = "visible"
+    required: tuple[str, ...] = ()
+    by_folder: bool = False
 
-    def __len__(self) -> int:
-        return len(self.sequences)
 
-    def __iter__(self) -> Iterator[AnnotatedVideo]:
-        yield from self._videos.values()
-
-    def video(self, sequence: str) -> AnnotatedVideo:
-        """The sequence of this name.
-
-        Raises:
-            InputError: if there is none.
-        """
-        if sequence not in self._videos:
-            begins = ", ".join(self.sequences[:3])
-            raise InputError(f"{self.annotations}: no sequence {sequence!r}; it begins with {begins}")
-        return self._videos[sequence]
-
-    def truth(self, sequence: str) -> Clip:
-        """All tracks of a sequence."""
-        return self.video(sequence).truth
-
-    def frame_truth(self, sequence: str, t: int) -> list[InstanceTruth]:
-        """The instances of one frame, without drawing the rest of the sequence."""
-        return self.video(sequence).frame_truth(t)
-
-    def unlisted(self) -> list[Path]:
-        """Pictures in the folder that the annotations do not list, sorted."""
-        listed = {path for video in self for path in video.paths}
-        pictures = (path for path in self.images.rglob("*") if path.suffix.lower() in PICTURES)
-        return sorted(path for path in pictures if path not in listed)
+OWN = Form()
+COCO_VID = Form(track=("instance_id", "track_id"), visible=None)
+"""As mmtracking writes it: the masks are what can be seen."""
+SAILVOS = Form(track=("obj_id",), visible="visible_mask", required=("visible_mask",), by_folder=True)
+"""SAIL-VOS and its copies by VATrack; the numbers of its `videos` are not unique. Source: VATrack's converters."""
 
 
 def open_coco(path: Path, report: Report = refuse) -> AnnotatedDataset:
@@ -183,36 +86,151 @@ def open_coco_vid(path: Path, report: Report = refuse) -> AnnotatedDataset:
     return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
 
 
-def open_ytvis(path: Path, report: Report = refuse) -> AnnotatedDataset:
-    """The data set of ANNOTATIONS.json,IMAGES in YouTube-VIS' form, with visible masks alone.
+def read_amodal_coco(path: Path, report: Report = refuse, form: Form = OWN) -> list[AnnotatedSequence]:
+    """The sequences of a file, sorted by name; an image without a video is a sequence of one frame.
 
-    Args, Raises: as for `open_coco`.
-    """
-    annotations, images = two_paths(path, "ytvis")
-    sequences = read_youtube_vis_truth(annotations, report)
-    return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
-
-
-def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
-    """ANNOTATIONS.json and IMAGES of what stands after KIND: and a colon.
+    Args:
+        form: how the file says it.
+        report: gets each thing that is wrong; what it concerns is then left out.
 
     Raises:
-        InputError: if it is not of this form.
+        InputError: if the file is missing, cut off, or no such JSON; the rest goes to `report`.
     """
-    annotations, comma, images = str(path).partition(".json,")
-    if not comma or not images:
-        raise InputError(f"{path}: expected {kind}:ANNOTATIONS.json,IMAGES, the file and the folder of its images")
-    return Path(f"{annotations}.json"), Path(images)
+    content = read_json(path)
+    for name in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(name), list):
+            raise InputError(f"{path}: no list {name!r} in it; docs/data.md shows a whole file")
+    reader = _Reader(path, content, report, form)
+    sequences = collected(reader.groups(), reader.sequence, report)
+    return by_name(sequences, path, report)
 
 
-def no_amodal(source: str) -> InputError:
-    """The error where amodal masks are asked of data that has visible ones alone."""
-    return InputError(
-        f"{source}: there are no amodal masks; it serves run, train vis, train --paste-occluders "
-        "and evaluate --masks visible"
-    )
+class _Reader:
+    """One file: images and annotations by id, then sequences of them."""
+
+    def __init__(self, path: Path, content: dict, report: Report, form: Form):
+        self._path, self._report, self._form = path, report, form
+        self._names = class_names(content["categories"], path, report)
+        self._videos: dict[int | str, dict] = {}
+        if not form.by_folder:
+            collected(listed(content, "videos", str(path)), self._add_video, report)
+        self._images: dict[int, dict] = {}
+        self._files: set[str] = set()
+        collected(content["images"], self._add_image, report)
+        self._members: dict[int, list[Annotation]] = {key: [] for key in self._images}
+        self._seen: set[int] = set()
+        collected(content["annotations"], self._add_annotation, report)
+        for members in self._members.values():
+            members[:] = collected(
+                members, lambda annotation, all_=members: self._with_occluders(annotation, all_), report
+            )
+
+    def groups(self) -> list[list[dict]]:
+        """The images of each sequence."""
+        groups: dict[tuple, list[dict]] = {}
+        for key, entry in self._images.items():
+            video = self._video(entry)
+            groups.setdefault(("image", key) if video is None else ("video", video), []).append(entry)
+        return list(groups.values())
+
+    def sequence(self, entries: list[dict]) -> AnnotatedSequence:
+        """One sequence; an InputError where frames or sizes do not fit one another."""
+        entries = sorted(entries, key=lambda entry: entry.get("frame_id", 0))
+        first, video, tracks = entries[0], self._video(entries[0]), TrackCheck()
+        images = [self._image(entry, tracks) for entry in entries]
+        for image, before in zip(images[1:], images, strict=False):
+            if image.number == before.number:
+                raise InputError(f"{self._path}: video {video}: two images have the frame_id {image.number}")
+            if image.size != before.size:
+                raise InputError(
+                    f"{self._path}: video {video}: {image.file_name} is {_by(image.size)} (height x width), but "
+                    f"{before.file_name} is {_by(before.size)}; a video has one size"
+                )
+        stated = self._videos.get(video, {})
+        name = str(PurePosixPath(first["file_name"]).with_suffix("")) if video is None else stated.get("name", video)
+        return AnnotatedSequence(str(name).replace("/", "_"), tuple(images), frame_rate(stated, str(self._path)))
+
+    def _video(self, image: dict) -> int | str | None:
+        """The video that an image is a frame of, None for one on its own."""
+        return PurePosixPath(image["file_name"]).parts[0] if self._form.by_folder else image.get("video_id")
+
+    def _image(self, entry: dict, tracks: TrackCheck) -> AnnotatedImage:
+        name = entry["file_name"]
+        members = collected(
+            self._members[entry["id"]], lambda annotation: tracks.passed(annotation, name), self._report
+        )
+        return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
+
+    def _add_video(self, entry: dict) -> None:
+        key = whole_number(entry, "id", f"{self._path}: a video")
+        frame_rate(entry, f"{self._path}: video {key}")
+        if key in self._videos or not usable_path(entry.get("name", "video")):
+            raise InputError(f"{self._path}: video {key}: the id is there twice, or its name cannot name a folder")
+        self._videos[key] = entry
+
+    def _add_image(self, entry: dict) -> None:
+        key = whole_number(entry, "id", f"{self._path}: an image")
+        where = f"{self._path}: image {key}"
+        name = field(entry, "file_name", where)
+        if not usable_path(name):
+            raise InputError(f"{where}: file_name {name!r} is no path inside the folder of images")
+        if key in self._images or name in self._files:
+            raise InputError(f"{where}: the id or its file {name} is there twice")
+        check_size(entry, where)
+        if self._form.by_folder:
+            whole_number(entry, "frame_id", where)
+            if len(PurePosixPath(name).parts) < 2:
+                raise InputError(f"{where}: file_name {name!r} has no folder, which names the video")
+        elif entry.get("video_id") is not None:
+            whole_number(entry, "frame_id", where)
+            if whole_number(entry, "video_id", where) not in self._videos and self._videos:
+                raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
+        self._images[key] = entry
+        self._files.add(name)
+
+    def _add_annotation(self, entry: dict) -> None:
+        where, image = place_of(entry, "image", self._images, self._seen, self._path)
+        class_of(entry, self._names, where)
+        if not entry.get("iscrowd"):
+            self._members[image["id"]].append(self._annotation(entry, image, where))
+
+    def _annotation(self, entry: dict, image: dict, where: str) -> Annotation:
+        if "segmentation" not in entry:
+            raise InputError(f"{where}: no field 'segmentation'; a box alone is not enough, masks are needed")
+        for name in self._form.required:
+            field(entry, name, where)
+        check_mask(entry["segmentation"], _size(image), f"{where}, segmentation")
+        if not entry["segmentation"]:
+            raise InputError(f"{where}: segmentation is empty; an object outside the image has no annotation there")
+        visible = self._form.visible
+        if visible in entry:
+            if entry[visible] is None:
+                raise InputError(f"{where}: {visible} is null; write [] for completely hidden, or leave it out")
+            check_mask(entry[visible], _size(image), f"{where}, {visible}")
+        track = next((name for name in self._form.track if name in entry), self._form.track[0])
+        return Annotation(
+            key=entry["id"],
+            id=entry["id"] if self._video(image) is None else whole_number(entry, track, where),
+            category=class_of(entry, self._names, where),
+            amodal=entry["segmentation"],
+            visible=entry.get(visible),
+            occluders=tuple(listed(entry, "occluders", where)) if visible == OWN.visible else (),
+            depth_order=None,
+            where=where,
+        )
+
+    def _with_occluders(self, annotation: Annotation, members: list[Annotation]) -> Annotation:
+        """The annotation itself; an InputError where an occluder is not another one of the same image."""
+        others = [other.key for other in members if other is not annotation]
+        for key in annotation.occluders:
+            if key not in others:
+                raise InputError(f"{annotation.where}: its occluder {key!r} is no other annotation of the same image")
+        return annotation
 
 
-def missing(path: Path) -> str:
-    """What is said of an image that is not there."""
-    return f"{path}: no such image, but the annotations list it"
+def _size(image: dict) -> tuple[int, int]:
+    return image["height"], image["width"]
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -4,23 +4,45 @@
     ROOT/testing/image_2/NNNNNN.png    update_test_2020.json or instances_val.json        kins:ROOT/test (or /val)
 
 The JSON lies in ROOT or ROOT/annotations; the 2020 generation is taken where both are there, another by its name:
-kins:ROOT/instances_train.json. Images keep their native sizes (375x1242, 370x1224, …). Those of the folder that the
-JSON does not list are no part of the data set. Source: facts/datasets_metrics.md 2.2.
+kins:ROOT/instances_train.json. An annotation of either generation may hold its masks as polygons or as run lengths:
+
+    instances_train.json, instances_val.json       segmentation (amodal, polygons), inmodal_seg (run lengths)
+    update_train_2020.json, update_test_2020.json  a_segm, i_segm (polygons), oco_id, ico_id
+
+Images keep their native sizes (375x1242, 370x1224, …). Those of the folder that the JSON does not list are no part of
+the data set. The polygons of a mask are drawn one by one and united. The file's own areas (`a_area`) are not taken:
+masks are counted. Source: https://github.com/qqlu/Amodal-Instance-Segmentation-through-KINS-Dataset
 """
 
-from collections.abc import Iterator
-from functools import cached_property
-from pathlib import Path
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from samodal.data.asd_labels import InstanceTruth
-from samodal.data.kins_labels import KinsImage, read_kins
+import numpy as np
+
+from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.errors import InputError
-from samodal.files import read_image
-from samodal.parts import Frame
-from samodal.tracks import Clip, Track
+from samodal.files import field, read_json, read_mask
+from samodal.rle import Rle, difference
 
-FRAMES_PER_SECOND = 10.0
-"""Of KITTI's camera; a sequence has one frame of it."""
+CATEGORIES = {
+    1: "cyclist",
+    2: "pedestrian",
+    3: "rider",
+    4: "car",
+    5: "tram",
+    6: "truck",
+    7: "van",
+    8: "misc",
+}
+"""Where a file has no `categories` of its own. Number 3 is unused; other readers call it person sitting."""
+
+_MASKS = (("a_segm", "i_segm"), ("segmentation", "inmodal_seg"))
+"""Names of the amodal and the visible mask, by generation: 2020, and before."""
+
+_POINT_PAIRS = 3  # Fewer make no polygon; with two, COCO's library would take them for a box.
+
 
 _TRAINING = ("training", ("update_train_2020.json", "instances_train.json"))
 _TESTING = ("testing", ("update_test_2020.json", "instances_val.json"))
@@ -28,74 +50,100 @@ SPLITS = {"train": _TRAINING, "test": _TESTING, "val": _TESTING}
 """Folder of the images and names of the annotations, newest first; the older generation calls `test` val."""
 
 
-class KinsVideo:
-    """One image as a `samodal.parts.Video` of one frame; the image and its masks are read when they are asked for.
+@dataclass(frozen=True, eq=False)
+class KinsAnnotation:
+    """One instance as the file has it, its polygons as arrays: a tenth of the memory of lists.
 
-    Ids are those of the annotations. `number` is the image's place in the sorted data set, from 1.
+    Attributes:
+        id: unique in the file.
+        category: class name.
+        amodal, visible: run lengths or polygons, (2 N,) float64 of x, y, x, y, … each.
+        order: 0 for the front one of those that overlap, larger behind; None in the older generation.
+        where: file and id, for messages.
     """
 
-    fps = FRAMES_PER_SECOND
-    length = 1
+    id: int
+    category: str
+    amodal: dict | tuple[np.ndarray, ...]
+    visible: dict | tuple[np.ndarray, ...]
+    order: int | None
+    where: str
+
+
+@dataclass(frozen=True, eq=False)
+class KinsImage:
+    """One image of the file.
+
+    Attributes:
+        file_name: without folders, such as 000007.png.
+        size: (H, W) in pixels as the file says.
+        annotations: in the file's order, crowds left out.
+    """
+
+    file_name: str
+    size: tuple[int, int]
+    annotations: tuple[KinsAnnotation, ...]
+
+    def instances(self) -> list[InstanceTruth]:
+        """The instances with their masks drawn; the amodal mask is the file's, the visible one is its part of it.
+
+        `depth_order` is the file's order among those that overlap, not through the whole image. An annotation whose
+        amodal mask has no pixel is left out.
+
+        Raises:
+            InputError: if run lengths are of another size than the image, or a mask is damaged.
+        """
+        drawn = [_drawn(annotation, self.size) for annotation in self.annotations]
+        return [instance for instance in drawn if instance is not None]
+
+    def visible_instances(self) -> list[InstanceTruth]:
+        """What is visible, as if no amodal masks were there: `amodal` is the visible mask. No amodal mask is drawn.
+
+        Raises:
+            InputError: as `instances`.
+        """
+        drawn = [
+            (annotation, _mask(annotation.visible, self.size, annotation.where)) for annotation in self.annotations
+        ]
+        return [
+            InstanceTruth(annotation.id, annotation.category, mask, mask)
+            for annotation, mask in drawn
+            if mask is not None
+        ]
+
+
+class KinsVideo(LabelledVideo):
+    """One image as a sequence of one frame; ids are those of the annotations."""
+
+    numbers = (0,)
+    wrong_size = "but its annotations are for {}; give KITTI's images as they were downloaded"
 
     def __init__(self, folder: Path, image: KinsImage, number: int = 1):
-        self.source = str(folder / image.file_name)
-        self.name = Path(image.file_name).stem
-        self.number = number
-        self.size = image.size
-        self.frame_names = (image.file_name,)
+        self.paths = (folder / image.file_name,)
+        self.source, self.name = str(self.paths[0]), self.paths[0].stem
+        self.number, self.size = number, image.size
         self._image = image
 
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[Frame]:
-        yield self.frame(0)
-
-    def frame(self, t: int) -> Frame:
-        """The one frame; t is 0.
-
-        Raises:
-            InputError: if the image is missing, damaged, or not of the size that the annotations state.
-        """
-        pixels = read_image(Path(self.source))
-        if pixels.shape[:2] != self.size:
-            raise InputError(
-                f"{self.source}: {pixels.shape[0]}x{pixels.shape[1]} (height x width), but its annotations are for "
-                f"{self.size[0]}x{self.size[1]}; give KITTI's images as they were downloaded"
-            )
-        return Frame(t, 0.0, pixels, self.frame_names[t])
-
     def frame_truth(self, t: int) -> list[InstanceTruth]:
-        """The instances of the one frame, fully hidden ones included; t is 0.
-
-        Raises:
-            InputError: if a mask is damaged or of another size.
-        """
+        """The instances of the image, completely hidden ones included; t is 0."""
         return self._image.instances()
 
     def frame_visible(self, t: int) -> list[InstanceTruth]:
-        """What is visible of the one frame, as if no amodal masks were there: `amodal` is the visible mask."""
+        """What is visible, as if no amodal masks were there: `amodal` is the visible mask."""
         return self._image.visible_instances()
 
-    @cached_property
-    def truth(self) -> Clip:
-        """All instances, each a track of one frame."""
-        tracks = tuple(
-            Track(one.id, one.category, None, (one.visible,), (one.amodal,)) for one in self._image.instances()
-        )
-        return Clip(self.name, self.size, self.frame_names, tracks)
 
+class KinsDataset(Dataset):
+    """The images of one split, by name without suffix, sorted.
 
-class KinsDataset:
-    """The images of one split, sorted by name; iterating gives a `KinsVideo` each.
-
-    Attributes:
-        annotations: the JSON file that was read.
-        sequences: names of the images without suffix, sorted.
+    Args:
+        folder: of the images.
+        annotations: the JSON file.
     """
 
+    noun = "image"
+
     def __init__(self, folder: Path, annotations: Path):
-        self.annotations = annotations
         images = read_kins(annotations)
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder; it holds KITTI's images (data_object_image_2.zip)")
@@ -106,36 +154,56 @@ class KinsDataset:
                 f"{folder}: {len(missing)} of the {len(images)} images of {annotations.name} are missing, first "
                 f"{missing[0]}; was data_object_image_2.zip unpacked completely?"
             )
-        videos = [KinsVideo(folder, image, number) for number, image in enumerate(images, start=1)]
-        self._videos = {video.name: video for video in videos}
-        self.sequences = tuple(self._videos)
-        if len(self._videos) < len(videos):
+        videos = {}
+        for number, image in enumerate(images, start=1):
+            video = KinsVideo(folder, image, number)
+            videos[video.name] = video
+        super().__init__(annotations, videos, videos.__getitem__)
+        if len(videos) < len(images):
             raise InputError(f"{annotations}: two images differ in nothing but the suffix of their names")
 
-    def __len__(self) -> int:
-        return len(self.sequences)
 
-    def __iter__(self) -> Iterator[KinsVideo]:
-        yield from self._videos.values()
+class KinsImages:
+    """KINS' annotated images, to be found by what a file holds.
 
-    def video(self, sequence: str) -> KinsVideo:
-        """The image of this name.
+    Only files of equal length are hashed: of 7481 images that leaves those that are the same.
+
+    Args:
+        folder: holds the images.
+        annotations: the JSON file.
+    """
+
+    def __init__(self, folder: Path, annotations: Path):
+        self._folder = folder
+        self._by_length: dict[int, list[KinsImage]] = {}
+        self._digests: dict[str, str] = {}
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder; it holds KITTI's images (data_object_image_2.zip)")
+        for image in read_kins(annotations):
+            path = folder / image.file_name
+            if not path.is_file():
+                raise InputError(f"{path}: no such image, but {annotations.name} lists it")
+            self._by_length.setdefault(path.stat().st_size, []).append(image)
+
+    def same_as(self, path: Path) -> KinsImage | None:
+        """The annotated image whose file equals this one byte for byte.
 
         Raises:
-            InputError: if there is none.
+            InputError: if there are two.
         """
-        if sequence not in self._videos:
-            begins = ", ".join(self.sequences[:3])
-            raise InputError(f"{self.annotations}: no image {sequence!r}; it begins with {begins}")
-        return self._videos[sequence]
+        alike = self._by_length.get(path.stat().st_size, ())
+        if not alike:
+            return None
+        digest = _md5(path)
+        same = [image for image in alike if self._digest(image) == digest]
+        if len(same) > 1:
+            raise InputError(f"{self._folder}: {same[0].file_name} and {same[1].file_name} are the same picture")
+        return same[0] if same else None
 
-    def truth(self, sequence: str) -> Clip:
-        """All instances of an image."""
-        return self.video(sequence).truth
-
-    def frame_truth(self, sequence: str, t: int) -> list[InstanceTruth]:
-        """The instances of an image; t is 0."""
-        return self.video(sequence).frame_truth(t)
+    def _digest(self, image: KinsImage) -> str:
+        if image.file_name not in self._digests:
+            self._digests[image.file_name] = _md5(self._folder / image.file_name)
+        return self._digests[image.file_name]
 
 
 def open_kins(path: Path) -> KinsDataset:
@@ -144,7 +212,6 @@ def open_kins(path: Path) -> KinsDataset:
     Raises:
         InputError: if files are missing, damaged, or do not fit one another.
     """
-    path = Path(path)
     if path.suffix == ".json":
         root = path.parent.parent if path.parent.name == "annotations" else path.parent
         folder = "training" if "train" in path.stem else "testing"
@@ -153,7 +220,112 @@ def open_kins(path: Path) -> KinsDataset:
         raise InputError(f"{path}: expected ROOT/train or ROOT/test, where ROOT holds training/image_2 and so on")
     root, (folder, names) = path.parent, SPLITS[path.name]
     candidates = [place / name for name in names for place in (root, root / "annotations")]
-    found = next((one for one in candidates if one.is_file()), None)
-    if found is None:
+    annotations = next((path for path in candidates if path.is_file()), None)
+    if annotations is None:
         raise InputError(f"{root}: neither {names[0]} nor {names[1]} in it or in its folder annotations")
-    return KinsDataset(root / folder / "image_2", found)
+    return KinsDataset(root / folder / "image_2", annotations)
+
+
+def read_kins(path: Path) -> list[KinsImage]:
+    """The images of a file of either generation, sorted by file name.
+
+    Raises:
+        InputError: if the file is missing, cut off or of another form; if an image, a file name or an annotation is
+            there twice; if an annotation has no image, no mask or an unknown class.
+    """
+    content = read_json(path)
+    for name in ("images", "annotations"):
+        if not isinstance(content, dict) or not isinstance(content.get(name), list):
+            raise InputError(f"{path}: no list {name!r} in it; expected KINS' instances_*.json or update_*_2020.json")
+    images = _images(content["images"], path)
+    names = _category_names(content.get("categories"), path)
+    members: dict[int, list[KinsAnnotation]] = {key: [] for key in images}
+    keys = set()
+    for entry in content["annotations"]:
+        key, image = field(entry, "id", f"{path}: an annotation"), entry.get("image_id")
+        if key in keys:
+            raise InputError(f"{path}: two annotations have the id {key}")
+        keys.add(key)
+        if image not in images:
+            raise InputError(f"{path}: annotation {key}: its image_id {image} is not among the images; cut off?")
+        if not entry.get("iscrowd"):
+            members[image].append(_annotation(entry, names, f"{path}: annotation {key}"))
+    found = [KinsImage(name, size, tuple(members[key])) for key, (name, size) in images.items()]
+    return sorted(found, key=lambda image: image.file_name)
+
+
+def _images(entries: list, path: Path) -> dict[int, tuple[str, tuple[int, int]]]:
+    """{id: (file name, (H, W))}"""
+    images: dict[int, tuple[str, tuple[int, int]]] = {}
+    names = set()
+    for entry in entries:
+        key = field(entry, "id", f"{path}: an image")
+        where = f"{path}: image {key}"
+        name = PurePosixPath(str(field(entry, "file_name", where))).name
+        if key in images or name in names:
+            raise InputError(f"{where}: the id or its file {name} is there twice")
+        names.add(name)
+        images[key] = name, (_pixels(entry, "height", where), _pixels(entry, "width", where))
+    if not images:
+        raise InputError(f"{path}: no image in it")
+    return images
+
+
+def _pixels(entry: dict, name: str, where: str) -> int:
+    value = field(entry, name, where)
+    if not isinstance(value, int) or value < 1:
+        raise InputError(f"{where}: {name} {value!r} is not a number of pixels")
+    return value
+
+
+def _category_names(entries: Any, path: Path) -> dict[int, str]:
+    """Class names by number: the file's own where it has some."""
+    if not entries:
+        return CATEGORIES
+    return {field(entry, "id", f"{path}: a category"): field(entry, "name", f"{path}: a category") for entry in entries}
+
+
+def _annotation(entry: dict, names: dict[int, str], where: str) -> KinsAnnotation:
+    number = field(entry, "category_id", where)
+    if number not in names:
+        raise InputError(f"{where}: unknown category_id {number}, expected one of {sorted(names)}")
+    for amodal, visible in _MASKS:
+        if amodal in entry and visible in entry:
+            shapes = _shape(entry[amodal], f"{where}, {amodal}"), _shape(entry[visible], f"{where}, {visible}")
+            return KinsAnnotation(int(entry["id"]), names[number], *shapes, entry.get("ico_id"), where)
+    pairs = " nor ".join(f"{amodal} and {visible}" for amodal, visible in _MASKS)
+    raise InputError(f"{where}: neither {pairs} in it; a file converted for another program? Give KINS' own")
+
+
+def _shape(value: Any, where: str) -> dict | tuple[np.ndarray, ...]:
+    if isinstance(value, dict):
+        return value
+    try:
+        polygons = tuple(np.array(polygon, np.float64) for polygon in value or ())
+    except (TypeError, ValueError):
+        polygons = (np.full(1, np.nan),)
+    for polygon in polygons:
+        if polygon.ndim != 1 or len(polygon) % 2 or not np.isfinite(polygon).all():
+            raise InputError(f"{where}: expected run lengths or polygons [[x, y, x, y, …], …], got {str(value)[:60]}")
+    return polygons
+
+
+def _drawn(annotation: KinsAnnotation, size: tuple[int, int]) -> InstanceTruth | None:
+    amodal = _mask(annotation.amodal, size, annotation.where)
+    visible = _mask(annotation.visible, size, annotation.where)
+    if amodal is None:
+        return None
+    # The two outlines were drawn by hand one after the other: the visible one leaves the amodal one by some pixels.
+    outside = difference(visible, amodal) if visible is not None else None
+    inside = difference(visible, outside) if visible is not None else None
+    return InstanceTruth(annotation.id, annotation.category, amodal, inside, annotation.order)
+
+
+def _mask(shape: dict | tuple[np.ndarray, ...], size: tuple[int, int], where: str) -> Rle | None:
+    if isinstance(shape, tuple):
+        shape = [polygon.tolist() for polygon in shape if len(polygon) >= 2 * _POINT_PAIRS]
+    return read_mask(shape, size, where)
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

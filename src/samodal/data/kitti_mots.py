@@ -6,24 +6,18 @@
 The labels may lie in ROOT/training, too; text is taken where both are there. <split> of kitti_mots:ROOT/<split> is
 train or val, the published lists, of which every sequence must be there; all, whatever labelled sequence is there, of
 which the images may be the beginning (labels behind the last one are left out); or test, ROOT/testing without labels.
-Source: facts/datasets_metrics.md 2.5.
+Source: https://www.cvlibs.net/datasets/kitti/eval_mots.php
 """
 
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
-from samodal.data.asd_labels import InstanceTruth
-from samodal.data.coco import no_amodal
+from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.errors import InputError
-from samodal.files import read_image
-from samodal.parts import Frame
+from samodal.files import image_size
 from samodal.results.kitti_mots import read_kitti_pictures, read_kitti_text
 from samodal.rle import Rle, union
 from samodal.tracks import Clip, Track
-
-FRAMES_PER_SECOND = 10.0
-"""Of KITTI's camera."""
 
 SPLITS = {
     "train": ("0000", "0001", "0003", "0004", "0005", "0009", "0011", "0012", "0015", "0017", "0019", "0020"),
@@ -36,11 +30,8 @@ SPLITS = {
 _LAYOUT = "ROOT/training/image_02/0002/000000.png and ROOT/instances_txt/0002.txt"
 
 
-class KittiMotsVideo:
-    """One sequence as a `samodal.parts.Video`; images and labels are read when they are asked for.
-
-    Frame t is the t-th image by number; its time is its number since the first one at 10 frames a second.
-    `number` is the sequence's place in the sorted data set, from 1.
+class KittiMotsVideo(LabelledVideo):
+    """One sequence: frame t is the t-th image by number.
 
     Args:
         folder: holds the images.
@@ -48,64 +39,26 @@ class KittiMotsVideo:
         excerpt: whether the images may end before the labels.
     """
 
-    fps = FRAMES_PER_SECOND
     has_amodal = False
 
     def __init__(self, folder: Path, labels: Path | None, number: int = 1, excerpt: bool = False):
-        self.name = folder.name
-        self.number = number
-        self.source = str(folder)
+        self.name, self.number, self.source = folder.name, number, str(folder)
         self._labels, self._excerpt = labels, excerpt
-        self._images = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
-        self._numbers = sorted(self._images)
-        self.length = len(self._numbers)
-        if not self._numbers:
+        images = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
+        self.numbers = tuple(sorted(images))
+        self.paths = tuple(images[number] for number in self.numbers)
+        if not images:
             raise InputError(f"{folder}: no image named by its frame, such as 000000.png, in it")
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Frame]:
-        for t in range(self.length):
-            yield self.frame(t)
 
     @cached_property
     def size(self) -> tuple[int, int]:
         """(H, W) of the first image in pixels."""
-        return read_image(self._images[self._numbers[0]]).shape[:2]
-
-    @property
-    def frame_names(self) -> tuple[str, ...]:
-        """File names of the images."""
-        return tuple(self._images[number].name for number in self._numbers)
-
-    def frame(self, t: int) -> Frame:
-        """Frame t with its image.
-
-        Raises:
-            InputError: if the image is damaged or not of the sequence's size.
-        """
-        path = self._images[self._numbers[t]]
-        image = read_image(path)
-        if image.shape[:2] != self.size:
-            raise InputError(
-                f"{path}: {image.shape[0]}x{image.shape[1]} (height x width), but the sequence begins with "
-                f"{self.size[0]}x{self.size[1]}"
-            )
-        return Frame(t, (self._numbers[t] - self._numbers[0]) / FRAMES_PER_SECOND, image, path.name)
+        return image_size(self.paths[0])
 
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
-        tracks = self.truth.tracks if self.truth is not None else ()
-        return [InstanceTruth(one.id, one.category, m, m) for one in tracks if (m := one.visible[t]) is not None]
-
-    def frame_truth(self, t: int) -> list[InstanceTruth]:
-        """Refused: nothing is known of what is hidden.
-
-        Raises:
-            InputError: always.
-        """
-        raise no_amodal(self.source)
+        masks = [(track, track.visible[t]) for track in (self.truth.tracks if self.truth is not None else ())]
+        return [InstanceTruth(track.id, track.category, mask, mask) for track, mask in masks if mask is not None]
 
     @cached_property
     def truth(self) -> Clip | None:
@@ -119,36 +72,31 @@ class KittiMotsVideo:
             return None
         read = read_kitti_pictures if self._labels.is_dir() else read_kitti_text
         clip = read(self._labels, self.name, self.size, None)
-        end = self._numbers[-1] + 1 if self._excerpt else len(clip)
-        for number in (n for n in range(min(end, len(clip))) if n not in self._images):
+        end = self.numbers[-1] + 1 if self._excerpt else len(clip)
+        for number in (n for n in range(min(end, len(clip))) if n not in self.numbers):
             if any(track.visible[number] for track in clip.tracks):
                 raise InputError(f"{self.source}: no image {number:06d}.png, but {self._labels} has masks in it")
-        tracks = tuple(one for one in map(self._fitted, clip.tracks) if any(one.visible))
+        tracks = tuple(track for track in map(self._fitted, clip.tracks) if any(track.visible))
         for t in range(self.length):
             self._refuse_overlap([track.visible[t] for track in tracks if track.visible[t]], t)
         return Clip(self.name, self.size, self.frame_names, tracks)
 
     def _fitted(self, track: Track) -> Track:
         """A track by frame number as one by image."""
-        column = tuple(track.visible[n] if n < len(track.visible) else None for n in self._numbers)
+        column = tuple(track.visible[n] if n < len(track.visible) else None for n in self.numbers)
         return Track(track.id, track.category, None, column, (None,) * self.length)
 
     def _refuse_overlap(self, masks: list[Rle], t: int) -> None:
         if masks and union(masks).area != sum(mask.area for mask in masks):
             raise InputError(
-                f"{self._labels}: masks overlap in frame {self._numbers[t]}; a pixel of KITTI MOTS is of one object"
+                f"{self._labels}: masks overlap in frame {self.numbers[t]}; a pixel of KITTI MOTS is of one object"
             )
 
 
-class KittiMotsDataset:
-    """The sequences of one split, sorted by name; iterating gives a `KittiMotsVideo` each.
-
-    Attributes:
-        sequences: names, sorted.
-    """
+class KittiMotsDataset(Dataset):
+    """The sequences of one split, sorted by name."""
 
     def __init__(self, root: Path, split: str):
-        self._root = root
         images = _images_folder(root, split)
         there = {path.name for path in images.iterdir() if path.is_dir()}
         labels = {} if split == "test" else _labels(root)
@@ -160,39 +108,11 @@ class KittiMotsDataset:
                 raise InputError(f"{root}: no labels of sequence {name} of split {split}; {_way_out(root, split)}")
             if name not in there:
                 raise InputError(f"{images}: no images of sequence {name} of split {split}; {_way_out(root, split)}")
-        videos = [
-            KittiMotsVideo(images / name, labels.get(name), number, split == "all")
+        videos = {
+            name: KittiMotsVideo(images / name, labels.get(name), number, split == "all")
             for number, name in enumerate(names, start=1)
-        ]
-        self._videos = {video.name: video for video in videos}
-        self.sequences = tuple(self._videos)
-
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def __iter__(self) -> Iterator[KittiMotsVideo]:
-        yield from self._videos.values()
-
-    def video(self, sequence: str) -> KittiMotsVideo:
-        """The sequence of this name.
-
-        Raises:
-            InputError: if there is none.
-        """
-        if sequence not in self._videos:
-            raise InputError(f"{self._root}: no sequence {sequence!r}; it begins with {', '.join(self.sequences[:3])}")
-        return self._videos[sequence]
-
-    def truth(self, sequence: str) -> Clip:
-        """All tracks of a sequence.
-
-        Raises:
-            InputError: if it has no labels.
-        """
-        truth = self.video(sequence).truth
-        if truth is None:
-            raise InputError(f"{self._root}: sequence {sequence} has no labels (KITTI keeps those of split test)")
-        return truth
+        }
+        super().__init__(root, videos, videos.__getitem__)
 
 
 def open_kitti_mots(path: Path) -> KittiMotsDataset:
@@ -201,7 +121,6 @@ def open_kitti_mots(path: Path) -> KittiMotsDataset:
     Raises:
         InputError: if files are missing, damaged, or do not fit one another.
     """
-    path = Path(path)
     if path.name not in SPLITS:
         raise InputError(f"{path}: expected ROOT/train, ROOT/val, ROOT/all or ROOT/test, where ROOT holds {_LAYOUT}")
     return KittiMotsDataset(path.parent, path.name)
@@ -209,19 +128,19 @@ def open_kitti_mots(path: Path) -> KittiMotsDataset:
 
 def _images_folder(root: Path, split: str) -> Path:
     places = ["testing/image_02"] if split == "test" else ["training/image_02", "image_02", "images"]
-    found = next((root / place for place in places if (root / place).is_dir()), None)
-    if found is None:
+    folder = next((root / place for place in places if (root / place).is_dir()), None)
+    if folder is None:
         raise InputError(f"{root}: no folder {' or '.join(places)} in it (data_tracking_image_2.zip)")
-    return found
+    return folder
 
 
 def _labels(root: Path) -> dict[str, Path]:
     """{sequence: text file or folder of pictures}"""
-    found: dict[str, Path] = {}
+    labels: dict[str, Path] = {}
     for place in (root, root / "training"):
         for path in [*place.glob("instances_txt/*.txt"), *(p for p in place.glob("instances/*") if p.is_dir())]:
-            found.setdefault(path.stem, path)
-    return found
+            labels.setdefault(path.stem, path)
+    return labels
 
 
 def _way_out(root: Path, split: str) -> str:

@@ -97,9 +97,9 @@ def _names(path: Path) -> dict[tuple[str, str], Any]:
         return Array()
 
     def from_buffer(raw: bytes, kind: Kind, *_: Any) -> Array:
-        found = Array()
-        found[:] = kind.numbers(raw)
-        return found
+        numbers = Array()
+        numbers[:] = kind.numbers(raw)
+        return numbers
 
     known: dict[tuple[str, str], Any] = {
         ("numpy", "dtype"): Kind,

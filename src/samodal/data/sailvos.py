@@ -5,16 +5,16 @@
 
 ROOT/val is valid.json, too. A video is the folder of its images, an instance its `obj_id` in it. Images that the JSON
 does not list are no part of the data set. How videos are cut stands in `samodal.data.sailvos_cut`. Source:
-facts/datasets_metrics.md 2.4.
+SAIL-VOS' files (https://sailvos.web.illinois.edu), and VATrack's converters.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from samodal.data.amodal_coco import SAILVOS, read_amodal_coco
-from samodal.data.annotated import AnnotatedImage, AnnotatedSequence, Report, refuse
-from samodal.data.coco import AnnotatedDataset
+from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSequence
+from samodal.data.coco import SAILVOS, read_amodal_coco
+from samodal.data.dataset import Report, refuse
 from samodal.data.sailvos_cut import cut
 from samodal.errors import InputError
 
@@ -71,19 +71,19 @@ def _annotations(path: Path) -> tuple[Path, Path]:
     if path.name not in SPLITS:
         raise InputError(f"{path}: expected ROOT/train or ROOT/val, where ROOT holds train.json, valid.json and videos")
     root, name = path.parent, SPLITS[path.name]
-    found = next((one for one in (root / name, root / "annotations" / name) if one.is_file()), None)
-    if found is None:
+    annotations = next((path for path in (root / name, root / "annotations" / name) if path.is_file()), None)
+    if annotations is None:
         raise InputError(f"{root}: no {name} in it or in its folder annotations")
-    return found, root
+    return annotations, root
 
 
 def _as_they_lie(sequences: Sequence[AnnotatedSequence], folder: Path) -> list[AnnotatedSequence]:
     """The same with each image under the suffix that it has on disk; one that is missing keeps its own."""
 
-    def found(image: AnnotatedImage) -> AnnotatedImage:
+    def as_it_lies(image: AnnotatedImage) -> AnnotatedImage:
         if (folder / image.file_name).is_file():
             return image
         names = (str(Path(image.file_name).with_suffix(suffix)) for suffix in _SUFFIXES)
         return replace(image, file_name=next((n for n in names if (folder / n).is_file()), image.file_name))
 
-    return [replace(one, images=tuple(map(found, one.images))) for one in sequences]
+    return [replace(sequence, images=tuple(map(as_it_lies, sequence.images))) for sequence in sequences]

@@ -9,7 +9,7 @@ Which frames a scene has is read from the first of these beside the annotations 
 Where neither is there, every image is read once and VATrack's rule applied: a frame begins a scene where the colours
 of all pixels (hue 0 to 179, saturation and value 0 to 255) change by 27 or more from the frame before, on average, at
 least 5 frames after the last cut and more than 5 before the end. The scene before it is named by that frame's
-`frame_id`, the last one by its own last frame's. Source: facts/datasets_metrics.md 2.4, and VATrack's converter.
+`frame_id`, the last one by its own last frame's. Source: VATrack's converter.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ import numpy as np
 
 from samodal.data.annotated import AnnotatedImage, AnnotatedSequence
 from samodal.errors import InputError
-from samodal.files import read_image, read_json, write_json
+from samodal.files import read_image, read_json, safe_name, write_json
 
 PUBLISHED = "sailvos_cut_structure.json"
 
@@ -44,16 +44,18 @@ def cut(sequences: Sequence[AnnotatedSequence], folder: Path, annotations: Path)
     Raises:
         InputError: if a structure is damaged or not of these videos, or an image that must be read is damaged.
     """
-    kept = annotations.with_name(f"{annotations.stem}_cut_structure.json")
-    places = [annotations.with_name(PUBLISHED), folder / PUBLISHED, kept]
-    path = next((one for one in places if one.is_file()), None)
+    own = annotations.with_name(f"{annotations.stem}_cut_structure.json")
+    places = [annotations.with_name(PUBLISHED), folder / PUBLISHED, own]
+    path = next((place for place in places if place.is_file()), None)
     if path is None:
-        path, structure = kept, find_structure(sequences, folder)
+        path, structure = own, find_structure(sequences, folder)
         with suppress(InputError):
-            write_json(kept, structure)
+            write_json(own, structure)
     else:
         structure = _checked(read_json(path), path)
-    return sorted((one for video in sequences for one in _scenes(video, structure, path)), key=lambda one: one.name)
+    return sorted(
+        (scene for video in sequences for scene in _scenes(video, structure, path)), key=lambda scene: scene.name
+    )
 
 
 def find_structure(sequences: Sequence[AnnotatedSequence], folder: Path) -> dict[str, list[str]]:
@@ -65,7 +67,7 @@ def find_structure(sequences: Sequence[AnnotatedSequence], folder: Path) -> dict
     from samodal.progress import frames_bar
 
     structure: dict[str, list[str]] = {}
-    with frames_bar("cutting", sum(len(one.images) for one in sequences)) as advance:
+    with frames_bar("cutting", sum(len(sequence.images) for sequence in sequences)) as advance:
         for video in sequences:
             images, begins, before = video.images, [0], None
             for n, image in enumerate(images):
@@ -100,7 +102,7 @@ def _change(before: np.ndarray, now: np.ndarray) -> float:
 
 def _checked(structure: object, path: Path) -> dict[str, list[str]]:
     lists = structure.values() if isinstance(structure, dict) else [None]
-    if not all(isinstance(one, list) and all(isinstance(name, str) for name in one) for one in lists):
+    if not all(isinstance(files, list) and all(isinstance(name, str) for name in files) for files in lists):
         raise InputError(f"{path}: expected an object of lists of file names by scene")
     return structure
 
@@ -112,13 +114,14 @@ def _scenes(video: AnnotatedSequence, structure: dict[str, list[str]], path: Pat
     for name, files in structure.items():
         if not name.startswith(video.name + _MARK) or not files:
             continue
+        safe_name(name, str(path))
         stems = {Path(file).stem for file in files}
         if strange := sorted(stems - known.keys()):
             raise InputError(f"{path}: scene {name} has frame {strange[0]}, but the annotations do not list it")
         if twice := sorted(stems & taken):
             raise InputError(f"{path}: scene {name} has frame {twice[0]}, which is in another scene, too")
         taken |= stems
-        scenes.append(replace(video, name=name, images=tuple(one for stem, one in known.items() if stem in stems)))
+        scenes.append(replace(video, name=name, images=tuple(image for stem, image in known.items() if stem in stems)))
     if not scenes:
         raise InputError(f"{path}: no scene of video {video.name}, which the annotations list")
     return scenes

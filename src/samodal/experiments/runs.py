@@ -71,7 +71,7 @@ def run_clip(runs: Sequence[Run]) -> dict[Path, str]:
     for settings, _, out in waiting:
         try:
             if settings.method == "samodal":
-                segmenter_of(settings.weights, settings.device).remember = video.length
+                segmenter_of(settings.segmenter, settings.weights, settings.device).remember = video.length
             # Of a run that is interrupted, tracks.json holds the frames that were finished.
             unfinished = out.with_name(f"{out.name}.part")
             run_video(settings, video, unfinished, remembered=remembered)

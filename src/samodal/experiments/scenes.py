@@ -11,7 +11,7 @@ from itertools import groupby
 import cv2
 import numpy as np
 
-from samodal.rle import Rle, overlap, without
+from samodal.rle import Rle, difference, overlap
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
 CLEAR = 0.75
@@ -207,7 +207,7 @@ def split(truth: Clip, predictions: Mapping[int | str, Track]) -> Iterator[Scene
     the true amodal mask.
     """
     for track, t, predicted in _prompted(truth, predictions):
-        hidden = without(track.amodal[t], track.visible[t])
+        hidden = difference(track.amodal[t], track.visible[t])
         missed = 0.0 if hidden is None else (hidden.area - overlap(hidden, predicted)) / track.amodal[t].area
         if missed < MISSED:
             continue
@@ -302,7 +302,7 @@ def _prompted(truth: Clip, predictions: Mapping[int | str, Track]) -> Iterator[t
 
 def _largest_spill(truth: Clip, track: Track, t: int, predicted: Rle) -> tuple[float, Track | None]:
     """The share of a predicted mask that lies falsely on one other instance's visible mask, and whose it is."""
-    false = without(predicted, track.amodal[t])
+    false = difference(predicted, track.amodal[t])
     if false is None:
         return 0.0, None
     others = [other for other in truth.tracks if other.id != track.id and other.visible[t] is not None]

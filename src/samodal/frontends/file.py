@@ -33,7 +33,7 @@ class ResultsFile:
         open_ended = self.path.is_dir() or self.path.suffix.lower() == ".txt"
         length = None if open_ended else video.length
         # A data set's sequences have numbers, by which one results file of GenVIS tells them apart.
-        clip = open_visible(self.path, video.name, video.size, length, getattr(video, "number", None))
+        clip = open_visible(self.path, video.name, video.size, length, video.number)
         if len(clip) > video.length:
             print(
                 f"{self.path}: goes on to frame {len(clip) - 1}, the video has {video.length} frames; "

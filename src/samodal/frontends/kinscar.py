@@ -9,10 +9,9 @@ class PointTrackOfKinsCar:
     """Replays what the pickle of the split holds for the video; truth is never read."""
 
     def open(self, video: Video) -> Replay:
-        found = getattr(video, "found", None)
-        if found is None:
+        if video.detections is None:
             raise InputError(
                 f"{video.source}: --vis kinscar needs --data kinscar:ROOT/test; PointTrack's results of other videos "
                 "are read by --vis file:FOLDER"
             )
-        return Replay(found, video.source)
+        return Replay(video.detections, video.source)

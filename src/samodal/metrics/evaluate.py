@@ -114,16 +114,16 @@ def read_truth(truth: str | Path, clips: Sequence[str] | None = None) -> dict[st
     """
     if Path(truth).exists():
         known = youtube_vis.read_clips(Path(truth))
-        read, names = (lambda name: {name: known[name]}), tuple(known)
+        names = tuple(known)
     else:
         dataset = open_dataset(str(truth))
-        # KINS-car as released: the truth of some videos is scored apart from their results.
-        read = getattr(dataset, "judged", lambda name: {name: dataset.truth(name)})
-        names = dataset.sequences
+        known, names = None, dataset.sequences
     for name in clips or ():
         if name not in names:
             raise InputError(f"{truth}: no clip {name!r}; there is {', '.join(names[:3])}, …")
-    return {key: clip for name in clips or names for key, clip in read(name).items()}
+    if known is not None:
+        return {name: known[name] for name in clips or names}
+    return {key: clip for name in clips or names for key, clip in dataset.judged(name).items()}
 
 
 def read_runs(path: Path) -> dict[str, Clip]:

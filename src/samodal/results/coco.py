@@ -59,16 +59,16 @@ def _entry(value: dict, sizes: dict, masks: str, where: str) -> Entry:
     group = field(value, "image_id", where)
     if group not in sizes:
         raise InputError(f"{where}: image_id {group} is not in the truth; were the results made on other images?")
-    visible = value.get("visible_segmentation")
-    seen = read_mask(visible, sizes[group], where)
-    mask = seen if masks == "visible" and visible else read_mask(value.get("segmentation"), sizes[group], where)
+    coded = value.get("visible_segmentation")
+    visible = read_mask(coded, sizes[group], where)
+    mask = visible if masks == "visible" and coded else read_mask(value.get("segmentation"), sizes[group], where)
     # Detections are measured anew, as the released evaluator does on loading them.
     area = value.get("area") if masks == "amodal" and value.get("score") is None else None
     return Entry(
         group=group,
         id=value.get("track_id"),
         masks=(mask,),
-        visible=(seen,) if "visible_segmentation" in value else None,
+        visible=(visible,) if "visible_segmentation" in value else None,
         areas=(area,) if area is not None else (),
         occlusion=(value["occlude_rate"],) if value.get("occlude_rate") is not None else None,
         score=value.get("score"),

@@ -53,7 +53,7 @@ class FramesWriter:
 
     def write(self, result: FrameResult, name: str | None = None) -> None:
         """Append one frame; `name` is its file name where it has one."""
-        instances = [_to_json(one) for one in result.instances]
+        instances = [_to_json(instance) for instance in result.instances]
         line = {"t": result.t, "time": round(result.time, 6), "name": name, "instances": instances}
         self._line(line | {"cut": True} if result.cut else line)
 
@@ -139,30 +139,30 @@ def _parse(lines: Sequence[str], path: Path) -> list[dict]:
 
 
 def _frame(value: dict, size: tuple[int, int], where: str) -> FrameResult:
-    instances = tuple(_from_json(one, size, where) for one in field(value, "instances", where))
-    ids = [one.id for one in instances]
+    instances = tuple(_from_json(instance, size, where) for instance in field(value, "instances", where))
+    ids = [instance.id for instance in instances]
     if len(set(ids)) != len(ids):
         twice = next(key for key in ids if ids.count(key) > 1)
         raise InputError(f"{where}: id {twice} is there twice in one frame")
     return FrameResult(field(value, "t", where), field(value, "time", where), instances, value.get("cut", False))
 
 
-def _to_json(one: Instance) -> dict:
-    rate = one.occlusion
+def _to_json(instance: Instance) -> dict:
+    rate = instance.occlusion
     return {
-        "id": one.id,
-        "category": one.category,
-        "score": None if one.score is None else float(one.score),
-        "state": str(one.state),
-        "visible": _coded(one.visible),
-        "amodal": _coded(one.amodal),
-        "visible_box": _box(one.visible),
-        "amodal_box": _box(one.amodal),
+        "id": instance.id,
+        "category": instance.category,
+        "score": None if instance.score is None else float(instance.score),
+        "state": str(instance.state),
+        "visible": _coded(instance.visible),
+        "amodal": _coded(instance.amodal),
+        "visible_box": _box(instance.visible),
+        "amodal_box": _box(instance.amodal),
         "occlusion": None if rate is None else round(rate, 6),
-        "points": _points(one.points),
-        "followed": _points(one.followed),
-        "frames_since_seen": int(one.frames_since_seen),
-        "seconds_since_seen": round(float(one.seconds_since_seen), 6),
+        "points": _points(instance.points),
+        "followed": _points(instance.followed),
+        "frames_since_seen": int(instance.frames_since_seen),
+        "seconds_since_seen": round(float(instance.seconds_since_seen), 6),
     }
 
 

@@ -1,9 +1,9 @@
 """KITTI MOTS masks as text or as pictures, and PointTrack's text.
 
-Source: facts/datasets_metrics.md 2.5, 2.6. A line is `frame id class height width run-lengths`; a picture has
-class * 1000 + number in every pixel. KITTI's ids in the text are of this form too, PointTrack's are 1, 2, 3, …
-Class 10 marks a region to ignore, which is never an instance. A file covers a whole KITTI sequence, of which
-the video may be the beginning: frames after its last one are left out.
+Source: https://www.cvlibs.net/datasets/kitti/eval_mots.php, and PointTrack's output. A line is `frame id class height
+width run-lengths`; a picture has class * 1000 + number in every pixel. KITTI's ids in the text are of this form too,
+PointTrack's are 1, 2, 3, … Class 10 marks a region to ignore, which is never an instance. A file covers a whole KITTI
+sequence, of which the video may be the beginning: frames after its last one are left out.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import read_map
 from samodal.results.columns import VisibleColumns
-from samodal.rle import split
+from samodal.rle import masks_of_ids
 from samodal.tracks import Clip
 
 CATEGORIES = {1: "car", 2: "pedestrian"}
@@ -63,7 +63,7 @@ def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: 
                 f"{path}: {pixels.shape[0]}x{pixels.shape[1]} (height x width) but the video is "
                 f"{columns.size[0]}x{columns.size[1]}; were the results made on another video?"
             )
-        for key, mask in split(pixels).items():
+        for key, mask in masks_of_ids(pixels).items():
             kind = key // 1000
             if kind != _IGNORE:
                 columns.add(key, _category(kind, str(path)), int(path.stem), mask)

@@ -1,9 +1,9 @@
 """YouTube-VIS JSON: truth, results as GenVIS and VITA write them, and our own tracks.json.
 
-Source: facts/datasets_metrics.md 2.7. Truth is an object with `videos`, `categories` and `annotations`, whose
-`segmentations` hold run lengths, polygons or null for each frame; results are a list of
-`{video_id, category_id, segmentations, score}`. GenVIS and VITA write a mask for every frame, which has no
-pixel where the object is absent; it is read as None. Our tracks.json is of the form of truth with amodal
+Source: https://youtube-vos.org/dataset/vis, and the results that GenVIS and VITA write. Truth is an object with
+`videos`, `categories` and `annotations`, whose `segmentations` hold run lengths, polygons or null for each frame;
+results are a list of `{video_id, category_id, segmentations, score}`. GenVIS and VITA write a mask for every frame,
+which has no pixel where the object is absent; it is read as None. Our tracks.json is of the form of truth with amodal
 `segmentations` and `track_id`, `visible_segmentations`, `states`, `scores` and `score` beside them.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from samodal.data.asd_labels import CATEGORIES, CATEGORY_IDS
+from samodal.categories import CATEGORIES, CATEGORY_IDS
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_mask, write_json
 from samodal.results.columns import VisibleColumns, frame_names

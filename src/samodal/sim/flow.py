@@ -1,7 +1,8 @@
 """AmodalSynthDrive's optical flow files: PNG with three channels of 16 bits, u, v and a mark for what is known.
 
-value = p / 65535 * (695 + 1687) - 1687 pixels for u and v, p in 0..65535 (facts/datasets_metrics.md 2.1). Pillow has
-no such pixels, so they are written here; filter 2 of the PNG specification, each row less the one above.
+value = p / 65535 * (695 + 1687) - 1687 pixels for u and v, p in 0..65535, as public readers of the data set decode
+them. Pillow has no such pixels, so they are written here; filter 2 of the PNG specification, each row less the one
+above.
 """
 
 import struct
@@ -34,21 +35,3 @@ def write_flow(path: Path, flow: np.ndarray, valid: np.ndarray) -> None:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def read_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read a flow field: (H, W, 2) float32 pixels and (H, W) bool, what is known. Needs OpenCV.
-
-    Raises:
-        InputError: if the file is missing or is no PNG of three channels of 16 bits.
-    """
-    import cv2
-
-    from samodal.errors import InputError
-
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED) if Path(path).exists() else None
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        found = "no image" if pixels is None else f"{pixels.dtype} of shape {pixels.shape}"
-        raise InputError(f"{path}: expected a flow image of three channels of 16 bits, found {found}")
-    flow = pixels[..., 2:0:-1].astype(np.float32) / 65535 * (_HIGH - _LOW) + _LOW
-    return flow.astype(np.float32), pixels[..., 0] > 0

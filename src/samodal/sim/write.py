@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from samodal.data.asd_labels import InstanceTruth, frame_stem, write_frame
+from samodal.data.asd import InstanceTruth, frame_stem, write_frame
 from samodal.errors import InputError
 from samodal.executors import InProcess, Processes, results
 from samodal.sim.flow import write_flow

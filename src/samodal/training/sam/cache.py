@@ -23,7 +23,7 @@ from samodal.training.state import read_tensors, replaced
 from samodal.training.workers import in_processes, opened
 
 if TYPE_CHECKING:
-    from samodal.data.asd_labels import InstanceTruth
+    from samodal.data.dataset import InstanceTruth
     from samodal.images import FrameTransform
 
 LAYOUT = 1

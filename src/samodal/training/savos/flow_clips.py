@@ -113,7 +113,7 @@ def _clip(task: tuple[str, str, Wanted, bool]) -> Clip:
     frames = np.stack([video.frame(t).image for t in range(video.length)])
     owners, places = read_owners(video)
     forward, reverse = (flow.astype(np.float16) for flow in observe_flow(list(frames)))
-    amodal = _amodal(video, places) if measured and getattr(video, "has_amodal", True) else {}
+    amodal = _amodal(video, places) if measured and video.has_amodal else {}
     return Clip(frames, owners, forward, reverse, stretches(owners, wanted), amodal)
 
 

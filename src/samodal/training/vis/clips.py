@@ -103,7 +103,7 @@ def _sequence(task: tuple[str, str, VideomtConfig]) -> tuple[np.ndarray, np.ndar
     for t in range(video.length):
         frames[t] = config.transform.fitted(video.frame(t).image)
         owner = np.zeros(video.size, np.uint8)
-        for instance in video.frame_truth(t) if getattr(video, "has_amodal", True) else video.frame_visible(t):
+        for instance in video.labels(t) or ():
             label = label_of(instance.category, config.classes)
             if instance.visible is None or label is None:
                 continue

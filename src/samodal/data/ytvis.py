@@ -4,36 +4,32 @@
     annotations  id, video_id, category_id, segmentations: run lengths, polygons or null for each frame
     categories   id, name
 
-Source: facts/datasets_metrics.md 2.7. Where the authors' extension `occlude_rate` stands, the masks are amodal: such a
-file is refused, unless `visible_segmentations` beside them say what can be seen, as our own tracks.json does; of those
-two columns the visible one is read.
+Source: https://youtube-vos.org/dataset/vis. Where the authors' extension `occlude_rate` stands, the masks are amodal:
+such a file is refused, unless `visible_segmentations` beside them say what can be seen, as our own tracks.json does; of
+those two columns the visible one is read.
 """
 
 from pathlib import Path
 
-from samodal.data.annotated import (
-    AnnotatedImage,
-    AnnotatedSequence,
-    Annotation,
-    Report,
-    by_name,
-    check_shape,
-    check_size,
-    class_names,
-    class_of,
-    collected,
-    frame_rate,
-    place_of,
-    refuse,
-    usable_path,
-    whole_number,
-)
+from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSequence, Annotation, by_name, two_paths
+from samodal.data.dataset import Report, collected, refuse
+from samodal.data.fields import check_size, class_names, class_of, frame_rate, place_of, usable_path, whole_number
 from samodal.errors import InputError
-from samodal.files import field, read_json
+from samodal.files import check_mask, field, read_json
 from samodal.results.youtube_vis import check_length, video_name
 
 VISIBLE = "visible_segmentations"
 """Of an annotation whose `segmentations` are amodal."""
+
+
+def open_ytvis(path: Path, report: Report = refuse) -> AnnotatedDataset:
+    """The data set of ANNOTATIONS.json,IMAGES in YouTube-VIS' form, with visible masks alone.
+
+    Args, Raises: as for `open_coco`.
+    """
+    annotations, images = two_paths(path, "ytvis")
+    sequences = read_youtube_vis_truth(annotations, report)
+    return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
 
 
 def read_youtube_vis_truth(path: Path, report: Report = refuse) -> list[AnnotatedSequence]:
@@ -121,5 +117,5 @@ class _Reader:
     def _mask(self, entry: dict, mask: dict | list | None, video: dict, where: str) -> Annotation | None:
         if mask is None or mask == []:
             return None
-        check_shape(mask, (video["height"], video["width"]), where)
+        check_mask(mask, (video["height"], video["width"]), where)
         return Annotation(entry["id"], entry["id"], class_of(entry, self._names, where), mask, None, (), None, where)
