@@ -331,7 +331,7 @@ def test_a_smaller_change_is_no_cut(tmp_path):
 
 
 def test_hues_are_those_of_the_published_threshold():
-    from samodal.data.sailvos_cut import _colours
+    from samodal.data.sailvos import _colours
 
     # Hue 3 of 180, but 117 where red is taken for blue, as VATrack's converter does.
     assert _colours(np.array([[[200, 30, 10]]], np.uint8)).tolist() == [[[117, 242, 200]]]

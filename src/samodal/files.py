@@ -13,6 +13,22 @@ from samodal.errors import InputError
 from samodal.rle import Rle, check_coco
 
 
+def read_text(path: Path) -> str:
+    """The content of a text file in UTF-8.
+
+    Raises:
+        InputError: if it is missing, cannot be read, or is not text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected text, found other bytes") from None
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
@@ -20,18 +36,16 @@ def read_json(path: Path) -> Any:
         InputError: if it is missing, cut off, or not JSON.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: expected JSON, found bytes that are not text") from None
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
             "was the file cut off while it was written or copied?"
         ) from None
+    except InputError:
+        raise
+    except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+        raise InputError(f"{path}: no JSON that can be read ({error})") from None
 
 
 def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:

@@ -35,7 +35,7 @@ def read_pickle(path: Path) -> Any:
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except _DAMAGE as error:
         raise InputError(f"{path}: damaged pickle ({error}); was it cut off while it was copied?") from None

@@ -16,7 +16,7 @@ from types import TracebackType
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.files import cannot_write, field, read_mask
+from samodal.files import cannot_write, field, read_mask, read_text
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
 
@@ -111,11 +111,7 @@ def read_frames(path: Path) -> Frames:
     Raises:
         InputError: if it is missing, of another schema, or a line other than the last is damaged.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    lines = text.split("\n")
+    lines = read_text(path).split("\n")
     values = _parse(lines[:-1], path)
     if not values or "schema" not in values[0]:
         raise InputError(f"{path}: no header in the first line; is this a frames.jsonl?")

@@ -9,7 +9,7 @@ sequence, of which the video may be the beginning: frames after its last one are
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.files import read_map
+from samodal.files import read_map, read_text
 from samodal.results.columns import VisibleColumns
 from samodal.rle import masks_of_ids
 from samodal.tracks import Clip
@@ -29,7 +29,7 @@ def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | 
         InputError: if a line is damaged, a mask has another size, or an id is there twice in a frame.
     """
     columns = VisibleColumns(path, name, size, length, excerpt=True)
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         where = f"{path}, line {number}"
         parts = line.split()
         if not parts:
@@ -68,15 +68,6 @@ def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: 
             if kind != _IGNORE:
                 columns.add(key, _category(kind, str(path)), int(path.stem), mask)
     return columns.clip()
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="ascii").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: expected text in the KITTI MOTS form, found other bytes") from None
 
 
 def _category(kind: int, where: str) -> str:
