@@ -121,12 +121,12 @@ def make(segmenter):
         from samodal.method.pipeline import Pipeline
         from samodal.method.rules import preset
     except ImportError:
-        from samodal.methods.samodal import make_selector
+        from samodal.methods.samodal import make_selector as selector_of
         from samodal.pipeline import Pipeline
         from samodal.rules import preset
 
         rules = preset("default")
-        return Pipeline(segmenter, tracker(), rules)
+        return Pipeline(segmenter, tracker(), selector_of(rules), rules)
     return Pipeline(segmenter, tracker(), preset("default"))
 
 
