@@ -30,8 +30,8 @@ class Between:
 def check_fields(settings: Any, what: str) -> None:
     """Check every field of a dataclass against its annotation.
 
-    Known are int, float, bool, str, Literal, None and unions of them, and Annotated numbers with a `Between`. An int
-    counts as a float; a bool is no number.
+    Known are int, float, bool, str, Literal, None, tuples and unions of them, and numbers Annotated with a `Between`.
+    An int counts as a float; a bool is no number.
 
     Args:
         settings: a dataclass instance.
@@ -43,20 +43,27 @@ def check_fields(settings: Any, what: str) -> None:
     hints = get_type_hints(type(settings), include_extras=True)
     for field in fields(settings):
         value = getattr(settings, field.name)
-        if not _fits(value, hints[field.name]):
-            expected = _told(hints[field.name])
+        if not fits(value, hints[field.name]):
+            expected = in_words(hints[field.name])
             names = [name for name in _choices(hints[field.name]) if isinstance(value, str)]
             hint = nearest(value, names) if names else ""
             raise InputError(f"{what}: {field.name} must be {expected}, got {value!r}{hint}")
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a type; a list stands for a tuple, as in JSON and YAML."""
     origin = get_origin(hint)
+    if origin is tuple:
+        kinds = get_args(hint)
+        if not isinstance(value, list | tuple):
+            return False
+        kinds = kinds[:1] * len(value) if kinds[-1] is Ellipsis else kinds
+        return len(kinds) == len(value) and all(map(fits, value, kinds))
     if origin is Annotated:
         kind, *ranges = get_args(hint)
-        return _fits(value, kind) and (value is None or all(value in between for between in ranges))
+        return fits(value, kind) and (value is None or all(value in between for between in ranges))
     if origin in (Union, types.UnionType):
-        return any(_fits(value, kind) for kind in get_args(hint))
+        return any(fits(value, kind) for kind in get_args(hint))
     if origin is Literal:
         return any(value is choice or (isinstance(value, str) and value == choice) for choice in get_args(hint))
     if hint is type(None):
@@ -68,14 +75,18 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, hint)
 
 
-def _told(hint: Any) -> str:
+def in_words(hint: Any) -> str:
     """A type in words."""
     origin = get_origin(hint)
+    if origin is tuple:
+        kinds = get_args(hint)
+        kind = in_words(kinds[0])
+        return f"a list of {kind}" if kinds[-1] is Ellipsis else f"{len(kinds)} times {kind}"
     if origin is Annotated:
         kind, *ranges = get_args(hint)
-        return " ".join([_told(kind), *map(str, ranges)])
+        return " ".join([in_words(kind), *map(str, ranges)])
     if origin in (Union, types.UnionType):
-        return " or ".join(_told(kind) for kind in get_args(hint))
+        return " or ".join(in_words(kind) for kind in get_args(hint))
     if origin is Literal:
         return " or ".join(map(repr, get_args(hint)))
     words = {type(None): "null (off)", float: "a number", int: "a whole number", bool: "true or false", str: "text"}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import types
 import typing
-from typing import Any, Literal, Self, Union, get_args, get_origin
+from typing import Any, Self
 
+from samodal.checks import fits, in_words
 from samodal.errors import InputError
 
 LARGEST = 1 << 16
@@ -48,9 +47,10 @@ class NetworkConfig:
                 f"{where}: the config has {unknown[0]!r}, which this version does not know; update samodal"
             )
         for name, value in values.items():
-            if not _fits(value, fields[name]):
+            if not (fits(value, fields[name]) and _sane(value)):
                 raise InputError(
-                    f"{where}: {name} of the config should be {_words(fields[name])}, found {_shown(value)}"
+                    f"{where}: {name} of the config should be {in_words(fields[name])} (numbers from 0 to {LARGEST}), "
+                    f"found {_shown(value)}"
                 )
         try:
             return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
@@ -58,34 +58,13 @@ class NetworkConfig:
             raise InputError(f"{where}: the config cannot be meant ({error})") from None
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a value of JSON is of a type; a list stands for a tuple."""
-    kind, inner = get_origin(hint), get_args(hint)
-    if kind in (Union, types.UnionType):
-        return any(_fits(value, part) for part in inner)
-    if kind is Literal:
-        return isinstance(value, str) and value in inner
-    if kind is tuple:
-        if not isinstance(value, list | tuple) or len(value) > LARGEST:
-            return False
-        parts = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
-        return len(parts) == len(value) and all(map(_fits, value, parts))
-    if isinstance(value, bool) or hint is bool:
-        return isinstance(value, bool) and hint is bool
-    if isinstance(value, int | float) and hint in (int, float):
-        return (hint is float or isinstance(value, int)) and math.isfinite(value) and 0 <= value <= LARGEST
-    return hint is str and isinstance(value, str) and len(value) < LONGEST
-
-
-def _words(hint: Any) -> str:
-    kind, inner = get_origin(hint), get_args(hint)
-    if kind is Literal:
-        return " or ".join(repr(choice) for choice in inner)
-    if kind is tuple:
-        return f"a list of {_words(inner[0])}" if inner[-1] is Ellipsis else f"{len(inner)} times {_words(inner[0])}"
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    range_of = f" from 0 to {LARGEST}" if hint in (int, float) else ""
-    return names.get(hint, str(hint)) + range_of
+def _sane(value: Any) -> bool:
+    """Whether numbers and texts are of a size that a network can have."""
+    if isinstance(value, list | tuple):
+        return len(value) <= LARGEST and all(map(_sane, value))
+    if isinstance(value, str):
+        return len(value) < LONGEST
+    return value is None or 0 <= value <= LARGEST
 
 
 def _shown(value: Any) -> str:
