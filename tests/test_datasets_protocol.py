@@ -106,3 +106,9 @@ def test_json_that_python_cannot_read_is_one_sentence(tmp_path, text):
         read_json(tmp_path)
     path.write_text(json.dumps({"a": 1}))
     assert read_json(path) == {"a": 1}
+
+
+def test_a_picture_that_claims_more_pixels_than_any_has_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(InputError, match="3.png: damaged picture .*decompression bomb"):
+        Drive(tmp_path).frame(0)
