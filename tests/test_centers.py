@@ -141,8 +141,8 @@ def test_detections_have_the_frame_s_size_no_pixel_in_common_and_do_not_depend_o
     frames = np.random.default_rng(0).integers(0, 256, (3, 70, 110, 3), dtype=np.uint8)
     front = CentersFrontEnd(f"{checkpoint},keep=0,score=0,area=1")
     found = front.detect(frames[0])
-    assert found and all(detection.mask.shape == (70, 110) for detection in found)
-    assert np.sum([detection.mask for detection in found], axis=0).max() == 1
+    assert found and all(detection.mask.size == (70, 110) for detection in found)
+    assert np.sum([detection.mask.decode() for detection in found], axis=0).max() == 1
     video = ArrayVideo("noise", frames)
     first, second = front.open(video), front.open(video)
     told = [first.step(frame, t) for t, frame in enumerate(frames)]

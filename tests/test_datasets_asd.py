@@ -67,7 +67,7 @@ def test_a_sequence_is_a_video_with_its_truth(root, kind):
 
 def test_one_frame_is_read_without_the_others(root):
     (labels(root) / "front_full_0000_aminseg.json").write_text("{")
-    instances = open_dataset(f"asd:{root}/val").frame_truth(NAME, 1)
+    instances = open_dataset(f"asd:{root}/val").video(NAME).frame_truth(1)
     assert [(one.id, one.visible is None) for one in instances] == [(5, True), (9, False)]
 
 

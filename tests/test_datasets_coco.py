@@ -66,13 +66,13 @@ def test_without_videos_a_video_is_named_by_its_number_and_crowds_are_left_out(t
     content["annotations"][1].pop("occluders")
     dataset = open_dataset(write(tmp_path, content))
     assert dataset.sequences == ("1", "yard")
-    assert [(one.id, one.visible.area) for one in dataset.frame_truth("1", 0)] == [(2, 200)]
+    assert [(one.id, one.visible.area) for one in dataset.video("1").frame_truth(0)] == [(2, 200)]
 
 
 def test_a_visible_mask_is_cut_to_the_amodal_one(tmp_path):
     content = example()
     content["annotations"][1] = {**content["annotations"][1], "visible": [[28, 10, 37, 10, 37, 30, 28, 30]]}
-    person = open_dataset(write(tmp_path, content)).frame_truth("drive", 0)[1]
+    person = open_dataset(write(tmp_path, content)).video("drive").frame_truth(0)[1]
     assert person.visible.box == (28, 10, 35, 30)
 
 

@@ -46,7 +46,7 @@ def write(root: Path, content: dict) -> str:
 def test_a_miniature_is_read(tmp_path, content):
     dataset = open_dataset(write(tmp_path, content))
     assert dataset.sequences == (NAME,) and dataset.video(NAME).size == SIZE
-    table, cup = dataset.frame_truth(NAME, 0)
+    table, cup = dataset.video(NAME).frame_truth(0)
     assert (table.id, table.category, table.depth_order, table.amodal.area) == (1, "table", 0, 200)
     assert table.visible.area == 200
     assert (cup.id, cup.category, cup.depth_order, cup.amodal.area) == (2, "espresso cup", 1, 100)

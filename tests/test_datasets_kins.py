@@ -74,7 +74,7 @@ def test_each_image_is_a_sequence_of_one_frame_with_both_masks(tmp_path, generat
     (frame,) = dataset.video("000007")
     assert (frame.t, frame.time, frame.name, frame.image.shape) == (0, 0.0, "000007.png", (8, 12, 3))
     assert (frame.image == 70).all()
-    car, walker = dataset.frame_truth("000007", 0)
+    car, walker = dataset.video("000007").frame_truth(0)
     assert (car.id, car.category, walker.id, walker.category) == (11, "car", 12, "pedestrian")
     # Both polygons of the car, not the first one alone, and none of the pixels between them.
     np.testing.assert_array_equal(car.amodal.decode(), box(SIZES[7], 1, 1, 4, 5) | box(SIZES[7], 6, 1, 8, 5))
@@ -85,7 +85,7 @@ def test_each_image_is_a_sequence_of_one_frame_with_both_masks(tmp_path, generat
 
 def test_the_visible_mask_is_kept_within_the_amodal_one(tmp_path):
     write(tmp_path)
-    (van,) = open_dataset(f"kins:{tmp_path}/train").frame_truth("000002", 0)
+    (van,) = open_dataset(f"kins:{tmp_path}/train").video("000002").frame_truth(0)
     np.testing.assert_array_equal(van.amodal.decode(), box(SIZES[2], 2, 2, 8, 6))
     np.testing.assert_array_equal(van.visible.decode(), box(SIZES[2], 2, 2, 8, 5))
 
@@ -105,9 +105,9 @@ def test_crowds_empty_and_hidden_instances(tmp_path):
     entries[2]["a_segm"] = [[1.0, 1.0, 3.0, 3.0]]  # a line: no pixel, and no box either
     write(tmp_path, annotations=entries)
     dataset = open_dataset(f"kins:{tmp_path}/train")
-    (walker,) = dataset.frame_truth("000007", 0)
+    (walker,) = dataset.video("000007").frame_truth(0)
     assert (walker.id, walker.visible) == (12, None)
-    assert dataset.frame_truth("000002", 0) == []
+    assert dataset.video("000002").frame_truth(0) == []
 
 
 def test_an_image_without_annotations_is_a_sequence_without_instances(tmp_path):
@@ -121,14 +121,14 @@ def test_plain_run_lengths_are_read_too(tmp_path):
     plain = {"size": [8, 12], "counts": [9, 4, 4, 4, 75]}
     entries[0]["inmodal_seg"] = plain
     write(tmp_path, "old", annotations=entries)
-    car, _ = open_dataset(f"kins:{tmp_path}/train").frame_truth("000007", 0)
+    car, _ = open_dataset(f"kins:{tmp_path}/train").video("000007").frame_truth(0)
     np.testing.assert_array_equal(car.visible.decode(), box(SIZES[7], 1, 1, 3, 5))
 
 
 def test_the_newer_generation_is_taken_unless_a_file_is_named(tmp_path):
     old, new = write(tmp_path, "old"), write(tmp_path)
     assert open_dataset(f"kins:{tmp_path}/train").source == new
-    assert open_dataset(f"kins:{old}").frame_truth("000007", 0)[0].depth_order is None
+    assert open_dataset(f"kins:{old}").video("000007").frame_truth(0)[0].depth_order is None
     (tmp_path / "annotations").mkdir()
     for path in (old, new):
         path.rename(tmp_path / "annotations" / path.name)
@@ -150,13 +150,13 @@ def test_classes_are_named_by_the_file_and_else_by_the_published_table(tmp_path)
     assert {one["name"] for one in CATEGORIES} >= {"tram", "misc"}
     content["categories"] = [{"id": 4, "name": "Car"}, {"id": 2, "name": "Person"}, {"id": 7, "name": "Van"}]
     path.write_text(json.dumps(content))
-    assert [one.category for one in open_dataset(f"kins:{tmp_path}/train").frame_truth("000007", 0)] == [
+    assert [one.category for one in open_dataset(f"kins:{tmp_path}/train").video("000007").frame_truth(0)] == [
         "Car",
         "Person",
     ]
     del content["categories"]
     path.write_text(json.dumps(content))
-    assert open_dataset(f"kins:{tmp_path}/train").frame_truth("000002", 0)[0].category == "van"
+    assert open_dataset(f"kins:{tmp_path}/train").video("000002").frame_truth(0)[0].category == "van"
 
 
 def changed(place: int, **changes) -> list[dict]:

@@ -117,7 +117,7 @@ def test_what_is_hidden_is_not_known_and_not_made_up(tmp_path, kind):
     with pytest.raises(
         InputError, match="there are no amodal masks; it serves run, train vis, train --paste-occluders"
     ):
-        open_dataset(data).frame_truth("0043f083b5", 0)
+        open_dataset(data).video("0043f083b5").frame_truth(0)
 
 
 def test_run_evaluate_and_check_visible(tmp_path, kind, capsys):

@@ -56,7 +56,7 @@ def test_packed_masks_come_back_bit_by_bit():
 
 def test_the_cache_holds_every_instance_with_visible_pixels(data, cache):
     dataset = open_dataset(data)
-    frames = [dataset.frame_truth(name, t) for name in dataset.sequences for t in range(4)]
+    frames = [dataset.video(name).frame_truth(t) for name in dataset.sequences for t in range(4)]
     seen = [(f, one) for f, instances in enumerate(frames) for one in instances if one.visible is not None]
     assert cache.counts["frames"] == len(cache.frames) == 12
     assert len(cache) + cache.counts["too_small"] == len(seen)

@@ -121,7 +121,7 @@ def test_a_cut_off_file_gives_its_frames_and_then_an_error_that_says_where(tmp_p
 def test_a_damaged_picture_and_a_change_of_size_name_the_frame(tmp_path):
     folder = write_folder(tmp_path / "drive")
     (folder / "000002.png").write_bytes(b"broken")
-    with pytest.raises(InputError, match="000002.png: not a readable picture"):
+    with pytest.raises(InputError, match="000002.png: damaged picture"):
         list(open_video(folder))
     Image.fromarray(picture(2, (50, 64))).save(folder / "000002.png")
     with pytest.raises(InputError, match="frame 2 is 64x50 but the video began with 64x48"):

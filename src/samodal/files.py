@@ -131,7 +131,7 @@ def _picture(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged picture ({error})") from None
+        raise InputError(f"{path}: damaged picture ({error}); remove or replace it") from None
 
 
 def field(entry: dict, name: str, where: str) -> Any:

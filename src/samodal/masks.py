@@ -113,7 +113,7 @@ class Mask:
         return self.decode().astype(dtype or bool, copy=False)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mask) and self.size == other.size and self.rle == other.rle
+        return isinstance(other, Mask | Rle) and self.rle == (other.rle if isinstance(other, Mask) else other)
 
     def __hash__(self) -> int:
         return hash(self.rle)

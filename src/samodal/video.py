@@ -5,13 +5,13 @@ upright by the rotation flag of the file.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from samodal.errors import InputError
+from samodal.files import image_size, read_image
 from samodal.parts import Frame, Video
 from samodal.tracks import Clip
 
@@ -36,7 +36,7 @@ def open_video(source: str | Path) -> Video:
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give a video file, a folder of frames, camera:N or a URL")
     if path.suffix.lower() in PICTURES:
-        return FolderVideo(path.stem, [path], _picture(path).shape[:2], source=text)
+        return FolderVideo(path.stem, [path], image_size(path), source=text)
     return StreamVideo.open(text, name=path.stem)
 
 
@@ -86,7 +86,7 @@ class FolderVideo(NoDataSet):
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
         if not files:
             raise InputError(f"{folder}: no pictures ({', '.join(PICTURES)}) in this folder")
-        return cls(folder.name, files, _picture(files[0]).shape[:2], source=str(folder))
+        return cls(folder.name, files, image_size(files[0]), source=str(folder))
 
     @property
     def length(self) -> int:
@@ -94,7 +94,7 @@ class FolderVideo(NoDataSet):
 
     def __iter__(self) -> Iterator[Frame]:
         for t, file in enumerate(self.files):
-            image = _picture(file)
+            image = read_image(file)
             check_size(str(file), t, image, self.size)
             yield Frame(t, t / self.fps, image, file.name)
 
@@ -109,7 +109,7 @@ class StreamVideo(NoDataSet):
     length: int | None
     source: str
     live: str | None = None
-    truth: Clip | None = field(default=None)
+    truth: Clip | None = None
 
     @classmethod
     def open(cls, source: str, name: str, live: str | None = None) -> "StreamVideo":
@@ -192,14 +192,6 @@ def check_size(source: str, t: int, image: np.ndarray, size: tuple[int, int]) ->
             f"{source}: frame {t} is {image.shape[1]}x{image.shape[0]} but the video began with {size[1]}x{size[0]} "
             "(width x height); split the video where its size changes"
         )
-
-
-def _picture(file: Path) -> np.ndarray:
-    try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise InputError(f"{file}: not a readable picture ({error}); remove or replace it") from error
 
 
 def _container(source: str, live: str | None):

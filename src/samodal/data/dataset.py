@@ -232,10 +232,6 @@ class Dataset:
             raise InputError(f"{self.source}: sequence {sequence} has no truth: there are no labels of it")
         return truth
 
-    def frame_truth(self, sequence: str, t: int) -> list[InstanceTruth]:
-        """The instances of one frame, without reading the rest of the sequence."""
-        return self.video(sequence).frame_truth(t)
-
     def judged(self, sequence: str) -> Mapping[str, Clip]:
         """The truth that results of a sequence are scored against, by name of the clip."""
         return {sequence: self.truth(sequence)}

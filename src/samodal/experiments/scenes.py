@@ -258,7 +258,8 @@ def beside(truth: Clip, predictions: Mapping[int | str, Track], results: Sequenc
 def instance_at(result: FrameResult, track: Track) -> Instance | None:
     """The instance of a track in a frame's result, None where it has no mask there."""
     mask = track.amodal[result.t]  # ids may be used again after a cut, but this mask is of one instance
-    return next((instance for instance in result.instances if mask is not None and instance.amodal is mask), None)
+    with_mask = [instance for instance in result.instances if instance.amodal is not None]
+    return next((instance for instance in with_mask if instance.amodal.rle is mask), None)
 
 
 def _runs(track: Track, holds: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
