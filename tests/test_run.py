@@ -40,7 +40,7 @@ def drive(tmp_path_factory):
     lines, masks = [], []
     for one in observed:
         Image.fromarray(one.frame.image).save(root / "frames" / f"{one.frame.t:06d}.png")
-        rles = [Rle.encode(v.mask) for v in one.visible]
+        rles = [v.mask.rle for v in one.visible]
         lines += [f"{one.frame.t} 1007 1 60 120 {rle.counts}" for rle in rles]
         masks.append(rles[0].to_coco() if rles else None)
     (root / "mots.txt").write_text("\n".join(lines) + "\n")
@@ -306,8 +306,8 @@ def test_a_run_with_nothing_left_to_do_reads_neither_labels_nor_pictures(tmp_pat
     data = write_toy(tmp_path / "toy", sequences=2, frames=2, seed=0)
     command = ["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(tmp_path / "out")]
     assert main(command) == 0
-    for reader in ("read_frame", "read_image"):
-        monkeypatch.setattr(f"samodal.data.asd.{reader}", None)
+    for reader in ("asd.read_frame", "dataset.read_image"):
+        monkeypatch.setattr(f"samodal.data.{reader}", None)
     capsys.readouterr()
     assert main(command) == 0
     assert "every clip is finished" in capsys.readouterr().out

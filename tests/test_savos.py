@@ -19,7 +19,6 @@ from samodal.baselines.savos.warp import base_flow, merge, paste, warp
 from samodal.build import make_method
 from samodal.errors import InputError
 from samodal.parts import Frame, Observed
-from samodal.rle import Rle
 from samodal.runner import run_video
 from samodal.settings import RunSettings
 from samodal.tracks import VisibleInstance
@@ -303,7 +302,7 @@ def test_a_video_gives_the_files_of_every_method(tmp_path):
     lines = []
     for observation in passing_square(6)[1]:
         Image.fromarray(observation.frame.image).save(tmp_path / "frames" / f"{observation.frame.t:06d}.png")
-        lines += [f"{observation.frame.t} 1007 1 60 120 {Rle.encode(v.mask).counts}" for v in observation.visible]
+        lines += [f"{observation.frame.t} 1007 1 60 120 {v.mask.rle.counts}" for v in observation.visible]
     (tmp_path / "mots.txt").write_text("\n".join(lines) + "\n")
     settings = RunSettings(
         video=str(tmp_path / "frames"),
