@@ -12,9 +12,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco
+from pycocotools import mask as _untyped
 
 from samodal.errors import InputError
+
+coco: Any = _untyped  # its stubs say that run lengths are text, where they are bytes
 
 LARGEST_SIDE = 23170
 """Of a frame, in pixels: COCO's library misreads runs of 2^29 pixels or more."""

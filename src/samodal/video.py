@@ -144,13 +144,33 @@ class Excerpt:
     end: int | None
 
     # Not __getattr__ for all of them: it asks for `video` while that is not set yet, as on unpickling.
-    name = property(lambda self: self.video.name)
-    size = property(lambda self: self.video.size)
-    fps = property(lambda self: self.video.fps)
-    truth = property(lambda self: self.video.truth)
-    source = property(lambda self: self.video.source)
-    number = property(lambda self: self.video.number)
-    detections = property(lambda self: self.video.detections)
+    @property
+    def name(self) -> str:
+        return self.video.name
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.video.size
+
+    @property
+    def fps(self) -> float:
+        return self.video.fps
+
+    @property
+    def truth(self) -> Clip | None:
+        return self.video.truth
+
+    @property
+    def source(self) -> str:
+        return self.video.source
+
+    @property
+    def number(self) -> int | None:
+        return self.video.number
+
+    @property
+    def detections(self) -> Clip | None:
+        return self.video.detections
 
     @property
     def length(self) -> int | None:
@@ -197,11 +217,12 @@ def check_size(source: str, t: int, image: np.ndarray, size: tuple[int, int]) ->
 def _container(source: str, live: str | None):
     try:
         import av
+        from av.error import FFmpegError
     except ImportError as error:
         raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
     try:
         return av.open(source, format=live or None)
-    except (av.error.FFmpegError, OSError) as error:
+    except (FFmpegError, OSError) as error:
         raise InputError(f"{source}: cannot be opened as video ({error}); is it complete?") from error
 
 
@@ -214,14 +235,14 @@ def _video_stream(container, source: str):
 
 
 def _decoded(container, stream, source: str) -> Iterator:
-    import av
+    from av.error import FFmpegError
 
     count = 0
     try:
         for frame in container.decode(stream):
             yield frame
             count += 1
-    except av.error.FFmpegError as error:
+    except FFmpegError as error:
         raise InputError(
             f"{source}: damaged after frame {count - 1} ({error}); what was done so far is kept"
         ) from error
