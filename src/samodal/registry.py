@@ -88,7 +88,7 @@ FRONT_ENDS = {
     ),
     "sam3_video": Part(
         "samodal.frontends.sam3_video:Sam3Video",
-        "SAM 3 finds and follows what words name, as in sam3_video:facebook/sam3,car,person; without words, our "
+        "SAM 3 finds and follows objects named by words, as in sam3_video:facebook/sam3,car,person; without words, our "
         "classes of road users. Online, ids are its own; the category is the word. LIMIT=VALUE changes what is "
         "reported (score, area).",
         argument="CHECKPOINT[,WORD...][,LIMIT=VALUE...]",
@@ -101,8 +101,8 @@ FRONT_ENDS = {
     ),
     "sam2_video": Part(
         "samodal.frontends.sam2_video:Sam2Video",
-        "SAM 2 follows what is pointed at once. PROMPTS.json is a list of {frame, id, category, and point, points or "
-        "box} in original pixels. Online, from the frame of the prompt on; finds nothing by itself.",
+        "SAM 2 follows objects that you mark in one frame. PROMPTS.json is a list of {frame, id, category, and point, "
+        "points or box} in original pixels. Online, from the frame of the prompt on; finds nothing by itself.",
         argument="CHECKPOINT,PROMPTS.json[,LIMIT=VALUE...]",
         licence="Apache-2.0 (code and released weights)",
         cost="for a GPU",
@@ -120,8 +120,8 @@ FRONT_ENDS = {
     "degraded": Part(
         "samodal.frontends.degraded:Degraded",
         "Visible masks of a data set with the mistakes of a real method, for studies: mild, medium or severe misses, "
-        "rough borders, late starts, early ends, switched ids, low scores and false instances; new-ids changes nothing "
-        "but the id of what returns.",
+        "rough borders, late starts, early ends, switched ids, low scores and false instances; new-ids only "
+        "gives a new id to every instance that returns.",
         argument="SEVERITY",
         cost="nothing",
         needs="--data",
@@ -180,7 +180,7 @@ TRACKERS = {
     ),
     "still": Part(
         "samodal.trackers.still:Still",
-        "Says that nothing moves: a hidden mask stays where it was last seen. To compare with.",
+        "Treats every point as not moving: a hidden mask stays where it was last seen. To compare with.",
         licence="Apache-2.0",
         cost="nothing",
         needs="nothing",
@@ -216,7 +216,7 @@ TRACKERS = {
     ),
     "tapir": Part(
         "samodal.trackers.tapir:Tapir",
-        "BootsTAPIR (2024), re-reading as CoTracker v1 does. Points do not know of each other.",
+        "BootsTAPIR (2024), re-reading as CoTracker v1 does. Points are tracked independently.",
         argument="CHECKOUT,CHECKPOINT",
         licence="Apache-2.0 (code and weights)",
         cost=REREADS.format(0.7),
@@ -239,7 +239,9 @@ METHODS = {
     "copy-visible": Part("samodal.baselines.trivial:CopyVisible", "The visible mask is the amodal mask."),
     "hull": Part("samodal.baselines.trivial:Hull", "The convex hull of the visible mask."),
     "hold-last": Part("samodal.baselines.trivial:HoldLast", "The last visible mask stays while an instance is hidden."),
-    "constant-velocity": Part("samodal.baselines.trivial:ConstantVelocity", "It goes on as it went before."),
+    "constant-velocity": Part(
+        "samodal.baselines.trivial:ConstantVelocity", "A hidden mask goes on at its last velocity."
+    ),
     "savos": Part(
         "samodal.baselines.savos.method:SavosMethod",
         "SAVOS, our own implementation: visible masks, optical flow (DIS) and both directions of time. Offline, "

@@ -18,23 +18,24 @@ class RunSettings:
     """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: a folder for each clip in it, with failed.txt
     where the clip failed)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
-    """Front end that gives the visible masks, one of those below (also: --vis list), or package.module:Class. Not
-    given: videomt with --reassociate, from the pixels of a video, or truth with --data."""
+    """Front end: where visible masks come from. One of those below (also: --vis list), or package.module:Class. By
+    default videomt with --reassociate; with --data, truth."""
     vis_scale: float = 1.0
-    """Size of the frames that a front end which works on pixels sees, in shares of their own, as 0.5."""
+    """Frame size that the front end gets, as a share: 0.5 halves width and height. Only for front ends that work on
+    pixels."""
     reassociate: bool = False
-    """Repair the front end's ids frame by frame: an instance that returns under a new id gets its old one back where
-    its predicted amodal mask is."""
+    """Repair the front end's ids. An instance that returns under a new id gets its old one back if it appears where its
+    amodal mask was predicted."""
     data: str | None = None
     """Data set instead of a video: KIND:PATH, as asd:ROOT/val, or coco:ANN.json,IMAGES for your own (samodal data check
     --help lists all kinds); --vis is then truth unless given."""
     method: str = "samodal"
     """samodal, or one to compare with: copy-visible, hull, hold-last, constant-velocity, savos[:CHECKPOINT]."""
     preset: str = "default"
-    """Rules of samodal: default, paper (what its text says) or released (what its authors' code does)."""
+    """Rules of method samodal: default (ours), paper (the paper's text), released (its authors' code)."""
     rules: dict[str, Any] = field(default_factory=dict)
-    """Single rules changed, as in --rules.unite=false, or the prompts, as in --rules.prompt=saliency --rules.points=3;
-    samodal/method/rules.py lists and explains them."""
+    """Change single rules, as --rules.unite=false, --rules.points=3 or --rules.prompt=center+box.
+    samodal/method/rules.py explains each."""
     segmenter: str = field(default="sam", metadata={"parts": ("segmenter", SEGMENTERS)})
     """Segmenter of samodal, one of those below (also: --segmenter list), or package.module:Class."""
     weights: str = "streetsim-small"
@@ -52,9 +53,9 @@ class RunSettings:
     overlay: bool = True
     """Write overlay.mp4."""
     seed: int = 0
-    """Of random prompts; the default preset draws none."""
+    """Seed of random prompts. The default preset has none."""
     workers: int = 1
-    """Clips of a data set run at a time, each in a process of its own."""
+    """How many clips of a data set run at the same time, each in its own process."""
 
 
 @dataclass(frozen=True)

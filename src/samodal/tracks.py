@@ -291,16 +291,17 @@ def clip_from_results(
     scene, scene_of = 0, {}
     for result in results:
         scene = result.t if result.cut else scene
-        for one in result.instances:
-            key = one.id if scene_of.setdefault(one.id, scene) == scene else f"{one.id}@{scene}"
+        for instance in result.instances:
+            key = instance.id if scene_of.setdefault(instance.id, scene) == scene else f"{instance.id}@{scene}"
             column = columns.setdefault(
                 key,
-                {"category": one.category} | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
+                {"category": instance.category}
+                | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
             )
-            column["visible"][result.t] = None if one.visible is None else one.visible.rle
-            column["amodal"][result.t] = None if one.amodal is None else one.amodal.rle
-            column["states"][result.t] = one.state
-            column["scores"][result.t] = one.score
+            column["visible"][result.t] = None if instance.visible is None else instance.visible.rle
+            column["amodal"][result.t] = None if instance.amodal is None else instance.amodal.rle
+            column["states"][result.t] = instance.state
+            column["scores"][result.t] = instance.score
     tracks = tuple(
         Track(
             id=key,

@@ -21,57 +21,60 @@ class Rules:
     points: Annotated[int, Between(1, 256)] = 1
     """K, prompt points per instance (paper Table 3: 1 is best)."""
     unite: bool = False
-    """Amodal := amodal or visible (released `sam_inference.py`; the paper is silent)."""
+    """Add the visible mask to the predicted amodal mask (released `sam_inference.py`; the paper is silent)."""
     min_visible: Annotated[int, Between(1)] | None = None
-    """A reported instance with fewer visible pixels is treated as hidden, not prompted from a sliver (ours)."""
+    """Fewest visible pixels that are prompted. An instance with fewer counts as hidden (ours)."""
     min_cover: Annotated[float, Between(0, 1)] | None = None
-    """Keep the visible mask alone where the amodal one covers a smaller share of it, in [0, 1] (ours)."""
+    """Least share of the visible mask that the prediction must cover, in [0, 1]. Below it the visible mask replaces the
+    prediction (ours)."""
     track: bool = True
-    """Move the masks of instances that are not reported; False leaves them out (as the first evaluation
-    of the released scripts)."""
+    """Move the masks of instances that are not reported. False leaves them out, as the first evaluation of the released
+    scripts."""
     follow: Annotated[int, Between(1, 256)] | None = None
-    """Points of an instance to follow, the prompt points first, the others spread over its visible mask; None: the
-    prompt points alone (paper; ours follows more, so that some may be wrong)."""
+    """How many points of a hidden instance to follow: the prompt's first, the others spread over its visible mask.
+    None: the prompt's alone (paper; ours follows more, so that some may be wrong)."""
     anchor_s: Annotated[float, Between(0)] | None = None
-    """A hidden instance is moved from the last frame that showed nearly as much of it as any frame of so many seconds,
-    at most 7 frames back; None: from the last frame, in which the occluder leaves a sliver (paper)."""
+    """A hidden mask starts from the newest frame of the last so many seconds that shows nearly the most of the
+    instance, at most 7 frames back. None: from the last frame, in which the occluder leaves a sliver (paper)."""
     motion: Literal["points", "believed", "velocity", "robust"] = "points"
-    """What moves a hidden mask: the mean displacement of all its points (paper); of those that the tracker calls
-    visible and, where there are none, the velocity the instance had while it was visible (ours); that velocity alone,
-    since a simple tracker tends to stick to the occluder (ours); or translation and scale that most believed points
-    agree with and, where there are none, the velocity (ours, `samodal.method.hidden`)."""
+    """What moves a hidden mask. points: mean displacement of all its points (paper). believed: of the points that the
+    tracker calls visible, and where there are none, the velocity it had while visible (ours). velocity: that velocity
+    alone, as a simple tracker sticks to the occluder (ours). robust: the shift and scale that most believed points
+    agree on, and where there are none, the velocity (ours, `samodal.method.hidden`)."""
     believe: Annotated[float, Between(0, 1)] = 0.5
     """`robust`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the visible mask
     of another instance are not believed either: they follow the occluder."""
     jump: Annotated[float, Between(0)] | None = None
-    """`robust`: the estimate may differ from going on at the last velocity by so many sides of the mask a frame, more
-    where the instance is fast; beyond it the velocity is believed (side: root of the area; None: no limit)."""
+    """`robust`: largest step away from the last velocity, in sides of the mask (root of its area) a frame; more where
+    the instance is fast. A larger step is dropped and the velocity is used. None: no limit."""
     coast_s: Annotated[float, Between(0)] | None = None
-    """`robust`: an instance is lost when no point was believed for so many seconds: it keeps its entry, without a
+    """`robust`: seconds without a believed point until an instance is lost. A lost instance keeps its entry, without a
     mask, until it is reported again or forgotten. None: never lost."""
     open_s: Annotated[float, Between(0)] | None = None
-    """An instance that reported ones hid, and that none of them covers any more, is lost after so many seconds: if it
-    were there, it would be seen (ours; None: its mask goes on)."""
+    """Seconds until an instance is lost after what hid it has moved away: if it were there, it would be seen (ours;
+    None: its mask goes on)."""
     clamp: bool = False
-    """Limit |dx|, |dy| to the mean step between earlier prompt points x frames elapsed (released
+    """Limit |dx|, |dy| to the mean step between earlier prompt points, times the frames elapsed (released
     `coco_preds_to_ytvis.py`)."""
     border: Annotated[int, Between(0)] | None = None
-    """An instance last seen within so many pixels of the left or right edge has left, not hidden (released: 20)."""
+    """An instance last seen within so many pixels of the left or right edge has left the image; it is not hidden
+    (released: 20)."""
     leaving: Annotated[float, Between(0, 1)] | None = None
-    """An instance that the border rule would drop stays, and is called leaving, while other reported instances cover at
-    least this share of it, as they can hide it (ours; None: it is gone at once). Outside the image it is gone."""
+    """Share of an instance that other reported instances must cover for it to stay at the border, in state leaving
+    (ours; None: it is gone at once). Outside the image it is gone."""
     cut: Annotated[float, Between(-1, 1)] | None = None
-    """Forget everything at a scene cut: where the last frame, moved by the optical flow, is less like this one than
-    so much, in [-1, 1] (ours, `samodal.method.cuts`; None: no detector, as in the paper)."""
+    """Similarity of two frames, in [-1, 1], below which a scene cut is assumed and everything is forgotten (ours,
+    `samodal.method.cuts`; None: no detector, as in the paper)."""
     remember_s: Annotated[float, Between(0)] | None = None
-    """Forget an instance at the end of the first frame in which it has been unseen for longer than so many seconds;
-    None: never (paper and released code)."""
+    """Seconds unseen after which an instance is forgotten, at the end of the frame. None: never (paper and released
+    code)."""
     frame_score: Literal["iou", "iou_x_vis"] = "iou"
     """Score of an instance in a frame: the segmenter's predicted IoU (released), or that times the front end's."""
     decay: Annotated[float, Between(0, 1)] = 1.0
-    """Factor on the score for each second that an instance is hidden (ours; 1: none, as released)."""
+    """Factor on a hidden instance's score for each second (ours; 1: none, as released)."""
     memory_tuples: Annotated[int, Between(1)] = 256
-    """Point K-tuples kept per instance; the oldest go first (paper: all; bounded here for endless streams)."""
+    """Prompts (sets of K points) kept per instance; the oldest go first (paper: all; bounded here for endless
+    streams)."""
     memory_instances: Annotated[int, Between(1)] = 512
     """Instances remembered at most; those unseen for longest go first (ours, for endless streams)."""
 
