@@ -158,6 +158,7 @@ def test_the_table_says_what_the_evaluation_says(tmp_path, data, capsys):
     assert "| truth | hull | " in page and "ours: not run" in page and page.strip() in capsys.readouterr().out
 
 
+@pytest.mark.heavy
 def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_run_again(tmp_path, data, monkeypatch):
     rows = SMALL["rows"] | {"default": {"preset": "default", "weights": "{shipped}"}}
     changes = {"rows": rows, "weights": {"sam": None, "shipped": "streetsim-small"}}

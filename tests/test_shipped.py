@@ -49,6 +49,7 @@ def test_every_weight_file_has_a_card_and_its_facts(weights):
     assert weights.stat().st_size < 30_000_000
 
 
+@pytest.mark.heavy
 def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_on_what_is_hidden(tmp_path, capsys):
     from samodal.cli.app import main
 
