@@ -95,6 +95,13 @@ def test_erosion_looks_at_the_square_around_each_pixel_and_beyond_the_frame_all_
         assert np.array_equal(Mask.of(mask).eroded(footprint).decode(), slow & mask)
 
 
+def test_bits_with_empty_rows_and_columns_around_them_are_the_same_mask():
+    inside = np.pad(A[:2, 1:3], ((1, 2), (3, 0)))
+    mask = Mask(A.shape, 1 - 3, 0 - 1, inside)
+    assert mask == Mask.of(A) and mask.box == (1, 0, 3, 2) and mask.area == 4
+    assert Mask(A.shape, 2, 1, np.zeros((2, 2), bool)).box == (0, 0, 0, 0)
+
+
 def test_a_mask_that_is_moved_out_of_the_frame_and_back_is_whole():
     mask = Mask.of(A)
     away = mask.moved((-50, 20))

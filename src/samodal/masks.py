@@ -23,12 +23,23 @@ class Mask:
     Args:
         size: (H, W) of the frame in pixels.
         x, y: column and row of the first pixel of `inside` in the frame; a moved mask may reach over the border.
-        inside: (h, w) bool.
+        inside: (h, w) bool; empty rows and columns around its pixels are cut off.
     """
 
     def __init__(self, size: tuple[int, int], x: int, y: int, inside: np.ndarray):
-        self.size, self.x, self.y, self.shape = size, x, y, inside.shape
+        column, row, inside = _cut(inside)
+        self.size, self.x, self.y, self.shape = size, x + column, y + row, inside.shape
         self.__dict__["inside"] = inside
+        if not inside.size:
+            self.x = self.y = 0
+
+    @classmethod
+    def _tight(cls, size: tuple[int, int], x: int, y: int, inside: np.ndarray) -> Mask:
+        """A mask whose bits fill their box already."""
+        mask = cls.__new__(cls)
+        mask.size, mask.x, mask.y, mask.shape = size, x, y, inside.shape
+        mask.__dict__["inside"] = inside
+        return mask
 
     @classmethod
     def of(cls, value: Any) -> Mask:
@@ -53,8 +64,8 @@ class Mask:
         # Rows of the array are read as they lie in memory: the other way round is many times slower.
         if value.flags.f_contiguous:
             y, x, inside = _cut(value.T)
-            return cls(size, x, y, np.ascontiguousarray(inside.T))
-        return cls(size, *_cut(value))
+            return cls._tight(size, x, y, np.ascontiguousarray(inside.T))
+        return cls._tight(size, *_cut(value))
 
     @classmethod
     def from_rle(cls, rle: Rle) -> Mask:
@@ -68,7 +79,7 @@ class Mask:
     @classmethod
     def nowhere(cls, size: tuple[int, int]) -> Mask:
         """A mask without any pixel."""
-        return cls(size, 0, 0, np.zeros((0, 0), bool))
+        return cls._tight(size, 0, 0, np.zeros((0, 0), bool))
 
     @cached_property
     def inside(self) -> np.ndarray:
@@ -167,7 +178,7 @@ class Mask:
         if not np.all(np.isfinite(shift)):
             raise ValueError(f"shift must be finite, got {shift}")
         dx, dy = (int(v) for v in np.rint(shift))
-        return Mask(self.size, self.x + dx, self.y + dy, self.inside)
+        return Mask._tight(self.size, self.x + dx, self.y + dy, self.inside)
 
     def scaled(self, shift: np.ndarray, scale: float, centre: np.ndarray) -> Mask:
         """Scaled about a point and moved, within the frame.
@@ -193,7 +204,7 @@ class Mask:
         if not len(columns) or not len(rows):
             return Mask.nowhere(self.size)
         inside = self.inside[np.ix_(y[rows].astype(int), x[columns].astype(int))]
-        return Mask(self.size, int(columns[0]), int(rows[0]), inside).tight()
+        return Mask(self.size, int(columns[0]), int(rows[0]), inside)
 
     def clipped(self) -> Mask:
         """Without what lies outside the frame."""
@@ -202,14 +213,7 @@ class Mask:
         if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
             return self
         cut = self.inside[max(-y0, 0) : max(height - y0, 0), max(-x0, 0) : max(width - x0, 0)]
-        return Mask(self.size, max(x0, 0), max(y0, 0), cut).tight()
-
-    def tight(self) -> Mask:
-        """The same pixels in the smallest box."""
-        x, y, inside = _cut(self.inside)
-        if inside.shape == self.inside.shape:
-            return self
-        return Mask(self.size, self.x + x, self.y + y, inside) if inside.size else Mask.nowhere(self.size)
+        return Mask(self.size, max(x0, 0), max(y0, 0), cut)
 
     def overlap(self, other: Mask) -> int:
         """Number of pixels that both have."""
@@ -232,7 +236,7 @@ class Mask:
             return self
         left = self.inside.copy()
         left[self._window(other)] &= ~theirs
-        return Mask(self.size, self.x, self.y, left).tight()
+        return Mask(self.size, self.x, self.y, left)
 
     def at(self, xy: np.ndarray) -> np.ndarray:
         """(N,) bool: whether the pixels nearest to (N, 2) points in the frame are inside; nan is not."""
@@ -272,7 +276,7 @@ class Mask:
         square = np.ones((footprint, footprint), np.uint8)
         inside = cv2.erode(padded, square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
         left = inside[rim : rim + y1 - y0, rim : rim + x1 - x0].astype(bool)
-        return Mask(self.size, x0, y0, left).tight()
+        return Mask(self.size, x0, y0, left)
 
     def depth(self) -> np.ndarray:
         """(h + 2, w + 2) float32: distance in pixels of each pixel of its box, and of a rim of one pixel around it, to
@@ -322,7 +326,7 @@ def union(masks: Iterable[Mask], size: tuple[int, int]) -> Mask:
     for mask in masks:
         h, w = mask.shape
         inside[mask.y - y0 : mask.y - y0 + h, mask.x - x0 : mask.x - x0 + w] |= mask.inside
-    return Mask(masks[0].size, x0, y0, inside)
+    return Mask._tight(masks[0].size, x0, y0, inside)
 
 
 def _cut(bits: np.ndarray) -> tuple[int, int, np.ndarray]:

@@ -188,7 +188,7 @@ class DegradedSession:
         field = cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
         # Half a pixel: the distance of a pixel at the border is 1 inside and -1 outside.
         rough = distance - np.sign(distance) / 2 + amount * field > 0
-        return Mask(mask.size, mask.x - margin, mask.y - margin, rough).clipped().tight()
+        return Mask(mask.size, mask.x - margin, mask.y - margin, rough).clipped()
 
     def _wrong(self, size: tuple[int, int], t: int) -> list[VisibleInstance]:
         """The false instances of frame t."""
