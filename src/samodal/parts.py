@@ -121,6 +121,8 @@ class Prompt:
         box: (4,) float32, x0, y0, x1, y1 in original-frame pixels.
         mask: the visible mask.
         neighbours: visible masks of the other instances in the frame; None where they are not told.
+        category: class name; None where it is not told.
+        earlier: an amodal mask of the instance from an earlier frame, moved to this one; None where there is none.
 
     Raises:
         InputError: for arrays of other shapes, coordinates that are not finite, or a prompt that says nothing.
@@ -131,6 +133,8 @@ class Prompt:
     box: np.ndarray | None = None
     mask: Mask | None = None
     neighbours: tuple[Mask, ...] | None = None
+    category: str | None = None
+    earlier: Mask | None = None
 
     def __init__(
         self,
@@ -139,6 +143,8 @@ class Prompt:
         box: ArrayLike | None = None,
         mask: MaskLike | None = None,
         neighbours: Sequence[MaskLike] | None = None,
+        category: str | None = None,
+        earlier: MaskLike | None = None,
     ):
         if points is None and box is None and mask is None and neighbours is None:
             raise InputError("prompt: expected points, a box, a mask or neighbours, got none of them")
@@ -153,6 +159,8 @@ class Prompt:
             "box": None if box is None else _finite(box, (4,), "box"),
             "mask": None if mask is None else Mask.of(mask),
             "neighbours": None if neighbours is None else tuple(Mask.of(other) for other in neighbours),
+            "category": category,
+            "earlier": None if earlier is None else Mask.of(earlier),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("samodal.cli.run", "RunSettings", "a video or data set in, amodal tracks and an overlay out"),
     "synth": ("samodal.cli.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
     "train": ("samodal.cli.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),
+    "train completion": ("samodal.cli.train_completion", "CompletionSettings", "train the completer of masks"),
     "train tracker": ("samodal.cli.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
     "train vis": ("samodal.cli.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
     "train centers": ("samodal.cli.train_centers", "CentersSettings", "train the embedded front end, on a CPU"),

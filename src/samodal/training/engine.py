@@ -266,7 +266,7 @@ def begin(settings: Settings, *stages: str, **least: int) -> torch.device:
     Raises:
         InputError: with the way out, for settings that cannot be meant or differ from those of an interrupted training.
     """
-    if not settings.data:
+    if not settings.data and not getattr(settings, "silhouettes", ""):
         raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
     if bool(settings.minutes) == bool(settings.steps):
         raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")

@@ -1,0 +1,155 @@
+"""The completer's network: a small U-Net over a crop of masks, with attention where the crop is coarsest.
+
+It answers a stronger prompt than points (the paper's outlook, section 7): the whole visible mask of an instance and the
+masks of its neighbours. Its input has no pixels of the picture, so it does not depend on how a camera or a simulator
+draws things. Amodal completion of masks from masks: PCNet-M (Zhan et al. 2020); two heads: ViTA-Seg (2025).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samodal.segmenters.completion.config import CompletionConfig
+
+
+class Completed(NamedTuple):
+    """Of N crops.
+
+    Attributes:
+        amodal: (N, S, S) logits of the whole object.
+        hidden: the same of its hidden part; None without that head.
+        iou: (N,) logits of the IoU of the amodal mask, united with the visible mask, with the truth.
+    """
+
+    amodal: Tensor
+    hidden: Tensor | None
+    iou: Tensor
+
+
+def stacked(told: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    """(N, L, S, S) input of a completer.
+
+    Args:
+        told: (N, S, S) each, as `samodal.segmenters.completion.layers.told` names them.
+        names: of the layers wanted. Two of them follow from others: "neighbours", all that are in front or behind, and
+            "contact", where something else meets the visible mask (ASBU, Nguyen and Todorovic 2021).
+    """
+    told = dict(told)
+    if "neighbours" in names or "contact" in names:
+        told["neighbours"] = torch.maximum(told["front"], told["behind"])
+    if "contact" in names:
+        told["contact"] = _grown(told["visible"]) * _grown(told["neighbours"])
+    return torch.stack([told[name] for name in names], 1)
+
+
+def _grown(layer: Tensor) -> Tensor:
+    return F.max_pool2d(layer[:, None], 5, stride=1, padding=2)[:, 0]
+
+
+class Completer(nn.Module):
+    """Completes crops.
+
+    Args:
+        config: see `CompletionConfig`.
+    """
+
+    def __init__(self, config: CompletionConfig):
+        super().__init__()
+        self.config = config
+        widths = [config.width * factor for factor in (1, 2, 4, 8)]
+        self.stem = nn.Conv2d(4 * len(config.layers), widths[0], 3, padding=1)
+        self.down = nn.ModuleList(
+            nn.Sequential(_reduced(before, width, config), _Block(width, config), _Block(width, config))
+            for before, width in zip([widths[0], *widths[:-1]], widths, strict=True)
+        )
+        self.kinds = nn.Embedding(len(config.classes) + 1, widths[-1])
+        self.places = nn.Parameter(0.02 * torch.randn(1, (config.size // 16) ** 2, widths[-1]))
+        self.attention = nn.ModuleList(_Attention(widths[-1]) for _ in range(config.attention))
+        self.up = nn.ModuleList(
+            _Up(below, width, config) for below, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
+        )
+        self.masks = nn.Conv2d(widths[0], 4 * (1 + config.hidden_head), 3, padding=1)
+        self.iou = nn.Sequential(nn.Linear(widths[0] + widths[-1], 64), nn.GELU(), nn.Linear(64, 1))
+
+    @classmethod
+    def initialise(cls, config: CompletionConfig, seed: int) -> Self:
+        """A network with random weights."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config)
+
+    def forward(self, layers: Tensor, kinds: Tensor) -> Completed:
+        """Complete.
+
+        Args:
+            layers: (N, L, S, S) float in [0, 1], in the order of the config.
+            kinds: (N,) int64, numbers of classes, 0 for unknown.
+        """
+        x = self.stem(F.pixel_unshuffle(layers, 2))
+        skips = []
+        for stage in self.down:
+            x = stage(x)
+            skips.append(x)
+        tokens = x.flatten(2).transpose(1, 2) + self.places + self.kinds(kinds)[:, None]
+        for layer in self.attention:
+            tokens = layer(tokens)
+        x = tokens.transpose(1, 2).unflatten(2, x.shape[2:])
+        for up, skip in zip(self.up, skips[-2::-1], strict=True):
+            x = up(x, skip)
+        masks = F.pixel_shuffle(self.masks(x), 2)
+        iou = self.iou(torch.cat([x.mean((2, 3)), tokens.mean(1)], 1))
+        return Completed(masks[:, 0], masks[:, 1] if self.config.hidden_head else None, iou[:, 0])
+
+
+def _norm(width: int, config: CompletionConfig) -> nn.Module:
+    return nn.BatchNorm2d(width) if config.norm == "batch" else nn.GroupNorm(8, width)
+
+
+def _reduced(before: int, width: int, config: CompletionConfig) -> nn.Module:
+    """To half the size, but for the first stage, which the stem has halved."""
+    if before == width:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(before, width, 2, stride=2, bias=False), _norm(width, config))
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, config: CompletionConfig):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, config), nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, config),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x + self.body(x))
+
+
+class _Attention(nn.Module):
+    def __init__(self, width: int, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.body = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        split = self.mix(self.before(tokens)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(*split)
+        tokens = tokens + self.out(mixed.transpose(1, 2).flatten(2))
+        return tokens + self.body(self.after(tokens))
+
+
+class _Up(nn.Module):
+    def __init__(self, below: int, width: int, config: CompletionConfig):
+        super().__init__()
+        self.grow = nn.Conv2d(below, 4 * width, 1, bias=False)
+        self.join = nn.Sequential(nn.Conv2d(2 * width, width, 1, bias=False), _norm(width, config), nn.GELU())
+        self.block = _Block(width, config)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return self.block(self.join(torch.cat([F.pixel_shuffle(self.grow(x), 2), skip], 1)))

@@ -1,0 +1,39 @@
+"""Its weights on disk: .safetensors with the config inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from samodal.checkpoints import networks
+from samodal.errors import InputError
+from samodal.segmenters.completion.config import CompletionConfig
+from samodal.segmenters.completion.network import Completer
+
+KIND = networks.Kind(
+    "completion",
+    CompletionConfig,
+    "no such file; give a .safetensors of `samodal train completion`, or weights shipped here ({shipped})",
+)
+
+
+def load(path_or_name: str | Path) -> Completer:
+    """A network in float32 on the CPU, in evaluation.
+
+    Args:
+        path_or_name: a .safetensors of `samodal train completion`, or the name of weights shipped with this package.
+
+    Raises:
+        InputError: for a missing or damaged file, or the weights of another network.
+    """
+    weights = networks.read(networks.locate(str(path_or_name), KIND), KIND)
+    if weights.config is None:
+        raise InputError(
+            f"{weights.where}: expected weights of `samodal train completion`, found {weights.content()}; an amodal "
+            "SAM needs --segmenter sam"
+        )
+    return networks.build(lambda: Completer(weights.config), weights.tensors, weights.where, "a completer")
+
+
+def save(network: Completer, path: str | Path, half: bool = False) -> None:
+    """Write a network with its config, in 16 bit where `half`."""
+    networks.save(path, KIND, network.config, network.state_dict(), half)

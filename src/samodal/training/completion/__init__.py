@@ -1,0 +1,1 @@
+"""Training of the completer: masks alone, from data sets with amodal masks and from pasted silhouettes."""

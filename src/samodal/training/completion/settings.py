@@ -1,0 +1,84 @@
+"""What decides the training of a completer."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CompletionSettings:
+    """Train the completer: whole objects from visible masks and their neighbours, without pixels.
+
+    It learns from data sets with amodal masks, from silhouettes that are pasted in front of one another, or from both.
+    """
+
+    data: str = ""
+    """What to learn from, KIND:PATH, as streetsim:ROOT/train or coco:ANN.json,IMAGES (samodal data check --help lists
+    all kinds); several are separated by commas."""
+    silhouettes: str = ""
+    """Outlines of whole objects to paste: COCO-form JSON files with polygons, or CLASS:FOLDER of mask pictures, as
+    person:masks; several are separated by commas."""
+    pasted: float = 0.5
+    """Share of samples that are pasted, where both data and silhouettes are given."""
+    val: str = ""
+    """Data set to measure on at the end; empty measures on the last HELD_OUT sequences' worth of instances."""
+    held_out: int = 0
+    """Instances at the end of the data that are measured on and not learned from, where there is no --val."""
+    out: str = "runs/train"
+    """Folder for the checkpoint, its model card and the log."""
+    name: str = "completion"
+    """Name of the checkpoint: OUT/NAME.safetensors."""
+    init: str = ""
+    """Weights to start from: a .safetensors of this command or a shipped name; empty starts from random ones."""
+    first: int | None = None
+    """So many sequences of each data set, the first of them; all where it is not given."""
+    min_visible: int = 16
+    """Instances with fewer visible pixels are not learned from."""
+    cache: str = ""
+    """File that keeps the prepared data; written where it is not there."""
+    val_cache: str = ""
+    """The same for --val."""
+    width: int = 16
+    """Channels at half the size of a crop; the coarsest stage has eight times as many. Ignored with --init."""
+    layers: str = "visible,front,behind,inside,earlier"
+    """What the network is told; also neighbours and contact. Ignored with --init."""
+    norm: str = "batch"
+    """Normalisation: batch or group. Ignored with --init."""
+    hidden_head: bool = True
+    """Predict the hidden part by a head of its own as well. Ignored with --init."""
+    damage: bool = True
+    """Damage the masks that are told, as a front end would."""
+    alone: float = 0.12
+    """Share of pasted samples that nothing hides."""
+    occluded_weight: float = 2.0
+    """How much oftener what is occluded is drawn: 0.35 + this x the share hidden."""
+    no_earlier: float = 0.6
+    """Share of samples that are not told an earlier shape."""
+    minutes: float = 0.0
+    """Stop after so many minutes. 0: by steps."""
+    steps: int = 0
+    """Stop after so many steps; 0: by minutes."""
+    batch: int = 512
+    """Samples of a step."""
+    lr: float = 2e-3
+    """Highest learning rate of AdamW; a linear warm-up, then half a cosine."""
+    weight_decay: float = 1e-2
+    """AdamW's weight decay."""
+    warmup: int = 100
+    """Steps of warm-up."""
+    average: float = 0.998
+    """Decay of the moving average of the weights that is kept; 0 keeps the last weights."""
+    precision: str = "bf16"
+    """bf16 or float32."""
+    compile: bool = False
+    """Compile the network; for a GPU."""
+    seed: int = 0
+    """Decides initial weights, order and samples."""
+    device: str = ""
+    """cpu or cuda; empty takes a GPU where there is any."""
+    workers: int = 0
+    """Processes that read the data; 0 takes as many as there are cores."""
+    resume: bool = True
+    """Go on from OUT/NAME.state.pt where an interrupted run left it."""
+    save_minutes: float = 2.0
+    """How often the state for resuming is written."""
+    log_every: int = 50
+    """Steps between two lines of the log."""
