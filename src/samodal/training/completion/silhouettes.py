@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
 
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import read_image, read_json
 from samodal.segmenters.completion.config import CompletionConfig
 
 SIZE = 128
@@ -75,8 +75,7 @@ def squared(mask: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     height, width = cut.shape
     share = SIZE / max(height, width)
     h, w = max(1, round(height * share)), max(1, round(width * share))
-    method = cv2.INTER_AREA if share < 1 else cv2.INTER_LINEAR
-    small = cv2.resize(cut.astype(np.float32), (w, h), interpolation=method) >= 0.5
+    small = np.asarray(Image.fromarray(cut.astype(np.uint8) * 255).resize((w, h), Image.Resampling.BILINEAR)) >= 128
     square = np.zeros((SIZE, SIZE), np.uint8)
     y, x = (SIZE - h) // 2, (SIZE - w) // 2
     square[y : y + h, x : x + w] = small
@@ -112,9 +111,10 @@ def _filled(rings: list[np.ndarray]) -> np.ndarray | None:
     if extent < LEAST:
         return None
     scale = 2 * SIZE / extent
-    mask = np.zeros((2 * SIZE + 1, 2 * SIZE + 1), np.uint8)
-    cv2.fillPoly(mask, [np.rint((ring - corner) * scale).astype(np.int32) for ring in rings], 1)
-    return mask
+    canvas = Image.new("L", (2 * SIZE + 1, 2 * SIZE + 1))
+    for ring in rings:
+        ImageDraw.Draw(canvas).polygon(((ring - corner) * scale).ravel().tolist(), fill=1)
+    return np.asarray(canvas)
 
 
 def _pictures(source: str, config: CompletionConfig) -> list[tuple[np.ndarray, int]]:
@@ -123,10 +123,7 @@ def _pictures(source: str, config: CompletionConfig) -> list[tuple[np.ndarray, i
         raise InputError(f"{source}: no such file or folder; expected FILE.json, or CLASS:FOLDER as person:masks")
     shapes = []
     for path in sorted(Path(folder).iterdir()):
-        picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-        if picture is None:
-            raise InputError(f"{path}: not a readable picture")
-        mask = picture >= 128
+        mask = read_image(path)[..., 0] >= 128
         if mask.any() and max(np.ptp(np.nonzero(mask), axis=1)) >= LEAST:
             shapes.append((mask, config.class_number(name)))
     return shapes
