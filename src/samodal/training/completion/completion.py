@@ -35,10 +35,10 @@ def train(settings: CompletionSettings) -> str:
     config = network.config
     data, val = None, None
     if settings.data:
-        data = _load(settings, settings.data, settings.cache, config)
+        data = _load(settings, settings.data, settings.cache, config, settings.first)
         data, val = _split(data, settings.held_out)
     if settings.val:
-        val = _load(settings, settings.val, settings.val_cache, config)
+        val = _load(settings, settings.val, settings.val_cache, config, None)
     bank = load_silhouettes(settings.silhouettes, config).to(device) if settings.silhouettes else None
     engine = CompletionEngine(settings, network, data and data.to(device), bank)
     progress = engine.run()
@@ -145,10 +145,12 @@ def new_network(settings: CompletionSettings) -> Completer:
     return Completer.initialise(config, settings.seed)
 
 
-def _load(settings: CompletionSettings, data: str, cache: str, config: CompletionConfig) -> Canvases:
+def _load(
+    settings: CompletionSettings, data: str, cache: str, config: CompletionConfig, first: int | None
+) -> Canvases:
     path = Path(cache) if cache else None
     return load_canvases(
-        data, config, path=path, first=settings.first, min_visible=settings.min_visible, workers=settings.workers
+        data, config, path=path, first=first, min_visible=settings.min_visible, workers=settings.workers
     )
 
 
