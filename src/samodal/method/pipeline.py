@@ -111,7 +111,8 @@ class Pipeline:
         elif rules.unite:
             answer = answer.united(visible)
         amodal = answer.amodal or None
-        score = answer.iou * (instance.score if rules.frame_score == "iou_x_vis" and instance.score is not None else 1.0)
+        weighted = rules.frame_score == "iou_x_vis" and instance.score is not None
+        score = answer.iou * (instance.score if weighted else 1.0)
         if amodal is not None:
             self.memory.store(instance, Seen(self.t, self.time, prompt, visible, amodal, score))
             self.tracker.drop(instance.id)
