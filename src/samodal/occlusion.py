@@ -42,10 +42,9 @@ def _hiders_of(
     low, high = np.maximum(boxes[:, :2], amodal.box[:2]), np.minimum(boxes[:, 2:], amodal.box[2:])
     least = max(LEAST_PIXELS, LEAST_SHARE * amodal.area)
     near = np.flatnonzero((high - low).clip(0).prod(axis=1) >= least)
-    others = [shown[n] for n in near if shown[n] != place]
-    own = visible[place]
-    hidden = amodal.minus(own) if others and own is not None else amodal
-    if hidden.area < least:
+    others, own = [shown[n] for n in near if shown[n] != place], visible[place]
+    if not others or (own and amodal.area - amodal.overlap(own) < least):
         return []
+    hidden = amodal.minus(own) if own else amodal
     covered = [(n, hidden.overlap(visible[n])) for n in others]
     return sorted(((n, count / amodal.area) for n, count in covered if count >= least), key=lambda edge: -edge[1])

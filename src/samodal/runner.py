@@ -173,10 +173,8 @@ class _Overlay:
         from samodal.drawing.overlay import Drawer
         from samodal.drawing.video import VideoWriter
 
-        self._drawer, self._writer = (
-            Drawer(graph=settings.graph),
-            VideoWriter(out / "overlay.mp4", video.size, video.fps),
-        )
+        self._drawer = Drawer(graph=settings.graph)
+        self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         self._writer.write(self._drawer.draw(frame.image, result), frame.time)

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from samodal.confidence import Confidence
 from samodal.errors import InputError
-from samodal.files import cannot_write, field, named, read_mask, read_text
+from samodal.files import cannot_write, field, read_mask, read_text
 from samodal.masks import Mask
 from samodal.rle import LARGEST_SIDE, Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
