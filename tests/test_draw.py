@@ -119,11 +119,11 @@ def test_a_fully_hidden_instance_in_the_middle_of_what_hides_it_has_an_arrow_too
 
 
 def test_shares_are_written_clear_of_each_other_and_of_the_labels():
-    canvas, taken = np.zeros((100, 100, 3), np.uint8), [(0, 0, 99, 45)]
+    canvas, taken = np.zeros((100, 200, 3), np.uint8), [(0, 0, 199, 45)]
     for share in ("10%", "20%", "30%"):
-        _write(canvas, share, (20, 50), (80, 50), (255, 255, 255), taken)
-    first, *others = taken
-    assert len(others) >= 2 and not canvas[:46].any()
+        _write(canvas, share, (20, 50), (180, 50), (255, 255, 255), taken)
+    _, *others = taken
+    assert len(others) == 3 and canvas[46:].any() and not canvas[:46].any()
     for n, (x0, y0, x1, y1) in enumerate(others):
         assert all(x1 < a0 or a1 < x0 or y1 < b0 or b1 < y0 for a0, b0, a1, b1 in others[:n])
 
