@@ -98,8 +98,8 @@ class Instance:
         points: (K, 2) float32, x and y of the prompt points in original pixels; None where none were used.
         followed: (N, 2) float32, where the tracker has the points now; None unless hidden or leaving.
         frames_since_seen, seconds_since_seen: 0 where reported in this frame.
-        expected_iou: the segmenter's own estimate of the IoU of its mask with the truth, in [0, 1], before it is
-            multiplied with the front end's score; None where the instance was not prompted in this frame.
+        expected_iou: the segmenter's own estimate of the IoU of its mask, in [0, 1], before it is multiplied with the
+            front end's score; of the mask not taken, where `kept`; None where not prompted in this frame.
         beyond: the whole object, also what lies over the border of the frame, where the box then lies partly outside.
         spread: (4,) float32 pixels, half-width of the interval in which x0, y0, x1, y1 of the amodal box are expected.
         hypotheses: three nested amodal masks, the small, the given and the large one.
