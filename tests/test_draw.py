@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from made_up import square
+from samodal.drawing.graph import _write
 from samodal.drawing.overlay import Drawer, color_of
 from samodal.drawing.video import VideoWriter
 from samodal.rle import Rle
@@ -69,6 +70,62 @@ def test_ids_that_follow_each_other_have_different_colours():
     colors = np.array([color_of(n) for n in range(6)], int)
     assert min(np.abs(a - b).sum() for n, a in enumerate(colors) for b in colors[n + 1 :]) > 60
     assert color_of("406") == color_of("406")
+
+
+def passing_behind(whole=None) -> FrameResult:
+    """Car 1 stands before car 2, of which the right half is visible."""
+    whole = square(60, 30, side=40, size=SIZE) if whole is None else whole
+    front = square(20, 30, side=60, size=SIZE)
+    return FrameResult(
+        0, 0.0, (Instance(1, "car", 0.5, State.VISIBLE, front, front),
+                 Instance(2, "car", 0.5, State.VISIBLE, whole & ~front, whole)),
+    )  # fmt: skip
+
+
+def test_the_graph_is_drawn_only_where_it_is_asked_for():
+    assert np.array_equal(Drawer().draw(GREY, passing_behind()), Drawer(graph=False).draw(GREY, passing_behind()))
+    alone = passing_behind(whole=square(85, 30, side=20, size=SIZE))
+    assert np.array_equal(Drawer().draw(GREY, alone), Drawer(graph=True).draw(GREY, alone))
+
+
+def test_an_arrow_leads_from_what_hides_to_what_is_hidden_and_changes_nothing_beside_it():
+    frame = passing_behind()
+    plain, drawn = (Drawer(labels=False, graph=graph).draw(GREY, frame) for graph in (False, True))
+    changed = (plain != drawn).any(axis=2)
+    # From the middle of the front's visible mask (49, 59) to that of the back's (89, 49).
+    assert tuple(drawn[60, 50]) == tuple(drawn[50, 88]) == color_of(1)
+    rows, columns = np.nonzero(changed)
+    way = np.array([40, -10]) / np.hypot(40, 10)
+    beside = np.abs((columns - 49) * way[1] - (rows - 59) * way[0])
+    along = (columns - 49) * way[0] + (rows - 59) * way[1]
+    assert changed.any() and beside.max() <= 13 and along.min() >= -8 and along.max() <= 46
+
+
+def test_the_arrow_of_a_larger_share_is_thicker():
+    thin = passing_behind(whole=square(76, 10, side=40, size=SIZE))
+    areas = []
+    for frame in (thin, passing_behind()):
+        plain, drawn = (Drawer(labels=False, graph=graph).draw(GREY, frame) for graph in (False, True))
+        areas.append((plain != drawn).any(axis=2).sum())
+    assert thin.edges()[0][2] < 0.1 and areas[0] < areas[1]
+
+
+def test_a_fully_hidden_instance_in_the_middle_of_what_hides_it_has_an_arrow_too():
+    front = square(20, 30, side=60, size=SIZE)
+    hidden = Instance(2, "car", 0.5, State.HIDDEN, None, square(40, 50, side=20, size=SIZE))
+    frame = FrameResult(0, 0.0, (Instance(1, "car", 0.5, State.VISIBLE, front, front), hidden))
+    plain, drawn = (Drawer(graph=graph).draw(GREY, frame) for graph in (False, True))
+    assert (plain != drawn).any(axis=2).sum() > 100
+
+
+def test_shares_are_written_clear_of_each_other_and_of_the_labels():
+    canvas, taken = np.zeros((100, 200, 3), np.uint8), [(0, 0, 199, 45)]
+    for share in ("10%", "20%", "30%"):
+        _write(canvas, share, (20, 50), (180, 50), (255, 255, 255), taken)
+    _, *others = taken
+    assert len(others) == 3 and canvas[46:].any() and not canvas[:46].any()
+    for n, (x0, y0, x1, y1) in enumerate(others):
+        assert all(x1 < a0 or a1 < x0 or y1 < b0 or b1 < y0 for a0, b0, a1, b1 in others[:n])
 
 
 def test_odd_sizes_and_uneven_times_are_written_as_h264_that_plays(tmp_path):

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from samodal import files as writing
+from samodal.confidence import Confidence
 from samodal.errors import InputError
+from samodal.masks import Mask
 from samodal.results.frames import FramesWriter, read_frames, schema
 from samodal.results.open import open_visible
 from samodal.results.youtube_vis import read_clips, write_tracks
@@ -61,9 +63,100 @@ def test_every_line_fits_the_shipped_schema(lines):
 
 
 def test_the_schema_refuses_what_is_not_a_line():
-    for wrong in ({}, {"t": 0, "time": 0, "name": None, "instances": [{"id": 1}]}, {"schema": 2}):
+    for wrong in ({}, {"t": 0, "time": 0, "name": None, "instances": [{"id": 1}]}, {"schema": 1}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema())
+
+
+def complete() -> FrameResult:
+    """A bus in front of a car that reaches 2 pixels over the left border; all is said of the car that can be."""
+    beyond = Mask(SIZE, -2, 1, np.ones((2, 6), bool))
+    bus = Instance("bus", "bus", 0.9, State.VISIBLE, rle(2, 6), rle(2, 6), expected_iou=0.5, beyond=Mask.of(rle(2, 6)))
+    car = Instance(
+        1, "car", 0.4, State.VISIBLE, rle(0, 2), rle(0, 4), expected_iou=np.float32(0.75), beyond=beyond,
+        spread=np.array([0.5, 1, 2.25, 3], np.float32),
+        hypotheses=(Mask.nowhere(SIZE), Mask.of(rle(0, 4)), Mask.of(rle(0, 5))),
+        confidence=Confidence.of(-2, 1, np.linspace(0, 1, 12).reshape(2, 6)),
+    )  # fmt: skip
+    return FrameResult(0, 0.0, (bus, car))
+
+
+@pytest.fixture
+def detailed(tmp_path):
+    with FramesWriter(tmp_path / "detailed.jsonl", "clip", SIZE, details=True) as writer:
+        writer.write(complete())
+    return tmp_path / "detailed.jsonl"
+
+
+def test_each_line_says_who_hides_whom_and_by_which_share_of_the_amodal_mask(detailed):
+    bus, car = json.loads(detailed.read_text().splitlines()[1])["instances"]
+    assert (bus["hidden_by"], car["hidden_by"]) == ([], [{"id": "bus", "share": 0.5}])
+    assert read_frames(detailed).results[0].hidden_by == {"bus": (), 1: (("bus", 0.5),)}
+
+
+def test_what_a_segmenter_says_beside_its_mask_comes_back_as_it_was_written(detailed):
+    for line in detailed.read_text().splitlines():
+        jsonschema.validate(json.loads(line), schema())
+    wrote, read = complete()[1], read_frames(detailed).results[0][1]
+    assert (read.expected_iou, read.spread.tolist()) == (0.75, [0.5, 1, 2.25, 3])
+    assert (read.beyond.box, read.beyond.area, read.beyond.size) == ((-2, 1, 4, 3), 12, SIZE)
+    assert read.hypotheses == wrote.hypotheses
+    assert (read.confidence.x, read.confidence.y) == (-2, 1)
+    assert np.array_equal(read.confidence.values, wrote.confidence.values)
+
+
+def test_what_lies_beyond_the_frame_is_written_only_where_it_is_more_than_the_amodal_mask(detailed):
+    bus, car = json.loads(detailed.read_text().splitlines()[1])["instances"]
+    assert bus["beyond"] is None
+    assert {key: car["beyond"][key] for key in ("x0", "y0", "size")} == {"x0": -2, "y0": 1, "size": [2, 6]}
+
+
+def test_hypotheses_and_confidence_are_written_only_where_they_are_wanted(tmp_path):
+    with FramesWriter(tmp_path / "f.jsonl", "clip", SIZE) as writer:
+        writer.write(complete())
+    line = json.loads((tmp_path / "f.jsonl").read_text().splitlines()[1])
+    jsonschema.validate(line, schema())
+    assert not {"hypotheses", "confidence"} & line["instances"][1].keys()
+    read = read_frames(tmp_path / "f.jsonl").results[0][1]
+    assert (read.hypotheses, read.confidence, read.expected_iou) == (None, None, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("beyond", "size", [2]),
+        ("beyond", "size", [2, 10**9]),
+        ("beyond", "counts", "1"),
+        ("beyond", "x0", 0.5),
+        ("confidence", "zlib", "AAAA"),
+        ("confidence", "size", [3, 6]),
+        ("confidence", "zlib", 7),
+    ],
+)
+def test_a_damaged_cut_out_is_refused_with_its_place(detailed, part, key, value):
+    header, line = (json.loads(line) for line in detailed.read_text().splitlines())
+    line["instances"][1][part][key] = value
+    detailed.write_text(f"{json.dumps(header)}\n{json.dumps(line)}\n")
+    with pytest.raises(InputError, match=f"detailed.jsonl, line 2: instance 1, {part}"):
+        read_frames(detailed)
+
+
+SCHEMA_1 = """\
+{"schema":1,"clip":"clip","size":[4,6],"settings":{"preset":"default"}}
+{"t":0,"time":0.0,"name":null,"instances":[{"id":3,"category":"car","score":0.5,"state":"visible",\
+"visible":{"size":[4,6],"counts":"1220?"},"amodal":{"size":[4,6],"counts":"122000007"},\
+"visible_box":[0.0,1.0,2.0,3.0],"amodal_box":[0.0,1.0,4.0,3.0],"occlusion":0.5,"points":[[1.5,2.25]],"followed":null,\
+"frames_since_seen":0,"seconds_since_seen":0.0}]}
+"""
+
+
+def test_a_file_of_schema_1_is_read_as_before(tmp_path):
+    (tmp_path / "f.jsonl").write_text(SCHEMA_1)
+    frames = read_frames(tmp_path / "f.jsonl")
+    (car,) = frames.results[0]
+    assert (car.visible, car.amodal, car.points.tolist()) == (rle(0, 2), rle(0, 4), [[1.5, 2.25]])
+    assert (car.expected_iou, car.beyond, car.spread, car.hypotheses, car.confidence) == (None,) * 5
+    assert frames.results[0].hidden_by == {3: ()} and frames.tracks().tracks[0].id == 3
 
 
 def test_frames_come_back_as_they_were_written(lines):
@@ -108,8 +201,8 @@ def test_a_damaged_line_in_the_middle_is_refused(lines):
 
 
 def test_another_schema_version_is_refused(lines):
-    lines.write_text(lines.read_text().replace('"schema":1', '"schema":9'))
-    with pytest.raises(InputError, match="schema 9, this version reads 1"):
+    lines.write_text(lines.read_text().replace('"schema":2', '"schema":9'))
+    with pytest.raises(InputError, match="schema 9, this version reads 1 and 2"):
         read_frames(lines)
 
 

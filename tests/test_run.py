@@ -14,6 +14,7 @@ from PIL import Image
 from made_up import passing_square
 from samodal import runner
 from samodal.baselines.trivial import Hull
+from samodal.build import with_details
 from samodal.cli.app import main
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
@@ -93,6 +94,23 @@ def test_every_default_mask_contains_its_visible_mask_and_two_runs_are_equal_to_
         for one in result.instances:
             if one.visible is not None:
                 assert not (one.visible.decode() & ~one.amodal.decode()).any()
+
+
+def test_details_are_asked_of_a_segmenter_that_has_them_and_of_no_other():
+    class Detailed:
+        details = False
+
+    segmenter, plain = Detailed(), object()
+    assert with_details(segmenter, True).details and not with_details(segmenter, False).details
+    assert with_details(plain, True) is plain
+
+
+def test_a_run_without_graph_and_details_has_the_header_of_earlier_versions(drive, tmp_path):
+    plain, asked = (settings(drive, method="copy-visible", graph=n, details=n) for n in (False, True))
+    for name, chosen in (("plain", plain), ("asked", asked)):
+        run(chosen, tmp_path / name)
+    before, after = (read_frames(tmp_path / name / "frames.jsonl").settings for name in ("plain", "asked"))
+    assert after == before | {"graph": True, "details": True} and not {"graph", "details"} & before.keys()
 
 
 @pytest.mark.parametrize("method", ["copy-visible", "hull", "hold-last", "constant-velocity"])

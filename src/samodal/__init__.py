@@ -16,6 +16,7 @@ from samodal.version import __version__
 
 if TYPE_CHECKING:
     from samodal.api import AmodalTracker, load
+    from samodal.confidence import Confidence
     from samodal.errors import InputError
     from samodal.masks import Mask
     from samodal.method.pipeline import Pipeline
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
     from samodal.video import open_video
 
 __all__ = [
-    "AmodalTracker", "FrameResult", "FrontEnd", "InputError", "Instance", "Mask", "Method", "Pipeline", "PointTracker",
-    "Prompt", "PromptSelector", "Rle", "Rules", "Segmenter", "State", "Video", "VisSession", "VisibleInstance",
-    "__version__", "load", "open_video", "preset",
+    "AmodalTracker", "Confidence", "FrameResult", "FrontEnd", "InputError", "Instance", "Mask", "Method", "Pipeline",
+    "PointTracker", "Prompt", "PromptSelector", "Rle", "Rules", "Segmenter", "State", "Video", "VisSession",
+    "VisibleInstance", "__version__", "load", "open_video", "preset",
 ]  # fmt: skip
 
 _HOMES = {
     "api": ("AmodalTracker", "load"),
+    "confidence": ("Confidence",),
     "errors": ("InputError",),
     "masks": ("Mask",),
     "method.pipeline": ("Pipeline",),

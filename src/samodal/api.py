@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from samodal.build import EMBEDDED_FRONT_END, found_device, make_front_end, make_rules, segmenter_of, teachable
+from samodal.build import (
+    EMBEDDED_FRONT_END,
+    found_device,
+    make_front_end,
+    make_rules,
+    segmenter_of,
+    teachable,
+    with_details,
+)
 from samodal.errors import InputError
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import Rules
@@ -31,6 +39,7 @@ def load(
     reassociate: bool | None = None,
     device: str = "auto",
     seed: int = 0,
+    details: bool = False,
 ) -> AmodalTracker:
     """An amodal tracker; without arguments with the embedded models and the preset `default`.
 
@@ -47,6 +56,7 @@ def load(
         reassociate: repair the ids of the front end; None: of the embedded one alone.
         device: auto, cpu, cuda, cuda:1, mps.
         seed: of random prompts.
+        details: give `Instance.hypotheses` and `Instance.confidence`, where the segmenter has them.
 
     Raises:
         InputError: for a name, a rule or a file that does not exist or cannot be used.
@@ -61,7 +71,9 @@ def load(
     )
     found = found_device(device)
     pipeline = Pipeline(
-        segmenter_of(segmenter, settings.weights, device) if isinstance(segmenter, str) else segmenter,
+        with_details(
+            segmenter_of(segmenter, settings.weights, device) if isinstance(segmenter, str) else segmenter, details
+        ),
         make_tracker(tracker, found) if isinstance(tracker, str) else tracker,
         make_rules(settings),
         seed,

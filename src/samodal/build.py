@@ -36,7 +36,9 @@ def _context(settings: RunSettings) -> dict[str, Callable[[], Any]]:
         "seed": lambda: settings.seed,
         "weights": lambda: settings.weights,
         "rules": lambda: make_rules(settings),
-        "segmenter": lambda: segmenter_of(settings.segmenter, settings.weights, settings.device),
+        "segmenter": lambda: with_details(
+            segmenter_of(settings.segmenter, settings.weights, settings.device), settings.details
+        ),
         "tracker": lambda: make_tracker(settings.tracker, found_device(settings.device)),
         "flow": flow_memory,
     }
@@ -130,6 +132,13 @@ def segmenter_of(segmenter: str, weights: str, device: str) -> Segmenter:
     """The segmenter of a name with its weights on a device; a process loads each once."""
     context = {"weights": lambda: weights, "device": lambda: found_device(device)}
     return make(SEGMENTERS, segmenter, "segmenter", context)
+
+
+def with_details(segmenter: Segmenter, details: bool) -> Segmenter:
+    """The segmenter, told whether details are wanted where it has a say in them (`Segmenter.details`)."""
+    if hasattr(segmenter, "details"):
+        segmenter.details = details
+    return segmenter
 
 
 @lru_cache(maxsize=1)

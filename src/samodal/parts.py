@@ -8,12 +8,13 @@ centres. Each part converts to its own conventions at its border.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask, MaskLike
 from samodal.tracks import Clip, FrameResult, VisibleInstance
@@ -208,17 +209,54 @@ class Features:
     sizes: tuple[tuple[int, int], ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a segmenter says about one prompt. Attributes are as in `Decoded`, of this prompt alone; `iou` in [0, 1]."""
+
+    amodal: Mask
+    iou: float
+    beyond: Mask | None = None
+    spread: np.ndarray | None = None
+    hypotheses: tuple[Mask, Mask, Mask] | None = None
+    confidence: Confidence | None = None
+
+    def united(self, visible: Mask) -> Prediction:
+        """The same with the visible pixels in every mask; what lies beyond the frame is at least the amodal mask."""
+        amodal = self.amodal.union(visible)
+        return replace(
+            self,
+            amodal=amodal,
+            beyond=None if self.beyond is None else self.beyond.union(amodal),
+            hypotheses=self.hypotheses and tuple(mask.union(visible) for mask in self.hypotheses),
+        )
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """All but the mask, by the names that an `Instance` has for them."""
+        names = ("beyond", "spread", "hypotheses", "confidence")
+        return {"expected_iou": self.iou} | {name: getattr(self, name) for name in names}
+
+
 @dataclass
 class Decoded:
-    """What a segmenter says about N prompts.
+    """What a segmenter says about N prompts. All but the first two are None where it does not give them.
 
     Attributes:
         amodal: (N, H, W) float32 logits at the frame's original size, above 0 is inside; or N masks.
         iou: (N,) the model's own estimate of the IoU of `amodal`; it need not lie in [0, 1].
+        beyond: N masks of the whole objects, also of what lies over the border of the frame: boxes may lie partly
+            outside it.
+        spread: (N, 4) float32 pixels, half-width of the interval of x0, y0, x1, y1 of the amodal box.
+        hypotheses: N times three nested masks: small, as in `amodal`, large.
+        confidence: N cut-outs of probability; only where `Segmenter.details` asks for it.
     """
 
     amodal: torch.Tensor | Sequence[Mask]
     iou: torch.Tensor | Sequence[float]
+    beyond: Sequence[Mask] | None = None
+    spread: np.ndarray | None = None
+    hypotheses: Sequence[tuple[Mask, Mask, Mask]] | None = None
+    confidence: Sequence[Confidence] | None = None
 
     def masks(self) -> list[Mask]:
         """The N amodal masks, cut out."""
@@ -229,9 +267,23 @@ class Decoded:
         """`iou` within [0, 1]."""
         return [min(max(float(value), 0.0), 1.0) for value in self.iou]
 
+    def predictions(self) -> list[Prediction]:
+        """What is said about each prompt.
+
+        Raises:
+            ValueError: where there is more or less of something than there are masks.
+        """
+        masks, extras = self.masks(), (self.beyond, self.spread, self.hypotheses, self.confidence)
+        columns = [[None] * len(masks) if column is None else column for column in extras]
+        return [Prediction(*row) for row in zip(masks, self.scores(), *columns, strict=True)]
+
 
 class Segmenter(Protocol):
-    """A promptable amodal segmenter."""
+    """A promptable amodal segmenter.
+
+    It may have an attribute `details`, False at first. Where it is set to True (`--details`), `decode` also gives what
+    costs time or room: `Decoded.hypotheses` and `Decoded.confidence`.
+    """
 
     def encode(self, frames: Sequence[np.ndarray]) -> Features:
         """Frames of one size, (H, W, 3) uint8 RGB each."""

@@ -94,7 +94,7 @@ def run_video(
     lines, start = out / "frames.jsonl", perf_counter()
     try:
         with (
-            FramesWriter(lines, video.name, video.size, describe(settings, video)) as writer,
+            FramesWriter(lines, video.name, video.size, describe(settings, video), settings.details) as writer,
             _Overlay(settings, frames, out) if settings.overlay else nullcontext() as overlay,
         ):
             for frame, result in _results(settings, frames, session, method):
@@ -130,7 +130,7 @@ def run_all(settings: RunSettings) -> list[Summary]:
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     """What made a result, as JSON: settings, rules, version and source."""
     used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "workers": None, "clips": None}
-    used["reassociate"] = settings.reassociate or None
+    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details")}
     used = {name: value for name, value in used.items() if value is not None}
     return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
 
@@ -173,7 +173,8 @@ class _Overlay:
         from samodal.drawing.overlay import Drawer
         from samodal.drawing.video import VideoWriter
 
-        self._drawer, self._writer = Drawer(), VideoWriter(out / "overlay.mp4", video.size, video.fps)
+        self._drawer = Drawer(graph=settings.graph)
+        self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         self._writer.write(self._drawer.draw(frame.image, result), frame.time)

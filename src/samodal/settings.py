@@ -52,6 +52,10 @@ class RunSettings:
     """auto, cpu, cuda, cuda:1, mps."""
     overlay: bool = True
     """Write overlay.mp4."""
+    graph: bool = False
+    """Draw who hides whom in overlay.mp4: an arrow from what hides to what is hidden, with the hidden share."""
+    details: bool = False
+    """Write also three nested masks and the probability of each pixel to frames.jsonl, where the segmenter has them."""
     seed: int = 0
     """Seed of random prompts. The default preset has none."""
     workers: int = 1

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask, MaskLike
+from samodal.occlusion import hiders
 from samodal.rle import Rle, overlap
 
 
@@ -95,6 +98,14 @@ class Instance:
         points: (K, 2) float32, x and y of the prompt points in original pixels; None where none were used.
         followed: (N, 2) float32, where the tracker has the points now; None unless hidden or leaving.
         frames_since_seen, seconds_since_seen: 0 where reported in this frame.
+        expected_iou: the segmenter's own estimate of the IoU of its mask, in [0, 1], before it is multiplied with the
+            front end's score; of the mask not taken, where `kept`; None where not prompted in this frame.
+        beyond: the whole object, also what lies over the border of the frame, where the box then lies partly outside.
+        spread: (4,) float32 pixels, half-width of the interval in which x0, y0, x1, y1 of the amodal box are expected.
+        hypotheses: three nested amodal masks, the small, the given and the large one.
+        confidence: the probability of each pixel.
+
+    The last four are None where the segmenter does not give them, `hypotheses` and `confidence` also where nobody asks.
     """
 
     id: int | str
@@ -107,6 +118,11 @@ class Instance:
     followed: np.ndarray | None = None
     frames_since_seen: int = 0
     seconds_since_seen: float = 0.0
+    expected_iou: float | None = None
+    beyond: Mask | None = None
+    spread: np.ndarray | None = None
+    hypotheses: tuple[Mask, Mask, Mask] | None = None
+    confidence: Confidence | None = None
 
     def __post_init__(self):
         for name in ("visible", "amodal"):
@@ -165,6 +181,22 @@ class FrameResult:
         boxes = [mask.box if mask else (np.nan,) * 4 for mask in masks]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
+    @cached_property
+    def hidden_by(self) -> dict[int | str, tuple[tuple[int | str, float], ...]]:
+        """The occlusion graph: of each instance those that hide it, as (id, share), largest share first.
+
+        The share, in (0, 1], is that of the amodal mask's pixels which are not visible and lie under the visible mask
+        of the other. Shares below 0.5 %, or of fewer than 4 pixels, are left out (`samodal.occlusion`).
+        """
+        found = hiders([i.amodal for i in self.instances], [i.visible for i in self.instances])
+        named = [tuple((self.instances[n].id, share) for n, share in edges) for edges in found]
+        return dict(zip(self.ids, named, strict=True))
+
+    def edges(self) -> list[tuple[int | str, int | str, float]]:
+        """The occlusion graph as a list of (id that hides, id that is hidden, share), largest share first."""
+        edges = [(other, key, share) for key, others in self.hidden_by.items() for other, share in others]
+        return sorted(edges, key=lambda edge: -edge[2])
+
     def __getitem__(self, key: int | str) -> Instance:
         """The instance of an id; "7" and 7 name the same.
 
@@ -190,6 +222,10 @@ def _checked_kind(kind: str) -> str:
     if kind not in ("amodal", "visible", "hidden"):
         raise ValueError(f"expected amodal, visible or hidden masks, got {kind!r}")
     return kind
+
+
+COLUMNS = ("visible", "amodal", "states", "scores")
+"""What a track has a value of for each frame."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +254,7 @@ class Track:
         for name in ("states", "scores"):
             if not getattr(self, name):
                 object.__setattr__(self, name, (None,) * length)
-        lengths = {n: len(getattr(self, n)) for n in ("visible", "amodal", "states", "scores")}
+        lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if set(lengths.values()) != {length}:
             raise ValueError(f"track {self.id}: columns of different length: {lengths}")
 
@@ -293,25 +329,14 @@ def clip_from_results(
         scene = result.t if result.cut else scene
         for instance in result.instances:
             key = instance.id if scene_of.setdefault(instance.id, scene) == scene else f"{instance.id}@{scene}"
-            column = columns.setdefault(
-                key,
-                {"category": instance.category}
-                | {k: [None] * length for k in ("visible", "amodal", "states", "scores")},
-            )
+            empty = {"category": instance.category} | {name: [None] * length for name in COLUMNS}
+            column = columns.setdefault(key, empty)
             column["visible"][result.t] = None if instance.visible is None else instance.visible.rle
             column["amodal"][result.t] = None if instance.amodal is None else instance.amodal.rle
             column["states"][result.t] = instance.state
             column["scores"][result.t] = instance.score
     tracks = tuple(
-        Track(
-            id=key,
-            category=c["category"],
-            score=_track_score(c["scores"], c["states"]),
-            visible=tuple(c["visible"]),
-            amodal=tuple(c["amodal"]),
-            states=tuple(c["states"]),
-            scores=tuple(c["scores"]),
-        )
+        Track(key, c["category"], _track_score(c["scores"], c["states"]), *(tuple(c[name]) for name in COLUMNS))
         for key, c in columns.items()
     )
     return Clip(name, (size[0], size[1]), tuple(frames), tracks, info=info or {})

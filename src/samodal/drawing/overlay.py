@@ -8,6 +8,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from samodal.drawing.graph import Rectangle, draw_graph
 from samodal.tracks import UNSEEN, FrameResult, Instance
 
 TRAIL_FRAMES = 30
@@ -28,10 +29,16 @@ class Drawer:
     Args:
         color: the RGB colour of an id.
         labels: write ids, classes and hidden shares.
+        graph: draw who hides whom.
     """
 
-    def __init__(self, color: Callable[[int | str], tuple[int, int, int]] = color_of, labels: bool = True):
-        self.color, self.labels = color, labels
+    def __init__(
+        self,
+        color: Callable[[int | str], tuple[int, int, int]] = color_of,
+        labels: bool = True,
+        graph: bool = False,
+    ):
+        self.color, self.labels, self.graph = color, labels, graph
         self._trails: dict = defaultdict(lambda: deque(maxlen=TRAIL_FRAMES))
 
     def draw(self, image: np.ndarray, result: FrameResult) -> np.ndarray:
@@ -44,11 +51,13 @@ class Drawer:
         present = {instance.id for instance in result.instances}
         for forgotten in self._trails.keys() - present:  # an endless stream must not gather trails
             del self._trails[forgotten]
-        for instance in result.instances:
-            self._mark(canvas, instance)
+        labelled = [box for instance in result.instances if (box := self._mark(canvas, instance)) is not None]
+        if self.graph:
+            draw_graph(canvas, result, self.color, labelled if self.labels else None)
         return canvas
 
-    def _mark(self, canvas: np.ndarray, instance: Instance) -> None:
+    def _mark(self, canvas: np.ndarray, instance: Instance) -> Rectangle | None:
+        """Draw points, trails and label; gives the box of the label."""
         color = self.color(instance.id)
         if instance.followed is not None:
             self._trails[instance.id].append(instance.followed)
@@ -65,7 +74,8 @@ class Drawer:
                     cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
                     cv2.line(canvas, (x, y - 5), (x, y + 5), edge, width)
         if instance.amodal is not None and self.labels:
-            _label(canvas, instance, color)
+            return _label(canvas, instance, color)
+        return None
 
 
 def _paint(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
@@ -91,7 +101,7 @@ def outline(
     cv2.drawContours(canvas, contours, -1, color, width, cv2.LINE_AA)
 
 
-def _label(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
+def _label(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> Rectangle:
     text = str(instance.id)
     if instance.amodal.area >= 600:
         text += f" {instance.category}"
@@ -104,3 +114,4 @@ def _label(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) 
     y = max(int(instance.amodal.box[1]) - 4, height + 3)
     cv2.rectangle(canvas, (x, y - height - 3), (x + width + 3, y + base - 1), (16, 16, 16), -1)
     cv2.putText(canvas, text, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
+    return x, y - height - 3, x + width + 3, y + base - 1

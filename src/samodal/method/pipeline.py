@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from samodal.masks import Mask, union
 from samodal.method.checks import check_frame
 from samodal.method.cuts import CutDetector
 from samodal.method.hidden import HiddenPhase, Surroundings
@@ -14,7 +13,7 @@ from samodal.method.history import Seen
 from samodal.method.memory import PointMemory, Remembered
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import Rules
-from samodal.parts import Observed, PointTracker, Prompt, PromptSelector, Segmenter
+from samodal.parts import Observed, PointTracker, Prediction, Prompt, PromptSelector, Segmenter
 from samodal.seeds import generator
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 
@@ -73,8 +72,8 @@ class Pipeline:
         shown = [instance for instance in visible if instance.mask.area >= least]
         slivers = {instance.id: instance for instance in visible if instance.mask.area < least}
         prompts = self._select(image, shown)
-        masks, ious = self._segment(image, prompts)
-        seen = [self._remember(*found) for found in zip(shown, prompts, masks, ious, strict=True)]
+        answers = self._segment(image, prompts)
+        seen = [self._remember(*found) for found in zip(shown, prompts, answers, strict=True)]
 
         # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now. What was
         # prompted but not found is followed as well. Slivers first seen now stand with their visible mask.
@@ -98,26 +97,26 @@ class Pipeline:
             for n, mask in enumerate(masks)
         ]
 
-    def _segment(self, image: np.ndarray, prompts: Sequence[Prompt]) -> tuple[list[Mask], list[float]]:
+    def _segment(self, image: np.ndarray, prompts: Sequence[Prompt]) -> list[Prediction]:
         """Algorithm 1, second half: embed once, decode all prompts in one batch."""
         if not prompts:
-            return [], []
-        decoded = self.segmenter.decode(self.segmenter.encode([image]), prompts, [0] * len(prompts))
-        return decoded.masks(), decoded.scores()
+            return []
+        return self.segmenter.decode(self.segmenter.encode([image]), prompts, [0] * len(prompts)).predictions()
 
-    def _remember(self, instance: VisibleInstance, prompt: Prompt, mask: Mask, iou: float) -> Instance:
+    def _remember(self, instance: VisibleInstance, prompt: Prompt, answer: Prediction) -> Instance:
         """Apply the rules to a predicted mask, and store prompt and mask in the point memory."""
         rules, visible, state = self.rules, instance.mask, State.VISIBLE
-        if rules.min_cover is not None and mask.overlap(visible) / visible.area < rules.min_cover:
-            mask, state = visible, State.KEPT
+        if rules.min_cover is not None and answer.amodal.overlap(visible) / visible.area < rules.min_cover:
+            answer, state = Prediction(visible, answer.iou), State.KEPT
         elif rules.unite:
-            mask = union([mask, visible], visible.size)
-        amodal = mask or None
-        score = iou * (instance.score if rules.frame_score == "iou_x_vis" and instance.score is not None else 1.0)
+            answer = answer.united(visible)
+        amodal = answer.amodal or None
+        weighted = rules.frame_score == "iou_x_vis" and instance.score is not None
+        score = answer.iou * (instance.score if weighted else 1.0)
         if amodal is not None:
             self.memory.store(instance, Seen(self.t, self.time, prompt, visible, amodal, score))
             self.tracker.drop(instance.id)
-        return Instance(instance.id, instance.category, score, state, visible, amodal, points=prompt.points)
+        return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points, **answer.details)
 
     def _follow(self, missing: Sequence[Remembered], visible: Sequence[VisibleInstance], slivers: dict, prompted: set):
         """Point tracking (Figure 3): brings what is missing to this frame; gives what is to be reported of it."""

@@ -5,9 +5,11 @@ interrupted leaves a file whose last line may be cut; everything before it is re
 this module describes both kinds of line.
 """
 
+import base64
 import json
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,13 +17,17 @@ from types import TracebackType
 
 import numpy as np
 
+from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.files import cannot_write, field, read_mask, read_text
-from samodal.rle import Rle
+from samodal.masks import Mask
+from samodal.rle import LARGEST_SIDE, Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
 
-SCHEMA = 1
-"""Version of frames.jsonl; it changes when a reader of an older version would misread a newer file."""
+SCHEMA = 2
+"""Version of frames.jsonl that is written. 2 has who hides whom, and what a segmenter says beside its mask."""
+READABLE = (1, 2)
+"""Versions that are read."""
 
 
 def schema() -> dict:
@@ -37,13 +43,16 @@ class FramesWriter:
         clip: name of the clip.
         size: (H, W) of every frame.
         settings: of the run, anything that JSON can hold.
+        details: write hypotheses and confidence, too, where a result has them.
 
     Raises:
         InputError: on opening or writing, if the disk refuses; lines written before stay readable.
     """
 
-    def __init__(self, path: Path, clip: str, size: tuple[int, int], settings: dict | None = None):
-        self.path = Path(path)
+    def __init__(
+        self, path: Path, clip: str, size: tuple[int, int], settings: dict | None = None, details: bool = False
+    ):
+        self.path, self.details = Path(path), details
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8")
@@ -53,7 +62,7 @@ class FramesWriter:
 
     def write(self, result: FrameResult, name: str | None = None) -> None:
         """Append one frame; `name` is its file name where it has one."""
-        instances = [_to_json(instance) for instance in result.instances]
+        instances = [_to_json(instance, result.hidden_by[instance.id], self.details) for instance in result.instances]
         line = {"t": result.t, "time": round(result.time, 6), "name": name, "instances": instances}
         self._line(line | {"cut": True} if result.cut else line)
 
@@ -106,7 +115,9 @@ class Frames:
 
 
 def read_frames(path: Path) -> Frames:
-    """Read a frames.jsonl; a last line that was cut off is left out.
+    """Read a frames.jsonl of this or an earlier schema; a last line that was cut off is left out.
+
+    Who hides whom is not read: it follows from the masks.
 
     Raises:
         InputError: if it is missing, of another schema, or a line other than the last is damaged.
@@ -116,8 +127,8 @@ def read_frames(path: Path) -> Frames:
     if not values or "schema" not in values[0]:
         raise InputError(f"{path}: no header in the first line; is this a frames.jsonl?")
     header = values[0]
-    if header["schema"] != SCHEMA:
-        raise InputError(f"{path}: schema {header['schema']}, this version reads {SCHEMA}; update samodal")
+    if header["schema"] not in READABLE:
+        raise InputError(f"{path}: schema {header['schema']}, this version reads 1 and 2; update samodal")
     size = (int(header["size"][0]), int(header["size"][1]))
     results = tuple(_frame(value, size, f"{path}, line {n}") for n, value in enumerate(values[1:], start=2))
     names = tuple(value.get("name") or f"{value['t']:06d}" for value in values[1:])
@@ -143,9 +154,9 @@ def _frame(value: dict, size: tuple[int, int], where: str) -> FrameResult:
     return FrameResult(field(value, "t", where), field(value, "time", where), instances, value.get("cut", False))
 
 
-def _to_json(instance: Instance) -> dict:
-    rate = instance.occlusion
-    return {
+def _to_json(instance: Instance, hidden_by: Iterable[tuple[int | str, float]], details: bool) -> dict:
+    rate, expected = instance.occlusion, instance.expected_iou
+    values = {
         "id": instance.id,
         "category": instance.category,
         "score": None if instance.score is None else float(instance.score),
@@ -159,7 +170,26 @@ def _to_json(instance: Instance) -> dict:
         "followed": _points(instance.followed),
         "frames_since_seen": int(instance.frames_since_seen),
         "seconds_since_seen": round(float(instance.seconds_since_seen), 6),
+        "hidden_by": [{"id": key, "share": round(share, 6)} for key, share in hidden_by],
+        "expected_iou": None if expected is None else float(expected),
+        "box_spread": None if instance.spread is None else [round(float(n), 2) for n in instance.spread],
+        "beyond": _canvas(instance.beyond) if _reaches_further(instance) else None,
     }
+    if not details:
+        return values
+    masks, confidence = instance.hypotheses, instance.confidence
+    return values | {
+        "hypotheses": None if masks is None else [_coded(mask) if mask else None for mask in masks],
+        "confidence": None if confidence is None else _packed(confidence),
+    }
+
+
+def _reaches_further(instance: Instance) -> bool:
+    """Whether the whole object has other pixels than the amodal mask, which ends at the border of the frame."""
+    beyond, amodal = instance.beyond, instance.amodal
+    if not beyond or not amodal:
+        return bool(beyond)
+    return beyond.box != amodal.box or not np.array_equal(beyond.inside, amodal.inside)
 
 
 def _from_json(value: dict, size: tuple[int, int], where: str) -> Instance:
@@ -175,7 +205,62 @@ def _from_json(value: dict, size: tuple[int, int], where: str) -> Instance:
         followed=_array(value.get("followed")),
         frames_since_seen=value.get("frames_since_seen", 0),
         seconds_since_seen=value.get("seconds_since_seen", 0.0),
+        expected_iou=value.get("expected_iou"),
+        beyond=_from_canvas(value.get("beyond"), size, where),
+        spread=None if value.get("box_spread") is None else np.array(value["box_spread"], np.float32),
+        hypotheses=_hypotheses(value.get("hypotheses"), size, where),
+        confidence=_unpacked(value.get("confidence"), where),
     )
+
+
+def _hypotheses(masks: list | None, size: tuple[int, int], where: str) -> tuple[Mask, Mask, Mask] | None:
+    if masks is None:
+        return None
+    read = [read_mask(mask, size, f"{where}, hypotheses") for mask in masks]
+    small, given, large = (Mask.nowhere(size) if mask is None else Mask.of(mask) for mask in read)
+    return small, given, large
+
+
+def _canvas(mask: Mask) -> dict:
+    """A mask that may lie partly outside the frame, on a canvas of its own whose first pixel is x0, y0 of the frame."""
+    return {"x0": int(mask.x), "y0": int(mask.y)} | Mask(mask.shape, 0, 0, mask.inside).to_coco()
+
+
+def _from_canvas(value: dict | None, size: tuple[int, int], where: str) -> Mask | None:
+    if value is None:
+        return None
+    where = f"{where}, beyond"
+    x0, y0, canvas = _place(value, where)
+    mask = read_mask({"size": canvas, "counts": field(value, "counts", where)}, canvas, where)
+    return None if mask is None else Mask(size, x0, y0, mask.decode())
+
+
+def _place(value: dict, where: str) -> tuple[int, int, tuple[int, int]]:
+    """Column and row in the frame of a cut-out's first pixel, and its (height, width)."""
+    x0, y0, size = (field(value, name, where) for name in ("x0", "y0", "size"))
+    numbers = [x0, y0, *size] if isinstance(size, list) else [x0, y0]
+    if len(numbers) != 4 or not all(type(n) is int for n in numbers) or not 1 <= min(size) <= max(size) <= LARGEST_SIDE:
+        raise InputError(f"{where}: expected whole x0 and y0 and a size [height, width], got {str(numbers)[:60]}")
+    return x0, y0, (size[0], size[1])
+
+
+def _packed(confidence: Confidence) -> dict:
+    """A cut-out of probabilities: its rows of bytes, compressed by zlib, in base 64."""
+    data = base64.b64encode(zlib.compress(np.ascontiguousarray(confidence.values).tobytes())).decode("ascii")
+    size = [int(n) for n in confidence.values.shape]
+    return {"x0": int(confidence.x), "y0": int(confidence.y), "size": size, "zlib": data}
+
+
+def _unpacked(value: dict | None, where: str) -> Confidence | None:
+    if value is None:
+        return None
+    where = f"{where}, confidence"
+    x0, y0, (h, w) = _place(value, where)
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(field(value, "zlib", where)), h * w)
+        return Confidence(x0, y0, np.frombuffer(data, np.uint8).reshape(h, w))
+    except (TypeError, ValueError, zlib.error) as error:
+        raise InputError(f"{where}: damaged ({error})") from None
 
 
 def _coded(mask: Rle | None) -> dict | None:
