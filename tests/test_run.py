@@ -95,7 +95,7 @@ def test_every_default_mask_contains_its_visible_mask_and_two_runs_are_equal_to_
                 assert not (one.visible.decode() & ~one.amodal.decode()).any()
 
 
-@pytest.mark.parametrize("method", ["copy-visible", "hull", "hold-last", "constant-velocity"])
+@pytest.mark.parametrize("method", ["copy-visible", "hull", "hull-front", "hold-last", "constant-velocity"])
 def test_trivial_methods_give_the_same_files(drive, method, tmp_path):
     run(settings(drive, method=method), tmp_path)
     (clip,) = read_clips(tmp_path / "tracks.json").values()
