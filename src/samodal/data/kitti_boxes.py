@@ -76,8 +76,7 @@ def _read_line(parts: list[str], where: str) -> KittiBox:
         x0, y0, x1, y1 = (float(part) for part in parts[6:10])
     except (IndexError, ValueError):
         raise InputError(
-            f"{where}: expected 'frame track type truncated occluded alpha x0 y0 x1 y1 …', "
-            f"got {' '.join(parts)[:60]!r}"
+            f"{where}: expected 'frame track type truncated occluded alpha x0 y0 x1 y1 …', got {' '.join(parts)[:60]!r}"
         ) from None
     if min(frame, track) < 0 or occluded not in range(len(OCCLUSION_LEVELS)):
         raise InputError(
