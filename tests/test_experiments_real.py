@@ -164,6 +164,7 @@ def test_the_slack_of_boxes_is_the_median_share_that_is_missing_on_each_side():
     assert box_ious(boxes[:1], [[20, 30, 40, 40]]).tolist() == [0]
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(not REAL.exists(), reason="needs the real pictures and labels beside the project (../shared/real)")
 def test_floors_on_real_pictures_are_the_known_ones(tmp_path):
     names = ("copy-visible", "hull", "hull-front")
