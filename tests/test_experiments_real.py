@@ -17,6 +17,7 @@ from samodal.masks import Mask
 from samodal.metrics.boxes import box_ious, slack, widened
 from samodal.parts import Decoded, Features
 from samodal.rle import Rle
+from toy_data import write_toy
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 SIZE = (40, 100)
@@ -146,6 +147,16 @@ def test_the_command_writes_a_table_that_says_what_a_row_needs_and_works_again_f
 def test_a_missing_root_is_named(tmp_path, capsys, given):
     assert main(["experiments", "real", "--out", str(tmp_path), *given]) == 2
     assert ("give --root FOLDER" if not given else "nowhere: no folder cocoa") in capsys.readouterr().err
+
+
+def test_without_a_root_the_other_experiments_go_on(tmp_path, capsys):
+    data, own = write_toy(tmp_path / "toy", sequences=1, frames=2, seed=3), tmp_path / "own.yaml"
+    columns = {"mIoU": "strict image miou"}
+    own.write_text(json.dumps({"title": "own", "columns": columns, "rows": {"copy": {"method": "copy-visible"}}}))
+    command = ["experiments", f"real,{own}", "--data", data, "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(command) == 0
+    assert "real: give --root FOLDER" in capsys.readouterr().out
+    assert (tmp_path / "out" / "own.md").exists() and not (tmp_path / "out" / "real.md").exists()
 
 
 def test_a_damaged_label_names_its_file_and_line(root, tmp_path):

@@ -24,6 +24,7 @@ from samodal.files import write_json
 from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
+NO_ROOT = "give --root FOLDER, the real pictures and labels; docs/results.md tells what lies in it"
 OWN_CLIPS = 4
 """Clips of StreetSim that are rendered where no data is named."""
 
@@ -61,7 +62,11 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     executor = Processes(settings.workers, threads=1)
     apart = [experiment for experiment in experiments if experiment.kind == "real"]
     experiments = [experiment for experiment in experiments if experiment.kind != "real"]
-    records = [_on_real(experiment, settings, executor) for experiment in apart if _has_root(settings, experiments)]
+    if apart and settings.root is None:
+        if not experiments:
+            raise InputError(f"{apart[0].name}: {NO_ROOT}")
+        print(f"{apart[0].name}: {NO_ROOT}", flush=True)
+    records = [_on_real(experiment, settings.root, settings, executor) for experiment in apart if settings.root]
     if not experiments:
         return records
     data, clips = _data(settings, any(experiment.kind == "points" for experiment in experiments))
@@ -88,20 +93,9 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     return records
 
 
-def _has_root(settings: ExperimentsSettings, others: Sequence[Experiment]) -> bool:
-    """Whether there is real material; where only that was asked for, it must be there."""
-    if settings.root is None:
-        text = "real: give --root FOLDER, the real pictures and labels; docs/results.md tells what lies in it"
-        if not others:
-            raise InputError(text)
-        print(text, flush=True)
-    return settings.root is not None
-
-
-def _on_real(experiment: Experiment, settings: ExperimentsSettings, executor: Executor) -> dict[str, Any]:
-    """The record of a table on real pictures and labels, which is written."""
-    start, root = time.perf_counter(), settings.root
-    parts = parts_of(root)
+def _on_real(experiment: Experiment, root: Path, settings: ExperimentsSettings, executor: Executor) -> dict[str, Any]:
+    """The record of a table on the real pictures and labels in `root`, which is written."""
+    start, parts = time.perf_counter(), parts_of(root)
     runs, missing = plan(experiment, str(root), settings.out, seeds=settings.seeds, device=settings.device)
     print(f"{experiment.name}: {experiment.title}, {len(runs)} runs", flush=True)
     scores, reused = real_scores(runs, root, parts, executor)

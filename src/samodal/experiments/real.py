@@ -168,8 +168,9 @@ def _drive(folder: Path, name: str) -> tuple[Sequence[int], tuple[int, int], lis
     """Numbers of the frames, their size, and the frames with their visible masks."""
     from samodal.data.kitti_mots import open_kitti_mots
 
-    video = open_kitti_mots(folder / "all").video(name)
-    return video.numbers, video.size, [Observed(frame, _visible(video.truth, frame.t)) for frame in video]
+    dataset = open_kitti_mots(folder / "all")
+    video, truth = dataset.video(name), dataset.truth(name)
+    return video.numbers, video.size, [Observed(frame, _visible(truth, frame.t)) for frame in video]
 
 
 def _masks_alone(folder: Path, name: str) -> tuple[Sequence[int], tuple[int, int], list[Observed]]:
@@ -199,13 +200,13 @@ def summarised(measured: dict[Part, list[dict[str, Any]] | None]) -> dict[str, A
     later: dict[str, list[dict]] = defaultdict(list)
     fitted: dict[str, list[dict]] = defaultdict(list)
     for part, rows in measured.items():
-        if part.folder == COCOA:
+        if rows is None:
+            levels |= _without_pictures()
+        elif part.folder == COCOA:
             levels[f"cocoa_{part.name}"] = _level(_mean([row["iou"] for row in rows]), "iou", len(rows))
         elif part.folder == DRIVE:
             grown = [row["grown"] for row in rows if row["level"] == "car_0"]
             levels["kitti_0005"] = _level(_mean(_ious(rows)), "box_iou", len(rows), area=_mean(grown))
-        elif rows is None:
-            return levels | _without_pictures()
         else:
             for row in rows:
                 labelled[row["level"]].append(row)
