@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from samodal.data.kitti_boxes import read_kitti_boxes
+from samodal.metrics.boxes import box_ious
 from samodal.results.frames import read_frames
 from samodal.rle import Rle, iou
 from samodal.runner import run_video
@@ -28,22 +30,6 @@ def kitti(tmp_path_factory):
     return read_frames(out / "frames.jsonl").results
 
 
-def boxes_by_frame() -> dict[tuple[int, int], np.ndarray]:
-    """KITTI's own full-body boxes by (frame, id of KITTI MOTS)."""
-    boxes = {}
-    for line in (KITTI / "label_02" / "0005.txt").read_text().splitlines():
-        t, key, kind, *rest = line.split()
-        if kind in ("Car", "Van"):
-            boxes[int(t), 1000 + int(key)] = np.array(rest[3:7], float)
-    return boxes
-
-
-def box_iou(a, b) -> float:
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = a, b
-    inter = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
-    return inter / ((ax1 - ax0) * (ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - inter)
-
-
 def test_kitti_gives_four_tracks_and_an_amodal_mask_for_each_visible_one(kitti):
     instances = [one for result in kitti for one in result.instances]
     assert {one.id for one in instances} == {1000, 1001, 1002, 1031}
@@ -56,10 +42,11 @@ def test_kittis_car_1000_leaves_no_ghost_when_it_has_left_the_image(kitti):
 
 
 def test_boxes_of_kittis_visible_masks_agree_with_its_labels(kitti):
-    truth = boxes_by_frame()
+    truth = {(box.frame, box.mots_id): box.box for box in read_kitti_boxes(KITTI / "label_02" / "0005.txt")}
     pairs = [(one, truth[r.t, one.id]) for r in kitti for one in r.instances if one.visible is not None]
-    visible = np.mean([box_iou(one.visible.box, box) for one, box in pairs])
-    amodal = np.mean([box_iou(one.amodal.box, box) for one, box in pairs])
+    boxes = [box for _, box in pairs]
+    visible = np.mean(box_ious([instance.visible.box for instance, _ in pairs], boxes))
+    amodal = np.mean(box_ious([instance.amodal.box for instance, _ in pairs], boxes))
     print(f"mean box IoU with label_02 over {len(pairs)} masks: visible {visible:.3f}, amodal {amodal:.3f}")
     # Nothing is asked of the amodal boxes: the shipped weights have never seen a real street.
     assert visible == pytest.approx(0.898, abs=0.002)

@@ -113,7 +113,7 @@ def test_a_run_without_graph_and_details_has_the_header_of_earlier_versions(driv
     assert after == before | {"graph": True, "details": True} and not {"graph", "details"} & before.keys()
 
 
-@pytest.mark.parametrize("method", ["copy-visible", "hull", "hold-last", "constant-velocity"])
+@pytest.mark.parametrize("method", ["copy-visible", "hull", "hull-front", "hold-last", "constant-velocity"])
 def test_trivial_methods_give_the_same_files(drive, method, tmp_path):
     run(settings(drive, method=method), tmp_path)
     (clip,) = read_clips(tmp_path / "tracks.json").values()

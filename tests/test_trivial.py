@@ -3,7 +3,7 @@
 import numpy as np
 
 from made_up import passing_square, square
-from samodal.baselines.trivial import ConstantVelocity, CopyVisible, HoldLast, Hull
+from samodal.baselines.trivial import ConstantVelocity, CopyVisible, HoldLast, Hull, HullFront
 from samodal.method.rules import preset
 from samodal.parts import Frame, Observed
 from samodal.tracks import State, VisibleInstance
@@ -19,7 +19,7 @@ def observed(masks):
 
 def test_copy_visible_and_hull_say_nothing_while_hidden():
     _, clip = passing_square()
-    for method in (CopyVisible(), Hull()):
+    for method in (CopyVisible(), Hull(), HullFront()):
         for one, result in zip(clip, method.run("clip", clip), strict=True):
             assert [i.id for i in result.instances] == [v.id for v in one.visible]
 
@@ -48,3 +48,14 @@ def test_constant_velocity_moves_it_on_and_out_of_the_image():
 def test_an_instance_that_left_over_the_edge_does_not_come_back_by_itself():
     results = list(HoldLast().run("clip", observed([square(100, side=20), None, None])))
     assert [len(r.instances) for r in results] == [1, 0, 0]
+
+
+def test_hull_front_completes_an_instance_behind_its_neighbour_and_leaves_the_neighbour_as_it_is():
+    frame = Frame(0, 0.0, np.zeros((60, 120, 3), np.uint8), "0")
+    behind = square(10, side=30)
+    front = np.zeros_like(behind)
+    front[30:60, 20:30] = True
+    visible = [VisibleInstance(1, "car", None, behind & ~front), VisibleInstance(2, "person", None, front)]
+    (result,) = HullFront().run("clip", [Observed(frame, visible)])
+    assert np.array_equal(result[1].amodal.decode(), behind)
+    assert np.array_equal(result[2].amodal.decode(), front)

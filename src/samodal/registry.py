@@ -238,6 +238,10 @@ METHODS = {
     "samodal": Part("samodal.method.pipeline:Pipeline", "The amodal SAM and the point memory."),
     "copy-visible": Part("samodal.baselines.trivial:CopyVisible", "The visible mask is the amodal mask."),
     "hull": Part("samodal.baselines.trivial:Hull", "The convex hull of the visible mask."),
+    "hull-front": Part(
+        "samodal.baselines.trivial:HullFront",
+        "The visible mask and, of its convex hull, what neighbours in front of it cover.",
+    ),
     "hold-last": Part("samodal.baselines.trivial:HoldLast", "The last visible mask stays while an instance is hidden."),
     "constant-velocity": Part(
         "samodal.baselines.trivial:ConstantVelocity", "A hidden mask goes on at its last velocity."

@@ -30,7 +30,8 @@ class RunSettings:
     """Data set instead of a video: KIND:PATH, as asd:ROOT/val, or coco:ANN.json,IMAGES for your own (samodal data check
     --help lists all kinds); --vis is then truth unless given."""
     method: str = "samodal"
-    """samodal, or one to compare with: copy-visible, hull, hold-last, constant-velocity, savos[:CHECKPOINT]."""
+    """samodal, or one to compare with: copy-visible, hull, hull-front, hold-last, constant-velocity,
+    savos[:CHECKPOINT]."""
     preset: str = "default"
     """Rules of method samodal: default (ours), paper (the paper's text), released (its authors' code)."""
     rules: dict[str, Any] = field(default_factory=dict)

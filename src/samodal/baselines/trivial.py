@@ -6,7 +6,7 @@ differs is the mask and not the patience.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from samodal.masks import Mask
 from samodal.method.rules import Rules, preset
 from samodal.parts import Observed
+from samodal.shapes import convex_hull, hull_front
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 
 
@@ -21,26 +22,28 @@ class CopyVisible:
     """The visible mask as the amodal one; nothing while hidden."""
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
-        for frame, visible in ((seen.frame, seen.visible) for seen in observed):
-            instances = tuple(self._shown(instance) for instance in visible)
-            yield FrameResult(frame.t, frame.time, instances, image=frame.image)
+        for entry in observed:
+            instances = tuple(self._whole(instance, entry.visible) for instance in entry.visible)
+            yield FrameResult(entry.frame.t, entry.frame.time, instances, image=entry.frame.image)
 
-    def _shown(self, visible: VisibleInstance) -> Instance:
+    def _whole(self, visible: VisibleInstance, others: Sequence[VisibleInstance]) -> Instance:
+        """What is reported of an instance beside all that is visible in its frame."""
         return Instance.copied(visible, State.VISIBLE)
 
 
 class Hull(CopyVisible):
     """The convex hull of the visible mask; nothing while hidden."""
 
-    def _shown(self, visible: VisibleInstance) -> Instance:
-        import cv2
+    def _whole(self, visible: VisibleInstance, others: Sequence[VisibleInstance]) -> Instance:
+        return replace(super()._whole(visible, others), amodal=convex_hull(visible.mask))
 
-        mask = visible.mask
-        contours, _ = cv2.findContours(mask.inside.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        hull = np.zeros(mask.shape, np.uint8)
-        cv2.fillPoly(hull, [cv2.convexHull(np.concatenate(contours))], 1)
-        amodal = Mask(mask.size, mask.x, mask.y, hull.view(bool))
-        return replace(super()._shown(visible), amodal=amodal)
+
+class HullFront(CopyVisible):
+    """The visible mask and, of its convex hull, what neighbours in front cover; nothing while hidden."""
+
+    def _whole(self, visible: VisibleInstance, others: Sequence[VisibleInstance]) -> Instance:
+        neighbours = [other.mask for other in others if other is not visible]
+        return replace(super()._whole(visible, others), amodal=hull_front(visible.mask, neighbours))
 
 
 @dataclass
@@ -77,7 +80,9 @@ class HoldLast(CopyVisible):
 
     def _see(self, known: dict[int | str, _Last], visible: VisibleInstance, t: int, time: float) -> None:
         before = known[visible.id].centres if visible.id in known else []
-        known[visible.id] = _Last(self._shown(visible), t, time, [*before[-1:], (t, visible.mask.centre)])
+        known[visible.id] = _Last(
+            Instance.copied(visible, State.VISIBLE), t, time, [*before[-1:], (t, visible.mask.centre)]
+        )
 
     def _held(self, last: _Last, t: int, time: float) -> Instance | None:
         late = self.rules.remember_s is not None and time - last.time > self.rules.remember_s

@@ -16,6 +16,7 @@ from samodal.experiments.data import clips_of, streetsim
 from samodal.experiments.machine import digest, machine
 from samodal.experiments.plan import Missing, Planned, plan
 from samodal.experiments.points import follow_points, has_points, point_scores
+from samodal.experiments.real import parts_of, real_scores
 from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, score_all
 from samodal.experiments.settings import ExperimentsSettings
@@ -23,6 +24,7 @@ from samodal.files import write_json
 from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
+NO_ROOT = "give --root FOLDER, the real pictures and labels; docs/results.md tells what lies in it"
 OWN_CLIPS = 4
 """Clips of StreetSim that are rendered where no data is named."""
 
@@ -57,34 +59,62 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
     experiments = [load(name, _weights_for(name, chosen, settings.weights)) for name in chosen]
+    executor = Processes(settings.workers, threads=1)
+    apart = [experiment for experiment in experiments if experiment.kind == "real"]
+    experiments = [experiment for experiment in experiments if experiment.kind != "real"]
+    if apart and settings.root is None:
+        if not experiments:
+            raise InputError(f"{apart[0].name}: {NO_ROOT}")
+        print(f"{apart[0].name}: {NO_ROOT}", flush=True)
+    records = [_on_real(experiment, settings.root, settings, executor) for experiment in apart if settings.root]
+    if not experiments:
+        return records
     data, clips = _data(settings, any(experiment.kind == "points" for experiment in experiments))
     if settings.train:
         experiments = [trained(experiment, settings) for experiment in experiments]
     planned = _planned(experiments, data, clips, settings)
     for todo in planned:
         print(f"{todo.experiment.name}: {todo.experiment.title}, {len(todo.runs)} runs", flush=True)
-    executor = Processes(settings.workers, threads=1)
     todos, reused, failed = _run(planned, clips, executor, settings.workers)
     tables = [todo for todo in todos if todo.experiment.kind != "figures"]
     scores = _scores(tables, data, clips, settings.resamples, executor)
-    about = {
+    about = _about(settings, data, clips, start) | {
+        "together": [todo.experiment.name for todo in todos],
+        "reused": reused,
+    }
+    made = [_record(todo, scored) | about for todo, scored in zip(tables, scores, strict=True)]
+    for record in made:
+        _write(record, settings.out)
+    figures = [todo for todo in planned if todo.experiment.kind == "figures" and not todo.folders & failed.keys()]
+    records += made + [_figures(todo, data, clips, settings.out) for todo in figures]
+    if failed:
+        reasons = "".join(f"\n  {reason}" for reason in failed.values())
+        raise Incomplete(f"runs that failed and are left out of the tables: {len(failed)}{reasons}")
+    return records
+
+
+def _on_real(experiment: Experiment, root: Path, settings: ExperimentsSettings, executor: Executor) -> dict[str, Any]:
+    """The record of a table on the real pictures and labels in `root`, which is written."""
+    start, parts = time.perf_counter(), parts_of(root)
+    runs, missing = plan(experiment, str(root), settings.out, seeds=settings.seeds, device=settings.device)
+    print(f"{experiment.name}: {experiment.title}, {len(runs)} runs", flush=True)
+    scores, reused = real_scores(runs, root, parts, executor)
+    about = _about(settings, str(root), [f"{part.folder} {part.name}" for part in parts], start)
+    record = _record(_Todo(experiment, runs, missing), scores) | about
+    record |= {"together": [experiment.name], "reused": reused}
+    _write(record, settings.out)
+    return record
+
+
+def _about(settings: ExperimentsSettings, data: str, clips: Sequence[str], start: float) -> dict[str, Any]:
+    """Where the numbers of a record come from; `start` is when the work on them began."""
+    return {
         "settings": {"data": data, "clips": clips, "seeds": settings.seeds},
         "command": command(),
         "commit": commit(),
         "machine": machine(settings.device),
         "cost_s": round(time.perf_counter() - start),
-        "together": [todo.experiment.name for todo in todos],
-        "reused": reused,
     }
-    records = [_record(todo, scored) | about for todo, scored in zip(tables, scores, strict=True)]
-    for record in records:
-        _write(record, settings.out)
-    figures = [todo for todo in planned if todo.experiment.kind == "figures" and not todo.folders & failed.keys()]
-    records += [_figures(todo, data, clips, settings.out) for todo in figures]
-    if failed:
-        reasons = "".join(f"\n  {reason}" for reason in failed.values())
-        raise Incomplete(f"runs that failed and are left out of the tables: {len(failed)}{reasons}")
-    return records
 
 
 def _data(settings: ExperimentsSettings, points: bool) -> tuple[str, tuple[str, ...]]:

@@ -14,13 +14,18 @@ from samodal.metrics.gaps import GAPS, named
 from samodal.settings import RunSettings
 
 FOLDER = Path(__file__).parent / "configs"
-KINDS = ("table", "figures", "points")
+KINDS = ("table", "figures", "points", "real")
 _PRECISION = ("image", "video")
 PROFILES = {
     "official": _PRECISION, "strict": _PRECISION, "ones": _PRECISION, "identity": ("visible", "amodal"),
     "gaps": ("all", *map(named, GAPS)), "points": ("all",),
+    "real": (
+        "cocoa_1", "cocoa_2", "kitti_0005",
+        *(f"{kind}_{n}{slack}" for kind in ("car", "pedestrian") for n in range(4) for slack in ("", "_slack")),
+    ),
 }  # fmt: skip
-"""The levels of each profile; "points" alone is for the kind of that name, see `scores` and `points` for all."""
+"""The levels of each profile; "points" and "real" are for the kinds of these names alone, see `scores`, `points` and
+`real` for all."""
 _OURS = {"video", "out", "data", "frames", "clips", "overlay", "seed", "workers", "device"}
 SETTABLE = {f.name for f in fields(RunSettings)} - _OURS
 """What a row or a front end may set: the settings of `samodal run` but for those that the experiment itself decides."""
@@ -58,8 +63,8 @@ class Experiment:
         train: for keys without weights, how `--train` makes them: a recipe and changes of its settings.
         relations: what the table is asked.
         note: printed below the table.
-        kind: "table" of the scores of runs, "figures" of the runs of the first front end, or "points", a table of how
-            the trackers of its rows follow points.
+        kind: "table" of the scores of runs, "figures" of the runs of the first front end, "points", a table of how the
+            trackers of its rows follow points, or "real", a table on real pictures and labels.
     """
 
     name: str
@@ -149,7 +154,7 @@ def _check(path: Path, experiment: Experiment) -> None:
     if experiment.kind not in KINDS:
         raise InputError(f"{path.name}: unknown kind {experiment.kind!r}{nearest(experiment.kind, KINDS)}")
     for head, (profile, _, _) in experiment.columns.items():
-        if (profile == "points") != (experiment.kind == "points"):
+        if profile != experiment.kind and {profile, experiment.kind} & {"points", "real"}:
             raise InputError(f"{path.name}: column {head}: {profile} is not for the kind {experiment.kind}")
     for group in (experiment.rows, experiment.front_ends):
         for name, settings in group.items():

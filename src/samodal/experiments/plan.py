@@ -16,7 +16,7 @@ from samodal.experiments.config import Experiment
 from samodal.experiments.machine import digest, file_of
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import preset
-from samodal.registry import FRONT_ENDS, METHODS, TRACKERS, split
+from samodal.registry import FRONT_ENDS, METHODS, SEGMENTERS, TRACKERS, split
 from samodal.settings import RunSettings
 
 DRAWN = ("random", "erosion", "max-distance")
@@ -139,7 +139,10 @@ def _folder(settings: RunSettings) -> str:
     decided = asdict(settings)
     for name in ("out", "overlay", "device", "workers", "clips", "video"):
         decided.pop(name)
-    parts = ((settings.vis, FRONT_ENDS), (settings.tracker, TRACKERS), (settings.method, METHODS))
+    parts = (
+        (settings.vis, FRONT_ENDS), (settings.tracker, TRACKERS), (settings.method, METHODS),
+        (settings.segmenter, SEGMENTERS),
+    )  # fmt: skip
     named = [split(text or "", table)[1] or "" for text, table in parts]
     if settings.method == "samodal":
         named.append(settings.weights)

@@ -35,10 +35,12 @@ def rows_of(experiment: Experiment, runs: Sequence[Planned], scores: Sequence[di
     return table
 
 
-def _column(scores: Sequence[dict], profile: str, level: str, metric: str) -> dict[str, Any] | None:
-    """None where the data has no such level, or nothing counts."""
+def _column(scores: Sequence[dict], profile: str, level: str, metric: str) -> dict[str, Any] | str | None:
+    """None where the data has no such level, or nothing counts; in words what a method needs that is not there."""
     if level not in scores[0][profile]:
         return None
+    if "needs" in scores[0][profile][level]:
+        return scores[0][profile][level]["needs"]
     values = [score[profile][level]["metrics"][metric] for score in scores]
     if any(value is None or value < 0 for value in values):
         return None
@@ -61,7 +63,7 @@ def judge(relation: Relation, table: Sequence[dict]) -> dict[str, Any]:
     for row, front_end in zip((relation.left, relation.right), ends, strict=True):
         match = next((entry for entry in table if (entry["row"], entry["front_end"]) == (row, front_end)), None)
         value = match and match["columns"][relation.column]
-        means.append(None if value is None else value["mean"])
+        means.append(value["mean"] if isinstance(value, dict) else None)
     verdict = "not tested"
     if None not in means:
         above = means[0] - means[1]
@@ -111,13 +113,13 @@ def _verdict(relation: dict[str, Any]) -> str:
     return f"{relation['claim']}: **{VERDICTS[relation['verdict']]}** ({left:.1f} against {right:.1f}; {ends})"
 
 
-def _is_counted(value: dict[str, Any] | None) -> bool:
-    return value is not None and all(isinstance(number, int) for number in value["values"])
+def _is_counted(value: dict[str, Any] | str | None) -> bool:
+    return isinstance(value, dict) and all(isinstance(number, int) for number in value["values"])
 
 
-def _cell(value: dict[str, Any] | None) -> str:
-    if value is None:
-        return "-"
+def _cell(value: dict[str, Any] | str | None) -> str:
+    if not isinstance(value, dict):
+        return value or "-"
     text = spread(value["values"], 0 if _is_counted(value) else 1)
     return text + (f" [{value['interval'][0]:.1f}, {value['interval'][1]:.1f}]" if value["interval"] else "")
 

@@ -46,6 +46,18 @@ def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | 
     return columns.clip()
 
 
+def kitti_text_size(path: Path) -> tuple[int, int]:
+    """(H, W) of the frames of a text file, as its first line says.
+
+    Raises:
+        InputError: if it has no line, or a damaged one.
+    """
+    parts = read_text(path).partition("\n")[0].split()
+    if len(parts) != 6 or not all(part.isdecimal() for part in parts[3:5]):
+        raise InputError(f"{path}, line 1: expected 'frame id class height width run-lengths', got {parts[:5]}")
+    return int(parts[3]), int(parts[4])
+
+
 def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:
     """The tracks of a folder of pictures named by frame, such as 000012.png; ids are the pixel values.
 

@@ -1,0 +1,48 @@
+"""Whole shapes guessed from visible masks alone: convex hulls, and what a hull gains behind neighbours in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from samodal.masks import Mask, union
+
+
+def convex_hull(mask: Mask) -> Mask:
+    """The pixels of the convex hull of all parts of a mask, which must have a pixel."""
+    import cv2
+
+    contours, _ = cv2.findContours(mask.inside.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = np.zeros(mask.shape, np.uint8)
+    cv2.fillPoly(hull, [cv2.convexHull(np.concatenate(contours))], 1)
+    return Mask(mask.size, mask.x, mask.y, hull.view(bool))
+
+
+def hull_front(mask: Mask, neighbours: Sequence[Mask]) -> Mask:
+    """The visible mask with those pixels of its convex hull that a neighbour in front of it covers.
+
+    Args:
+        mask: visible pixels of an instance, not empty.
+        neighbours: visible masks of the other instances in the frame, none of them empty.
+
+    Source: ours. On COCOA it is better than the hull alone, which also grows where nothing hides the object.
+    """
+    hull = convex_hull(mask)
+    fronts = [other for other in neighbours if in_front(mask, hull, other)]
+    return union([mask, hull.minus(hull.minus(union(fronts, mask.size)))], mask.size)
+
+
+def in_front(mask: Mask, hull: Mask, other: Mask) -> bool:
+    """Whether another instance, of which pixels lie in the hull of a mask, stands in front of it.
+
+    Both are completed by their hulls. What reaches farther into the other is behind. Where they are level, the lower
+    bottom edge in the picture is in front.
+
+    Source: the order of PCNet-M (Zhan et al., CVPR 2020, section 3.3), with hulls in place of its network.
+    """
+    into = hull.overlap(other)
+    if not into:
+        return False
+    back = convex_hull(other).overlap(mask)
+    return into > back or (into == back and other.box[3] > mask.box[3])
