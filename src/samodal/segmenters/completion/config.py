@@ -23,7 +23,8 @@ class CompletionConfig(NetworkConfig):
         least: smallest side of a crop in pixels of the frame.
         layers: what it is told, some of `LAYERS`, in this order.
         classes: that it tells apart; all others are unknown to it.
-        width: channels at half the size of a crop; they double with each halving, up to eight times.
+        width: channels at a quarter of the size of a crop, a multiple of 8; they double with each halving, up to four
+            times.
         attention: layers of attention at a sixteenth of the size.
         norm: batch or group.
         hidden_head: whether it also predicts the hidden part on its own.
@@ -37,7 +38,7 @@ class CompletionConfig(NetworkConfig):
     least: float = 24.0
     layers: tuple[str, ...] = LAYERS[:5]
     classes: tuple[str, ...] = CLASSES
-    width: int = 16
+    width: int = 48
     attention: int = 2
     norm: str = "batch"
     hidden_head: bool = True

@@ -17,6 +17,10 @@ from torch import Tensor, nn
 from samodal.segmenters.completion.config import CompletionConfig
 
 
+FINE = 16
+"""Channels at half the size of a crop, where only borders are drawn."""
+
+
 class Completed(NamedTuple):
     """Of N crops.
 
@@ -61,20 +65,22 @@ class Completer(nn.Module):
     def __init__(self, config: CompletionConfig):
         super().__init__()
         self.config = config
-        widths = [config.width * factor for factor in (1, 2, 4, 8)]
-        self.stem = nn.Conv2d(4 * len(config.layers), widths[0], 3, padding=1)
+        width, count, norm = config.width, len(config.layers), config.norm
+        self.stem = nn.Conv2d(16 * count, width, 1)
+        self.fine = nn.Conv2d(4 * count, FINE, 3, padding=1)
         self.down = nn.ModuleList(
-            nn.Sequential(_reduced(before, width, config), _Block(width, config), _Block(width, config))
-            for before, width in zip([widths[0], *widths[:-1]], widths, strict=True)
-        )
-        self.kinds = nn.Embedding(len(config.classes) + 1, widths[-1])
-        self.places = nn.Parameter(0.02 * torch.randn(1, (config.size // 16) ** 2, widths[-1]))
-        self.attention = nn.ModuleList(_Attention(widths[-1]) for _ in range(config.attention))
-        self.up = nn.ModuleList(
-            _Up(below, width, config) for below, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
-        )
-        self.masks = nn.Conv2d(widths[0], 4 * (1 + config.hidden_head), 3, padding=1)
-        self.iou = nn.Sequential(nn.Linear(widths[0] + widths[-1], 64), nn.GELU(), nn.Linear(64, 1))
+            [nn.Sequential(_Block(width, norm), _Block(width, norm))]
+            + [nn.Sequential(_halved(width * n, norm), _Block(2 * width * n, norm), _Block(2 * width * n, norm))
+               for n in (1, 2)]
+        )  # fmt: skip
+        coarse = 4 * width
+        self.kinds = nn.Embedding(len(config.classes) + 1, coarse)
+        self.places = nn.Parameter(0.02 * torch.randn(1, (config.size // 16) ** 2, coarse))
+        self.attention = nn.ModuleList(_Attention(coarse) for _ in range(config.attention))
+        self.up = nn.ModuleList([_Up(coarse, 2 * width, 2 * width, norm), _Up(2 * width, width, width, norm),
+                                 _Up(width, FINE, FINE, norm)])  # fmt: skip
+        self.masks = nn.Conv2d(FINE, 4 * (1 + config.hidden_head), 3, padding=1)
+        self.iou = nn.Sequential(nn.Linear(width + coarse, 64), nn.GELU(), nn.Linear(64, 1))
 
     @classmethod
     def initialise(cls, config: CompletionConfig, seed: int) -> Self:
@@ -90,8 +96,8 @@ class Completer(nn.Module):
             layers: (N, L, S, S) float in [0, 1], in the order of the config.
             kinds: (N,) int64, numbers of classes, 0 for unknown.
         """
-        x = self.stem(F.pixel_unshuffle(layers, 2))
-        skips = []
+        skips = [self.fine(F.pixel_unshuffle(layers, 2))]
+        x = self.stem(F.pixel_unshuffle(layers, 4))
         for stage in self.down:
             x = stage(x)
             skips.append(x)
@@ -100,29 +106,26 @@ class Completer(nn.Module):
             tokens = layer(tokens)
         x = tokens.transpose(1, 2).unflatten(2, x.shape[2:])
         for up, skip in zip(self.up, skips[-2::-1], strict=True):
-            x = up(x, skip)
+            before, x = x, up(x, skip)
         masks = F.pixel_shuffle(self.masks(x), 2)
-        iou = self.iou(torch.cat([x.mean((2, 3)), tokens.mean(1)], 1))
+        iou = self.iou(torch.cat([before.mean((2, 3)), tokens.mean(1)], 1))
         return Completed(masks[:, 0], masks[:, 1] if self.config.hidden_head else None, iou[:, 0])
 
 
-def _norm(width: int, config: CompletionConfig) -> nn.Module:
-    return nn.BatchNorm2d(width) if config.norm == "batch" else nn.GroupNorm(8, width)
+def _norm(width: int, norm: str) -> nn.Module:
+    return nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(8, width)
 
 
-def _reduced(before: int, width: int, config: CompletionConfig) -> nn.Module:
-    """To half the size, but for the first stage, which the stem has halved."""
-    if before == width:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(before, width, 2, stride=2, bias=False), _norm(width, config))
+def _halved(width: int, norm: str) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(width, 2 * width, 2, stride=2, bias=False), _norm(2 * width, norm))
 
 
 class _Block(nn.Module):
-    def __init__(self, width: int, config: CompletionConfig):
+    def __init__(self, width: int, norm: str):
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, config), nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, config),
+            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, norm), nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, norm),
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
@@ -145,11 +148,11 @@ class _Attention(nn.Module):
 
 
 class _Up(nn.Module):
-    def __init__(self, below: int, width: int, config: CompletionConfig):
+    def __init__(self, below: int, skip: int, width: int, norm: str):
         super().__init__()
         self.grow = nn.Conv2d(below, 4 * width, 1, bias=False)
-        self.join = nn.Sequential(nn.Conv2d(2 * width, width, 1, bias=False), _norm(width, config), nn.GELU())
-        self.block = _Block(width, config)
+        self.join = nn.Sequential(nn.Conv2d(width + skip, width, 1, bias=False), _norm(width, norm), nn.GELU())
+        self.block = _Block(width, norm)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         return self.block(self.join(torch.cat([F.pixel_shuffle(self.grow(x), 2), skip], 1)))

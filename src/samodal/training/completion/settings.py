@@ -36,8 +36,8 @@ class CompletionSettings:
     """File that keeps the prepared data; written where it is not there."""
     val_cache: str = ""
     """The same for --val."""
-    width: int = 16
-    """Channels at half the size of a crop; the coarsest stage has eight times as many. Ignored with --init."""
+    width: int = 48
+    """Channels at a quarter of the size of a crop; the coarsest stage has four times as many. Ignored with --init."""
     layers: str = "visible,front,behind,inside,earlier"
     """What the network is told; also neighbours and contact. Ignored with --init."""
     norm: str = "batch"
