@@ -17,6 +17,7 @@ from samodal.build import (
     segmenter_of,
     teachable,
     with_details,
+    with_segmenter,
 )
 from samodal.errors import InputError
 from samodal.method.pipeline import Pipeline
@@ -29,11 +30,11 @@ from samodal.video import open_video
 
 
 def load(
-    weights: str | Path = RunSettings.weights,
+    weights: str | Path | None = None,
     *,
     preset: str = RunSettings.preset,
     rules: dict[str, Any] | None = None,
-    segmenter: str | Segmenter = RunSettings.segmenter,
+    segmenter: str | Segmenter | None = None,
     tracker: str | PointTracker = RunSettings.tracker,
     vis: str | FrontEnd | None = None,
     reassociate: bool | None = None,
@@ -46,10 +47,11 @@ def load(
     Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects.
 
     Args:
-        weights: of the segmenter: an embedded name, a checkpoint file, or a Hugging Face name or folder.
-        preset: default, paper or released.
+        weights: of the segmenter: an embedded name, a checkpoint file, or a Hugging Face name or folder; None: those
+            that come with it.
+        preset: default, points, paper or released.
         rules: single rules changed, see `samodal.Rules`.
-        segmenter: NAME[:ARGUMENT], or an object (`samodal.parts.Segmenter`).
+        segmenter: NAME[:ARGUMENT], or an object (`samodal.parts.Segmenter`). None: that of the preset.
         tracker: point tracker, NAME[:ARGUMENT], or an object (`samodal.parts.PointTracker`).
         vis: front end that gives the visible masks, NAME[:ARGUMENT], or an object (`samodal.parts.FrontEnd`). None:
             the embedded one, where no visible masks are given.
@@ -65,14 +67,19 @@ def load(
         vis=vis if isinstance(vis, str) else None,
         preset=preset,
         rules=rules or {},
-        weights=str(weights),
+        segmenter=segmenter if isinstance(segmenter, str) else None,
+        weights=None if weights is None else str(weights),
         device=device,
         seed=seed,
     )
+    settings = with_segmenter(settings)
     found = found_device(device)
     pipeline = Pipeline(
         with_details(
-            segmenter_of(segmenter, settings.weights, device) if isinstance(segmenter, str) else segmenter, details
+            segmenter_of(settings.segmenter, settings.weights, device)
+            if segmenter is None or isinstance(segmenter, str)
+            else segmenter,
+            details,
         ),
         make_tracker(tracker, found) if isinstance(tracker, str) else tracker,
         make_rules(settings),

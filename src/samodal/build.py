@@ -24,6 +24,10 @@ EMBEDDED_FRONT_END = {"vis": "videomt", "reassociate": True}
 """What sees in a plain video where nothing is named: better than `centers` on StreetSim (docs/results.md)."""
 
 
+PRESET_SEGMENTERS = {"default": "completion"}
+"""The segmenter of a preset where none is named; sam for all others."""
+
+
 def make_method(settings: RunSettings) -> Method:
     """The method that the settings name, with its model on its device; the model is loaded once a process."""
     return make(METHODS, settings.method, "method", _context(settings))
@@ -31,6 +35,7 @@ def make_method(settings: RunSettings) -> Method:
 
 def _context(settings: RunSettings) -> dict[str, Callable[[], Any]]:
     """What the constructor of a part may ask for."""
+    settings = with_segmenter(settings)
     return {
         "device": lambda: found_device(settings.device),
         "seed": lambda: settings.seed,
@@ -121,14 +126,23 @@ def _named(settings: RunSettings) -> str:
 
 
 def settled(settings: RunSettings, video: Video) -> RunSettings:
-    """The settings with the front end that they leave open: a data set's own truth, or the embedded one."""
+    """The settings with what they leave open: the segmenter, and the front end, a data set's truth or the embedded one."""
+    settings = with_segmenter(settings)
     if settings.vis is not None:
         return settings
     return replace(settings, **({"vis": "truth"} if video.truth is not None else EMBEDDED_FRONT_END))
 
 
+def with_segmenter(settings: RunSettings) -> RunSettings:
+    """The settings with the segmenter that they leave open, and with the weights that come with it."""
+    text = settings.segmenter or PRESET_SEGMENTERS.get(settings.preset, "sam")
+    name, argument = split(text, SEGMENTERS)
+    own = SEGMENTERS[name].embedded if name in SEGMENTERS and argument is None else None
+    return replace(settings, segmenter=text, weights=settings.weights or own)
+
+
 @lru_cache(maxsize=2)
-def segmenter_of(segmenter: str, weights: str, device: str) -> Segmenter:
+def segmenter_of(segmenter: str, weights: str | None, device: str) -> Segmenter:
     """The segmenter of a name with its weights on a device; a process loads each once."""
     context = {"weights": lambda: weights, "device": lambda: found_device(device)}
     return make(SEGMENTERS, segmenter, "segmenter", context)

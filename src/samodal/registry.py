@@ -26,6 +26,7 @@ class Part:
         cost: time, where it matters.
         needs: what must be there and how to get it.
         group: heading that it is listed under, where there are several.
+        embedded: name of the weights that come with it.
     """
 
     path: str
@@ -35,6 +36,7 @@ class Part:
     cost: str = ""
     needs: str = ""
     group: str = ""
+    embedded: str = ""
 
 
 PIXELS = "From pixels alone:"
@@ -225,6 +227,16 @@ TRACKERS = {
     ),
 }
 SEGMENTERS = {
+    "completion": Part(
+        "samodal.segmenters.completion.segmenter:load_segmenter",
+        "Completes the whole visible mask in a crop around it, told of its neighbours and of an earlier shape; without "
+        "pixels.",
+        argument="[CHECKPOINT]",
+        licence="Apache-2.0 (code and weights)",
+        cost="10 ms of a CPU core for an instance",
+        needs="nothing, or a .safetensors of `samodal train completion`",
+        embedded="streetsim-complete",
+    ),
     "sam": Part(
         "samodal.segmenters.sam:load_segmenter",
         "The amodal SAM: encodes a frame once, decodes all prompts together. Points, boxes and masks prompt it.",
@@ -232,6 +244,7 @@ SEGMENTERS = {
         licence="Apache-2.0 (code, our weights); released weights: see their pages",
         cost="0.1 s of a CPU core for a frame with the shipped weights; the released size is for a GPU",
         needs="nothing, or what --weights takes",
+        embedded="streetsim-small",
     ),
 }
 METHODS = {

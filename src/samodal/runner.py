@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from samodal.build import EMBEDDED_FRONT_END, make_method, make_rules, make_session, settled
+from samodal.build import EMBEDDED_FRONT_END, make_method, make_rules, make_session, settled, with_segmenter
 from samodal.errors import Incomplete, InputError
 from samodal.executors import Failure, InProcess, Processes
 from samodal.files import read_json
@@ -336,6 +336,7 @@ def notices(settings: RunSettings) -> list[str]:
 
 def _embedded(settings: RunSettings) -> dict[str, str]:
     """The embedded models that a run uses, each with the setting that names another."""
-    sam = settings.method == "samodal" and settings.weights == RunSettings.weights
+    chosen = with_segmenter(settings)
+    sam = settings.method == "samodal" and chosen.segmenter == "sam" and settings.weights is None
     vis = settings.vis in ("videomt", "centers") or (settings.vis is None and settings.data is None)
     return dict([("the amodal SAM", "--weights")] * sam + [("the front end", "--vis")] * vis)

@@ -33,14 +33,16 @@ class RunSettings:
     """samodal, or one to compare with: copy-visible, hull, hull-front, hold-last, constant-velocity,
     savos[:CHECKPOINT]."""
     preset: str = "default"
-    """Rules of method samodal: default (ours), paper (the paper's text), released (its authors' code)."""
+    """Rules of method samodal: default (ours), points (ours, around the amodal SAM), paper (the paper's text), released
+    (its authors' code)."""
     rules: dict[str, Any] = field(default_factory=dict)
     """Change single rules, as --rules.unite=false, --rules.points=3 or --rules.prompt=center+box.
     samodal/method/rules.py explains each."""
-    segmenter: str = field(default="sam", metadata={"parts": ("segmenter", SEGMENTERS)})
-    """Segmenter of samodal, one of those below (also: --segmenter list), or package.module:Class."""
-    weights: str = "streetsim-small"
-    """Amodal SAM: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
+    segmenter: str | None = field(default=None, metadata={"parts": ("segmenter", SEGMENTERS)})
+    """Segmenter of samodal, one of those below (also: --segmenter list), or package.module:Class. By default
+    completion, and sam with the presets paper, released and points."""
+    weights: str | None = None
+    """Weights of the segmenter, by default those that come with it: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder."""
     tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})
     """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
     frames: str | None = None

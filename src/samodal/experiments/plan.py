@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from samodal.build import PRESET_SEGMENTERS, with_segmenter
 from samodal.errors import InputError
 from samodal.experiments.config import Experiment
 from samodal.experiments.machine import digest, file_of
@@ -64,8 +65,10 @@ def plan(
     """
     runs, missing = [], []
     for front_end, row in itertools.product(experiment.front_ends, experiment.rows):
-        wanted = {"weights": "{sam}"} if "sam" in experiment.weights else {}
-        wanted |= experiment.front_ends[front_end] | experiment.rows[row]
+        wanted = experiment.front_ends[front_end] | experiment.rows[row]
+        key = PRESET_SEGMENTERS.get(wanted.get("preset", RunSettings.preset), "sam")
+        if key in experiment.weights and "segmenter" not in wanted:
+            wanted = {"weights": f"{{{key}}}"} | wanted
         absent = [key for key in _keys(wanted) if not _there(experiment.weights.get(key, ()))]
         if absent:
             missing.append(Missing(front_end, row, needs(experiment, absent)))
@@ -126,7 +129,7 @@ def _filled(
         values = {name: _put(value, known) if isinstance(value, str) else value for name, value in wanted.items()}
         if "weights" not in keys and not values.get("weights"):
             values.pop("weights", None)
-        yield RunSettings(data=data, device=device, overlay=False, **values), known
+        yield with_segmenter(RunSettings(data=data, device=device, overlay=False, **values)), known
 
 
 def _put(text: str, known: dict[str, str]) -> str:
@@ -145,7 +148,7 @@ def _folder(settings: RunSettings) -> str:
     )  # fmt: skip
     named = [split(text or "", table)[1] or "" for text, table in parts]
     if settings.method == "samodal":
-        named.append(settings.weights)
+        named.append(settings.weights or "")
     for text in named:
         if content := digest(text):
             decided[f"content of {text}"] = content

@@ -97,7 +97,7 @@ class HiddenPhase:
     def begin(cls, history: History, now: int, rules: Rules) -> HiddenPhase:
         """The phase of an instance that is missing in frame `now` for the first time."""
         anchor, last, velocity = history.anchor(now, rules.anchor_s), history.last, history.velocity()
-        points = anchor.prompt.points if anchor.prompt.points is not None else np.zeros((0, 2), np.float32)
+        points = anchor.points if anchor.points is not None else np.zeros((0, 2), np.float32)
         count = rules.follow if rules.follow is not None or len(points) else rules.points
         return cls(
             anchor=anchor,

@@ -9,12 +9,13 @@ import numpy as np
 
 from samodal.masks import Mask
 from samodal.method.motion import median_velocity
-from samodal.parts import Prompt
 
 RING = 8
 """Frames within which points can be added to every tracker: the newest and seven before."""
 NEARLY = 0.9
 """An anchor shows at least this share of the most that the frames before it show."""
+LARGER = 0.95
+"""An earlier shape is told where what is visible is at most this share of it."""
 WINDOW = 20
 """Prompted frames that a velocity is made of."""
 
@@ -25,17 +26,27 @@ class Seen:
 
     Attributes:
         t, time: frame index and seconds.
-        prompt: what the segmenter was told.
+        points: (K, 2) float32, x and y of the prompt points; None where it was prompted without.
         visible, amodal: its masks.
         score: of the frame.
     """
 
     t: int
     time: float
-    prompt: Prompt
+    points: np.ndarray | None
     visible: Mask
     amodal: Mask
     score: float | None
+
+    @property
+    def quality(self) -> float:
+        """How good its shape is, in [0, 1]: the share that is visible times the expected IoU. What the border of the
+        frame cuts is no whole shape."""
+        x0, y0, x1, y1 = self.amodal.box
+        height, width = self.amodal.size
+        if x0 <= 0 or y0 <= 0 or x1 >= width or y1 >= height:
+            return 0.0
+        return self.visible.overlap(self.amodal) / self.amodal.area * (1.0 if self.score is None else self.score)
 
 
 class History:
@@ -48,12 +59,14 @@ class History:
         tuples: (t, (K, 2) float32 points), oldest first; frames prompted without points have none.
         centres: (t, (2,) float) centre of the box of its amodal mask.
         recent: the last frames, within the trackers' ring.
+        best: the frame of the best shape, see `Seen.quality`; None before the first.
     """
 
     def __init__(self, bound: int):
         self.tuples: deque[tuple[int, np.ndarray]] = deque(maxlen=bound)
         self.centres: deque[tuple[int, np.ndarray]] = deque(maxlen=bound)
         self.recent: deque[Seen] = deque(maxlen=RING)
+        self.best: Seen | None = None
 
     @property
     def last(self) -> Seen:
@@ -66,8 +79,10 @@ class History:
         return self.tuples[-1][1] if self.tuples else None
 
     def add(self, seen: Seen) -> None:
-        if seen.prompt.points is not None:
-            self.tuples.append((seen.t, seen.prompt.points))
+        if seen.points is not None:
+            self.tuples.append((seen.t, seen.points))
+        if self.best is None or seen.quality >= self.best.quality:
+            self.best = seen
         self.centres.append((seen.t, seen.amodal.centre))
         self.recent.append(seen)
 
@@ -78,6 +93,26 @@ class History:
         near = [seen for seen in self.recent if seen.t > now - RING and seen.time >= self.last.time - anchor_s - 1e-6]
         most = max((seen.visible.area for seen in near), default=0)
         return next((seen for seen in reversed(near) if seen.visible.area >= NEARLY * most), self.last)
+
+    def shape(self, visible: Mask, t: int, least: float) -> Mask | None:
+        """The best earlier shape, where the instance should be in frame t: moved and scaled as its masks were.
+
+        Args:
+            visible: what is visible of it in frame t.
+            least: quality of shapes that are good enough (rule `earlier`).
+
+        Returns:
+            None where there is none, or none that is larger than what is visible.
+
+        Source: IC-Amodal (CVPR 2026): the frame that shows most of an object is its best exemplar, a bad one harms.
+        """
+        if self.best is None or self.best.quality < least:
+            return None
+        best, last = self.best.amodal, self.last.amodal
+        scale = float(np.clip(last.side / best.side, 0.5, 2.0))
+        place = last.centre + self.velocity() * (t - self.last.t)
+        moved = best.scaled(place - best.centre, scale, best.centre - 0.5)
+        return moved if visible.area < LARGER * moved.area else None
 
     def velocity(self) -> np.ndarray:
         """(2,) pixels a frame, from the centres of the last prompted frames."""

@@ -15,11 +15,10 @@ from samodal.masks import Mask, union
 from samodal.method.hidden import HiddenPhase, Place, Position, Surroundings
 from samodal.method.history import History, Seen
 from samodal.method.rules import Rules
-from samodal.parts import Prompt
 from samodal.rle import Rle
 from samodal.tracks import Instance, State, VisibleInstance
 
-VERSION = 2
+VERSION = 3
 """Of a saved memory."""
 
 
@@ -90,6 +89,11 @@ class PointMemory:
 
     def get(self, key: int | str) -> Remembered | None:
         return self._known.get(key)
+
+    def shape(self, key: int | str, visible: Mask, t: int, least: float | None) -> Mask | None:
+        """The best earlier shape of an instance in frame t (`History.shape`); None where the rule is off."""
+        remembered = self._known.get(key)
+        return None if least is None or remembered is None else remembered.history.shape(visible, t, least)
 
     def store(self, instance: VisibleInstance, seen: Seen) -> None:
         """Remember an instance prompted in the newest frame; its hidden phase is over."""
@@ -176,9 +180,14 @@ def _plain(remembered: Remembered) -> dict:
         "category": remembered.category,
         "tuples": [[t, points.tolist()] for t, points in history.tuples],
         "centres": [[t, centre.tolist()] for t, centre in history.centres],
-        "recent": [{f.name: _value(getattr(seen, f.name)) for f in fields(Seen)} for seen in history.recent],
+        "recent": [_plain_seen(seen) for seen in history.recent],
+        "best": None if history.best is None else _plain_seen(history.best),
         "phase": None if phase is None else _plain_phase(phase, list(history.recent)),
     }
+
+
+def _plain_seen(seen: Seen) -> dict:
+    return {f.name: _value(getattr(seen, f.name)) for f in fields(Seen)}
 
 
 def _plain_phase(phase: HiddenPhase, recent: list[Seen]) -> dict:
@@ -192,9 +201,7 @@ def _value(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mask):
         return value.to_coco()
-    if isinstance(value, Prompt):
-        return {f.name: _value(getattr(value, f.name)) for f in fields(Prompt)}
-    return [_value(entry) for entry in value] if isinstance(value, tuple) else value
+    return value
 
 
 def _remembered(plain: dict, bound: int) -> Remembered:
@@ -203,6 +210,7 @@ def _remembered(plain: dict, bound: int) -> Remembered:
     history.tuples.extend((t, np.array(points, np.float32)) for t, points in plain["tuples"])
     history.centres.extend((t, np.array(centre)) for t, centre in plain["centres"])
     history.recent.extend(_seen(entry) for entry in plain["recent"])
+    history.best = None if plain["best"] is None else _seen(plain["best"])
     if plain["phase"] is not None:
         remembered.phase = _phase(plain["phase"], list(history.recent))
     return remembered
@@ -216,12 +224,8 @@ def _phase(plain: dict, recent: list[Seen]) -> HiddenPhase:
 
 
 def _seen(plain: dict) -> Seen:
-    prompt = dict(plain["prompt"])
-    prompt["mask"] = None if prompt["mask"] is None else _mask(prompt["mask"])
-    if prompt["neighbours"] is not None:
-        prompt["neighbours"] = tuple(_mask(mask) for mask in prompt["neighbours"])
     values: dict[str, Any] = {name: _mask(plain[name]) for name in ("visible", "amodal")}
-    values["prompt"] = Prompt(**prompt)
+    values["points"] = None if plain["points"] is None else np.array(plain["points"], np.float32)
     return Seen(**(plain | values))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -90,12 +91,14 @@ class Pipeline:
         return FrameResult(self.t, self.time, tuple(instances), cut, image)
 
     def _select(self, image: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
-        """Algorithm 1, first half: K point prompts from each visible mask."""
-        masks = [instance.mask for instance in shown]
-        return [
-            self.select(image, mask, masks[:n] + masks[n + 1 :], generator(self.seed, self.clip, shown[n].id, self.t))
-            for n, mask in enumerate(masks)
-        ]
+        """Algorithm 1, first half: K point prompts from each visible mask, and what more a segmenter may be told."""
+        masks, prompts = [instance.mask for instance in shown], []
+        for n, instance in enumerate(shown):
+            random, others = generator(self.seed, self.clip, instance.id, self.t), masks[:n] + masks[n + 1 :]
+            earlier = self.memory.shape(instance.id, masks[n], self.t, self.rules.earlier)
+            prompt = self.select(image, masks[n], others, random)
+            prompts.append(replace(prompt, category=instance.category, earlier=earlier))
+        return prompts
 
     def _segment(self, image: np.ndarray, prompts: Sequence[Prompt]) -> list[Prediction]:
         """Algorithm 1, second half: embed once, decode all prompts in one batch."""
@@ -111,10 +114,9 @@ class Pipeline:
         elif rules.unite:
             answer = answer.united(visible)
         amodal = answer.amodal or None
-        weighted = rules.frame_score == "iou_x_vis" and instance.score is not None
-        score = answer.iou * (instance.score if weighted else 1.0)
+        score = answer.iou * (instance.score if rules.frame_score == "iou_x_vis" and instance.score is not None else 1.0)
         if amodal is not None:
-            self.memory.store(instance, Seen(self.t, self.time, prompt, visible, amodal, score))
+            self.memory.store(instance, Seen(self.t, self.time, prompt.points, visible, amodal, score))
             self.tracker.drop(instance.id)
         return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points, **answer.details)
 

@@ -1,7 +1,7 @@
 """The rules around the method: each has a name, a switch and a source; a preset is one setting of all.
 
 `paper` is what the text says, `released` what the authors' code does beyond it (without its use of amodal
-truth for prompts), `default` what `samodal run` uses without flags.
+truth for prompts), `default` what `samodal run` uses without flags, and `points` the same around the amodal SAM.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +22,9 @@ class Rules:
     """K, prompt points per instance (paper Table 3: 1 is best)."""
     unite: bool = False
     """Add the visible mask to the predicted amodal mask (released `sam_inference.py`; the paper is silent)."""
+    earlier: Annotated[float, Between(0, 1)] | None = None
+    """The segmenter is told an instance's best earlier shape, if its visible share times its expected IoU is at least
+    this, in [0, 1]; for the segmenter `completion` (ours; None: it is not told)."""
     min_visible: Annotated[int, Between(1)] | None = None
     """Fewest visible pixels that are prompted. An instance with fewer counts as hidden (ours)."""
     min_cover: Annotated[float, Between(0, 1)] | None = None
@@ -86,8 +89,9 @@ PRESETS = {
     "paper": Rules(),
     "released": Rules(prompt="erosion:7", unite=True, clamp=True, border=20),
     "default": Rules(
-        prompt="center",
+        prompt="center+mask+neighbours",
         points=3,
+        earlier=0.6,
         unite=True,
         min_visible=48,
         min_cover=0.5,
@@ -105,6 +109,10 @@ PRESETS = {
         decay=0.5,
     ),
 }
+
+
+# The rules that were chosen for the amodal SAM, which is prompted with points.
+PRESETS["points"] = replace(PRESETS["default"], prompt="center", earlier=None)
 
 
 def preset(name: str, **changes) -> Rules:

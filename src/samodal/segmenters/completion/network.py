@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from samodal.segmenters.completion.config import CompletionConfig
 
-
 FINE = 16
 """Channels at half the size of a crop, where only borders are drawn."""
 

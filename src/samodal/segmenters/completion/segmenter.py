@@ -99,6 +99,6 @@ def _at_the_rim(answer: _Answer, crop: Crop) -> bool:
     return x0 < left + rim or y0 < top + rim or x1 > right - rim or y1 > bottom - rim
 
 
-def load_segmenter(checkpoint: str | None = None, *, weights: str = "streetsim-complete", device: str = "cpu"):
-    """The segmenter of a checkpoint; `weights` where none is given."""
-    return CompletionSegmenter(load(checkpoint or weights), device)
+def load_segmenter(checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu"):
+    """The segmenter of a checkpoint, or of `weights`; the shipped ones without."""
+    return CompletionSegmenter(load(checkpoint or weights or "streetsim-complete"), device)

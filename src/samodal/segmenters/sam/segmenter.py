@@ -86,6 +86,6 @@ class SamSegmenter:
         return inputs
 
 
-def load_segmenter(checkpoint: str | None = None, *, weights: str = "streetsim-small", device: str = "cpu"):
-    """The segmenter of a checkpoint; `weights` where none is given. See `AmodalSam.from_checkpoint`."""
-    return SamSegmenter(AmodalSam.from_checkpoint(checkpoint or weights), device)
+def load_segmenter(checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu"):
+    """The segmenter of a checkpoint, or of `weights`; the shipped ones without. See `AmodalSam.from_checkpoint`."""
+    return SamSegmenter(AmodalSam.from_checkpoint(checkpoint or weights or "streetsim-small"), device)

@@ -81,6 +81,8 @@ class CompletionEngine(Engine):
         self.paster = Paster(bank, PasteSettings(alone=settings.alone)) if bank is not None else None
         if data is not None:
             self.chances = (0.35 + settings.occluded_weight * data.occlusion.double()).cumsum(0)
+        network.to(memory_format=torch.channels_last)  # twice as fast on a GPU
+        torch.backends.cudnn.benchmark = True
         self.forward = torch.compile(network) if settings.compile else network
 
     def draw(self, step: int) -> list[Samples]:
@@ -102,7 +104,8 @@ class CompletionEngine(Engine):
     def losses(self, drawn: list[Samples], done: float) -> dict[str, torch.Tensor]:
         samples = drawn[0] if len(drawn) == 1 else _together(drawn)
         with self.precision():
-            completed = self.forward(stacked(samples.told, self.network.config.layers), samples.kind)
+            layers = stacked(samples.told, self.network.config.layers)
+            completed = self.forward(layers.contiguous(memory_format=torch.channels_last), samples.kind)
         return losses(completed, samples)
 
     def step(self, drawn: list[Samples], done: float) -> dict[str, torch.Tensor]:
@@ -145,9 +148,7 @@ def new_network(settings: CompletionSettings) -> Completer:
     return Completer.initialise(config, settings.seed)
 
 
-def _load(
-    settings: CompletionSettings, data: str, cache: str, config: CompletionConfig, first: int | None
-) -> Canvases:
+def _load(settings: CompletionSettings, data: str, cache: str, config: CompletionConfig, first: int | None) -> Canvases:
     path = Path(cache) if cache else None
     return load_canvases(
         data, config, path=path, first=first, min_visible=settings.min_visible, workers=settings.workers

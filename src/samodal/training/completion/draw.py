@@ -105,12 +105,16 @@ class Drawer:
         shape = shape * (there & (draw.uniform() >= damage.no_earlier))[:, None, None]
         told_visible = self._damaged(visible, draw)
         alone = draw.uniform() < damage.no_neighbours
-        front, behind = (self._grown(layer, draw) * ~alone[:, None, None] * (1 - told_visible) for layer in (front, behind))
+        front, behind = (
+            self._grown(layer, draw) * ~alone[:, None, None] * (1 - told_visible) for layer in (front, behind)
+        )
         told = {"visible": told_visible, "front": front, "behind": behind, "inside": 1 - outside, "earlier": shape}
         kind = torch.where(draw.uniform() < damage.no_class, 0, kind)
         return Samples(told, kind, visible, amodal, (unknown < 0.5).float())
 
-    def _crops(self, box: torch.Tensor, whole: torch.Tensor, draw: Draw) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _crops(
+        self, box: torch.Tensor, whole: torch.Tensor, draw: Draw
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Edge of the first pixel (B, 2) and step (B,) in pixels of the canvas, and which are mirrored."""
         damage, config = self.damage, self.config
         wide = draw.uniform() < damage.wide
@@ -150,7 +154,11 @@ class Drawer:
         into = whole + error * torch.cat([extent, extent], 1)
         ratio = (given[:, 2:] - given[:, :2]).clamp_min(1) / (into[:, 2:] - into[:, :2]).clamp_min(1)
         return _resampled(
-            shape[:, None], (first - into[:, :2]) * ratio + given[:, :2], step[:, None] * ratio, mirrored, self.config.size
+            shape[:, None],
+            (first - into[:, :2]) * ratio + given[:, :2],
+            step[:, None] * ratio,
+            mirrored,
+            self.config.size,
         )[:, 0]
 
     def _damaged(self, visible: torch.Tensor, draw: Draw) -> torch.Tensor:
