@@ -13,7 +13,6 @@ from samodal.method.history import RING, History, Seen
 from samodal.method.memory import PointMemory
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import PRESETS, preset
-from samodal.parts import Prompt
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.tracks import VisibleInstance
 from test_pipeline import FrameOracle

@@ -126,7 +126,7 @@ def _named(settings: RunSettings) -> str:
 
 
 def settled(settings: RunSettings, video: Video) -> RunSettings:
-    """The settings with what they leave open: the segmenter, and the front end, a data set's truth or the embedded one."""
+    """The settings with what they leave open: the segmenter; and the front end, a data set's truth or the embedded."""
     settings = with_segmenter(settings)
     if settings.vis is not None:
         return settings

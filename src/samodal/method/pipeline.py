@@ -94,9 +94,9 @@ class Pipeline:
         """Algorithm 1, first half: K point prompts from each visible mask, and what more a segmenter may be told."""
         masks, prompts = [instance.mask for instance in shown], []
         for n, instance in enumerate(shown):
-            random, others = generator(self.seed, self.clip, instance.id, self.t), masks[:n] + masks[n + 1 :]
+            random = generator(self.seed, self.clip, instance.id, self.t)
+            prompt = self.select(image, masks[n], masks[:n] + masks[n + 1 :], random)
             earlier = self.memory.shape(instance.id, masks[n], self.t, self.rules.earlier)
-            prompt = self.select(image, masks[n], others, random)
             prompts.append(replace(prompt, category=instance.category, earlier=earlier))
         return prompts
 
@@ -113,8 +113,8 @@ class Pipeline:
             answer, state = Prediction(visible, answer.iou), State.KEPT
         elif rules.unite:
             answer = answer.united(visible)
-        amodal = answer.amodal or None
-        score = answer.iou * (instance.score if rules.frame_score == "iou_x_vis" and instance.score is not None else 1.0)
+        amodal, trusted = answer.amodal or None, rules.frame_score == "iou" or instance.score is None
+        score = answer.iou * (1.0 if trusted else instance.score)
         if amodal is not None:
             self.memory.store(instance, Seen(self.t, self.time, prompt.points, visible, amodal, score))
             self.tracker.drop(instance.id)

@@ -85,7 +85,7 @@ class Drawer:
         Args:
             layers: (B, L, SIZE, SIZE) bool, as `Canvases.layers`.
             kind: (B,) classes.
-            earlier: (B, SIZE, SIZE) bool amodal masks of the same objects elsewhere and (B,) bool, whether there is any;
+            earlier: (B, SIZE, SIZE) bool amodal masks of the same objects elsewhere and (B,) whether there is any;
                 None: a slightly other view of the object itself.
             generator: on the device of the canvases.
         """

@@ -46,8 +46,8 @@ def load_silhouettes(sources: str, config: CompletionConfig) -> Silhouettes:
     """The outlines of files and folders that commas separate.
 
     Args:
-        sources: a COCO-form JSON (its "annotations", or "silhouettes", with polygons and `category_id`), or CLASS:FOLDER
-            of mask pictures with one object each, as person:masks.
+        sources: a COCO-form JSON (its "annotations", or "silhouettes", with polygons and `category_id`), or
+            CLASS:FOLDER of mask pictures with one object each, as person:masks.
         config: its classes.
 
     Raises:
