@@ -42,8 +42,8 @@ class RunSettings:
     """Segmenter of samodal, one of those below (also: --segmenter list), or package.module:Class. By default
     completion, and sam with the presets paper, released and points."""
     weights: str | None = None
-    """Weights of the segmenter: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder. By
-    default those that come with it."""
+    """Weights of the segmenter: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder.
+    By default those that come with it."""
     tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})
     """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
     frames: str | None = None

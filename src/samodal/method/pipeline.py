@@ -73,8 +73,7 @@ class Pipeline:
         shown = [instance for instance in visible if instance.mask.area >= least]
         slivers = {instance.id: instance for instance in visible if instance.mask.area < least}
         prompts = self._select(image, shown)
-        answers = self._segment(image, prompts)
-        seen = [self._remember(*found) for found in zip(shown, prompts, answers, strict=True)]
+        seen = [self._remember(*found) for found in zip(shown, prompts, self._segment(image, prompts), strict=True)]
 
         # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now. What was
         # prompted but not found is followed as well. Slivers first seen now stand with their visible mask.
