@@ -38,7 +38,7 @@ class CompletionConfig(NetworkConfig):
     least: float = 24.0
     layers: tuple[str, ...] = LAYERS[:5]
     classes: tuple[str, ...] = CLASSES
-    width: int = 48
+    width: int = 32
     attention: int = 2
     norm: str = "batch"
     hidden_head: bool = True

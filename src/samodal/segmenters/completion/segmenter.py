@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.parts import Decoded, Features, Prompt
 from samodal.segmenters.completion.layers import Crop, spread, told
 from samodal.segmenters.completion.network import Completer, stacked
 from samodal.segmenters.completion.weights import load
+from samodal.shapes import hull_front
 
 THRESHOLDS = (0.7, 0.5, 0.3)
 """Probabilities above which a pixel belongs to the smallest, the given and the largest hypothesis."""
@@ -20,6 +23,8 @@ RIM = 0.04
 """Where a mask comes nearer to the border of its crop, as a share of its side, a larger crop is looked at as well."""
 WIDER = 1.6
 """Side of that larger crop, in longer sides of the box of the first answer."""
+TRUSTED = 0.4
+"""Expected IoU below which an answer is replaced by what geometry alone says (`samodal.shapes.hull_front`)."""
 
 
 class CompletionSegmenter:
@@ -29,10 +34,15 @@ class CompletionSegmenter:
         network: is moved to the device and set to evaluation.
         device: as torch names it.
         chunk: most crops that are completed at once; bounds the memory, not the result.
+
+    Attributes:
+        details: whether the probability of each pixel is given as well.
     """
 
+    details = False
+
     def __init__(self, network: Completer, device: str | torch.device = "cpu", chunk: int = 64):
-        self.network = network.to(device).eval()
+        self.network = network.to(device, memory_format=torch.channels_last).eval()
         self.device, self.chunk, self.config = torch.device(device), chunk, network.config
 
     def encode(self, frames: Sequence[np.ndarray]) -> Features:
@@ -45,17 +55,27 @@ class CompletionSegmenter:
         Raises:
             InputError: for a prompt without a mask.
         """
-        if any(prompt.mask is None for prompt in prompts):
+        if any(not prompt.mask for prompt in prompts):
             raise InputError(
-                "the segmenter completion needs the visible mask as a prompt; choose --rules.prompt=mask+neighbours"
+                "the segmenter completion needs the visible mask as a prompt; choose --rules.prompt=mask+neighbours, or "
+                "--preset default, which has it"
             )
         crops = [Crop.around(prompt.mask.box, self.config.context, self.config.least) for prompt in prompts]
-        found = self._completed(prompts, crops)
-        again = [i for i, (answer, crop) in enumerate(zip(found, crops, strict=True)) if _at_the_rim(answer, crop)]
-        wider = [Crop.around(found[i].largest.box, WIDER, crops[i].side) for i in again]
-        for i, answer in zip(again, self._completed([prompts[i] for i in again], wider), strict=True):
-            found[i] = answer
-        return Decoded(amodal=[answer.given.clipped() for answer in found], iou=[answer.iou for answer in found])
+        answers = self._completed(prompts, crops)
+        again = [n for n, answer in enumerate(answers) if answer.at_the_rim]
+        wider = [Crop.around(answers[n].masks[-1].box, WIDER, crops[n].side) for n in again]
+        for n, answer in zip(again, self._completed([prompts[n] for n in again], wider), strict=True):
+            answers[n] = answer
+        answers = [answer.trusted(prompt) for answer, prompt in zip(answers, prompts, strict=True)]
+        boxes = np.array([[mask.box for mask in answer.masks] for answer in answers], np.float32).reshape(-1, 3, 4)
+        return Decoded(
+            amodal=[answer.masks[1].clipped() for answer in answers],
+            iou=[answer.iou for answer in answers],
+            beyond=[answer.masks[1] for answer in answers],
+            spread=np.abs(boxes[:, 0] - boxes[:, 2]) / 2,
+            hypotheses=[answer.masks for answer in answers],
+            confidence=[Confidence.of(*answer.placed) for answer in answers] if self.details else None,
+        )
 
     @torch.inference_mode()
     def _completed(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> list[_Answer]:
@@ -65,38 +85,54 @@ class CompletionSegmenter:
             part = slice(start, start + self.chunk)
             probability, iou = self._predicted(prompts[part], crops[part])
             rows = zip(prompts[part], crops[part], probability, iou, strict=True)
-            answers += [_answer(prompt.mask, crop, values, float(score)) for prompt, crop, values, score in rows]
+            answers += [_Answer.of(prompt.mask, crop, values, float(score)) for prompt, crop, values, score in rows]
         return answers
 
     def _predicted(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray]:
         """(N, S, S) probabilities and (N,) expected IoU."""
         size = self.config.size
-        layers = [told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier)
-                  for prompt, crop in zip(prompts, crops, strict=True)]  # fmt: skip
-        together = {name: torch.from_numpy(np.stack([one[name] for one in layers])) for name in layers[0]}
+        layers = [
+            told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier)
+            for prompt, crop in zip(prompts, crops, strict=True)
+        ]
+        together = {name: torch.from_numpy(np.stack([crop[name] for crop in layers])) for name in layers[0]}
         kinds = torch.tensor([self.config.class_number(prompt.category) for prompt in prompts])
-        inputs = stacked(together, self.config.layers).to(self.device)
+        inputs = stacked(together, self.config.layers).to(self.device, memory_format=torch.channels_last)
         completed = self.network(inputs, kinds.to(self.device))
         return completed.amodal.float().sigmoid().cpu().numpy(), completed.iou.float().sigmoid().cpu().numpy()
 
 
+@dataclass(frozen=True, eq=False)
 class _Answer:
-    """Three nested masks that may reach over the border of the frame, and the expected IoU of the second."""
+    """What is said of one prompt.
 
-    def __init__(self, masks: Sequence[Mask], iou: float):
-        self.smallest, self.given, self.largest = masks
-        self.iou = iou
+    Attributes:
+        masks: small, given and large, each within the next; they may reach over the border of the frame.
+        iou: expected of the given one.
+        placed: column and row of the first pixel of the crop in the frame, and (h, w) probabilities.
+        at_the_rim: whether the object may go on beyond the crop.
+    """
 
+    masks: tuple[Mask, Mask, Mask]
+    iou: float
+    placed: tuple[int, int, np.ndarray]
+    at_the_rim: bool = False
 
-def _answer(visible: Mask, crop: Crop, probability: np.ndarray, iou: float) -> _Answer:
-    x, y, values = spread(probability, crop)
-    return _Answer([Mask(visible.size, x, y, values > limit).union(visible) for limit in THRESHOLDS], iou)
+    @classmethod
+    def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float) -> _Answer:
+        """From (S, S) probabilities of a crop."""
+        x, y, values = spread(probability, crop)
+        small, given, large = (Mask(visible.size, x, y, values > limit).union(visible) for limit in THRESHOLDS)
+        rim, (x0, y0, x1, y1), (left, top, right, bottom) = RIM * crop.side, given.box, crop.box
+        near = x0 < left + rim or y0 < top + rim or x1 > right - rim or y1 > bottom - rim
+        return cls((small, given, large), iou, (x, y, values), near)
 
-
-def _at_the_rim(answer: _Answer, crop: Crop) -> bool:
-    """Whether the answer comes so near to the border of its crop that it may go on behind it."""
-    rim, (x0, y0, x1, y1), (left, top, right, bottom) = RIM * crop.side, answer.given.box, crop.box
-    return x0 < left + rim or y0 < top + rim or x1 > right - rim or y1 > bottom - rim
+    def trusted(self, prompt: Prompt) -> _Answer:
+        """The same, or what geometry alone says of the prompt where little of it is to be expected."""
+        if self.iou >= TRUSTED:
+            return self
+        guess = hull_front(prompt.mask, prompt.neighbours or ())
+        return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.placed)
 
 
 def load_segmenter(checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu"):

@@ -36,7 +36,7 @@ class CompletionSettings:
     """File that keeps the prepared data; written where it is not there."""
     val_cache: str = ""
     """The same for --val."""
-    width: int = 48
+    width: int = 32
     """Channels at a quarter of the size of a crop; the coarsest stage has four times as many. Ignored with --init."""
     layers: str = "visible,front,behind,inside,earlier"
     """What the network is told; also neighbours and contact. Ignored with --init."""
