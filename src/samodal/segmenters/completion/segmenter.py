@@ -57,8 +57,8 @@ class CompletionSegmenter:
         """
         if any(not prompt.mask for prompt in prompts):
             raise InputError(
-                "the segmenter completion needs the visible mask as a prompt; choose --rules.prompt=mask+neighbours, or "
-                "--preset default, which has it"
+                "the segmenter completion needs the visible mask as a prompt; choose --rules.prompt=mask+neighbours, "
+                "or --preset default, which has it"
             )
         crops = [Crop.around(prompt.mask.box, self.config.context, self.config.least) for prompt in prompts]
         answers = self._completed(prompts, crops)
