@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
@@ -17,7 +18,7 @@ from samodal.segmenters.completion.network import Completer, stacked
 from samodal.segmenters.completion.weights import load
 from samodal.shapes import hull_front
 
-THRESHOLDS = (0.7, 0.5, 0.3)
+THRESHOLDS = (0.8, 0.6, 0.4)
 """Probabilities above which a pixel belongs to the smallest, the given and the largest hypothesis."""
 RIM = 0.04
 """Where a mask comes nearer to the border of its crop, as a share of its side, a larger crop is looked at as well."""
@@ -88,8 +89,8 @@ class CompletionSegmenter:
             answers += [_Answer.of(prompt.mask, crop, values, float(score)) for prompt, crop, values, score in rows]
         return answers
 
-    def _predicted(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> tuple[np.ndarray, np.ndarray]:
-        """(N, S, S) probabilities and (N,) expected IoU."""
+    def _predicted(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> tuple[list[np.ndarray], np.ndarray]:
+        """(S, S) probabilities of each crop and (N,) expected IoU."""
         size = self.config.size
         layers = [
             told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier)
@@ -99,7 +100,30 @@ class CompletionSegmenter:
         kinds = torch.tensor([self.config.class_number(prompt.category) for prompt in prompts])
         inputs = stacked(together, self.config.layers).to(self.device, memory_format=torch.channels_last)
         completed = self.network(inputs, kinds.to(self.device))
-        return completed.amodal.float().sigmoid().cpu().numpy(), completed.iou.float().sigmoid().cpu().numpy()
+        probability = completed.amodal.float().sigmoid().cpu().numpy()
+        kept = [
+            without_rims(values, crop["visible"] >= 0.5, (crop["front"] + crop["behind"]) >= 0.5)
+            for values, crop in zip(probability, layers, strict=True)
+        ]
+        return kept, completed.iou.float().sigmoid().cpu().numpy()
+
+
+def without_rims(probability: np.ndarray, visible: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Probabilities without what is only a rim of a pixel or two around what is visible, where nothing covers it.
+
+    Visible masks are uncertain by a pixel, which is no completion.
+
+    Args:
+        probability: (S, S) float32.
+        visible, covered: (S, S) bool: the instance's visible mask, and those of its neighbours.
+    """
+    square, kept = np.ones((3, 3), np.uint8), probability.copy()
+    for limit in THRESHOLDS:
+        grown = (kept > limit) & ~visible
+        thick = cv2.morphologyEx(grown.astype(np.uint8), cv2.MORPH_OPEN, square)
+        thin = grown & ~covered & (cv2.dilate(thick, square) == 0)
+        kept[thin] = np.minimum(kept[thin], limit)
+    return kept
 
 
 @dataclass(frozen=True, eq=False)
