@@ -12,6 +12,8 @@ import numpy as np
 
 from samodal.masks import Mask
 
+CONTRADICTED = 0.1
+"""Share of the visible mask outside an earlier shape, and of the shape where nothing hides it, that is put up with."""
 Array = TypeVar("Array")  # NumPy or torch
 
 
@@ -117,13 +119,24 @@ def told(
     front = [mask for mask in near if stands_in_front(mask, visible)]
     behind = [mask for mask in near if not stands_in_front(mask, visible)]
     own = resampled(visible, crop, size)
-    return {
+    seen = {
         "visible": own,
         "front": np.minimum(_sum(front, crop, size), 1 - own),
         "behind": np.minimum(_sum(behind, crop, size), 1 - own),
         "inside": inside(crop, size, visible.size),
-        "earlier": _sum([] if earlier is None else [earlier], crop, size),
     }
+    shape = _sum([] if earlier is None else [earlier], crop, size)
+    return seen | {"earlier": shape if agrees(shape, **seen) else np.zeros_like(shape)}
+
+
+def agrees(shape: np.ndarray, visible: np.ndarray, front: np.ndarray, behind: np.ndarray, inside: np.ndarray) -> bool:
+    """Whether an earlier shape can be that of an instance: what is visible lies within it, and where it goes on there is
+    something that may hide it. All are (S, S) float32 in [0, 1].
+    """
+    whole, seen = float(shape.sum()), float(visible.sum())
+    outside = float((visible * (1 - shape)).sum())
+    open_to_view = float((shape * (1 - np.minimum(visible + front + behind, 1)) * inside).sum())
+    return outside <= CONTRADICTED * seen and open_to_view <= CONTRADICTED * whole
 
 
 def _sum(masks: Sequence[Mask], crop: Crop, size: int) -> np.ndarray:
