@@ -93,7 +93,7 @@ PRESETS = {
         points=3,
         earlier=0.6,
         unite=True,
-        min_visible=48,
+        min_visible=8,
         min_cover=0.5,
         follow=16,
         anchor_s=0.8,
@@ -112,7 +112,7 @@ PRESETS = {
 
 
 # The rules that were chosen for the amodal SAM, which is prompted with points.
-PRESETS["points"] = replace(PRESETS["default"], prompt="center", earlier=None)
+PRESETS["points"] = replace(PRESETS["default"], prompt="center", earlier=None, min_visible=48)
 
 
 def preset(name: str, **changes) -> Rules:

@@ -130,8 +130,8 @@ def told(
 
 
 def agrees(shape: np.ndarray, visible: np.ndarray, front: np.ndarray, behind: np.ndarray, inside: np.ndarray) -> bool:
-    """Whether an earlier shape can be that of an instance: what is visible lies within it, and where it goes on there is
-    something that may hide it. All are (S, S) float32 in [0, 1].
+    """Whether an earlier shape can be that of an instance: what is visible lies within it, and something may hide the
+    rest. All are (S, S) float32 in [0, 1].
     """
     whole, seen = float(shape.sum()), float(visible.sum())
     outside = float((visible * (1 - shape)).sum())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from samodal.errors import InputError
 from samodal.segmenters.completion import Completer, CompletionConfig, load, save
@@ -67,9 +69,8 @@ class CompletionEngine(Engine):
     def __init__(
         self, settings: CompletionSettings, network: Completer, data: Canvases | None, bank: Silhouettes | None
     ):
-        average = AveragedModel(
-            network, multi_avg_fn=get_ema_multi_avg_fn(settings.average), use_buffers=True
-        ).requires_grad_(False)  # fmt: skip
+        average = AveragedModel(network, multi_avg_fn=partial(_averaged, settings.average), use_buffers=True)
+        average.requires_grad_(False)
         learner = torch.nn.ModuleDict({"network": network, "average": average})
         super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=1.0)
         self.average, self.kept = average, average.module
@@ -121,6 +122,14 @@ class CompletionEngine(Engine):
         if not self.settings.average:
             self.kept.load_state_dict(self.network.state_dict())
         save(self.kept.eval(), self.checkpoint, half=True)
+
+
+def _averaged(decay: float, average: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: torch.Tensor):
+    """Move an average towards the current weights, faster at first: a short training must forget where it began."""
+    if not average[0].is_floating_point():  # how many batches a norm has seen
+        torch._foreach_copy_(average, current)
+        return
+    torch._foreach_lerp_(average, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
 
 
 def _together(drawn: list[Samples]) -> Samples:
