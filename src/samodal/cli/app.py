@@ -103,9 +103,8 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     comments = _comments(settings)
     for field in fields:
         if field.name in positional:
-            optional = {"nargs": "?", "default": SUPPRESS}  # a default would win over the key of a YAML file
-            if field.default is dataclasses.MISSING and not configs:
-                optional = {}
+            # A default would win over the key of a YAML file.
+            optional = {} if field.default is dataclasses.MISSING else {"nargs": "?", "default": SUPPRESS}
             parser.add_argument(field.name, type=field.metadata["positional"], help=comments[field.name], **optional)
         elif field.name in switches:
             flag = f"--{field.name}"
@@ -118,8 +117,6 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     parsed = parser.parse_args([*configs, *(_underscored(argument, {f.name for f in fields}) for argument in rest)])
     for field in fields:
         if field.name not in parsed:
-            if field.default is dataclasses.MISSING:
-                parser.error(f"the following arguments are required: {field.name}")
             parsed[field.name] = field.default
     for name, (what, table) in tables.items():
         _check_part(what, getattr(parsed, name), table, prog)
