@@ -140,6 +140,21 @@ def test_a_lost_instance_survives_being_written_and_read(tmp_path):
     assert track.score == pytest.approx(0.8)  # of the frames in which it was reported
 
 
+def test_a_lost_instance_that_is_prompted_but_not_found_is_reported_once(tmp_path):
+    pipeline, mask = Pipeline(None, Scripted(nothing), preset("paper", coast_s=0.2)), square(40)
+    results = []
+    for t in range(7):
+        pipeline.segmenter = Oracle([[mask if t == 0 else np.zeros(SIZE, bool)]])
+        shown = [VisibleInstance(1, "car", 1.0, mask)] if t in (0, 5) else []
+        results.append(pipeline.step(image_of(t, mask), shown, t / 10))
+    states = [[str(i.state) for i in result.instances] for result in results]
+    assert states == [["visible"], ["hidden"], ["hidden"], ["lost"], ["lost"], ["visible"], ["lost"]]
+    with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
+        for result in results:
+            writer.write(result)
+    assert len(read_frames(tmp_path / "frames.jsonl").results) == 7
+
+
 def leaving(covered: bool, **changes):
     """A square that drives out on the right behind a wall that is another instance, or behind nothing."""
     rules = preset("default", cut=None, **changes)
