@@ -144,6 +144,22 @@ def test_a_stream_that_another_one_has_cut_short_says_so():
     assert [result.t for result in second] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"seed": -1}, "seed must be a whole number at least 0, got -1"),
+        ({"seed": None}, "seed must be a whole number at least 0, got None"),
+        ({"seed": "x"}, "seed must be a whole number at least 0, got 'x'"),
+        ({"rules": {1: 2}}, r"rules: expected names with values, .* got \{1: 2\}"),
+        ({"rules": ["points"]}, r"rules: expected names with values, .* got \['points'\]"),
+        ({"preset": None}, "unknown preset None; known: default, paper, points, released"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_one_sentence(wrong, message):
+    with pytest.raises(samodal.InputError, match=message):
+        samodal.load(segmenter=FrameOracle([], []), **wrong)
+
+
 def test_load_names_the_parts_as_the_command_line_does():
     found = samodal.load(preset="paper", rules={"points": 3}, tracker="still", segmenter=FrameOracle([], []))
     assert found.rules == preset("paper", points=3)

@@ -177,6 +177,7 @@ BAD = {
     "an unknown tracker": (["{frames}", "--vis", "file:{mots}", "--tracker", "cotracker"], "unknown point tracker"),
     "an unknown preset": (["{frames}", "--vis", "file:{mots}", "--preset", "papr"], "did you mean 'paper'"),
     "an unknown rule": (["{frames}", "--vis", "file:{mots}", "--rules.unit=true"], "did you mean 'unite'"),
+    "a seed below 0": (["{frames}", "--vis", "file:{mots}", "--seed=-1"], "seed must be a whole number at least 0"),
     "an unknown flag": (["{frames}", "--vss", "file:{mots}"], "did you mean 'vis'"),
     "missing weights": (["{frames}", "--vis", "file:{mots}", "--weights", "none.pth"], "none.pth"),
     "a video and a data set": (["{frames}", "--data", "asd:{root}"], "either a video or --data"),

@@ -61,8 +61,7 @@ class Pipeline:
         Raises:
             InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
-        visible = list(visible)  # it is read more than once
-        self.size = check_frame(image, visible, time, self.size)
+        self.size = check_frame(image, visible := list(visible), time, self.size)
         self.t, self.time = self.t + 1, (self.t + 1) / 10 if time is None else float(time)
         cut = self.cuts.step(image)
         if cut:
