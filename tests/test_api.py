@@ -91,6 +91,75 @@ def test_a_refused_frame_can_be_given_again():
     assert stream.step(image, visible).t == 1
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (None, None),
+        (lambda image: image, float("nan")),
+        (lambda image: image[:-2], None),
+        (lambda image: image / 255, None),
+        (lambda image: image[..., 0], None),
+        (lambda image: np.dstack([image, image[..., :1]]), None),
+    ],
+)
+def test_a_refused_frame_does_not_reach_the_front_end(wrong):
+    stream, front_end, observed = tracker()
+    image, (change, time) = observed[0].frame.image, wrong
+    stream.step(image)
+    front_end.step = None
+    with pytest.raises(samodal.InputError):
+        stream.step(change and change(image), time=time)
+    del front_end.step
+    assert stream.step(image).t == 1 and front_end.learned == [0, 1]
+
+
+def test_a_picture_without_a_pixel_is_refused_before_a_front_end_is_opened():
+    stream, front_end, _ = tracker()
+    with pytest.raises(samodal.InputError, match="image: 0x0 pixels"):
+        stream.step(np.zeros((0, 0, 3), np.uint8))
+    assert front_end.opened == []
+
+
+def test_instances_may_come_one_by_one():
+    stream, _, observed = tracker()
+    assert stream.step(observed[0].frame.image, iter(observed[0].visible)).ids == [7]
+
+
+def test_a_new_tracker_draws_the_prompts_of_one_that_was_reset():
+    _, observed = passing_square(1)
+    made = AmodalTracker(Pipeline(FrameOracle(*passing_square(1)), Still(), preset("paper")), RunSettings())
+    new = made.step(observed[0].frame.image, observed[0].visible)
+    made.reset()
+    again = made.step(observed[0].frame.image, observed[0].visible)
+    assert np.array_equal(new.instances[0].points, again.instances[0].points)
+
+
+def test_a_stream_that_another_one_has_cut_short_says_so():
+    shared, _, observed = tracker()
+    images = [seen.frame.image for seen in observed[:3]]
+    first, second = shared.stream(images, name="a"), shared.stream(ArrayVideo("b", np.stack(images)))
+    assert [next(first).t, next(first).t, next(second).t] == [0, 1, 0]
+    with pytest.raises(samodal.InputError, match="stream 'a': the tracker has begun another video since"):
+        next(first)
+    assert [result.t for result in second] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"seed": -1}, "seed must be a whole number at least 0, got -1"),
+        ({"seed": None}, "seed must be a whole number at least 0, got None"),
+        ({"seed": "x"}, "seed must be a whole number at least 0, got 'x'"),
+        ({"rules": {1: 2}}, r"rules: expected names with values, .* got \{1: 2\}"),
+        ({"rules": ["points"]}, r"rules: expected names with values, .* got \['points'\]"),
+        ({"preset": None}, "unknown preset None; known: default, paper, points, released"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_one_sentence(wrong, message):
+    with pytest.raises(samodal.InputError, match=message):
+        samodal.load(segmenter=FrameOracle([], []), **wrong)
+
+
 def test_load_names_the_parts_as_the_command_line_does():
     found = samodal.load(preset="paper", rules={"points": 3}, tracker="still", segmenter=FrameOracle([], []))
     assert found.rules == preset("paper", points=3)

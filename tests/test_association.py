@@ -13,6 +13,7 @@ from samodal.build import make_session
 from samodal.errors import InputError
 from samodal.frontends.per_frame import AssociatedSession, Reassociated, one_owner
 from samodal.masks import Mask
+from samodal.method import association as association_module
 from samodal.method.association import Association, AssociationRules, Detection
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.selectors import CenterPoint
@@ -219,6 +220,17 @@ def test_the_front_ends_own_id_is_a_hint_that_overlap_can_overrule():
     assert ids(association, car(square(12), hint="b"), car(square(62), hint="a")) == ["a", "b"]
     # Where nothing overlaps the hint alone decides.
     assert ids(association, car(square(35), hint="b"), car(square(62), hint="a")) == ["a", "b"]
+
+
+def test_names_are_remembered_within_a_bound_and_never_taken_from_an_instance_that_is_known(monkeypatch):
+    monkeypatch.setattr(association_module, "NAMES", 2)
+    association, still = Association(AssociationRules(patience=1, trust=0)), square(10, 2, side=4)
+    assert ids(association, car(still, hint="a"), car(square(60, 50, side=4), hint="b")) == ["a", "b"]
+    for n, hint in enumerate("cde"):  # each is reported once, far from the others
+        assert ids(association, car(still), car(square(40 + 30 * n, 2, side=4), hint=hint)) == ["a", hint]
+    assert len(association._given) == 2
+    assert ids(association, car(still), car(square(100, 50, side=4), hint="b")) == ["a", "b"]
+    assert ids(association, car(still), car(square(20, 50, side=4), hint="a")) == ["a", "a.2"]
 
 
 def test_a_hint_that_names_another_known_instance_gives_a_new_name():

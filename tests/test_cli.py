@@ -4,7 +4,7 @@ import pytest
 
 from samodal.cli.app import COMMANDS, main, parse
 from samodal.errors import Incomplete, InputError
-from samodal.settings import RunSettings
+from samodal.settings import EvaluateSettings, RunSettings
 
 
 def test_the_overview_names_every_command(capsys):
@@ -83,3 +83,32 @@ def test_what_failed_in_part_is_exit_code_3_and_what_can_be_mended_2(monkeypatch
         monkeypatch.setattr("samodal.cli.run.main", fail)
         assert main(["run", "v.mp4"]) == code
         assert f"samodal run: {error}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"),
+    [(RunSettings, ["drive.mp4", "--method=hull"]), (EvaluateSettings, ["results.json", "--truth=truth.json"])],
+)
+def test_printed_settings_are_taken_up_again_with_what_is_given_without_a_flag(kind, flags, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(kind, [*flags, "--print_config"], "samodal run")
+    assert stop.value.code == 0
+    (tmp_path / "printed.yaml").write_text(capsys.readouterr().out)
+    assert parse(kind, ["--config", str(tmp_path / "printed.yaml")], "samodal run") == parse(kind, flags, "samodal run")
+
+
+def test_what_is_given_on_the_command_line_wins_over_yaml_wherever_it_stands(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("video: a.mp4\nseed: 3\n")
+    for given in (["b.mp4", "--seed=4", "--config", str(config)], [f"--config={config}", "b.mp4", "--seed=4"]):
+        settings = parse(RunSettings, given, "samodal run")
+        assert (settings.video, settings.seed) == ("b.mp4", 4)
+    assert parse(RunSettings, [], "samodal run").video is None
+
+
+def test_a_missing_argument_is_one_line_with_yaml_too(tmp_path, capsys):
+    config = tmp_path / "evaluate.yaml"
+    config.write_text("truth: truth.json\n")
+    with pytest.raises(SystemExit):
+        parse(EvaluateSettings, ["--config", str(config)], "samodal evaluate")
+    assert capsys.readouterr().err == "samodal evaluate: the following arguments are required: results\n"

@@ -165,9 +165,10 @@ def test_every_parameter_learns():
     start = Estimate(xy[:, None].expand(-1, 8, -1, -1), torch.zeros(1, 8, 3), torch.zeros(1, 8, 3))
     last = network.refine(levels, support, start, 2)[-1]
     (last.xy.sum() + last.visibility.sum() + last.confidence.sum()).backward()
-    # A bias before an instance norm is taken away again.
-    still = {n for n, p in network.named_parameters() if p.grad is None or p.grad.abs().max() == 0}
-    assert all(name.startswith("fnet.") and name.endswith("bias") for name in still)
+    still = {n for n, p in network.named_parameters() if p.grad is None or p.grad.abs().max() < 1e-5}
+    # A bias before an instance norm, as all of fnet but the last, is taken away again.
+    biases = {n for n, _ in network.named_parameters() if n.startswith("fnet.") and n.endswith("bias")}
+    assert still == biases - {"fnet.conv3.bias"}
 
 
 def test_one_clip_can_be_learnt_by_heart():

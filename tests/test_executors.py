@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import sys
 
 import pytest
 import torch
@@ -27,6 +28,12 @@ def die(number: int) -> tuple[int, int]:
     return number, os.getpid()
 
 
+def leave(number: int) -> int:
+    if number == 1:
+        sys.exit(7)
+    return number
+
+
 def unsendable(_):
     return lambda: None
 
@@ -36,6 +43,13 @@ def test_a_job_that_fails_is_a_value_and_the_others_go_on(executor):
     found = dict(executor.run(invert, [1, 0, 2]))
     assert (found[1], found[2]) == (1.0, 0.5)
     assert found[0].reason == "division by zero" and "in invert" in found[0].trace
+
+
+@pytest.mark.parametrize("executor", [InProcess(), Processes(1)])
+def test_a_job_that_wants_to_end_the_program_costs_itself_alone(executor):
+    found = dict(executor.run(leave, [0, 1, 2]))
+    assert (found[0], found[2]) == (0, 2)
+    assert found[1].reason == "it wanted to end the program: 7" and "in leave" in found[1].trace
 
 
 def test_what_a_user_can_mend_is_one_line_without_a_traceback():

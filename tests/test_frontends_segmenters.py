@@ -91,6 +91,7 @@ def test_masks_come_at_the_frames_size_without_a_shared_pixel(folder):
     name, path = folder
     session = KINDS[name][0](f"{path},keep=0,score=0,area=1").open(ArrayVideo("drive", np.zeros((1, 50, 90, 3), "u1")))
     found = session.step(np.random.default_rng(0).integers(0, 255, (50, 90, 3), np.uint8), 0)
+    assert found
     assert all(instance.mask.size == (50, 90) and instance.category in ("car", "person") for instance in found)
     assert sum((instance.mask.decode().astype(int) for instance in found), np.zeros((50, 90), int)).max() <= 1
 

@@ -140,6 +140,38 @@ def test_a_lost_instance_survives_being_written_and_read(tmp_path):
     assert track.score == pytest.approx(0.8)  # of the frames in which it was reported
 
 
+def test_a_lost_instance_that_is_prompted_but_not_found_is_reported_once(tmp_path):
+    pipeline, mask = Pipeline(None, Scripted(nothing), preset("paper", coast_s=0.2)), square(40)
+    results = []
+    for t in range(7):
+        pipeline.segmenter = Oracle([[mask if t == 0 else np.zeros(SIZE, bool)]])
+        shown = [VisibleInstance(1, "car", 1.0, mask)] if t in (0, 5) else []
+        results.append(pipeline.step(image_of(t, mask), shown, t / 10))
+    states = [[str(i.state) for i in result.instances] for result in results]
+    assert states == [["visible"], ["hidden"], ["hidden"], ["lost"], ["lost"], ["visible"], ["lost"]]
+    with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
+        for result in results:
+            writer.write(result)
+    assert len(read_frames(tmp_path / "frames.jsonl").results) == 7
+
+
+def test_a_sliver_of_a_lost_instance_stands_alone_and_does_not_find_it_again():
+    pipeline, mask, sliver = (
+        Pipeline(None, Scripted(nothing), preset("default", cut=None, coast_s=0.2)),
+        square(40),
+        square(40, side=3),
+    )
+    states = []
+    for t in range(8):
+        pipeline.segmenter = Oracle([[mask]])
+        shown = [VisibleInstance(1, "car", 1.0, mask if t < 3 else sliver)] if t < 3 or t == 6 else []
+        (instance,) = pipeline.step(image_of(t, mask), shown, t / 10).instances
+        states.append(str(instance.state))
+        if t == 6:
+            assert instance.visible == instance.amodal == Mask.of(sliver)
+    assert states == ["visible"] * 3 + ["hidden"] * 2 + ["lost", "hidden", "lost"]
+
+
 def leaving(covered: bool, **changes):
     """A square that drives out on the right behind a wall that is another instance, or behind nothing."""
     rules = preset("default", cut=None, **changes)

@@ -120,3 +120,7 @@ def test_a_mask_that_is_moved_out_of_the_frame_and_back_is_whole():
 def test_what_is_no_mask_is_refused_with_what_it_is(value, message):
     with pytest.raises(InputError, match=message):
         Mask.of(value)
+
+
+def test_a_mask_without_a_pixel_stays_nowhere_when_it_is_moved():
+    assert Mask.nowhere((4, 6)).moved(np.array([3, -2])).box == (0, 0, 0, 0)

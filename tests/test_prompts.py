@@ -116,3 +116,9 @@ def test_a_prompt_that_cannot_be_meant_is_refused(wrong, message):
 def test_points_and_labels_must_agree():
     with pytest.raises(ValueError, match="2 points need as many labels"):
         Prompt(points=np.zeros((2, 2)), labels=np.ones(3))
+
+
+@pytest.mark.parametrize("prompt", ["erosion:0", "erosion:256", "erosion:100000", "center+erosion:٣", "erosion:x"])
+def test_an_erosion_that_cannot_be_meant_is_refused_before_it_takes_for_ever(prompt):
+    with pytest.raises(InputError, match="expected a whole number from 1 to 255 after the colon"):
+        make_selector(prompt, points=1)

@@ -4,7 +4,7 @@ import pytest
 
 from samodal.cli.app import parse
 from samodal.errors import InputError
-from samodal.registry import FILES, FRONT_ENDS, PIXELS, TRACKERS, TRUTH, listing, make_tracker
+from samodal.registry import FILES, FRONT_ENDS, PIXELS, TRACKERS, TRUTH, find, listing, make_tracker
 from samodal.runner import notices
 from samodal.settings import RunSettings
 from samodal.trackers.lucas_kanade import LucasKanade
@@ -87,3 +87,9 @@ def test_front_ends_are_listed_in_groups_with_licence_cost_and_needs(capsys):
     for name, part in FRONT_ENDS.items():
         assert part.group and part.cost and part.needs, name
         assert part.licence or part.group == TRUTH, name
+
+
+@pytest.mark.parametrize("name", [".a:b", ":x", "a..b:c", "nowhere:x", "os:nothing", "os."])
+def test_what_names_no_class_is_refused(name):
+    with pytest.raises(InputError, match="point tracker"):
+        find(TRACKERS, name, "point tracker")

@@ -1,5 +1,7 @@
 """Run lengths: what is read from files, and operations on them against plain arrays."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -137,7 +139,7 @@ def test_what_is_no_mask_is_refused_with_what_was_expected(value):
         Rle.from_coco(value, (40, 60))
 
 
-@pytest.mark.parametrize("size", [(0, 4), (3, -4), (3.5, 4), (10**6, 10**6), (None, 4)])
+@pytest.mark.parametrize("size", [(0, 4), (3, -4), (3.5, 4), (10**6, 10**6), (None, 4), (12,), (3, 4, 1)])
 def test_masks_of_frames_that_cannot_be_are_refused(size):
     with pytest.raises(InputError, match="expected sides of 1 to 23170"):
         Rle.from_coco({"size": list(size), "counts": [12]}, size)
@@ -145,3 +147,15 @@ def test_masks_of_frames_that_cannot_be_are_refused(size):
 
 def test_a_list_without_a_polygon_is_a_mask_without_a_pixel():
     assert Rle.from_coco([], (3, 4)).area == 0
+
+
+def test_a_text_that_is_longer_than_it_must_be_is_the_same_mask():
+    mask = np.array([[False, True, True]])
+    assert run_lengths("Q02").tolist() == [1, 2]
+    assert Rle.from_coco({"size": [1, 3], "counts": "Q02"}, (1, 3)) == Rle.encode(mask)
+    wide = np.zeros((90, 40), bool)
+    wide[3:80, 2:30] = wide[5, 35] = True
+    coded = Rle.encode(wide)
+    longer = re.sub("([0-O])", lambda last: chr(ord(last[1]) + 32) + ("0" if ord(last[1]) < 64 else "O"), coded.counts)
+    assert longer != coded.counts and Rle.from_coco({"size": [90, 40], "counts": longer}, (90, 40)) == coded
+    assert Rle.from_coco(coded.to_coco(), (90, 40)).counts == coded.counts

@@ -177,6 +177,7 @@ BAD = {
     "an unknown tracker": (["{frames}", "--vis", "file:{mots}", "--tracker", "cotracker"], "unknown point tracker"),
     "an unknown preset": (["{frames}", "--vis", "file:{mots}", "--preset", "papr"], "did you mean 'paper'"),
     "an unknown rule": (["{frames}", "--vis", "file:{mots}", "--rules.unit=true"], "did you mean 'unite'"),
+    "a seed below 0": (["{frames}", "--vis", "file:{mots}", "--seed=-1"], "seed must be a whole number at least 0"),
     "an unknown flag": (["{frames}", "--vss", "file:{mots}"], "did you mean 'vis'"),
     "missing weights": (["{frames}", "--vis", "file:{mots}", "--weights", "none.pth"], "none.pth"),
     "a video and a data set": (["{frames}", "--data", "asd:{root}"], "either a video or --data"),
@@ -380,3 +381,17 @@ def test_a_clip_that_is_named_but_not_there_is_refused_before_anything_runs(tmp_
     out = tmp_path / "out"
     assert main(["run", "--data", data, "--clips", "toy_0000,toy_0009", "--method", "hull", "--out", str(out)]) == 2
     assert "no sequence 'toy_0009'" in capsys.readouterr().err and not out.exists()
+
+
+@pytest.mark.parametrize("mistyped", [["--method", "hulk"], ["--method", "samodal", "--weights", "none.pth"]])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_mistyped_setting_leaves_finished_clips_as_they_are(mistyped, workers, tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=2, frames=2, seed=0)
+    command = ["run", "--data", data, "--no-overlay", "--workers", workers, "--out", str(tmp_path / "out")]
+    assert main([*command, "--method", "hull"]) == 0
+    before = sorted(tmp_path.glob("out/*/*"))
+    assert main([*command, *mistyped]) == 2
+    assert sorted(tmp_path.glob("out/*/*")) == before
+    capsys.readouterr()
+    assert main([*command, "--method", "hull"]) == 0
+    assert "every clip is finished" in capsys.readouterr().out

@@ -112,6 +112,55 @@ def test_a_damaged_state_is_one_sentence(tmp_path):
         begin(settings)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: [state],
+        lambda state: {"tensor": torch.zeros(2)},
+        lambda state: state | {"settings": None},
+        lambda state: {key: value for key, value in state.items() if key != "model"},
+        lambda state: state | {"model": 7},
+        lambda state: state | {"model": {"weight": torch.zeros(3, 3)}},
+        lambda state: state | {"optimizer": {}},
+        lambda state: state | {"optimizer": state["optimizer"] | {"param_groups": []}},
+        lambda state: state | {"progress": {"steps": 3}},
+        lambda state: state | {"random": None},
+        lambda state: state | {"random": torch.zeros(3)},
+    ],
+)
+def test_a_foreign_state_is_one_sentence_with_its_name_and_the_way_out(change, tmp_path):
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    path = tmp_path / "line.state.pt"
+    torch.save(change(torch.load(path)), path)
+    with pytest.raises(InputError, match=r"line\.state\.pt: .*; delete it"):
+        Line(settings).run()
+
+
+@pytest.mark.parametrize("first", [3, 64, 200, 700])
+def test_a_state_with_damaged_bytes_is_refused_or_read_but_never_a_crash(first, tmp_path):
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    path = tmp_path / "line.state.pt"
+    content = bytearray(path.read_bytes())
+    for n in range(first, len(content), 7):
+        content[n] ^= 0xA5
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"line\.state\.pt: .*; delete it"):
+        Line(settings).run()
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[1]", "{}", "7", '{"step": "three"}'])
+def test_a_damaged_line_of_the_log_is_named(line, tmp_path):
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    log = tmp_path / "line.log.jsonl"
+    log.write_text(f'{{"step": 1}}\n{line}\n')
+    with pytest.raises(InputError, match=r"line\.log\.jsonl, line 2: damaged; delete the line"):
+        Line(settings).run()
+    assert log.read_text() == f'{{"step": 1}}\n{line}\n'
+
+
 def test_the_log_of_a_new_training_does_not_begin_with_that_of_an_older_one(tmp_path):
     settings = LineSettings(str(tmp_path))
     for _ in range(2):

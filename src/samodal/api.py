@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from samodal.build import (
     with_segmenter,
 )
 from samodal.errors import InputError
+from samodal.method.checks import check_frame
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import Rules
 from samodal.parts import Frame, FrontEnd, LearningSession, PointTracker, Segmenter, Video
@@ -123,8 +124,7 @@ class AmodalTracker:
 
     def __init__(self, pipeline: Pipeline, settings: RunSettings, front_end: FrontEnd | None = None):
         self._pipeline, self._settings, self._front_end = pipeline, settings, front_end
-        self._session: LearningSession | None = None
-        self._video: Video | None = None
+        self.reset()
 
     @property
     def rules(self) -> Rules:
@@ -133,10 +133,12 @@ class AmodalTracker:
     def reset(self, name: str = "stream") -> None:
         """Forget everything: the next `step` is frame 0 of another video, whose name seeds random prompts."""
         self._pipeline.reset(name)
-        self._session, self._video = None, None
+        self._session: LearningSession | None = None
+        self._video: Video | None = None
+        self._turn = object()
 
     def step(
-        self, image: np.ndarray, visible: Sequence[VisibleInstance] | None = None, time: float | None = None
+        self, image: np.ndarray, visible: Iterable[VisibleInstance] | None = None, time: float | None = None
     ) -> FrameResult:
         """One frame of a video, as from the callback of a camera.
 
@@ -150,6 +152,7 @@ class AmodalTracker:
         """
         session = None
         if visible is None:
+            check_frame(image, (), time, self._pipeline.size)  # before the front end goes on
             session = self._session or self._open(image)
             visible = session.step(image, self._pipeline.t + 1)
         result = self._pipeline.step(image, visible, time)
@@ -166,18 +169,23 @@ class AmodalTracker:
             name: of an iterable; seeds random prompts.
 
         Raises:
-            InputError: for a source that cannot be read, or a frame that does not fit those before.
+            InputError: for a source that cannot be read, a frame that does not fit those before, or where another
+                stream of this tracker, or `reset`, has come in between.
         """
         if isinstance(source, str | Path):
             source = open_video(source)
-        if isinstance(source, Video):
-            self.reset(source.name)
-            self._video = source
-            for frame in source:
-                yield self.step(frame.image, time=frame.time)
-            return
-        self.reset(name)
+        video = source if isinstance(source, Video) else None
+        self.reset(name if video is None else video.name)
+        self._video, turn = video, self._turn
         for entry in source:
+            if self._turn is not turn:
+                raise InputError(
+                    f"stream {name if video is None else video.name!r}: the tracker has begun another video since; "
+                    "make a tracker for each with samodal.load()"
+                )
+            if video is not None:
+                yield self.step(entry.image, time=entry.time)
+                continue
             image, visible = entry if isinstance(entry, tuple) else (entry, None)
             yield self.step(image, visible)
 

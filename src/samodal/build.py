@@ -51,6 +51,8 @@ def _context(settings: RunSettings) -> dict[str, Callable[[], Any]]:
 
 def make_rules(settings: RunSettings) -> Rules:
     """The preset with the changes of --rules; an unknown rule is an InputError with the nearest known one."""
+    if not isinstance(settings.rules, dict) or not all(isinstance(name, str) for name in settings.rules):
+        raise InputError(f"rules: expected names with values, as {{'points': 3}}, got {settings.rules!r}")
     return preset(settings.preset, **settings.rules)
 
 

@@ -162,5 +162,7 @@ def _attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:
     # In the process that works: not every exception can be sent to another.
     try:
         return work(job)
+    except SystemExit as error:  # of a part that takes the process for its own
+        return Failure(f"it wanted to end the program: {error}", "".join(traceback.format_exception(error)))
     except Exception as error:
         return Failure.of(error)

@@ -177,6 +177,8 @@ class Mask:
         """
         if not np.all(np.isfinite(shift)):
             raise ValueError(f"shift must be finite, got {shift}")
+        if not self.inside.size:
+            return self
         dx, dy = (int(v) for v in np.rint(shift))
         return Mask._tight(self.size, self.x + dx, self.y + dy, self.inside)
 

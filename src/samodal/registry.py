@@ -283,7 +283,7 @@ def find(table: dict[str, Part], name: str, what: str) -> Any:
     module, _, attribute = path.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of names like .a and ""
         raise InputError(f"{what} {name!r} cannot be imported ({error}){nearest(module, table)}") from error
 
 

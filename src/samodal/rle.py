@@ -6,6 +6,7 @@ lengths and polygons that fit no frame. Everything from a file is therefore chec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ LARGEST_SIDE = 23170
 
 _LARGEST_VIDEO = 2**32 - 1  # pixels; run lengths are counted in 32 bits
 _LONGEST_NUMBER = 6  # characters; enough for a frame of LARGEST_SIDE, and read alike by COCO's library
+_LONGER = re.compile("[P-_]0|[`-o]O")  # a number with a last character that adds nothing to it
 _POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
 _FARTHEST = 4  # larger sides of the frame from its corner to a polygon's; the library takes memory for what is outside
 
@@ -73,7 +75,8 @@ class Rle:
             raise InputError(f"run lengths that do not add up to {height}x{width} pixels: a truncated file?")
         if not runs[1:].all():
             return from_runs(_without_empty(runs), size)
-        return cls((int(height), int(width)), counts) if isinstance(counts, str) else from_runs(runs, size)
+        written = isinstance(counts, str) and not _LONGER.search(counts)  # as COCO's library writes them
+        return cls((int(height), int(width)), counts) if written else from_runs(runs, size)
 
     @classmethod
     def _of(cls, coded: dict, size: Sequence[int]) -> Rle:
@@ -110,7 +113,7 @@ def check_coco(value: Any, size: tuple[int, int]) -> None:
     Raises:
         InputError: says what was expected.
     """
-    if not all(isinstance(side, int | np.integer) and 1 <= side <= LARGEST_SIDE for side in size):
+    if len(size) != 2 or not all(isinstance(side, int | np.integer) and 1 <= side <= LARGEST_SIDE for side in size):
         raise InputError(f"a frame of {_by(size)} (height x width); expected sides of 1 to {LARGEST_SIDE} pixels")
     if isinstance(value, dict) and "counts" in value and isinstance(value.get("size"), list | tuple):
         if list(value["size"]) != list(size):

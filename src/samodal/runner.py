@@ -238,6 +238,8 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
         print(notice)
     lengths = _unfinished(settings, clips)
     alone = settings.workers <= 1 or len(lengths) <= 1
+    if lengths:  # what is wrong with the method is no clip's failure: finished results stay as they are
+        make_method(settings if alone else replace(settings, device="cpu"))
     threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))
     executor = InProcess() if alone else Processes(settings.workers, threads)
     done: dict[str, Summary | Failure] = {}
@@ -290,7 +292,8 @@ def _finished(settings: RunSettings, video: Video, out: Path, length: int | None
     made = content.get("info", {}).get("settings") if isinstance(content, dict) else None
     # Which front end an unnamed one came to depends on whether there is truth; to know, it would have to be read.
     settled_as = [{}] if settings.vis is not None else [{"vis": "truth"}, EMBEDDED_FRONT_END]
-    same = [json.loads(json.dumps(describe(replace(settings, **s), video), default=str)) for s in settled_as]
+    same = [describe(replace(with_segmenter(settings), **front_end), video) for front_end in settled_as]
+    same = [json.loads(json.dumps(described, default=str)) for described in same]
     return made in same and (not settings.overlay or (out / "overlay.mp4").exists())
 
 

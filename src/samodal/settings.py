@@ -3,8 +3,10 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+from samodal.checks import Between, fits, in_words
+from samodal.errors import InputError
 from samodal.registry import FRONT_ENDS, SEGMENTERS, TRACKERS
 
 
@@ -64,6 +66,10 @@ class RunSettings:
     """Seed of random prompts. The default preset has none."""
     workers: int = 1
     """How many clips of a data set run at the same time, each in its own process."""
+
+    def __post_init__(self):
+        if not fits(self.seed, Annotated[int, Between(0)]):
+            raise InputError(f"seed must be {in_words(Annotated[int, Between(0)])}, got {self.seed!r}")
 
 
 @dataclass(frozen=True)

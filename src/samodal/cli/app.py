@@ -3,8 +3,10 @@
 import dataclasses
 import re
 import sys
+from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from itertools import islice
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
@@ -91,6 +93,7 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     wrongly.
     Unknown keys end the program with exit code 2 and the nearest known one.
     """
+    configs, rest = _configs_first(arguments)
     parser = _Parser(prog=prog, description=description, default_env=False)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     fields = dataclasses.fields(settings)
@@ -100,7 +103,8 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     comments = _comments(settings)
     for field in fields:
         if field.name in positional:
-            optional = {} if field.default is dataclasses.MISSING else {"nargs": "?", "default": field.default}
+            # A default would win over the key of a YAML file.
+            optional = {} if field.default is dataclasses.MISSING else {"nargs": "?", "default": SUPPRESS}
             parser.add_argument(field.name, type=field.metadata["positional"], help=comments[field.name], **optional)
         elif field.name in switches:
             flag = f"--{field.name}"
@@ -110,7 +114,10 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
     parser.flags = ["help", "config", *(f.name for f in fields), *(f"no-{name}" for name in switches)]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
-    parsed = parser.parse_args([_underscored(argument, {f.name for f in fields}) for argument in arguments])
+    parsed = parser.parse_args([*configs, *(_underscored(argument, {f.name for f in fields}) for argument in rest)])
+    for field in fields:
+        if field.name not in parsed:
+            parsed[field.name] = field.default
     for name, (what, table) in tables.items():
         _check_part(what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
@@ -133,6 +140,17 @@ def _underscored(argument: str, known: set[str]) -> str:
     if not flag.startswith("--") or name not in known:
         return argument
     return ("--no-" if flag.startswith("--no-") else "--") + name + equals + value
+
+
+def _configs_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments that name YAML files, and all others: what comes later wins, and flags shall."""
+    configs, others, following = [], [], iter(arguments)
+    for argument in following:
+        if argument == "--config":
+            configs += [argument, *islice(following, 1)]
+        else:
+            (configs if argument.startswith("--config=") else others).append(argument)
+    return configs, others
 
 
 def _configs(arguments: list[str], path_of: Callable[[str], object]) -> list[str]:

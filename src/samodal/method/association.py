@@ -27,6 +27,9 @@ from samodal.tracks import FrameResult, Instance, VisibleInstance
 WINDOW = 8
 """Frames that a velocity is made of: few, as what comes nearer moves faster and faster."""
 
+NAMES = 100_000
+"""Names given last that are not given again: a bound for endless streams, of some 10 MB."""
+
 OFF = 0.7
 """Factor on the score of a detection that is not where the instance's velocity says."""
 
@@ -177,8 +180,8 @@ class Association:
     def reset(self) -> None:
         """Forget everything; the next frame is frame 0."""
         self.t, self._known, self._count = -1, {}, 0
-        # No name is given twice, also where its first bearer is forgotten: two cars would become one track.
-        self._given: set[int | str] = set()
+        # The newest names, in order: none of them is given again, also where its bearer is forgotten.
+        self._given: dict[int | str, None] = {}
 
     def step(self, detections: Sequence[Detection]) -> list[VisibleInstance]:
         """The detections of the next frame with ids, in the same order, without those too weak to begin with."""
@@ -253,17 +256,23 @@ class Association:
         return {numbers[i]: known[k] for i, k in zip(rows, columns, strict=True) if total[i, k] > 0}
 
     def _begin(self, detection: Detection) -> Known | None:
-        """A new instance, named as the front end does where that name was never given."""
+        """A new instance, named as the front end does where that name is free."""
         if detection.score is not None and detection.score < self.rules.begin:
             return None
         if detection.hint is None:
-            key = self._count = next(n for n in count(self._count + 1) if n not in self._given)
-        elif detection.hint not in self._given:
+            key = self._count = next(n for n in count(self._count + 1) if self._is_free(n))
+        elif self._is_free(detection.hint):
             key = detection.hint
         else:
-            key = next(name for n in count(2) if (name := f"{detection.hint}.{n}") not in self._given)
-        self._given.add(key)
+            key = next(name for n in count(2) if self._is_free(name := f"{detection.hint}.{n}"))
+        self._given[key] = None
+        if len(self._given) > NAMES:
+            del self._given[next(iter(self._given))]
         return self._known.setdefault(key, Known(key, detection.category))
+
+    def _is_free(self, name: int | str) -> bool:
+        """Whether an instance may begin under a name: two cars of one name would become one track."""
+        return name not in self._given and name not in self._known
 
     def _forget(self) -> None:
         """Drop what has been unseen for too long, and the longest unseen beyond the bound."""

@@ -30,6 +30,8 @@ def check_frame(
         found = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(f"image: expected a NumPy array (H, W, 3) uint8 RGB, got {found}")
     height, width = image.shape[:2]
+    if height < 1 or width < 1:
+        raise InputError(f"image: {height}x{width} pixels (height x width); a frame has at least one")
     if size is not None and size != (height, width):
         raise InputError(
             f"image: {height}x{width} pixels (height x width), but the stream began with {size[0]}x{size[1]}; "

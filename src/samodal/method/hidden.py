@@ -127,8 +127,9 @@ class HiddenPhase:
         self.mask = None
         if self.place is Place.MOVED:
             self._advance(around, position, rules)
-            if around.prompted:
-                return None
+        if around.prompted:  # it is reported as visible
+            return None
+        if self.place is Place.MOVED:
             self._settle(around, rules)
         if around.sliver is None and self.place is not Place.MOVED:
             return State.LOST if self.place is Place.LOST else None

@@ -50,7 +50,7 @@ class Pipeline:
         for seen in observed:
             yield self.step(seen.frame.image, seen.visible, seen.frame.time)
 
-    def step(self, image: np.ndarray, visible: Sequence[VisibleInstance], time: float | None = None) -> FrameResult:
+    def step(self, image: np.ndarray, visible: Iterable[VisibleInstance], time: float | None = None) -> FrameResult:
         """One frame of Figure 2.
 
         Args:
@@ -61,7 +61,7 @@ class Pipeline:
         Raises:
             InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
-        self.size = check_frame(image, visible, time, self.size)
+        self.size = check_frame(image, visible := list(visible), time, self.size)
         self.t, self.time = self.t + 1, (self.t + 1) / 10 if time is None else float(time)
         cut = self.cuts.step(image)
         if cut:

@@ -75,10 +75,10 @@ class Rules:
     """Score of an instance in a frame: the segmenter's predicted IoU (released), or that times the front end's."""
     decay: Annotated[float, Between(0, 1)] = 1.0
     """Factor on a hidden instance's score for each second (ours; 1: none, as released)."""
-    memory_tuples: Annotated[int, Between(1)] = 256
+    memory_tuples: Annotated[int, Between(1, 1_000_000)] = 256
     """Prompts (sets of K points) kept per instance; the oldest go first (paper: all; bounded here for endless
     streams)."""
-    memory_instances: Annotated[int, Between(1)] = 512
+    memory_instances: Annotated[int, Between(1, 1_000_000)] = 512
     """Instances remembered at most; those unseen for longest go first (ours, for endless streams)."""
 
     def __post_init__(self):
@@ -117,8 +117,8 @@ PRESETS["points"] = replace(PRESETS["default"], prompt="center", earlier=None, m
 
 def preset(name: str, **changes) -> Rules:
     """The rules of a preset with some of them changed; unknown names are an InputError with the nearest known one."""
-    if name not in PRESETS:
-        raise InputError(f"unknown preset {name!r}{nearest(name, PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}{nearest(str(name), PRESETS)}")
     for rule in changes:
         if rule not in Rules.__dataclass_fields__:
             raise InputError(f"unknown rule {rule!r}{nearest(rule, Rules.__dataclass_fields__)}")

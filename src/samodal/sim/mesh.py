@@ -97,20 +97,20 @@ class Builder:
         quads = [(0, 1, 3, 2), (4, 5, 7, 6), (0, 1, 5, 4), (2, 3, 7, 6), (0, 2, 6, 4), (1, 3, 7, 5)]
         self.add(points[_split(quads)], material, centre=points.mean(0))
 
-    def loft(self, profile, material: str, x: float = 0.0) -> None:
-        """A side profile [(y, z, half width), …], closed by itself, spanned from left to right around x."""
+    def loft(self, profile, material: str) -> None:
+        """A side profile [(y, z, half width), …], closed by itself, spanned from left to right around x = 0."""
         profile = np.asarray(profile, float)
         count = len(profile)
         middle = profile.mean(0)
-        left = np.column_stack([x - profile[:, 2], profile[:, 0], profile[:, 1]])
-        right = np.column_stack([x + profile[:, 2], profile[:, 0], profile[:, 1]])
-        ends = np.array([[x - middle[2], *middle[:2]], [x + middle[2], *middle[:2]]])
+        left = np.column_stack([-profile[:, 2], profile[:, 0], profile[:, 1]])
+        right = np.column_stack([profile[:, 2], profile[:, 0], profile[:, 1]])
+        ends = np.array([[-middle[2], *middle[:2]], [middle[2], *middle[:2]]])
         points = np.concatenate([left, right, ends])
         following = [(i + 1) % count for i in range(count)]
         sides = [(i, j, 2 * count) for i, j in enumerate(following)]
         sides += [(count + i, count + j, 2 * count + 1) for i, j in enumerate(following)]
         strip = _split([(i, j, count + j, count + i) for i, j in enumerate(following)])
-        self.add(points[sides + strip], material, centre=(x, *middle[:2]))
+        self.add(points[sides + strip], material, centre=(0.0, *middle[:2]))
 
     def tube(self, a, b, radius_a: float, radius_b: float, material: str, sides: int = 7, caps: bool = True) -> None:
         """A round bar from a to b that may taper."""
@@ -156,8 +156,9 @@ class Builder:
         uv = np.column_stack([unit[:, 0] + unit[:, 1], unit[:, 2]])
         self.add((centre + unit * radii)[index], material, centre=centre, normals=unit[index], uv=uv[index])
 
-    def hoop(self, centre, outer: float, inner: float, width: float, material: str, sides: int = 12) -> None:
-        """A wheel rim or tyre with a hole, its axle along x."""
+    def hoop(self, centre, outer: float, inner: float, width: float, material: str) -> None:
+        """A wheel rim or tyre with a hole, its axle along x, as a ring of twelve sides."""
+        sides = 12
         angle = np.arange(sides) * (2 * math.pi / sides)
         ray = np.column_stack([np.zeros(sides), np.cos(angle), np.sin(angle)])
         centre, side = np.asarray(centre, float), np.array([width / 2, 0, 0])

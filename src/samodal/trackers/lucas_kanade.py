@@ -13,6 +13,12 @@ import numpy as np
 from samodal.errors import InputError
 from samodal.trackers.sizes import check_size
 
+TOLERANCE = 1.0
+"""Pixels by which a track forward and back may miss its start: what is matched well misses it by less."""
+RESIDUAL = 16.0
+"""Mean absolute difference of matched squares, grey levels. An occluder that slides over a point passes the
+forward-backward check but not this check."""
+
 
 @dataclass
 class _Group:
@@ -27,24 +33,18 @@ class _Group:
 class LucasKanade:
     """Follows points from each frame to the next.
 
-    A point whose track forward and back misses its start by more than `tolerance` pixels, or whose patch
-    looks different by more than `residual`, is reported as not visible from then on. It stays where it was last
+    A point whose track forward and back misses its start by more than `TOLERANCE` pixels, or whose patch
+    looks different by more than `RESIDUAL`, is reported as not visible from then on. It stays where it was last
     matched, since Lucas-Kanade cannot find a point again.
 
     Args:
         window: side of the square that is matched, pixels.
         levels: pyramid levels above the full image.
-        tolerance: of the forward-backward check, pixels.
-        residual: mean absolute difference of the matched squares, grey levels; an occluder that slides over
-            the point passes the forward-backward check but not this check.
         ring: frames kept, so that points of the last `ring` frames can still be added.
     """
 
-    def __init__(
-        self, window: int = 21, levels: int = 4, tolerance: float = 1.0, residual: float = 16.0, ring: int = 16
-    ):
+    def __init__(self, window: int = 21, levels: int = 4, ring: int = 16):
         self.window, self.levels, self.ring = window, levels, ring
-        self.tolerance, self.residual = tolerance, residual
         self.reset()
 
     def reset(self) -> None:
@@ -105,7 +105,7 @@ class LucasKanade:
             (N, 2) where they are in `target`, (N,) which are still visible and (N,) confidence.
         """
         matched, error = self._match(image, target, xy)
-        visible = visible & (error <= self.tolerance)
+        visible = visible & (error <= TOLERANCE)
         confidence = np.where(visible, np.exp(-error), 0).astype(np.float32)
         return np.where(visible[:, None], matched, xy), visible, confidence
 
@@ -121,6 +121,6 @@ class LucasKanade:
         forward = forward[:, 0]
         height, width = image.shape
         outside = (forward < -0.5).any(axis=1) | (forward[:, 0] > width - 0.5) | (forward[:, 1] > height - 0.5)
-        lost = (status[:, 0] == 0) | (status_back[:, 0] == 0) | (difference[:, 0] > self.residual)
+        lost = (status[:, 0] == 0) | (status_back[:, 0] == 0) | (difference[:, 0] > RESIDUAL)
         lost |= outside | ~np.isfinite(error)
         return forward.astype(np.float32), np.where(lost, np.inf, error).astype(np.float32)

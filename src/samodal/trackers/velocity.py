@@ -12,6 +12,9 @@ import numpy as np
 from samodal.errors import InputError
 from samodal.trackers.lucas_kanade import LucasKanade
 
+STEPS = 5
+"""Matched steps whose median is the velocity; a single bad match does not move it."""
+
 
 @dataclass
 class _Group:
@@ -29,17 +32,16 @@ class Velocity:
     confidence 0, and may leave the image.
 
     Args:
-        steps: matched steps whose median is the velocity; a single bad match does not move it.
-        ring: newest frames whose points can still be added; `steps` frames more are kept for their past.
+        ring: newest frames whose points can still be added; `STEPS` frames more are kept for their past.
     """
 
-    def __init__(self, steps: int = 5, ring: int = 16):
-        self.steps, self.ring = steps, ring
+    def __init__(self, ring: int = 16):
+        self.ring = ring
         self.reset()
 
     def reset(self) -> None:
         # Lucas-Kanade keeps the frames of both; only points of the newest `ring` are taken.
-        self._tracker = LucasKanade(ring=self.ring + self.steps)
+        self._tracker = LucasKanade(ring=self.ring + STEPS)
         self._groups: dict = {}
 
     def observe(self, frame: np.ndarray, t: int) -> None:
@@ -54,8 +56,8 @@ class Velocity:
         if t not in known:
             raise InputError(f"velocity keeps the frames {known} and cannot follow points from frame {t}")
         xy = np.array(xy, np.float32).reshape(-1, 2)
-        group = _Group(xy, np.full((len(xy), self.steps, 2), np.nan, np.float32))
-        past = [image for number, image in reversed(frames) if number <= t][: self.steps + 1]
+        group = _Group(xy, np.full((len(xy), STEPS, 2), np.nan, np.float32))
+        past = [image for number, image in reversed(frames) if number <= t][: STEPS + 1]
         back = [(xy, np.ones(len(xy), bool)), *_positions(past, xy)]
         for (later, _), (earlier, visible) in reversed(list(pairwise(back))):
             self._note(group, later - earlier, visible)

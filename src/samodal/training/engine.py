@@ -18,7 +18,7 @@ from torch import nn
 
 from samodal.errors import InputError
 from samodal.training import schedule
-from samodal.training.state import Settings, check_resumable, read_state, replaced, state_path
+from samodal.training.state import Settings, check_resumable, damaged, read_state, replaced, state_path
 from samodal.training.workers import ahead
 
 
@@ -237,21 +237,29 @@ class Engine:
         if not self.main or not self.log_file.exists():
             return
         lines = self.log_file.read_text(encoding="utf-8").splitlines(keepends=True)
-        whole = [(line, json.loads(line)) for line in lines if line.endswith("\n")]
-        kept = [
-            line for line, held in whole if held.get("stage", "") != self.stage or held["step"] <= self.progress.step
-        ]
+        kept = [line for n, line in enumerate(lines, 1) if line.endswith("\n") and self._holds(line, n)]
         replaced(self.log_file, lambda path: path.write_text("".join(kept), encoding="utf-8"))
+
+    def _holds(self, line: str, number: int) -> bool:
+        """Whether a line of the log is of another stage, or of a step that the state holds."""
+        try:
+            held = json.loads(line)
+            return held.get("stage", "") != self.stage or held["step"] <= self.progress.step
+        except (ValueError, KeyError, AttributeError, TypeError):
+            raise InputError(f"{self.log_file}, line {number}: damaged; delete the line, or the file") from None
 
     def _resume(self) -> None:
         if not self.settings.resume or not self.state_file.exists():
             return
         state = read_state(self.state_file, self.settings)
-        self.learner.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.random is not None:
-            self.random.set_state(state["random"])
-        self.progress = Progress(**state["progress"])
+        try:
+            self.learner.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.random is not None:
+                self.random.set_state(state["random"])
+            self.progress = Progress(**state["progress"])
+        except (KeyError, IndexError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+            raise damaged(self.state_file, error) from None
         text = f"going on after step {self.progress.step}, {self.progress.seconds / 60:.1f} min"
         self.report(f"{self.stage}: {text}" if self.stage else text)
 

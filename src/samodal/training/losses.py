@@ -3,14 +3,12 @@
 import torch
 import torch.nn.functional as F
 
+ALPHA, GAMMA = 0.25, 2.0
+"""Of the focal loss, as its authors found best (Lin et al. 2017)."""
+
 
 def focal_dice(
-    logits: torch.Tensor,
-    targets: torch.Tensor,
-    focal_weight: float = 20.0,
-    dice_weight: float = 1.0,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
+    logits: torch.Tensor, targets: torch.Tensor, focal_weight: float = 20.0, dice_weight: float = 1.0
 ) -> torch.Tensor:
     """Focal plus dice loss per instance, as SAM was trained and as the paper says.
 
@@ -18,7 +16,6 @@ def focal_dice(
         logits: (N, H, W) float, before the sigmoid.
         targets: (N, H, W) of the same size, bool or float in [0, 1].
         focal_weight, dice_weight: SAM's 20 to 1.
-        alpha, gamma: of the focal loss.
 
     Returns:
         (N,), so that the best of SAM's three masks can be chosen.
@@ -29,8 +26,8 @@ def focal_dice(
     probability = logits.sigmoid()
     entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     miss = probability + targets - 2 * probability * targets
-    share = alpha * targets + (1 - alpha) * (1 - targets)
-    focal = (share * miss**gamma * entropy).mean(1)
+    share = ALPHA * targets + (1 - ALPHA) * (1 - targets)
+    focal = (share * miss**GAMMA * entropy).mean(1)
     dice = 1 - (2 * (probability * targets).sum(1) + 1) / (probability.sum(1) + targets.sum(1) + 1)
     return focal_weight * focal + dice_weight * dice
 

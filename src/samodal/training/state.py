@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +15,8 @@ HARMLESS = frozenset(
     "out device workers resume compile save_minutes check_minutes log_every cache val_cache test test_cache".split()
 )
 """Settings that may differ when a training goes on: they decide where and how fast it works, not what it learns."""
+
+ANEW = "delete it to make it anew"
 
 
 class Settings(Protocol):
@@ -57,7 +58,9 @@ def read_state(path: Path, settings: Settings, mmap: bool = False) -> dict[str, 
         InputError: for a damaged file, or for other settings, with the names that differ; see `HARMLESS`.
     """
     state = read_tensors(path, mmap)
-    before, now = state.get("settings", {}), dataclasses.asdict(settings)
+    before, now = state.get("settings"), dataclasses.asdict(settings)
+    if not isinstance(before, dict):
+        raise InputError(f"{path}: not the state of a training; delete it, or give another --name")
     names = [name for name in before | now if name not in HARMLESS and before.get(name) != now.get(name)]
     if names:
         changes = ", ".join(f"{name} was {before.get(name)!r} and is {now.get(name)!r}" for name in names)
@@ -75,9 +78,18 @@ def read_tensors(path: Path, mmap: bool = False) -> dict[str, Any]:
         InputError: for a damaged file.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: damaged ({str(error).strip().splitlines()[0]}); delete it to make it anew") from None
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as error:  # whatever the bytes of a damaged file lead torch to
+        raise damaged(path, error) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: damaged (expected a dictionary, found {type(content).__name__}); {ANEW}")
+    return content
+
+
+def damaged(path: Path, error: Exception) -> InputError:
+    """The error for a file of our own that cannot be used, with the way out."""
+    reason, *_ = [*str(error).strip().splitlines(), ""]
+    return InputError(f"{path}: damaged ({type(error).__name__}: {reason}); {ANEW}")
 
 
 def replaced(path: Path, write: Callable[[Path], object]) -> None:

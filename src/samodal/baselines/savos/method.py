@@ -15,6 +15,8 @@ from samodal.parts import Observed
 from samodal.tracks import FrameResult, Instance, State
 
 EMBEDDED = "streetsim-savos"
+LEAST = 0.5
+"""Probability of an amodal pixel: it is rather one than none."""
 
 
 class SavosMethod:
@@ -29,20 +31,14 @@ class SavosMethod:
         checkpoint: what `baselines.savos.load` takes: a released SAVOS file, a .safetensors, or shipped weights.
         device: where the network runs.
         window: frames that are read at once, 30 as in KINS-car.
-        threshold: least probability of an amodal pixel.
         flow: observes the optical flow.
     """
 
     def __init__(
-        self,
-        checkpoint: str = EMBEDDED,
-        device: str = "cpu",
-        window: int = 30,
-        threshold: float = 0.5,
-        flow: FlowMemory | None = None,
+        self, checkpoint: str = EMBEDDED, device: str = "cpu", window: int = 30, flow: FlowMemory | None = None
     ):
         self.network: Savos = load(checkpoint).to(device)
-        self.device, self.window, self.threshold = device, window, threshold
+        self.device, self.window = device, window
         self.flow = flow or FlowMemory()
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
@@ -87,7 +83,7 @@ class SavosMethod:
         visible = np.stack([mask[rows, columns] for mask in masks])
         near = boxes - np.array([columns.start, rows.start] * 2)
         areas = np.array([np.count_nonzero(mask) for mask in visible])
-        return (rows, columns), self._infer(images, visible, *flows, near, areas) > self.threshold
+        return (rows, columns), self._infer(images, visible, *flows, near, areas) > LEAST
 
     @torch.inference_mode()
     def _infer(self, *arrays: np.ndarray) -> np.ndarray:

@@ -100,13 +100,13 @@ class MaxEntropyPoint:
         return Prompt(points=points[_farthest(entropy[:, None], self.count, rng)])
 
 
-def local_entropy(grey: np.ndarray, window: int = WINDOW) -> np.ndarray:
+def local_entropy(grey: np.ndarray) -> np.ndarray:
     """(H, W) float64: entropy in bits of the values in the square around each pixel of a (H, W) uint8 picture."""
 
     def counted(inside: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(inside, cv2.CV_16U, (window, window), normalize=False, borderType=cv2.BORDER_CONSTANT)
+        return cv2.boxFilter(inside, cv2.CV_16U, (WINDOW, WINDOW), normalize=False, borderType=cv2.BORDER_CONSTANT)
 
-    counts = np.arange(window**2 + 1)
+    counts = np.arange(WINDOW**2 + 1)
     times_log = counts * np.log2(np.maximum(counts, 1))
     total = np.zeros(grey.shape)
     for value in np.unique(grey):

@@ -1,9 +1,14 @@
 """From the name of a prompt selector, as the rule `prompt` has it, to the selector."""
 
+import re
+
 from samodal.errors import InputError
 from samodal.method.prompts.selectors import Together
 from samodal.parts import PromptSelector
 from samodal.registry import SELECTORS, find, split
+
+LARGEST = 255
+"""Of the number after a selector's name: erosion takes time with its square."""
 
 
 def make_selector(prompt: str, points: int) -> PromptSelector:
@@ -27,6 +32,8 @@ def _selector(text: str, points: int) -> PromptSelector:
         return kind(count=points)
     if name in SELECTORS and not SELECTORS[name].argument:
         raise InputError(f"prompt {text!r}: {name} takes no argument; the number of points is rules.points")
-    if not argument.isdecimal() or int(argument) < 1:
-        raise InputError(f"prompt {text!r}: expected a whole number from 1 after the colon, as in erosion:7")
+    if not re.fullmatch("[0-9]{1,3}", argument) or not 1 <= int(argument) <= LARGEST:
+        raise InputError(
+            f"prompt {text!r}: expected a whole number from 1 to {LARGEST} after the colon, as in erosion:7"
+        )
     return kind(int(argument), count=points)

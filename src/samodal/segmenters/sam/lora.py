@@ -6,9 +6,10 @@ from torch import nn
 from samodal.errors import missing_extra
 
 RANK = 8
+"""Of the updates, as Hu et al. 2021 take it for RoBERTa."""
 
 
-def add_lora(model: nn.Module, rank: int = RANK) -> None:
+def add_lora(model: nn.Module) -> None:
     """Give every attention layer of the image encoder low-rank updates, in place, that start as nothing.
 
     Raises:
@@ -19,7 +20,7 @@ def add_lora(model: nn.Module, rank: int = RANK) -> None:
     except ImportError:
         raise missing_extra("tuning with low-rank updates", "lora") from None
     targets = r"vision_encoder\.layers\.\d+\.attn\.(qkv|proj)"
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets), model)
+    inject_adapter_in_model(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=targets), model)
 
 
 def merged_state(model: nn.Module) -> dict[str, torch.Tensor]:

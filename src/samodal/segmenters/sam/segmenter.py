@@ -16,7 +16,8 @@ class SamSegmenter:
     Args:
         model: is moved to the device and set to evaluation.
         device: as torch names it.
-        chunk: most prompts that are decoded at once; bounds the memory, not the result.
+        chunk: most prompts that are decoded at once. It bounds the memory of the decoder; the masks of all prompts of
+            a frame are held at the frame's size. Results of other chunks may differ by rounding.
         remember: embeddings of this many frames are kept, for running several methods over the same frames.
     """
 

@@ -91,8 +91,12 @@ def every_frame(clips: Clips, every: int) -> np.ndarray:
     return np.concatenate([np.arange(a, a + n, every) for a, n in zip(clips.first, clips.length, strict=True)])
 
 
+BATCH = 8
+"""Frames that are embedded at once: the encoder's memory is bounded by it."""
+
+
 @torch.inference_mode()
-def embed(clips: Clips, sam: AmodalSam, every: int, seed: int, batch: int = 8) -> Frames:
+def embed(clips: Clips, sam: AmodalSam, every: int, seed: int) -> Frames:
     """Every so manieth frame of all clips, half of them mirrored, with its embedding.
 
     Args:
@@ -107,8 +111,8 @@ def embed(clips: Clips, sam: AmodalSam, every: int, seed: int, batch: int = 8) -
     pixels[mirrored], owners[mirrored] = pixels[mirrored].flip(-1), owners[mirrored].flip(-1)
     device, embeddings = next(sam.parameters()).device, []
     with frames_bar("embed", len(index)) as advance:
-        for start in range(0, len(index), batch):
-            part = sam.transform.normalise(pixels[start : start + batch].to(device))
+        for start in range(0, len(index), BATCH):
+            part = sam.transform.normalise(pixels[start : start + BATCH].to(device))
             embeddings.append(sam.embed(part).half().cpu())
             advance(len(part))
     return Frames(torch.cat(embeddings), pixels, owners, clips.labels[clip])

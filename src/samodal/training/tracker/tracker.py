@@ -173,11 +173,15 @@ def new_drawer(settings: TrackerSettings, network: Network, clips: Clips, window
     return Drawer(clips, network.config, windows, settings.points, settings.instances)
 
 
+ROUNDS = 4
+"""Draws of a clip that are measured: a draw holds a few windows and points of it alone."""
+
+
 @torch.no_grad()
-def measure(settings: TrackerSettings, network: Network, clips: Clips, rounds: int = 4) -> dict[str, float]:
-    """Scores on every clip, `rounds` draws of each, in float32 and without augmentation; see `scores`."""
+def measure(settings: TrackerSettings, network: Network, clips: Clips) -> dict[str, float]:
+    """Scores on every clip, `ROUNDS` draws of each, in float32 and without augmentation; see `scores`."""
     drawer, follow, sums = new_drawer(settings, network.eval(), clips, settings.windows), Follow(network), {}
-    for number in range(rounds):
+    for number in range(ROUNDS):
         rng = np.random.default_rng((7, number))
         for first in range(0, len(clips), settings.batch):
             chosen = np.arange(first, min(first + settings.batch, len(clips)))
