@@ -121,7 +121,7 @@ def _content(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise InputError(f"{path}: no YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict) or "title" not in content:
+    if not isinstance(content, dict) or not {"title", "base"} & content.keys():
         raise InputError(f"{path}: expected a mapping with title, rows and columns, as samodal/experiments/configs has")
     base = content.pop("base", None)
     return content if base is None else _content(FOLDER / f"{base}.yaml") | content

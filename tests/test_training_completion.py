@@ -1,0 +1,234 @@
+"""What a completer learns from: canvases of data sets, pasted silhouettes, samples as prediction sees them."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from samodal.cli.app import main
+from samodal.errors import InputError
+from samodal.masks import Mask
+from samodal.segmenters.completion import CompletionConfig, load
+from samodal.segmenters.completion.layers import Crop, told
+from samodal.training.completion import canvases
+from samodal.training.completion.canvases import LAYERS, load_canvases, unpacked
+from samodal.training.completion.completion import new_network, train
+from samodal.training.completion.draw import NO_DAMAGE, DamageSettings, Drawer, boxes
+from samodal.training.completion.objective import earlier_shapes, measure
+from samodal.training.completion.paste import Paster, PasteSettings
+from samodal.training.completion.settings import CompletionSettings
+from samodal.training.completion.silhouettes import SIZE, load_silhouettes, squared
+from toy_data import write_toy
+
+CONFIG = CompletionConfig()
+
+
+def polygons(path, count: int = 6, **more) -> str:
+    """A COCO-form file of triangles and boxes."""
+    shapes = [[0, 0, 60 + n, 0, 60 + n, 40, 0, 40] if n % 2 else [0, 50, 30, 0, 60 + n, 50] for n in range(count)]
+    entries = [{"image_id": 1, "category_id": 3, "segmentation": [shape]} for shape in shapes]
+    path.write_text(json.dumps({"annotations": entries} | more))
+    return str(path)
+
+
+def settings(tmp_path, **changes) -> CompletionSettings:
+    plain = {
+        "out": str(tmp_path / "out"), "device": "cpu", "steps": 2, "batch": 4, "workers": 1, "log_every": 1,
+        "precision": "float32", "width": 8,
+    }  # fmt: skip
+    return CompletionSettings(**plain | changes)
+
+
+# --- canvases
+
+
+def test_a_canvas_holds_what_is_visible_what_is_beside_it_and_the_whole(tmp_path):
+    size = (60, 100)
+    rear, front = np.zeros(size, bool), np.zeros(size, bool)
+    rear[10:40, 20:60], front[20:55, 45:80] = True, True
+    visible = Mask.of(rear & ~front)
+    row = canvases.canvas(visible, Mask.of(rear), [Mask.of(front)])
+    bits = np.frombuffer(canvases.zlib.decompress(row["bits"]), np.uint8).reshape(canvases.SIZE, canvases.SIZE)
+    layers = dict(zip(LAYERS, unpacked(torch.from_numpy(bits.copy())[None])[0], strict=True))
+    assert row["occlusion"] == pytest.approx(1 - visible.area / rear.sum())
+    assert not (layers["visible"] & ~layers["amodal"]).any() and not (layers["visible"] & layers["front"]).any()
+    # Each pixel of the frame is some pixels of the canvas.
+    scale = canvases.SIZE / max(24, canvases.REACH * 40)
+    for name, area in (("visible", visible.area), ("amodal", rear.sum()), ("front", front.sum())):
+        assert layers[name].sum() == pytest.approx(area * scale**2, rel=0.06), name
+    assert layers["outside"].any() and not layers["behind"].any()
+
+
+def test_canvases_come_back_from_their_file_and_other_settings_are_refused(tmp_path):
+    data, path = write_toy(tmp_path / "data", 2, 2, seed=1), tmp_path / "cache.pt"
+    made = load_canvases(data, CONFIG, path=path, workers=1, report=lambda _: None)
+    again = load_canvases(data, CONFIG, path=path, workers=1)
+    assert torch.equal(made.bits, again.bits) and torch.equal(made.kind, again.kind) and len(made) >= 6
+    assert set(made.kind.tolist()) <= {CONFIG.class_number("car"), CONFIG.class_number("person")}
+    with pytest.raises(InputError, match="cache.pt: prepared with other settings: min_visible was 16 and is 20"):
+        load_canvases(data, CONFIG, path=path, min_visible=20)
+
+
+def test_a_partner_is_the_frame_that_shows_most_of_the_same_object_and_more_than_this_one():
+    rows = [{"id": key, "occlusion": rate} for key, rate in ((1, 0.6), (1, 0.1), (2, 0.0), (1, 0.3), (2, 0.9))]
+    rows = [row | {"bits": b"x", "visible_box": np.zeros(4), "amodal_box": np.zeros(4), "kind": 0} for row in rows]
+    assert canvases._joined([rows[:4], rows[4:]], "toy")["partner"].tolist() == [1, -1, -1, 1, -1]
+
+
+# --- silhouettes
+
+
+def test_a_silhouette_fills_its_square_by_its_longer_side():
+    mask = np.zeros((50, 90), bool)
+    mask[10:30, 5:85] = True
+    bits, extent = squared(mask)
+    assert extent == (1.0, 0.25) and bits.sum() == SIZE * SIZE // 4
+    assert bits[SIZE // 2].all() and not bits[0].any()
+
+
+def test_silhouettes_come_from_polygons_and_from_pictures_of_a_class(tmp_path):
+    (tmp_path / "masks").mkdir()
+    picture = np.zeros((80, 40), np.uint8)
+    picture[5:75, 10:30] = 255
+    Image.fromarray(picture).save(tmp_path / "masks" / "a.png")
+    named = polygons(tmp_path / "named.json", 2, categories=[{"id": 3, "name": "bus"}])
+    bank = load_silhouettes(f"{polygons(tmp_path / 'a.json', 3)},{named},person:{tmp_path / 'masks'}", CONFIG)
+    assert bank.kind.tolist() == [CONFIG.class_number(name) for name in ["car"] * 3 + ["bus"] * 2 + ["person"]]
+    assert bank.bits[-1].float().mean() == pytest.approx(20 / 70, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("nothing.json", "nothing.json"), ("nowhere", "no such file or folder"),
+     ("person:nowhere", "no such file or folder; expected FILE.json, or CLASS:FOLDER")],
+)  # fmt: skip
+def test_sources_of_silhouettes_that_are_none_are_refused(text, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        load_silhouettes(text, CONFIG)
+    (tmp_path / "bad.json").write_text(json.dumps({"annotations": [{"segmentation": [[1, 2, 3]]}]}))
+    with pytest.raises(InputError, match="bad.json: entry 0: polygons should be lists of x and y"):
+        load_silhouettes("bad.json", CONFIG)
+    (tmp_path / "boxes.json").write_text(json.dumps({"annotations": [{"bbox": [1, 2, 3, 4]}]}))
+    with pytest.raises(InputError, match="boxes.json: no outline of 24 pixels or more"):
+        load_silhouettes("boxes.json", CONFIG)
+
+
+def test_what_is_pasted_hides_its_share_and_nothing_visible_is_covered(tmp_path):
+    bank = load_silhouettes(polygons(tmp_path / "a.json"), CONFIG)
+    layers, kind = Paster(bank)(64, torch.Generator().manual_seed(0))
+    visible, front, behind, outside, whole = layers.unbind(1)
+    assert not (visible & ~whole).any() and not (visible & (front | behind)).any() and not outside.any()
+    share = 1 - visible.sum((1, 2)) / whole.sum((1, 2))
+    assert (share == 0).float().mean() >= 0.05  # what is alone, and learned to be left as it is
+    assert (share > 0.5).float().mean() > 0.2 and share.max() < 0.99
+    assert kind.tolist() == [CONFIG.class_number("car")] * 64
+    alone = Paster(bank, PasteSettings(alone=1.0, second=0.0))(8, torch.Generator().manual_seed(0))[0]
+    assert torch.equal(alone[:, 0], alone[:, 4])
+
+
+# --- samples
+
+
+def test_an_undamaged_sample_is_what_prediction_is_told(tmp_path):
+    size = (60, 100)
+    rear, front = np.zeros(size, bool), np.zeros(size, bool)
+    rear[10:40, 20:60], front[20:55, 45:80] = True, True
+    visible, hider = Mask.of(rear & ~front), Mask.of(front)
+    row = canvases.canvas(visible, Mask.of(rear), [hider])
+    bits = np.frombuffer(canvases.zlib.decompress(row["bits"]), np.uint8).reshape(1, canvases.SIZE, canvases.SIZE)
+    layers = unpacked(torch.from_numpy(bits.copy()))
+    nothing = (torch.zeros_like(layers[:, 0]), torch.zeros(1, dtype=torch.bool))
+    sample = Drawer(CONFIG, NO_DAMAGE)(layers, torch.tensor([3]), nothing, torch.Generator().manual_seed(0))
+    crop = Crop.around(visible.box, CONFIG.context, CONFIG.least)
+    for name, wanted in told(crop, CONFIG.size, visible, [hider]).items():
+        assert np.abs(sample.told[name][0].numpy() - wanted).mean() < 0.02, name
+    assert sample.kind.tolist() == [3]
+
+
+def test_damaged_masks_are_never_empty_and_earlier_shapes_lie_where_the_object_is(tmp_path):
+    data = write_toy(tmp_path / "data", 2, 3, seed=2)
+    made = load_canvases(data, CONFIG, workers=1, report=lambda _: None)
+    generator = torch.Generator().manual_seed(1)
+    damage = DamageSettings(no_earlier=0.0, border=0.0)
+    index = torch.arange(len(made))
+    own = (made.layers(index)[:, 4], torch.ones(len(made), dtype=torch.bool))
+    samples = Drawer(CONFIG, damage)(made.layers(index), made.kind, own, generator)
+    assert (samples.told["visible"].flatten(1).sum(1) >= 4).all()
+    earlier, whole = samples.told["earlier"] > 0.5, samples.amodal > 0.5
+    iou = (earlier & whole).sum((1, 2)) / (earlier | whole).sum((1, 2))
+    assert iou.median() > 0.75
+    shapes, there = earlier_shapes(made, index, told=False)
+    assert not there.any() and shapes.shape == (len(made), canvases.SIZE, canvases.SIZE)
+
+
+def test_a_border_of_the_picture_cuts_what_is_told_and_not_what_is_wanted(tmp_path):
+    bank = load_silhouettes(polygons(tmp_path / "a.json"), CONFIG)
+    layers, kind = Paster(bank, PasteSettings(alone=1.0, second=0.0))(16, torch.Generator().manual_seed(0))
+    damage = DamageSettings(border=1.0, rough=0.0, hole=0.0, grown=0.0, wide=0.0)
+    samples = Drawer(CONFIG, damage)(layers, kind, None, torch.Generator().manual_seed(0))
+    cut = samples.told["inside"].amin((1, 2)) < 0.5
+    assert cut.float().mean() > 0.5
+    hidden = (samples.amodal > 0.5) & (samples.told["visible"] < 0.5)
+    beyond = samples.told["inside"] < 0.5
+    assert (hidden & beyond)[cut].any((1, 2)).float().mean() > 0.8
+    assert not ((samples.told["visible"] > 0.5) & beyond).any() and (samples.weight == 1).all()
+
+
+def test_boxes_of_masks():
+    masks = torch.zeros(2, 8, 9, dtype=torch.bool)
+    masks[0, 2:5, 3:9] = True
+    assert boxes(masks).tolist() == [[3, 2, 9, 5], [0, 0, 0, 0]]
+
+
+# --- training
+
+
+def test_a_completer_learns_what_a_short_training_can_teach(tmp_path, capsys):
+    data = write_toy(tmp_path / "data", 12, 4, seed=3)
+    chosen = settings(tmp_path, data=data, steps=60, batch=12, held_out=30, lr=4e-3, warmup=5, average=0.9,
+                      silhouettes=polygons(tmp_path / "a.json"), log_every=20)  # fmt: skip
+    train(chosen)
+    held = load_canvases(data, CONFIG, workers=1, report=lambda _: None)
+    held = held.part(len(held) - 30, len(held))
+    trained, fresh = (
+        measure(load(tmp_path / "out" / "completion.safetensors"), held),
+        measure(new_network(chosen), held),
+    )
+    assert trained["iou"] > fresh["iou"] + 0.1 and trained["hidden_iou"] > 0.05
+    card = (tmp_path / "out" / "completion.md").read_text()
+    assert "silhouettes of" in card and "hidden_iou" in card
+    facts = json.loads((tmp_path / "out" / "completion.json").read_text())
+    assert facts["counts"]["silhouettes"] == 6 and facts["steps"] == 60
+
+
+def test_silhouettes_alone_are_enough_and_weights_can_be_trained_on(tmp_path):
+    shapes = polygons(tmp_path / "a.json")
+    train(settings(tmp_path, silhouettes=shapes))
+    first = tmp_path / "out" / "completion.safetensors"
+    train(settings(tmp_path, silhouettes=shapes, init=str(first), name="second", average=0.0, damage=False))
+    assert load(tmp_path / "out" / "second.safetensors").config == load(first).config
+
+
+def test_the_average_of_a_short_training_forgets_where_it_began(tmp_path):
+    chosen = settings(tmp_path, silhouettes=polygons(tmp_path / "a.json"), steps=8, average=0.998, lr=1e-2, warmup=0)
+    train(chosen)
+    kept, fresh = load(tmp_path / "out" / "completion.safetensors"), new_network(chosen)
+    moved = (kept.stem.weight - fresh.stem.weight).abs().mean()
+    assert moved > 1e-3  # 0.998 of eight steps alone would leave it within a fiftieth of the way
+
+
+@pytest.mark.parametrize(
+    "flags, message",
+    [([], "no data; give --data"),
+     (["--silhouettes", "a.json", "--layers", "visible,depth"], "unknown layer 'depth'"),
+     (["--silhouettes", "a.json", "--norm", "layer"], "norm 'layer': expected batch or group"),
+     (["--silhouettes", "a.json", "--init", "streetsim-small"], "expected weights of `samodal train completion`")],
+)  # fmt: skip
+def test_settings_that_cannot_be_meant_are_one_sentence(flags, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    polygons(tmp_path / "a.json")
+    assert main(["train", "completion", "--steps", "1", "--device", "cpu", *flags]) == 2
+    assert message in capsys.readouterr().err
