@@ -127,7 +127,7 @@ def test_a_network_comes_back_from_its_file_as_it_was(tmp_path):
 
 
 def test_weights_of_an_amodal_sam_are_refused_with_the_way_out():
-    with pytest.raises(InputError, match="expected weights of `samodal train completion`.*--segmenter sam"):
+    with pytest.raises(InputError, match="expected weights of `samodal train completion`.*--preset points"):
         load("streetsim-small")
 
 

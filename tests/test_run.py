@@ -68,7 +68,7 @@ def run(settings, out):
 
 
 def test_a_run_writes_frames_tracks_and_an_overlay(drive, weights, tmp_path):
-    summary = run(settings(drive, weights=weights, overlay=True), tmp_path)
+    summary = run(settings(drive, weights=weights, overlay=True, preset="points"), tmp_path)
     content = read_frames(tmp_path / "frames.jsonl")
     (clip,) = read_clips(tmp_path / "tracks.json").values()
     (track,) = clip.tracks
@@ -85,9 +85,9 @@ def test_a_run_writes_frames_tracks_and_an_overlay(drive, weights, tmp_path):
         assert sum(1 for _ in container.decode(stream)) == FRAMES
 
 
-def test_every_default_mask_contains_its_visible_mask_and_two_runs_are_equal_to_the_byte(drive, weights, tmp_path):
+def test_every_default_mask_contains_its_visible_mask_and_two_runs_are_equal_to_the_byte(drive, tmp_path):
     for name in ("a", "b"):
-        run(settings(drive, weights=weights), tmp_path / name)
+        run(settings(drive), tmp_path / name)
     first, second = ((tmp_path / n / "frames.jsonl").read_bytes() for n in ("a", "b"))
     assert first == second
     for result in read_frames(tmp_path / "a" / "frames.jsonl").results:

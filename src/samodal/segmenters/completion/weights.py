@@ -29,7 +29,7 @@ def load(path_or_name: str | Path) -> Completer:
     if weights.config is None:
         raise InputError(
             f"{weights.where}: expected weights of `samodal train completion`, found {weights.content()}; an amodal "
-            "SAM needs --segmenter sam"
+            "SAM needs --preset points, paper or released"
         )
     return networks.build(lambda: Completer(weights.config), weights.tensors, weights.where, "a completer")
 
