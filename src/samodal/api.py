@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,24 @@ import numpy as np
 
 from samodal.build import (
     EMBEDDED_FRONT_END,
+    check_settings,
+    demonstration,
+    embedded_models,
     found_device,
     make_front_end,
     make_rules,
+    opened,
     segmenter_of,
     teachable,
     with_details,
     with_segmenter,
 )
 from samodal.errors import InputError
+from samodal.making import PROTOCOLS, checked, make_tracker
+from samodal.method.checks import check_frame, checked_time, reported
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import Rules
 from samodal.parts import Frame, FrontEnd, LearningSession, PointTracker, Segmenter, Video
-from samodal.registry import make_tracker
 from samodal.settings import RunSettings
 from samodal.tracks import Clip, FrameResult, VisibleInstance
 from samodal.video import open_video
@@ -44,7 +51,8 @@ def load(
 ) -> AmodalTracker:
     """An amodal tracker; without arguments with the embedded models and the preset `default`.
 
-    Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects.
+    Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects. Embedded weights
+    know a simulator only; the logger "samodal" says so once (`logging.getLogger("samodal").setLevel("ERROR")`: never).
 
     Args:
         weights: of the segmenter: an embedded name, a checkpoint file, or a Hugging Face name or folder; None: those
@@ -61,18 +69,30 @@ def load(
         details: give `Instance.hypotheses` and `Instance.confidence`, where the segmenter has them.
 
     Raises:
-        InputError: for a name, a rule or a file that does not exist or cannot be used.
+        InputError: for a name, a rule, a device or a file that does not exist, or a part that cannot be used.
     """
+    named = {"segmenter": segmenter, "point tracker": tracker, "front end": vis}
+    given = {what: part for what, part in named.items() if part is not None and not isinstance(part, str)}
+    for what, part in given.items():
+        checked(part, PROTOCOLS[what], what)
     settings = RunSettings(
         vis=vis if isinstance(vis, str) else None,
         preset=preset,
         rules=rules or {},
         segmenter=segmenter if isinstance(segmenter, str) else None,
+        tracker=tracker if isinstance(tracker, str) else RunSettings.tracker,
         weights=None if weights is None else str(weights),
         device=device,
         seed=seed,
     )
+    check_settings(settings)
     settings = with_segmenter(settings)
+    models = embedded_models(settings)
+    for what, setting in (("segmenter", "weights"), ("front end", "vis")):
+        if what in given:
+            models.pop(setting, None)
+    if models:
+        _tell(demonstration(models))
     found = found_device(device)
     pipeline = Pipeline(
         with_details(
@@ -90,6 +110,12 @@ def load(
     if reassociate is not None:
         settings = replace(settings, reassociate=reassociate)
     return AmodalTracker(pipeline, settings, vis if vis is not None and not isinstance(vis, str) else None)
+
+
+@lru_cache
+def _tell(text: str) -> None:
+    """Log a warning once a process."""
+    logging.getLogger("samodal").warning(text)
 
 
 @dataclass(frozen=True)
@@ -125,6 +151,7 @@ class AmodalTracker:
         self._pipeline, self._settings, self._front_end = pipeline, settings, front_end
         self._session: LearningSession | None = None
         self._video: Video | None = None
+        self._fps = 10.0
 
     @property
     def rules(self) -> Rules:
@@ -133,7 +160,7 @@ class AmodalTracker:
     def reset(self, name: str = "stream") -> None:
         """Forget everything: the next `step` is frame 0 of another video, whose name seeds random prompts."""
         self._pipeline.reset(name)
-        self._session, self._video = None, None
+        self._session, self._video, self._fps = None, None, 10.0
 
     def step(
         self, image: np.ndarray, visible: Sequence[VisibleInstance] | None = None, time: float | None = None
@@ -143,31 +170,38 @@ class AmodalTracker:
         Args:
             image: (H, W, 3) uint8 RGB.
             visible: what is visible in it, with ids; None: the front end looks itself.
-            time: seconds from the start of the video; None counts on at 10 frames a second.
+            time: seconds from the start of the video, never descending; None counts on at 10 frames a second.
 
         Raises:
-            InputError: for an image or instances that cannot be of this frame; nothing has changed then.
+            InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
-        session = None
+        session, t = None, self._pipeline.t + 1
         if visible is None:
+            check_frame(image, (), self._pipeline.size)
+            checked_time(time, t, self._pipeline.time)
             session = self._session or self._open(image)
-            visible = session.step(image, self._pipeline.t + 1)
+            visible = reported(session, image, t)
         result = self._pipeline.step(image, visible, time)
         if session is not None:
             session.learn(result)
         return result
 
-    def stream(self, source: str | Path | Video | Iterable, name: str = "stream") -> Iterator[FrameResult]:
+    def stream(
+        self, source: str | Path | Video | Iterable, name: str = "stream", fps: float = 10.0
+    ) -> Iterator[FrameResult]:
         """The frames of a video with all instances, as they are finished.
 
         Args:
             source: a video file, a folder of frames, `camera:0`, a stream's URL; an opened video; or an iterable of
                 (H, W, 3) uint8 RGB images or of pairs (image, visible instances).
             name: of an iterable; seeds random prompts.
+            fps: frames a second of an iterable; videos have times of their own.
 
         Raises:
             InputError: for a source that cannot be read, or a frame that does not fit those before.
         """
+        if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < float("inf"):
+            raise InputError(f"fps: expected frames a second, a number above 0, got {fps!r}")
         if isinstance(source, str | Path):
             source = open_video(source)
         if isinstance(source, Video):
@@ -176,14 +210,22 @@ class AmodalTracker:
             for frame in source:
                 yield self.step(frame.image, time=frame.time)
             return
+        if not isinstance(source, Iterable):
+            raise InputError(
+                "source: expected a video file, a folder, a video, or an iterable of images or of pairs (image, "
+                f"visible instances), got {type(source).__name__}"
+            )
         self.reset(name)
-        for entry in source:
+        self._fps = fps
+        for t, entry in enumerate(source):
+            if isinstance(entry, tuple) and len(entry) != 2:
+                raise InputError(f"source: expected an image or a pair (image, visible), got {len(entry)} values")
             image, visible = entry if isinstance(entry, tuple) else (entry, None)
-            yield self.step(image, visible)
+            yield self.step(image, visible, t / fps)
 
     def _open(self, image: np.ndarray) -> LearningSession:
         """The front end at work on the video of which this is a frame."""
-        video = self._video or LiveVideo(self._pipeline.clip, tuple(np.shape(image)[:2]))
+        video = self._video or LiveVideo(self._pipeline.clip, tuple(np.shape(image)[:2]), fps=self._fps)
         front_end = self._front_end or make_front_end(self._settings)
-        self._session = teachable(front_end.open(video), video, self._settings.reassociate)
+        self._session = teachable(opened(front_end, video), video, self._settings.reassociate)
         return self._session

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from copy import copy
@@ -12,11 +12,21 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from samodal.build import EMBEDDED_FRONT_END, make_method, make_rules, make_session, settled, with_segmenter
+from samodal.build import (
+    EMBEDDED_FRONT_END,
+    check_settings,
+    demonstration,
+    embedded_models,
+    make_method,
+    make_rules,
+    make_session,
+    settled,
+)
 from samodal.errors import Incomplete, InputError
 from samodal.executors import Failure, InProcess, Processes
 from samodal.files import read_json
 from samodal.frontends.remembered import Remembered
+from samodal.method.checks import reported
 from samodal.parts import Frame, Method, Observed, Video, VisSession
 from samodal.progress import frames_bar
 from samodal.registry import TRACKERS
@@ -27,10 +37,6 @@ from samodal.tracks import UNSEEN, FrameResult
 from samodal.version import __version__
 from samodal.video import excerpt, open_video, renumber
 
-DEMONSTRATION = (
-    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; "
-    "for real video give {} (docs/real-video.md)."
-)
 OTHER_TRACKER = (
     "The released code tracks with CoTracker v1, this run with {}. For v1: --tracker cotracker1:CHECKOUT,CHECKPOINT "
     "(CC-BY-NC 4.0; {})."
@@ -103,6 +109,10 @@ def run_video(
                     overlay.add(frame, result)
                 if progress is not None:
                     progress(result.t + 1)
+    except InputError as error:
+        if kept := result_count(lines) if lines.exists() else 0:
+            raise InputError(f"{error}; the {kept} frames before are written to {out}") from error
+        raise
     finally:  # what is done is kept, also after a damaged frame or an interruption
         content = finish(lines, out / "tracks.json")
     if content is None:
@@ -124,6 +134,9 @@ def run_all(settings: RunSettings) -> list[Summary]:
     """
     if (settings.video is None) == (settings.data is None):
         raise InputError("give either a video or --data, as in: samodal run drive.mp4")
+    check_settings(settings)
+    if taken := next((path for path in (settings.out, *settings.out.parents) if path.is_file()), None):
+        raise InputError(f"--out {taken}: is a file; give a folder")
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
 
 
@@ -205,13 +218,15 @@ def _results(
 def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterator[Observed]:
     """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
     wanted = settings.classes.split(",") if settings.classes else None
+    classes: set[str] = set()
     for t, frame in enumerate(video):
-        visible = session.step(frame.image, frame.t)
-        key, count = next(iter(Counter(instance.id for instance in visible).most_common(1)), (None, 0))
-        if count > 1:
-            raise InputError(f"{video.source}: the front end gave id {key} twice in frame {frame.t}")
+        visible = reported(session, frame.image, frame.t)
+        classes.update(instance.category for instance in visible)
         chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
         yield Observed(renumber(frame, t), chosen)
+    if wanted and classes.isdisjoint(wanted):
+        found = ", ".join(sorted(classes)) or "none"
+        print(f"{video.name}: no instance of class {', '.join(wanted)}; seen: {found}", file=sys.stderr)
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
@@ -230,7 +245,6 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     _opened.cache_clear()  # a data set may have grown since
     dataset = _opened(settings.data)
     clips = list(dict.fromkeys(settings.clips.split(","))) if settings.clips else list(dataset.sequences)
-    make_rules(settings)  # wrong rules are refused before a clip is begun
     for clip in clips:
         if clip not in dataset.sequences:
             dataset.video(clip)  # raises what says so
@@ -325,18 +339,10 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
 
 def notices(settings: RunSettings) -> list[str]:
     """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
-    embedded, texts = _embedded(settings), []
+    embedded, texts = embedded_models(settings), []
     if embedded and not (settings.data or "").startswith("streetsim:"):
-        texts.append(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
+        texts.append(demonstration(embedded, "--"))
     released = settings.method == "samodal" and settings.preset == "released"
     if released and not settings.tracker.startswith("cotracker1:"):
         texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
     return texts
-
-
-def _embedded(settings: RunSettings) -> dict[str, str]:
-    """The embedded models that a run uses, each with the setting that names another."""
-    chosen = with_segmenter(settings)
-    sam = settings.method == "samodal" and chosen.segmenter == "sam" and settings.weights is None
-    vis = settings.vis in ("videomt", "centers") or (settings.vis is None and settings.data is None)
-    return dict([("the amodal SAM", "--weights")] * sam + [("the front end", "--vis")] * vis)
