@@ -112,7 +112,7 @@ class Demanding(Still):
             TRACKERS,
             "point tracker",
             f"{__name__}:Demanding",
-            r"constructor .*'patience'.*may ask for device.*extend.md",
+            r"constructor .*'patience'.*may ask for device",
         ),
         (TRACKERS, "point tracker", "samodal.trackers.still:np", "expected a class, found module"),
         (FRONT_ENDS, "front end", "fil:x.json", "unknown front end 'fil'; did you mean 'file'"),
@@ -120,7 +120,7 @@ class Demanding(Still):
             FRONT_ENDS,
             "front end",
             "no_such_module:Mine",
-            "No module named 'no_such_module'.*is its folder in PYTHONPATH",
+            "No module named 'no_such_module'.*PYTHONPATH",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_what_is_not_there_or_not_a_video_is_one_line(tmp_path):
     with pytest.raises(InputError, match="no pictures"):
         open_video(tmp_path / "empty")
     (tmp_path / "text.mp4").write_text("not a video")
-    with pytest.raises(InputError, match="text.mp4: cannot be opened as video"):
+    with pytest.raises(InputError, match="text.mp4: no video or folder of pictures"):
         open_video(tmp_path / "text.mp4")
     with pytest.raises(InputError, match="rtsp://127.0.0.1:1/none: cannot be opened"):
         open_video("rtsp://127.0.0.1:1/none")

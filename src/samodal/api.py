@@ -72,8 +72,8 @@ def load(
         InputError: for a name, a rule, a device or a file that does not exist, or a part that cannot be used.
     """
     named = {"segmenter": segmenter, "point tracker": tracker, "front end": vis}
-    given = {what: part for what, part in named.items() if part is not None and not isinstance(part, str)}
-    for what, part in given.items():
+    objects = {what: part for what, part in named.items() if part is not None and not isinstance(part, str)}
+    for what, part in objects.items():
         checked(part, PROTOCOLS[what], what)
     settings = RunSettings(
         vis=vis if isinstance(vis, str) else None,
@@ -84,32 +84,34 @@ def load(
         weights=None if weights is None else str(weights),
         device=device,
         seed=seed,
+        details=details,
     )
     check_settings(settings)
-    settings = with_segmenter(settings)
-    models = embedded_models(settings)
-    for what, setting in (("segmenter", "weights"), ("front end", "vis")):
-        if what in given:
-            models.pop(setting, None)
-    if models:
-        _tell(demonstration(models))
-    found = found_device(device)
-    pipeline = Pipeline(
-        with_details(
-            segmenter_of(settings.segmenter, settings.weights, device)
-            if segmenter is None or isinstance(segmenter, str)
-            else segmenter,
-            details,
-        ),
-        make_tracker(tracker, found) if isinstance(tracker, str) else tracker,
-        make_rules(settings),
-        seed,
-    )
+    _tell_of_embedded(settings, objects)
+    pipeline = _pipeline(with_segmenter(settings), objects)
     if vis is None:
         settings = replace(settings, **EMBEDDED_FRONT_END)
     if reassociate is not None:
         settings = replace(settings, reassociate=reassociate)
-    return AmodalTracker(pipeline, settings, vis if vis is not None and not isinstance(vis, str) else None)
+    return AmodalTracker(pipeline, settings, objects.get("front end"))
+
+
+def _pipeline(settings: RunSettings, objects: dict[str, Any]) -> Pipeline:
+    """The method with the parts that the settings name, or with those that are given as objects."""
+    device = found_device(settings.device)
+    segmenter = objects.get("segmenter") or segmenter_of(settings.segmenter, settings.weights, device)
+    tracker = objects.get("point tracker") or make_tracker(settings.tracker, device)
+    return Pipeline(with_details(segmenter, settings.details), tracker, make_rules(settings), settings.seed)
+
+
+def _tell_of_embedded(settings: RunSettings, objects: dict[str, Any]) -> None:
+    """Log what the embedded models know that no object stands in for."""
+    replaced = {"segmenter": "weights", "front end": "vis"}
+    models = embedded_models(settings)
+    for what in objects:
+        models.pop(replaced.get(what, ""), None)
+    if models:
+        _tell(demonstration(models))
 
 
 @lru_cache

@@ -45,7 +45,8 @@ def check_settings(settings: RunSettings) -> None:
     """
     rules = make_rules(settings)
     make_selector(rules.prompt, rules.points)
-    settings = with_segmenter(settings)
+    if settings.weights is not None:
+        _check_weights(settings.weights)
     for table, text, what in (
         (METHODS, settings.method, "method"),
         (FRONT_ENDS, settings.vis, "front end"),
@@ -54,8 +55,6 @@ def check_settings(settings: RunSettings) -> None:
     ):
         if text is not None:
             check_name(table, text, what)
-    if settings.weights is not None:
-        _check_weights(settings.weights)
     if settings.device not in ("auto", "cpu"):
         found_device(settings.device)
 
