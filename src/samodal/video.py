@@ -230,11 +230,14 @@ def _container(source: str, live: str | None):
     except ImportError as error:
         raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
     try:
-        return av.open(source, format=live or None)
+        container = av.open(source, format=live or None)
+    except InvalidDataError as error:
+        raise InputError(f"{source}: no video or folder of pictures, or damaged at its start") from error
     except (FFmpegError, OSError) as error:
-        if Path(source).is_file() and isinstance(error, InvalidDataError):
-            raise InputError(f"{source}: no video or folder of pictures, or damaged at its start") from error
         raise InputError(f"{source}: cannot be opened as video ({error})") from error
+    if container.format.name == "tty":  # ffmpeg takes any .txt for the picture of a terminal
+        raise InputError(f"{source}: no video or folder of pictures, but text")
+    return container
 
 
 def _video_stream(container, source: str):
