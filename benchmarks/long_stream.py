@@ -17,10 +17,10 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from samodal.making import make_tracker
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
 from samodal.parts import Decoded, Features
-from samodal.registry import make_tracker
 from samodal.tracks import VisibleInstance
 
 SIZE = (96, 160)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import samodal
+import samodal.api
 from made_up import SIZE, image_of, passing_square, square
 from samodal.api import AmodalTracker
 from samodal.method.pipeline import Pipeline
@@ -163,18 +164,143 @@ def test_settings_that_cannot_be_meant_are_one_sentence(wrong, message):
 def test_load_names_the_parts_as_the_command_line_does():
     found = samodal.load(preset="paper", rules={"points": 3}, tracker="still", segmenter=FrameOracle([], []))
     assert found.rules == preset("paper", points=3)
-    mask = square(10)
     for wrong, message in [
         ({"preset": "papr"}, "unknown preset 'papr'; did you mean 'paper'"),
         ({"rules": {"unit": True}}, "unknown rule 'unit'; did you mean 'unite'"),
         ({"tracker": "lukas"}, "unknown point tracker 'lukas'"),
         ({"segmenter": "sma"}, "unknown segmenter 'sma'; did you mean 'sam'"),
         ({"weights": "nowhere.pth"}, "nowhere.pth"),
+        ({"weights": "streetsim-smal"}, "no such checkpoint.*did you mean 'streetsim-small'"),
+        ({"vis": "videmt"}, "unknown front end 'videmt'; did you mean 'videomt'"),
+        ({"device": "gpu"}, "--device gpu: expected auto, cpu, cuda, cuda:N or mps"),
+        ({"vis": Sighted}, r"front end: expected an object, got the class Sighted; give Sighted\(\)"),
+        ({"tracker": object()}, r"point tracker: lacks reset\(\), observe\(frame, t\)"),
     ]:
         with pytest.raises(samodal.InputError, match=message):
             samodal.load(**wrong)
-    with pytest.raises(samodal.InputError, match="unknown front end 'videmt'"):
-        samodal.load(vis="videmt", segmenter=FrameOracle([], [])).step(image_of(0, mask))
+
+
+class Blind:
+    """A front end whose `step` forgets to return."""
+
+    def open(self, video):
+        return self
+
+    def step(self, frame, t):
+        pass
+
+    def reset(self):
+        pass
+
+
+def blank(**options):
+    return AmodalTracker(Pipeline(FrameOracle([], []), Still(), preset("points")), RunSettings(**options), Blind())
+
+
+@pytest.mark.parametrize("reassociate", [False, True])
+def test_a_front_end_that_gives_none_is_named(reassociate):
+    with pytest.raises(samodal.InputError, match=r"Blind\.step at frame 0: expected a list of VisibleInst.*, got None"):
+        blank(reassociate=reassociate).step(image_of(0))
+
+
+def test_what_opens_no_session_is_named():
+    front_end = Blind()
+    front_end.open = lambda video: None
+    stream = AmodalTracker(blank()._pipeline, RunSettings(), front_end)
+    with pytest.raises(samodal.InputError, match=r"what Blind\.open gives: lacks step\(frame, t\), reset\(\)"):
+        stream.step(image_of(0))
+
+
+def seen_as(*keys):
+    return [samodal.VisibleInstance(key, "car", 0.9, square(10 + 20 * n)) for n, key in enumerate(keys)]
+
+
+def test_an_id_as_number_and_as_text_is_refused_in_one_frame():
+    with pytest.raises(samodal.InputError, match="the id '7' is there twice in one frame, as number and as text"):
+        blank().step(image_of(0), seen_as(7, "7"))
+
+
+def test_an_instance_of_exactly_the_key_comes_before_one_of_its_text():
+    both = [samodal.Instance.copied(seen, samodal.State.VISIBLE) for seen in seen_as("7", 7)]
+    frame = samodal.FrameResult(0, 0.0, tuple(both))
+    assert frame[7] is both[1] and frame["7"] is both[0]
+
+
+def test_a_result_is_printed_short():
+    frame = samodal.FrameResult(3, 0.3, (samodal.Instance.copied(seen_as(7)[0], samodal.State.VISIBLE),))
+    assert repr(frame) == "FrameResult(t=3, time=0.3, ids=[7])"
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (4.0, r"time: 4\.0 s comes after 5\.0 s; times must ascend; call reset\(\) before another video"),
+        ("now", "time: expected seconds from the start of the video as a number, got 'now'"),
+        (float("nan"), "got nan"),
+        (True, "got True"),
+    ],
+)
+def test_a_time_that_goes_back_or_is_no_number_is_refused_and_nothing_has_changed(time, message):
+    stream, front_end, observed = tracker()
+    stream.step(observed[0].frame.image, time=5.0)
+    with pytest.raises(samodal.InputError, match=message):
+        stream.step(observed[1].frame.image, time=time)
+    assert front_end.learned == [0]
+    assert [(r.t, r.time) for r in (stream.step(observed[1].frame.image, time=t) for t in (5.0, None))] == [
+        (1, 5.0),
+        (2, 5.1),
+    ]
+    stream.reset()
+    assert stream.step(observed[0].frame.image, time=4.0).time == 4.0
+
+
+def test_images_without_times_come_at_the_given_rate():
+    stream, _, observed = tracker()
+    images = [seen.frame.image for seen in observed[:3]]
+    assert [frame.time for frame in stream.stream(images, fps=30.0)] == [0.0, 1 / 30, 2 / 30]
+    with pytest.raises(samodal.InputError, match="fps: expected frames a second, a number above 0, got 0"):
+        next(stream.stream(images, fps=0))
+
+
+def test_what_is_no_frame_no_list_and_no_source_is_named():
+    stream, _, observed = tracker()
+    image, (instance,) = observed[0].frame.image, observed[0].visible
+    for call, message in [
+        (lambda: stream.step(image, instance), "visible: expected a list of VisibleInstance, got .*; put it in a list"),
+        (lambda: list(stream.stream([image, 3])), r"image: expected a NumPy array \(H, W, 3\) uint8 RGB, got int"),
+        (lambda: list(stream.stream(5)), "source: expected a video file, a folder, a video, or an iterable.*got int"),
+        (
+            lambda: list(stream.stream([(image, [], 0.1)])),
+            r"expected an image or a pair \(image, visible\), got 3 values",
+        ),
+        (lambda: stream.step(image).boxes("foo"), "expected amodal, visible or hidden boxes, got 'foo'"),
+    ]:
+        with pytest.raises(samodal.InputError, match=message):
+            call()
+        stream.reset()
+
+
+@pytest.mark.parametrize(
+    ("size", "way"), [((120, 60), r"it looks transposed: give mask\.T"), ((30, 60), "bring it to that size")]
+)
+def test_a_mask_of_another_size_names_the_order_of_axes_and_the_way_out(size, way):
+    wrong = samodal.VisibleInstance(7, "car", 0.9, np.ones(size, bool))
+    expected = rf"instance 7: its mask is {size[0]}x{size[1]} but the frame 60x120 pixels \(height x width\); {way}"
+    with pytest.raises(samodal.InputError, match=expected):
+        blank().step(image_of(0), [wrong])
+
+
+def test_load_says_once_that_the_embedded_weights_know_a_simulator_only(caplog):
+    samodal.api._tell.cache_clear()
+    for _ in range(2):
+        samodal.load(preset="points", tracker="still")
+    samodal.load(vis=Blind(), segmenter=FrameOracle([], []))
+    (record,) = caplog.records
+    assert (
+        record.name == "samodal"
+        and "the amodal SAM and the front end were trained on StreetSim alone" in record.message
+    )
+    assert "give weights and vis" in record.message
 
 
 def test_every_public_name_is_there_and_an_unknown_one_is_an_attribute_error():

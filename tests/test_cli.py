@@ -112,3 +112,17 @@ def test_a_missing_argument_is_one_line_with_yaml_too(tmp_path, capsys):
     with pytest.raises(SystemExit):
         parse(EvaluateSettings, ["--config", str(config)], "samodal evaluate")
     assert capsys.readouterr().err == "samodal evaluate: the following arguments are required: results\n"
+
+
+def test_a_shortened_flag_is_refused_with_the_whole_one(capsys):
+    for given in (["--vis_scal=0.5"], ["--vis_scal", "0.5"]):
+        with pytest.raises(SystemExit) as stop:
+            parse(RunSettings, ["v.mp4", *given], "samodal run")
+        assert stop.value.code == 2
+        assert "unknown setting --vis_scal; did you mean 'vis_scale'" in capsys.readouterr().err
+
+
+def test_a_yaml_file_that_is_not_there_is_one_plain_sentence(capsys):
+    for given in (["--config", "nosuch.yaml"], ["--config=nosuch.yaml"]):
+        assert main(["run", "v.mp4", *given]) == 2
+        assert capsys.readouterr().err == "samodal run: --config nosuch.yaml: no such file\n"

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from samodal.errors import InputError
+from samodal.making import make
 from samodal.masks import Mask
 from samodal.parts import Prompt
-from samodal.registry import SEGMENTERS, make
+from samodal.registry import SEGMENTERS
 from samodal.segmenters.completion import Completer, CompletionConfig, CompletionSegmenter, load, load_segmenter, save
 from samodal.segmenters.completion.layers import Crop, agrees, filters, inside, resampled, spread, told
 from samodal.segmenters.completion.network import stacked

@@ -11,9 +11,9 @@ from PIL import Image
 from made_up import SIZE, Oracle, passing_square
 from samodal.cli.app import main
 from samodal.drawing.video import VideoWriter
+from samodal.making import make_tracker
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
-from samodal.registry import make_tracker
 from samodal.results.frames import read_frames
 from samodal.tracks import State
 from test_architecture import ROOMS

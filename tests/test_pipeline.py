@@ -67,7 +67,7 @@ def long_clip(shown):
 
 
 def test_without_tracking_a_sliver_after_a_long_absence_stands_alone():
-    rules = preset("default", track=False)
+    rules = preset("points", track=False)
     sliver = square(49, side=3)
     truth, frames = long_clip(lambda t, mask: mask if t < 5 else sliver if t == 39 else None)
     pipeline = Pipeline(Oracle([truth]), LucasKanade(), rules)
@@ -168,7 +168,7 @@ def test_without_the_union_the_paper_gives_the_segmenters_mask_as_it_is():
 
 
 def test_a_sliver_is_moved_along_and_not_prompted_from():
-    _, results, _ = run(PRESETS["default"], start=8)  # 16 x 2 visible pixels on either side of the post
+    _, results, _ = run(PRESETS["points"], start=8)  # 16 x 2 visible pixels on either side of the post
     slivers = [one for r in results for one in r.instances if one.visible is not None and one.visible.area < 48]
     assert slivers
     assert all(one.state == State.HIDDEN and one.frames_since_seen == 0 for one in slivers)

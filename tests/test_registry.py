@@ -2,12 +2,15 @@
 
 import pytest
 
+from samodal.build import found_device, notices
 from samodal.cli.app import parse
 from samodal.errors import InputError
-from samodal.registry import FILES, FRONT_ENDS, PIXELS, TRACKERS, TRUTH, find, listing, make_tracker
-from samodal.runner import notices
+from samodal.making import find, make, make_tracker
+from samodal.method.prompts.choose import make_selector
+from samodal.registry import FILES, FRONT_ENDS, PIXELS, TRACKERS, TRUTH, listing
 from samodal.settings import RunSettings
 from samodal.trackers.lucas_kanade import LucasKanade
+from samodal.trackers.still import Still
 
 
 def test_every_tracker_is_listed_with_licence_cost_and_needs():
@@ -40,13 +43,12 @@ def test_the_trackers_can_be_listed_alone(word, capsys):
 
 
 @pytest.mark.parametrize("name", ["lucas_canade", ""])
-def test_a_wrong_or_empty_name_lists_them_after_one_line_of_error(name, capsys):
+def test_a_wrong_or_empty_name_is_one_line_that_tells_how_to_list_them(name, capsys):
     with pytest.raises(SystemExit) as stop:
         parse(RunSettings, ["drive.mp4", "--tracker", name], "samodal run")
     assert stop.value.code == 2
-    first, _, rest = capsys.readouterr().err.partition("\n")
-    assert f"unknown point tracker {name!r}" in first
-    assert rest == listing(TRACKERS) + "\n"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"unknown point tracker {name!r}" in line and line.endswith("(list: --tracker list)")
 
 
 def test_names_with_an_argument_and_classes_from_elsewhere_pass(tmp_path):
@@ -55,7 +57,7 @@ def test_names_with_an_argument_and_classes_from_elsewhere_pass(tmp_path):
 
 
 def test_a_tracker_is_made_on_the_device_if_it_has_one(monkeypatch):
-    class Told:
+    class Told(Still):
         def __init__(self, given, device="cpu"):
             self.given, self.device = given, device
 
@@ -93,3 +95,63 @@ def test_front_ends_are_listed_in_groups_with_licence_cost_and_needs(capsys):
 def test_what_names_no_class_is_refused(name):
     with pytest.raises(InputError, match="point tracker"):
         find(TRACKERS, name, "point tracker")
+
+
+class Empty:
+    """A part without any method."""
+
+
+class Demanding(Still):
+    """A point tracker whose constructor wants what no run has."""
+
+    def __init__(self, patience):
+        super().__init__()
+
+
+@pytest.mark.parametrize(
+    ("table", "what", "text", "expected"),
+    [
+        (FRONT_ENDS, "front end", f"{__name__}:Empty", r"front end .*:Empty: lacks open\(video\); see docs/extend.md"),
+        (TRACKERS, "point tracker", f"{__name__}:Empty", r"lacks reset\(\), observe\(frame, t\), add\(key, xy, t\)"),
+        (
+            TRACKERS,
+            "point tracker",
+            f"{__name__}:Demanding",
+            r"constructor .*'patience'.*may ask for device",
+        ),
+        (TRACKERS, "point tracker", "samodal.trackers.still:np", "expected a class, found module"),
+        (FRONT_ENDS, "front end", "fil:x.json", "unknown front end 'fil'; did you mean 'file'"),
+        (
+            FRONT_ENDS,
+            "front end",
+            "no_such_module:Mine",
+            "No module named 'no_such_module'.*PYTHONPATH",
+        ),
+    ],
+)
+def test_a_part_of_ones_own_that_does_not_fit_is_refused_in_one_sentence(table, what, text, expected):
+    with pytest.raises(InputError, match=expected):
+        make(table, text, what, {"device": lambda: "cpu"})
+
+
+def test_a_prompt_selector_of_ones_own_is_refused_where_it_cannot_be_called():
+    with pytest.raises(InputError, match=r"prompt selector .*:Empty: lacks __call__\(image, mask, neighbours, rng\)"):
+        make_selector(f"{__name__}:Empty", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gpu", "--device gpu: expected auto, cpu, cuda, cuda:N or mps"),
+        ("cuda", "--device cuda: this torch has no CUDA; use auto or cpu"),
+        ("cuda:1", "--device cuda:1: this torch has no CUDA; use auto or cpu"),
+        ("mps", "--device mps: this torch has no MPS; use auto or cpu"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_in_one_sentence(name, expected, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(InputError) as refused:
+        found_device(name)
+    assert str(refused.value) == expected
+    assert found_device("auto") == found_device("cpu") == "cpu"

@@ -160,7 +160,7 @@ def test_what_was_computed_before_a_damaged_frame_is_kept(drive, tmp_path):
     for path in sorted((drive / "frames").iterdir()):
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "000005.png").write_bytes(b"broken")
-    with pytest.raises(InputError, match="000005.png"):
+    with pytest.raises(InputError, match="000005.png.*; the 5 frames before are written to .*out"):
         run(settings(drive, video=str(folder), method="copy-visible"), tmp_path / "out")
     assert len(read_frames(tmp_path / "out" / "frames.jsonl").results) == 5
     (clip,) = read_clips(tmp_path / "out" / "tracks.json").values()
@@ -182,6 +182,11 @@ BAD = {
     "missing weights": (["{frames}", "--vis", "file:{mots}", "--weights", "none.pth"], "none.pth"),
     "a video and a data set": (["{frames}", "--data", "asd:{root}"], "either a video or --data"),
     "an unknown data set": (["--data", "asdd:{root}"], "did you mean asd"),
+    "a misspelt front end with an argument": (["{frames}", "--vis", "fil:{mots}"], "did you mean 'file'"),
+    "an argument too many": (["{frames}", "--vis", "truth:x"], "takes no argument"),
+    "a device that is none": (["{frames}", "--device", "gpu"], "expected auto, cpu, cuda, cuda:N or mps"),
+    "a text as video": (["{mots}", "--vis", "file:{mots}", "--method", "hull"], "no video or folder of pictures"),
+    "a folder too high": (["{drive}", "--vis", "file:{mots}"], "its subfolder frames has 12 pictures: give that"),
     "a module that is not there": (["{frames}", "--vis", "no.such:Thing"], "cannot be imported"),
 }
 
@@ -189,7 +194,7 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input_is_one_line_and_exit_code_2(case, drive, tmp_path, capsys):
     arguments, expected = BAD[case]
-    names = {"frames": drive / "frames", "mots": drive / "mots.txt", "root": tmp_path}
+    names = {"drive": drive, "frames": drive / "frames", "mots": drive / "mots.txt", "root": tmp_path}
     given = [a.format(**names) for a in arguments]
     try:
         code = main(["run", *given, "--out", str(tmp_path / "out"), "--no-overlay"])
@@ -199,6 +204,41 @@ def test_bad_input_is_one_line_and_exit_code_2(case, drive, tmp_path, capsys):
     assert code == 2
     assert len(error) == 1
     assert expected in error[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"preset": "papr"},
+        {"rules": {"prompt": "centre"}},
+        {"method": "hul"},
+        {"weights": "none.pth"},
+        {"tracker": "no.such:Thing"},
+        {"vis": "fil:x.json"},
+        {"segmenter": "sma"},
+        {"device": "gpu"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_wrong_name_is_refused_before_the_video_is_opened_or_a_word_printed(wrong, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(runner, "open_video", None)
+    with pytest.raises(InputError):
+        run_all(RunSettings(video="drive.mp4", out=tmp_path / "out", **wrong))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_as_folder_of_results_is_refused(drive, tmp_path):
+    (tmp_path / "README.md").write_text("text")
+    for out in ("README.md", "README.md/below"):
+        with pytest.raises(InputError, match="--out .*README.md: is a file; give a folder"):
+            run_all(settings(drive, method="hull", out=tmp_path / out))
+
+
+def test_a_class_that_is_never_seen_is_told_with_those_that_are(drive, tmp_path, capsys):
+    run(settings(drive, method="hull", classes="cat"), tmp_path)
+    assert capsys.readouterr().err == "frames: no instance of class cat; seen: car\n"
+    run(settings(drive, method="hull", classes="car,cat"), tmp_path)
+    assert capsys.readouterr().err == ""
 
 
 def test_results_of_another_video_name_both_sizes_or_lengths(drive, tmp_path):

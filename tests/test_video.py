@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from samodal import video
 from samodal.errors import InputError
 from samodal.video import ArrayVideo, excerpt, open_video
 
@@ -98,7 +99,7 @@ def test_what_is_not_there_or_not_a_video_is_one_line(tmp_path):
     with pytest.raises(InputError, match="no pictures"):
         open_video(tmp_path / "empty")
     (tmp_path / "text.mp4").write_text("not a video")
-    with pytest.raises(InputError, match="text.mp4: cannot be opened as video"):
+    with pytest.raises(InputError, match="text.mp4: no video or folder of pictures"):
         open_video(tmp_path / "text.mp4")
     with pytest.raises(InputError, match="rtsp://127.0.0.1:1/none: cannot be opened"):
         open_video("rtsp://127.0.0.1:1/none")
@@ -132,3 +133,16 @@ def test_a_single_picture_is_a_video_of_one_frame(tmp_path):
     Image.fromarray(picture(0)).save(tmp_path / "one.png")
     video = open_video(tmp_path / "one.png")
     assert [f.name for f in video] == ["one.png"]
+
+
+def test_times_of_a_damaged_file_never_go_back(tmp_path, monkeypatch):
+    write_video(tmp_path / "v.mp4", [0.0, 0.1, 0.2, 0.3])
+    whole = video._decoded
+
+    def shuffled(*arguments):
+        for frame in whole(*arguments):
+            frame.pts = {0: 0, 1: 2, 2: 1, 3: 3}[round(frame.time * 10)] * round(0.1 / frame.time_base)
+            yield frame
+
+    monkeypatch.setattr(video, "_decoded", shuffled)
+    assert [round(frame.time, 3) for frame in open_video(tmp_path / "v.mp4")] == [0.0, 0.2, 0.2, 0.3]

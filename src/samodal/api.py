@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +13,24 @@ import numpy as np
 
 from samodal.build import (
     EMBEDDED_FRONT_END,
+    check_settings,
+    demonstration,
+    embedded_models,
     found_device,
     make_front_end,
     make_rules,
+    opened,
     segmenter_of,
     teachable,
     with_details,
     with_segmenter,
 )
 from samodal.errors import InputError
-from samodal.method.checks import check_frame
+from samodal.making import PROTOCOLS, checked, make_tracker
+from samodal.method.checks import check_frame, checked_time, listed, reported
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import Rules
 from samodal.parts import Frame, FrontEnd, LearningSession, PointTracker, Segmenter, Video
-from samodal.registry import make_tracker
 from samodal.settings import RunSettings
 from samodal.tracks import Clip, FrameResult, VisibleInstance
 from samodal.video import open_video
@@ -45,7 +51,8 @@ def load(
 ) -> AmodalTracker:
     """An amodal tracker; without arguments with the embedded models and the preset `default`.
 
-    Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects.
+    Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects. Embedded weights
+    know a simulator only; the logger "samodal" says so once (`logging.getLogger("samodal").setLevel("ERROR")`: never).
 
     Args:
         weights: of the segmenter: an embedded name, a checkpoint file, or a Hugging Face name or folder; None: those
@@ -62,35 +69,55 @@ def load(
         details: give `Instance.hypotheses` and `Instance.confidence`, where the segmenter has them.
 
     Raises:
-        InputError: for a name, a rule or a file that does not exist or cannot be used.
+        InputError: for a name, a rule, a device or a file that does not exist, or a part that cannot be used.
     """
+    named = {"segmenter": segmenter, "point tracker": tracker, "front end": vis}
+    objects = {what: part for what, part in named.items() if part is not None and not isinstance(part, str)}
+    for what, part in objects.items():
+        checked(part, PROTOCOLS[what], what)
     settings = RunSettings(
         vis=vis if isinstance(vis, str) else None,
         preset=preset,
         rules=rules or {},
         segmenter=segmenter if isinstance(segmenter, str) else None,
+        tracker=tracker if isinstance(tracker, str) else RunSettings.tracker,
         weights=None if weights is None else str(weights),
         device=device,
         seed=seed,
+        details=details,
     )
-    settings = with_segmenter(settings)
-    found = found_device(device)
-    pipeline = Pipeline(
-        with_details(
-            segmenter_of(settings.segmenter, settings.weights, device)
-            if segmenter is None or isinstance(segmenter, str)
-            else segmenter,
-            details,
-        ),
-        make_tracker(tracker, found) if isinstance(tracker, str) else tracker,
-        make_rules(settings),
-        seed,
-    )
+    check_settings(settings)
+    _tell_of_embedded(settings, objects)
+    pipeline = _pipeline(with_segmenter(settings), objects)
     if vis is None:
         settings = replace(settings, **EMBEDDED_FRONT_END)
     if reassociate is not None:
         settings = replace(settings, reassociate=reassociate)
-    return AmodalTracker(pipeline, settings, vis if vis is not None and not isinstance(vis, str) else None)
+    return AmodalTracker(pipeline, settings, objects.get("front end"))
+
+
+def _pipeline(settings: RunSettings, objects: dict[str, Any]) -> Pipeline:
+    """The method with the parts that the settings name, or with those that are given as objects."""
+    device = found_device(settings.device)
+    segmenter = objects.get("segmenter") or segmenter_of(settings.segmenter, settings.weights, device)
+    tracker = objects.get("point tracker") or make_tracker(settings.tracker, device)
+    return Pipeline(with_details(segmenter, settings.details), tracker, make_rules(settings), settings.seed)
+
+
+def _tell_of_embedded(settings: RunSettings, objects: dict[str, Any]) -> None:
+    """Log what the embedded models know that no object stands in for."""
+    replaced = {"segmenter": "weights", "front end": "vis"}
+    models = embedded_models(settings)
+    for what in objects:
+        models.pop(replaced.get(what, ""), None)
+    if models:
+        _tell(demonstration(models))
+
+
+@lru_cache
+def _tell(text: str) -> None:
+    """Log a warning once a process."""
+    logging.getLogger("samodal").warning(text)
 
 
 @dataclass(frozen=True)
@@ -135,7 +162,7 @@ class AmodalTracker:
         self._pipeline.reset(name)
         self._session: LearningSession | None = None
         self._video: Video | None = None
-        self._turn = object()
+        self._turn, self._fps = object(), 10.0
 
     def step(
         self, image: np.ndarray, visible: Iterable[VisibleInstance] | None = None, time: float | None = None
@@ -145,39 +172,50 @@ class AmodalTracker:
         Args:
             image: (H, W, 3) uint8 RGB.
             visible: what is visible in it, with ids; None: the front end looks itself.
-            time: seconds from the start of the video; None counts on at 10 frames a second.
+            time: seconds from the start of the video, never descending; None counts on at 10 frames a second.
 
         Raises:
-            InputError: for an image or instances that cannot be of this frame; nothing has changed then.
+            InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
-        session = None
+        session, t = None, self._pipeline.t + 1
         if visible is None:
-            check_frame(image, (), time, self._pipeline.size)  # before the front end goes on
+            check_frame(image, (), self._pipeline.size)
+            checked_time(time, t, self._pipeline.time)
             session = self._session or self._open(image)
-            visible = session.step(image, self._pipeline.t + 1)
-        result = self._pipeline.step(image, visible, time)
+            visible = reported(session, image, t)
+        result = self._pipeline.step(image, listed(visible), time)
         if session is not None:
             session.learn(result)
         return result
 
-    def stream(self, source: str | Path | Video | Iterable, name: str = "stream") -> Iterator[FrameResult]:
+    def stream(
+        self, source: str | Path | Video | Iterable, name: str = "stream", fps: float = 10.0
+    ) -> Iterator[FrameResult]:
         """The frames of a video with all instances, as they are finished.
 
         Args:
             source: a video file, a folder of frames, `camera:0`, a stream's URL; an opened video; or an iterable of
                 (H, W, 3) uint8 RGB images or of pairs (image, visible instances).
             name: of an iterable; seeds random prompts.
+            fps: frames a second of an iterable; videos have times of their own.
 
         Raises:
             InputError: for a source that cannot be read, a frame that does not fit those before, or where another
                 stream of this tracker, or `reset`, has come in between.
         """
+        if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < float("inf"):
+            raise InputError(f"fps: expected frames a second, a number above 0, got {fps!r}")
         if isinstance(source, str | Path):
             source = open_video(source)
+        if not isinstance(source, Video | Iterable):
+            raise InputError(
+                "source: expected a video file, a folder, a video, or an iterable of images or of pairs (image, "
+                f"visible instances), got {type(source).__name__}"
+            )
         video = source if isinstance(source, Video) else None
         self.reset(name if video is None else video.name)
-        self._video, turn = video, self._turn
-        for entry in source:
+        self._video, self._fps, turn = video, fps, self._turn
+        for t, entry in enumerate(source):
             if self._turn is not turn:
                 raise InputError(
                     f"stream {name if video is None else video.name!r}: the tracker has begun another video since; "
@@ -186,12 +224,14 @@ class AmodalTracker:
             if video is not None:
                 yield self.step(entry.image, time=entry.time)
                 continue
+            if isinstance(entry, tuple) and len(entry) != 2:
+                raise InputError(f"source: expected an image or a pair (image, visible), got {len(entry)} values")
             image, visible = entry if isinstance(entry, tuple) else (entry, None)
-            yield self.step(image, visible)
+            yield self.step(image, visible, t / fps)
 
     def _open(self, image: np.ndarray) -> LearningSession:
         """The front end at work on the video of which this is a frame."""
-        video = self._video or LiveVideo(self._pipeline.clip, tuple(np.shape(image)[:2]))
+        video = self._video or LiveVideo(self._pipeline.clip, tuple(np.shape(image)[:2]), fps=self._fps)
         front_end = self._front_end or make_front_end(self._settings)
-        self._session = teachable(front_end.open(video), video, self._settings.reassociate)
+        self._session = teachable(opened(front_end, video), video, self._settings.reassociate)
         return self._session

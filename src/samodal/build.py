@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samodal.errors import InputError
+from samodal.errors import InputError, nearest
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
+from samodal.making import check_name, checked, find, make, make_tracker, parameters, split
+from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import Rules, preset
 from samodal.parts import FrontEnd, LearningSession, Method, Segmenter, Video, VisSession
-from samodal.registry import FRONT_ENDS, METHODS, PIXELS, SEGMENTERS, find, make, make_tracker, parameters, split
+from samodal.registry import FRONT_ENDS, METHODS, PIXELS, SEGMENTERS, TRACKERS
 from samodal.settings import RunSettings
 from samodal.tracks import FrameResult
 
@@ -24,8 +29,49 @@ EMBEDDED_FRONT_END = {"vis": "videomt", "reassociate": True}
 """What sees in a plain video where nothing is named: better than `centers` on StreetSim (docs/results.md)."""
 
 
+OTHER_TRACKER = (
+    "The released code tracks with CoTracker v1, this run with {}. For v1: --tracker cotracker1:CHECKOUT,CHECKPOINT "
+    "(CC-BY-NC 4.0; {})."
+)
 PRESET_SEGMENTERS = {"default": "completion"}
 """The segmenter of a preset where none is named; sam for all others."""
+DEMONSTRATION = (
+    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; "
+    "for real video give {} (docs/real-video.md)."
+)
+
+
+def check_settings(settings: RunSettings) -> None:
+    """Check names, rules, the weights' file and the device before anything is opened.
+
+    Raises:
+        InputError: for what cannot be meant, with the nearest known name.
+    """
+    rules = make_rules(settings)
+    make_selector(rules.prompt, rules.points)
+    if settings.weights is not None:
+        _check_weights(settings.weights)
+    for table, text, what in (
+        (METHODS, settings.method, "method"),
+        (FRONT_ENDS, settings.vis, "front end"),
+        (SEGMENTERS, settings.segmenter, "segmenter"),
+        (TRACKERS, settings.tracker, "point tracker"),
+    ):
+        if text is not None:
+            check_name(table, text, what)
+    if settings.device not in ("auto", "cpu"):
+        found_device(settings.device)
+
+
+def _check_weights(name: str) -> None:
+    """Whether there can be weights of this name; those of a hub are asked for when they are loaded."""
+    embedded = [path.stem for path in Path(__file__).with_name("weights").glob("*.safetensors")]
+    hub = re.fullmatch(r"[\w.-]+/[\w.-]+", name) and not name.endswith((".safetensors", ".pth", ".pt", ".bin"))
+    if not (hub or os.path.exists(name) or name in embedded):
+        raise InputError(
+            f"{name}: no such checkpoint; give a file, a folder, a hub name, or embedded weights"
+            f"{nearest(name, embedded)}"
+        )
 
 
 def make_method(settings: RunSettings) -> Method:
@@ -88,8 +134,13 @@ class _Unteachable:
 
 
 def _start(settings: RunSettings, video: Video) -> VisSession:
-    session = make_front_end(settings).open(video)
+    session = opened(make_front_end(settings), video)
     return session if settings.vis_scale == 1 else scaled(session, settings)
+
+
+def opened(front_end: FrontEnd, video: Video) -> VisSession:
+    """A front end at work on a video; an InputError where what it gives is no session."""
+    return checked(front_end.open(video), VisSession, f"front end, what {type(front_end).__name__}.open gives")
 
 
 def _decided_by(settings: RunSettings) -> tuple:
@@ -166,9 +217,49 @@ def flow_memory() -> FlowMemory:
 
 
 def found_device(name: str) -> str:
-    """What `auto` means here, or the name itself."""
+    """What `auto` means here, or the name itself.
+
+    Raises:
+        InputError: for a name of no device, or of one that this machine or this torch does not have.
+    """
     import torch
 
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if cuda else "cpu"
+    kind = re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", str(name))
+    if kind is None:
+        raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise InputError("--device mps: this torch has no MPS; use auto or cpu")
+    if str(name).startswith("cuda") and int(kind[1] or 0) >= cuda:
+        found = f"this machine has {cuda} of them" if cuda else "this torch has no CUDA"
+        raise InputError(f"--device {name}: {found}; use auto or cpu")
+    return name
+
+
+def embedded_models(settings: RunSettings) -> dict[str, str]:
+    """The embedded models that a run uses, each by the setting that names another."""
+    chosen, models = with_segmenter(settings), {}
+    # The completer sees no pixels, and was also taught by outlines of real objects.
+    if settings.method == "samodal" and chosen.segmenter == "sam" and chosen.weights == SEGMENTERS["sam"].embedded:
+        models["weights"] = "the amodal SAM"
+    if settings.vis in ("videomt", "centers") or (settings.vis is None and settings.data is None):
+        models["vis"] = "the front end"
+    return models
+
+
+def demonstration(models: dict[str, str], flag: str = "") -> str:
+    """What is told of embedded models; `flag` stands before the settings that name others."""
+    return DEMONSTRATION.format(" and ".join(models.values()), " and ".join(flag + name for name in models))
+
+
+def notices(settings: RunSettings) -> list[str]:
+    """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
+    embedded, texts = embedded_models(settings), []
+    if embedded and not (settings.data or "").startswith("streetsim:"):
+        texts.append(demonstration(embedded, "--"))
+    released = settings.method == "samodal" and settings.preset == "released"
+    if released and not settings.tracker.startswith("cotracker1:"):
+        texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
+    return texts

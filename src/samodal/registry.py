@@ -4,14 +4,8 @@ To add one: write a class that satisfies its protocol in `parts.py` and add its 
 outside as `package.module:Class` without touching this file.
 """
 
-import importlib
-import inspect
 import textwrap
-from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from samodal.errors import InputError, nearest
 
 
 @dataclass(frozen=True)
@@ -269,63 +263,6 @@ METHODS = {
         needs="nothing, released KINS-car weights, or a .safetensors of `samodal train savos`",
     ),
 }
-
-
-def find(table: dict[str, Part], name: str, what: str) -> Any:
-    """The class behind a name of a table, or behind `package.module:Class`.
-
-    Raises:
-        InputError: for an unknown name, with the nearest known one, or a class that cannot be imported.
-    """
-    path = table[name].path if name in table else name
-    if ":" not in path:
-        raise InputError(f"unknown {what} {name!r}{nearest(name, table)}")
-    module, _, attribute = path.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of names like .a and ""
-        raise InputError(f"{what} {name!r} cannot be imported ({error}){nearest(module, table)}") from error
-
-
-def split(text: str, table: dict[str, Part]) -> tuple[str, str | None]:
-    """NAME[:ARGUMENT] in its two halves; `package.module:Class[:ARGUMENT]` counts as a name."""
-    name, _, argument = text.partition(":")
-    if name not in table and argument:
-        attribute, _, argument = argument.partition(":")
-        name = f"{name}:{attribute}"
-    return name, argument or None
-
-
-def make(table: dict[str, Part], text: str, what: str, context: Mapping[str, Callable[[], Any]]) -> Any:
-    """The part that NAME[:ARGUMENT] names.
-
-    A part is made with its argument, if one is given, and with what its constructor asks for by name.
-
-    Args:
-        table: where its name stands.
-        text: NAME[:ARGUMENT] or `package.module:Class[:ARGUMENT]`.
-        what: it is, for messages.
-        context: what can be asked for, by the name of the constructor's parameter; made when it is.
-
-    Raises:
-        InputError: as `find`; for an argument that the part does not take; and what the part says of its argument.
-    """
-    name, argument = split(text, table)
-    kind = find(table, name, what)
-    if argument is not None and name in table and not table[name].argument:
-        raise InputError(f"{what} {name} takes no argument; found {argument!r}")
-    options = {key: context[key]() for key in parameters(kind) if key in context}
-    return kind(**options) if argument is None else kind(argument, **options)
-
-
-def parameters(kind: Any) -> Collection[str]:
-    """Names of what a class or function takes."""
-    return inspect.signature(kind).parameters
-
-
-def make_tracker(text: str, device: str = "cpu") -> Any:
-    """The point tracker that NAME[:ARGUMENT] names, on a device; see `make`."""
-    return make(TRACKERS, text, "point tracker", {"device": lambda: device})
 
 
 def listing(table: dict[str, Part], width: int = 79) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections import Counter
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from copy import copy
@@ -12,29 +12,29 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from samodal.build import EMBEDDED_FRONT_END, make_method, make_rules, make_session, settled, with_segmenter
+from samodal.build import (
+    EMBEDDED_FRONT_END,
+    check_settings,
+    make_method,
+    make_rules,
+    make_session,
+    notices,
+    settled,
+    with_segmenter,
+)
 from samodal.errors import Incomplete, InputError
 from samodal.executors import Failure, InProcess, Processes
 from samodal.files import read_json
 from samodal.frontends.remembered import Remembered
+from samodal.method.checks import reported
 from samodal.parts import Frame, Method, Observed, Video, VisSession
 from samodal.progress import frames_bar
-from samodal.registry import TRACKERS
 from samodal.results.frames import Frames, FramesWriter, read_frames
 from samodal.results.youtube_vis import write_tracks
 from samodal.settings import RunSettings
 from samodal.tracks import UNSEEN, FrameResult
 from samodal.version import __version__
 from samodal.video import excerpt, open_video, renumber
-
-DEMONSTRATION = (
-    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; "
-    "for real video give {} (docs/real-video.md)."
-)
-OTHER_TRACKER = (
-    "The released code tracks with CoTracker v1, this run with {}. For v1: --tracker cotracker1:CHECKOUT,CHECKPOINT "
-    "(CC-BY-NC 4.0; {})."
-)
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,10 @@ def run_video(
                     overlay.add(frame, result)
                 if progress is not None:
                     progress(result.t + 1)
+    except InputError as error:
+        if kept := result_count(lines) if lines.exists() else 0:
+            raise InputError(f"{error}; the {kept} frames before are written to {out}") from error
+        raise
     finally:  # what is done is kept, also after a damaged frame or an interruption
         content = finish(lines, out / "tracks.json")
     if content is None:
@@ -124,6 +128,9 @@ def run_all(settings: RunSettings) -> list[Summary]:
     """
     if (settings.video is None) == (settings.data is None):
         raise InputError("give either a video or --data, as in: samodal run drive.mp4")
+    check_settings(settings)
+    if taken := next((path for path in (settings.out, *settings.out.parents) if path.is_file()), None):
+        raise InputError(f"--out {taken}: is a file; give a folder")
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
 
 
@@ -205,13 +212,15 @@ def _results(
 def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterator[Observed]:
     """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
     wanted = settings.classes.split(",") if settings.classes else None
+    classes: set[str] = set()
     for t, frame in enumerate(video):
-        visible = session.step(frame.image, frame.t)
-        key, count = next(iter(Counter(instance.id for instance in visible).most_common(1)), (None, 0))
-        if count > 1:
-            raise InputError(f"{video.source}: the front end gave id {key} twice in frame {frame.t}")
+        visible = reported(session, frame.image, frame.t)
+        classes.update(instance.category for instance in visible)
         chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
         yield Observed(renumber(frame, t), chosen)
+    if wanted and classes.isdisjoint(wanted):
+        found = ", ".join(sorted(classes)) or "none"
+        print(f"{video.name}: no instance of class {', '.join(wanted)}; seen: {found}", file=sys.stderr)
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
@@ -230,7 +239,6 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     _opened.cache_clear()  # a data set may have grown since
     dataset = _opened(settings.data)
     clips = list(dict.fromkeys(settings.clips.split(","))) if settings.clips else list(dataset.sequences)
-    make_rules(settings)  # wrong rules are refused before a clip is begun
     for clip in clips:
         if clip not in dataset.sequences:
             dataset.video(clip)  # raises what says so
@@ -284,17 +292,17 @@ def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | 
 def _finished(settings: RunSettings, video: Video, out: Path, length: int | None) -> bool:
     """Whether tracks.json of a clip is there, whole, and made with the same settings."""
     path, lines = out / "tracks.json", out / "frames.jsonl"
-    if not path.exists() or not lines.exists() or (out / "failed.txt").exists():
+    ended = path.exists() and lines.exists() and not (out / "failed.txt").exists()
+    if not ended or (length is not None and result_count(lines) < length):  # interrupted: some frames, and no more
         return False
-    if length is not None and result_count(lines) < length:
-        return False  # interrupted: what was finished is there, and no more
     content = read_json(path)
     made = content.get("info", {}).get("settings") if isinstance(content, dict) else None
     # Which front end an unnamed one came to depends on whether there is truth; to know, it would have to be read.
     settled_as = [{}] if settings.vis is not None else [{"vis": "truth"}, EMBEDDED_FRONT_END]
-    same = [describe(replace(with_segmenter(settings), **front_end), video) for front_end in settled_as]
-    same = [json.loads(json.dumps(described, default=str)) for described in same]
-    return made in same and (not settings.overlay or (out / "overlay.mp4").exists())
+    same = (describe(replace(with_segmenter(settings), **front_end), video) for front_end in settled_as)
+    return made in [json.loads(json.dumps(values, default=str)) for values in same] and (
+        not settings.overlay or (out / "overlay.mp4").exists()
+    )
 
 
 def _record(path: Path, outcome: Summary | Failure) -> None:
@@ -324,22 +332,3 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
     if not done:
         print(f"{settings.out}: every clip is finished with these settings already")
     return summaries
-
-
-def notices(settings: RunSettings) -> list[str]:
-    """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
-    embedded, texts = _embedded(settings), []
-    if embedded and not (settings.data or "").startswith("streetsim:"):
-        texts.append(DEMONSTRATION.format(" and ".join(embedded), " and ".join(embedded.values())))
-    released = settings.method == "samodal" and settings.preset == "released"
-    if released and not settings.tracker.startswith("cotracker1:"):
-        texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
-    return texts
-
-
-def _embedded(settings: RunSettings) -> dict[str, str]:
-    """The embedded models that a run uses, each with the setting that names another."""
-    chosen = with_segmenter(settings)
-    sam = settings.method == "samodal" and chosen.segmenter == "sam" and settings.weights is None
-    vis = settings.vis in ("videomt", "centers") or (settings.vis is None and settings.data is None)
-    return dict([("the amodal SAM", "--weights")] * sam + [("the front end", "--vis")] * vis)

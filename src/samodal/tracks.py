@@ -163,7 +163,7 @@ class FrameResult:
     time: float
     instances: tuple[Instance, ...]
     cut: bool = False
-    image: np.ndarray | None = field(default=None, repr=False)
+    image: np.ndarray | None = None
 
     @property
     def ids(self) -> list[int | str]:
@@ -172,12 +172,12 @@ class FrameResult:
 
     def masks(self, kind: Literal["amodal", "visible", "hidden"] = "amodal") -> list[np.ndarray | None]:
         """(H, W) bool masks of all instances, in the order of `ids`; None where there is none."""
-        masks = [getattr(instance, _checked_kind(kind)) for instance in self.instances]
+        masks = self._of_kind(kind, "masks")
         return [None if mask is None else mask.decode() for mask in masks]
 
     def boxes(self, kind: Literal["amodal", "visible", "hidden"] = "amodal") -> np.ndarray:
         """(N, 4) float32 x0, y0, x1, y1 in pixels, x1 and y1 one past the last; nan where there is no mask."""
-        masks = [getattr(instance, _checked_kind(kind)) for instance in self.instances]
+        masks = self._of_kind(kind, "boxes")
         boxes = [mask.box if mask else (np.nan,) * 4 for mask in masks]
         return np.array(boxes, np.float32).reshape(-1, 4)
 
@@ -198,14 +198,14 @@ class FrameResult:
         return sorted(edges, key=lambda edge: -edge[2])
 
     def __getitem__(self, key: int | str) -> Instance:
-        """The instance of an id; "7" and 7 name the same.
+        """The instance of an id; 7 also finds "7", and "7" finds 7.
 
         Raises:
             KeyError: if it is not in this frame.
         """
-        for instance in self.instances:
-            if str(instance.id) == str(key):
-                return instance
+        named = [instance for instance in self.instances if str(instance.id) == str(key)]
+        if named:
+            return next((instance for instance in named if instance.id == key), named[0])
         raise KeyError(f"no instance {key!r} in frame {self.t}; there are {', '.join(map(str, self.ids)) or 'none'}")
 
     def __contains__(self, key: object) -> bool:
@@ -217,11 +217,13 @@ class FrameResult:
     def __len__(self) -> int:
         return len(self.instances)
 
+    def __repr__(self) -> str:
+        return f"FrameResult(t={self.t}, time={self.time}, ids={self.ids}{', cut=True' if self.cut else ''})"
 
-def _checked_kind(kind: str) -> str:
-    if kind not in ("amodal", "visible", "hidden"):
-        raise ValueError(f"expected amodal, visible or hidden masks, got {kind!r}")
-    return kind
+    def _of_kind(self, kind: str, what: str) -> list[Mask | None]:
+        if kind not in ("amodal", "visible", "hidden"):
+            raise InputError(f"expected amodal, visible or hidden {what}, got {kind!r}")
+        return [getattr(instance, kind) for instance in self.instances]
 
 
 COLUMNS = ("visible", "amodal", "states", "scores")

@@ -85,7 +85,7 @@ class FolderVideo(NoDataSet):
     def open(cls, folder: Path) -> "FolderVideo":
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
         if not files:
-            raise InputError(f"{folder}: no pictures ({', '.join(PICTURES)}) in this folder")
+            raise InputError(f"{folder}: no pictures ({', '.join(PICTURES)}) in this folder{_pictures_below(folder)}")
         return cls(folder.name, files, image_size(files[0]), source=str(folder))
 
     @property
@@ -97,6 +97,14 @@ class FolderVideo(NoDataSet):
             image = read_image(file)
             check_size(str(file), t, image, self.size)
             yield Frame(t, t / self.fps, image, file.name)
+
+
+def _pictures_below(folder: Path) -> str:
+    """The end of a message where pictures lie one folder deeper."""
+    for below in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if count := sum(file.suffix.lower() in PICTURES for file in below.iterdir()):
+            return f"; its subfolder {below.name} has {count} pictures: give that"
+    return ""
 
 
 @dataclass
@@ -126,13 +134,14 @@ class StreamVideo(NoDataSet):
     def __iter__(self) -> Iterator[Frame]:
         with _container(self.source, self.live) as container:
             stream = _video_stream(container, self.source)
-            start = None
+            start, before = None, 0.0
             for t, frame in enumerate(_decoded(container, stream, self.source)):
                 image = _upright(frame)
                 check_size(self.source, t, image, self.size)
                 time = t / self.fps if frame.time is None else float(frame.time)
                 start = time if start is None else start
-                yield Frame(t, time - start, image, f"{t:06d}")
+                before = max(before, time - start)  # damaged files have times that go back
+                yield Frame(t, before, image, f"{t:06d}")
 
 
 @dataclass
@@ -217,13 +226,18 @@ def check_size(source: str, t: int, image: np.ndarray, size: tuple[int, int]) ->
 def _container(source: str, live: str | None):
     try:
         import av
-        from av.error import FFmpegError
+        from av.error import FFmpegError, InvalidDataError
     except ImportError as error:
         raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
     try:
-        return av.open(source, format=live or None)
+        container = av.open(source, format=live or None)
+    except InvalidDataError as error:
+        raise InputError(f"{source}: no video or folder of pictures, or damaged at its start") from error
     except (FFmpegError, OSError) as error:
-        raise InputError(f"{source}: cannot be opened as video ({error}); is it complete?") from error
+        raise InputError(f"{source}: cannot be opened as video ({error})") from error
+    if container.format.name == "tty":  # ffmpeg takes any .txt for the picture of a terminal
+        raise InputError(f"{source}: no video or folder of pictures, but text")
+    return container
 
 
 def _video_stream(container, source: str):
@@ -243,9 +257,7 @@ def _decoded(container, stream, source: str) -> Iterator:
             yield frame
             count += 1
     except FFmpegError as error:
-        raise InputError(
-            f"{source}: damaged after frame {count - 1} ({error}); what was done so far is kept"
-        ) from error
+        raise InputError(f"{source}: damaged after frame {count - 1} ({error})") from error
 
 
 def _upright(frame) -> np.ndarray:

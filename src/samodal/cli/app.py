@@ -7,6 +7,7 @@ from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import islice
+from pathlib import Path
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
@@ -89,12 +90,11 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     """Settings from flags and, with --config, from YAML with the same keys; flags win.
 
     Fields whose metadata has `positional` are given without a flag. Those whose metadata has `parts`, (what they are,
-    a table of `samodal.registry`), list it below the help, and alone where asked for by `list` or `help` or named
-    wrongly.
+    a table of `samodal.registry`), list it below the help, and alone where asked for by `list` or `help`.
     Unknown keys end the program with exit code 2 and the nearest known one.
     """
     configs, rest = _configs_first(arguments)
-    parser = _Parser(prog=prog, description=description, default_env=False)
+    parser = _Parser(prog=prog, description=description, default_env=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     fields = dataclasses.fields(settings)
     positional = {f.name for f in fields if f.metadata.get("positional")}
@@ -119,17 +119,17 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
         if field.name not in parsed:
             parsed[field.name] = field.default
     for name, (what, table) in tables.items():
-        _check_part(what, getattr(parsed, name), table, prog)
+        _check_part(name, what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
 
 
-def _check_part(what: str, given: str | None, table: dict, prog: str) -> None:
-    """End the program with the table of parts where one is asked for, or where the given one is not in it."""
+def _check_part(name: str, what: str, given: str | None, table: dict, prog: str) -> None:
+    """End the program with the table of parts where it is asked for, or a line where the given one is not in it."""
     if given in ("list", "help"):
         print(listing(table))
         sys.exit(0)
     if given is not None and given not in table and ":" not in given:
-        print(f"{prog}: unknown {what} {given!r}{nearest(given, table)}\n{listing(table)}", file=sys.stderr)
+        print(f"{prog}: unknown {what} {given!r}{nearest(given, table)} (list: --{name} list)", file=sys.stderr)
         sys.exit(2)
 
 
@@ -154,14 +154,24 @@ def _configs_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _configs(arguments: list[str], path_of: Callable[[str], object]) -> list[str]:
-    """The arguments with what follows --config replaced by the file it means, as a recipe's name does for train."""
+    """The arguments with what follows --config replaced by the file it means, as a recipe's name does for train.
+
+    Raises:
+        InputError: where there is no such file.
+    """
     replaced = list(arguments)
     for n, argument in enumerate(replaced):
         if argument == "--config" and n + 1 < len(replaced):
-            replaced[n + 1] = str(path_of(replaced[n + 1]))
+            replaced[n + 1] = _config(path_of(replaced[n + 1]))
         elif argument.startswith("--config="):
-            replaced[n] = f"--config={path_of(argument.removeprefix('--config='))}"
+            replaced[n] = f"--config={_config(path_of(argument.removeprefix('--config=')))}"
     return replaced
+
+
+def _config(path: object) -> str:
+    if not Path(str(path)).is_file():
+        raise InputError(f"--config {path}: no such file")
+    return str(path)
 
 
 def _plain(value):

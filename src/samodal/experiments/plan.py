@@ -15,9 +15,10 @@ from samodal.build import PRESET_SEGMENTERS, with_segmenter
 from samodal.errors import InputError
 from samodal.experiments.config import Experiment
 from samodal.experiments.machine import digest, file_of
+from samodal.making import split
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import preset
-from samodal.registry import FRONT_ENDS, METHODS, SEGMENTERS, TRACKERS, split
+from samodal.registry import FRONT_ENDS, METHODS, SEGMENTERS, TRACKERS
 from samodal.settings import RunSettings
 
 DRAWN = ("random", "erosion", "max-distance")

@@ -161,7 +161,7 @@ def follow(tracker: PointTracker, images, true_xy: np.ndarray, queries: Sequence
 @lru_cache(maxsize=8)
 def _tracker(name: str, device: str) -> PointTracker:
     from samodal.build import found_device
-    from samodal.registry import make_tracker
+    from samodal.making import make_tracker
 
     return make_tracker(name, found_device(device))
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from samodal.method.association import Association, AssociationRules, Detection
+from samodal.method.checks import reported
 from samodal.parts import Video, VisSession
 from samodal.tracks import FrameResult, VisibleInstance
 
@@ -52,7 +53,7 @@ class Reassociated:
         self._session, self._association = session, association
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        visible = self._session.step(frame, t)
+        visible = reported(self._session, frame, t)
         return self._association.step([Detection(seen.category, seen.score, seen.mask, seen.id) for seen in visible])
 
     def learn(self, result: FrameResult) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from samodal.masks import Mask
+from samodal.method.checks import reported
 from samodal.parts import LearningSession, VisSession
 from samodal.tracks import VisibleInstance
 
@@ -49,7 +50,7 @@ class _Recorded:
         self._session, self._results = session, results
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        visible = self._session.step(frame, t)
+        visible = reported(self._session, frame, t)
         self._results.append([replace(seen, mask=Mask.from_rle(seen.mask.rle)) for seen in visible])
         return visible
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from samodal.method.checks import reported
 from samodal.parts import VisSession
 from samodal.tracks import VisibleInstance
 
@@ -26,7 +27,7 @@ class Scaled:
         height, width = frame.shape[:2]
         small = (max(1, round(width * self._scale)), max(1, round(height * self._scale)))
         method = cv2.INTER_AREA if self._scale < 1 else cv2.INTER_LINEAR
-        visible = self._session.step(cv2.resize(frame, small, interpolation=method), t)
+        visible = reported(self._session, cv2.resize(frame, small, interpolation=method), t)
         masks = [
             cv2.resize(v.mask.decode().view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
             for v in visible

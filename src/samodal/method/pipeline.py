@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from samodal.method.checks import check_frame
+from samodal.method.checks import check_frame, checked_time
 from samodal.method.cuts import CutDetector
 from samodal.method.hidden import HiddenPhase, Surroundings
 from samodal.method.history import Seen
@@ -61,8 +61,8 @@ class Pipeline:
         Raises:
             InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
-        self.size = check_frame(image, visible := list(visible), time, self.size)
-        self.t, self.time = self.t + 1, (self.t + 1) / 10 if time is None else float(time)
+        size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
+        self.size, self.t, self.time = size, self.t + 1, time
         cut = self.cuts.step(image)
         if cut:
             self.memory.clear()

@@ -3,9 +3,10 @@
 import re
 
 from samodal.errors import InputError
+from samodal.making import construct, find, split
 from samodal.method.prompts.selectors import Together
 from samodal.parts import PromptSelector
-from samodal.registry import SELECTORS, find, split
+from samodal.registry import SELECTORS
 
 LARGEST = 255
 """Of the number after a selector's name: erosion takes time with its square."""
@@ -28,12 +29,12 @@ def make_selector(prompt: str, points: int) -> PromptSelector:
 def _selector(text: str, points: int) -> PromptSelector:
     name, argument = split(text, SELECTORS)
     kind = find(SELECTORS, name, "prompt selector")
-    if argument is None:
-        return kind(count=points)
-    if name in SELECTORS and not SELECTORS[name].argument:
-        raise InputError(f"prompt {text!r}: {name} takes no argument; the number of points is rules.points")
-    if not re.fullmatch("[0-9]{1,3}", argument) or not 1 <= int(argument) <= LARGEST:
-        raise InputError(
-            f"prompt {text!r}: expected a whole number from 1 to {LARGEST} after the colon, as in erosion:7"
-        )
-    return kind(int(argument), count=points)
+    if argument is not None:
+        if name in SELECTORS and not SELECTORS[name].argument:
+            raise InputError(f"prompt {text!r}: {name} takes no argument; the number of points is rules.points")
+        if not re.fullmatch("[0-9]{1,3}", argument) or not 1 <= int(argument) <= LARGEST:
+            raise InputError(
+                f"prompt {text!r}: expected a whole number from 1 to {LARGEST} after the colon, as in erosion:7"
+            )
+    given = () if argument is None else (int(argument),)
+    return construct(kind, "prompt selector", name, {"count": lambda: points}, given)

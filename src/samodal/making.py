@@ -1,0 +1,132 @@
+"""From the name of a part to the part: found, made with what it asks for, and held against its protocol."""
+
+import difflib
+import importlib
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from samodal import parts
+from samodal.errors import InputError, nearest
+from samodal.registry import TRACKERS, Part
+
+PROTOCOLS = {
+    "front end": parts.FrontEnd,
+    "point tracker": parts.PointTracker,
+    "segmenter": parts.Segmenter,
+    "method": parts.Method,
+    "prompt selector": parts.PromptSelector,
+}
+HELP = "see docs/extend.md"
+
+
+def find(table: dict[str, Part], name: str, what: str) -> Any:
+    """The class behind a name of a table, or behind `package.module:Class`.
+
+    Raises:
+        InputError: for an unknown name, with the nearest known one, or a class that cannot be imported.
+    """
+    path = table[name].path if name in table else name
+    module, _, attribute = path.partition(":")
+    if not attribute:
+        raise InputError(f"unknown {what} {name!r}{nearest(name, table)}")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of names like .a and ""
+        absent = isinstance(error, ModuleNotFoundError) and error.name == module
+        if absent and difflib.get_close_matches(module, table, n=1, cutoff=0.5):
+            raise InputError(f"unknown {what} {module!r}{nearest(module, table)}") from None
+        way = "; is its folder in PYTHONPATH?" if absent else nearest(module, table)
+        raise InputError(f"{what} {name!r} cannot be imported ({error}){way}") from error
+
+
+def split(text: str, table: dict[str, Part]) -> tuple[str, str | None]:
+    """NAME[:ARGUMENT] in its two halves; `package.module:Class[:ARGUMENT]` counts as a name."""
+    name, _, argument = text.partition(":")
+    if name not in table and argument:
+        attribute, _, argument = argument.partition(":")
+        name = f"{name}:{attribute}"
+    return name, argument or None
+
+
+def check_name(table: dict[str, Part], text: str, what: str) -> None:
+    """Whether NAME[:ARGUMENT] names a part. Parts of the table itself are not imported for it.
+
+    Raises:
+        InputError: as `find`; and for an argument that the part does not take.
+    """
+    name, argument = split(text, table)
+    if name not in table:
+        find(table, name, what)
+    elif argument is not None and not table[name].argument:
+        raise InputError(f"{what} {name} takes no argument; found {argument!r}")
+
+
+def make(table: dict[str, Part], text: str, what: str, context: Mapping[str, Callable[[], Any]]) -> Any:
+    """The part that NAME[:ARGUMENT] names.
+
+    A part is made with its argument, if one is given, and with what its constructor asks for by name.
+
+    Args:
+        table: where its name stands.
+        text: NAME[:ARGUMENT] or `package.module:Class[:ARGUMENT]`.
+        what: it is, for messages: a key of `PROTOCOLS`.
+        context: what can be asked for, by the name of the constructor's parameter; made when it is.
+
+    Raises:
+        InputError: as `check_name`; where the constructor wants something else, or the part lacks a method; and what
+            the part says of its argument.
+    """
+    check_name(table, text, what)
+    name, argument = split(text, table)
+    return construct(find(table, name, what), what, name, context, () if argument is None else (argument,))
+
+
+def construct(kind: Any, what: str, name: str, context: Mapping[str, Callable[[], Any]], given: Sequence[Any]) -> Any:
+    """The part that a class or function gives for its argument, if there is one, and what it asks for; see `make`."""
+    if not callable(kind):
+        raise InputError(f"{what} {name}: expected a class, found {type(kind).__name__}; {HELP}")
+    names = [key for key in parameters(kind) if key in context]
+    try:
+        inspect.signature(kind).bind(*given, **dict.fromkeys(names))
+    except TypeError as error:
+        raise InputError(
+            f"{what} {name}: its constructor cannot be called ({error}); it may ask for {', '.join(sorted(context))}, "
+            f"and for what follows the name after a colon; {HELP}"
+        ) from None
+    return checked(kind(*given, **{key: context[key]() for key in names}), PROTOCOLS[what], f"{what} {name}")
+
+
+def parameters(kind: Any) -> Collection[str]:
+    """Names of what a class or function takes."""
+    return inspect.signature(kind).parameters
+
+
+def make_tracker(text: str, device: str = "cpu") -> Any:
+    """The point tracker that NAME[:ARGUMENT] names, on a device; see `make`."""
+    return make(TRACKERS, text, "point tracker", {"device": lambda: device})
+
+
+def checked(part: Any, protocol: type, name: str) -> Any:
+    """The part itself, where it has all methods of its protocol.
+
+    Args:
+        name: of the part, for the message.
+
+    Raises:
+        InputError: names what it lacks.
+    """
+    if inspect.isclass(part):
+        raise InputError(f"{name}: expected an object, got the class {part.__name__}; give {part.__name__}()")
+    methods = [key for key, value in vars(protocol).items() if inspect.isfunction(value)]
+    methods = [key for key in methods if not key.startswith("_") or key == "__call__"]
+    lacking = [_signature(protocol, key) for key in methods if not callable(getattr(part, key, None))]
+    if lacking:
+        raise InputError(f"{name}: lacks {', '.join(lacking)}; {HELP}")
+    return part
+
+
+def _signature(protocol: type, method: str) -> str:
+    """A method as it is called, as in step(frame, t)."""
+    names = list(parameters(getattr(protocol, method)))[1:]
+    return f"{method}({', '.join(names)})"
