@@ -34,7 +34,7 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 RUN=${RUN:-runs/gpu}
 export PYTHONPATH="$PWD/src${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
-RECIPES=src/samodal/recipes
+RECIPES=src/samodal/training/recipes
 VISIBLE_FLAGS=${VISIBLE_FLAGS:-}
 TRACK_FLAGS=${TRACK_FLAGS---points}
 
@@ -66,7 +66,7 @@ DATA="--data streetsim:$RUN/data/train --val streetsim:$RUN/data/val
   --cache $RUN/cache/train.pt --val_cache $RUN/cache/val.pt --workers $WORKERS"
 if [[ $CACHED == *test* ]]; then DATA+=" --test streetsim:$RUN/data/test --test_cache $RUN/cache/test.pt"; fi
 
-samodal() { "$PYTHON" -m samodal.cli.app "$@"; }
+samodal() { "$PYTHON" -m samodal "$@"; }
 
 # train RECIPE NAME FLAGS…: skipped where the card of an earlier run lies, which is written last.
 train() {

@@ -13,6 +13,7 @@ from samodal.cli.app import main
 from samodal.drawing.video import VideoWriter
 from samodal.making import make_tracker
 from samodal.method.pipeline import Pipeline
+from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import preset
 from samodal.results.frames import read_frames
 from samodal.tracks import State
@@ -46,19 +47,46 @@ def test_the_front_end_of_the_documentation_runs_as_it_is_printed(page, tmp_path
     assert [(one.id, one.amodal.area) for one in result.instances] == [(1, 800)]
 
 
-def test_the_snippet_of_the_readme_runs_as_it_is_printed(tmp_path, monkeypatch, capsys):
-    (code,) = [b for b in blocks(README, "python") if "samodal.load" in b]
+def test_the_snippets_of_the_readme_run_as_they_are_printed(tmp_path, monkeypatch, capsys):
+    whole, single = [b for b in blocks(README, "python") if "tracker" in b]
     assert README.read_text(encoding="utf-8").partition("import samodal")[0].count("\n") < 40
     with VideoWriter(tmp_path / "drive.mp4", SIZE, 10.0) as video:
         for seen in passing_square(3)[1]:
             video.write(seen.frame.image, seen.frame.time)
     monkeypatch.chdir(tmp_path)
     seen = passing_square(1)[1][0]
-    names = {"image": seen.frame.image, "visible": seen.visible}
-    exec(code, names)
+    names = {"camera": [(1.5, seen.frame.image, seen.visible)]}
+    exec(whole, names)
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines() if line[0].isdigit()] == ["0", "1", "2"]
-    assert names["result"].ids == [7] and names["result"]["7"].state == State.VISIBLE
-    assert names["result"].masks("amodal")[0].shape == SIZE
+    assert names["boxes"].shape == (len(names["masks"]), 4)
+    exec(single, names)
+    assert (names["result"].t, names["result"].time, names["result"].ids) == (0, 1.5, [7])
+    assert names["result"]["7"].state == State.VISIBLE and names["result"].masks("amodal")[0].shape == SIZE
+
+
+def test_the_readme_says_below_its_first_snippet_what_the_embedded_weights_know_and_how_long_the_demo_takes():
+    below = README.read_text(encoding="utf-8").split("```")[2]
+    assert "know a simulator only" in below and "docs/real-video.md" in below
+    assert re.search(r"demo takes .* (minutes?|seconds)", below)
+
+
+def test_the_prompt_selector_of_the_documentation_runs_as_it_is_printed(tmp_path, monkeypatch):
+    (code,) = [b for b in blocks(DOCS / "extend.md", "python") if b.startswith("# my_prompts.py")]
+    monkeypatch.delitem(sys.modules, "my_prompts", raising=False)
+    (tmp_path / "my_prompts.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    (observed,) = passing_square(1)[1]
+    mask, image = observed.visible[0].mask, observed.frame.image
+    prompt = make_selector("my_prompts:Lowest", 2)(image, mask, [], np.random.default_rng(0))
+    assert prompt.points.tolist() == [[10, 35], [11, 35]] and prompt.box.tolist() == [10, 20, 26, 36]
+    assert np.array_equal(image[mask.rows, mask.columns][mask.inside], image[mask.decode()])
+
+
+def test_what_the_scripts_name_below_src_exists():
+    for script in (DOCS.parent / "scripts").glob("*.sh"):
+        text = script.read_text(encoding="utf-8")
+        assert all((DOCS.parent / path).exists() for path in re.findall(r"\bsrc/[\w/.]+", text)), script
+        assert "samodal.cli.app" not in text, script
 
 
 def test_the_point_tracker_of_the_documentation_runs_as_it_is_printed(tmp_path, monkeypatch):

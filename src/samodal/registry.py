@@ -41,7 +41,7 @@ FRONT_ENDS = {
     "videomt": Part(
         "samodal.frontends.videomt.front_end:Videomt",
         "VidEoMT from pixels alone, our own implementation. Online, one network for masks, classes and identities. The "
-        "shipped weights were trained on StreetSim alone: for demonstration. LIMIT=VALUE changes what is reported, as "
+        "embedded weights were trained on StreetSim alone: for demonstration. LIMIT=VALUE changes what is reported, as "
         "in videomt:vis.safetensors,score=0.3 (also area, share, frames).",
         argument="[CHECKPOINT][,LIMIT=VALUE...]",
         licence="Apache-2.0 (code, our weights); released weights: see their cards",
@@ -236,7 +236,7 @@ SEGMENTERS = {
         "The amodal SAM: encodes a frame once, decodes all prompts together. Points, boxes and masks prompt it.",
         argument="[CHECKPOINT]",
         licence="Apache-2.0 (code, our weights); released weights: see their pages",
-        cost="0.1 s of a CPU core for a frame with the shipped weights; the released size is for a GPU",
+        cost="0.1 s of a CPU core for a frame with the embedded weights; the released size is for a GPU",
         needs="nothing, or what --weights takes",
         embedded="streetsim-small",
     ),

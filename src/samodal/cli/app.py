@@ -16,7 +16,7 @@ from samodal.registry import listing
 from samodal.version import __version__
 
 COMMANDS = {
-    "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the shipped clip and weights"),
+    "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the embedded clip and weights"),
     "run": ("samodal.cli.run", "RunSettings", "a video or data set in, amodal tracks and an overlay out"),
     "synth": ("samodal.cli.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
     "train": ("samodal.cli.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),

@@ -1,4 +1,4 @@
-"""The demonstration: the whole main job from the pixels of the shipped clip with the shipped weights, offline."""
+"""The demonstration: the whole main job from the pixels of the embedded clip with the embedded weights, offline."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Amodal tracks on the shipped StreetSim clip from its pixels, and a small table beside the truth as front end."""
+    """Amodal tracks on the embedded StreetSim clip from its pixels, and a small table beside the truth as front end."""
 
     out: Path = field(default=Path("runs/demo"), metadata={"positional": Path})
     """Folder for the results."""

@@ -11,7 +11,7 @@ from samodal.checkpoints import networks
 KIND = networks.Kind(
     "savos",
     SavosConfig,
-    "no such SAVOS; give a released file, a .safetensors of ours, or weights shipped here ({shipped})",
+    "no such SAVOS; give a released file, a .safetensors of ours, or embedded weights ({shipped})",
 )
 
 

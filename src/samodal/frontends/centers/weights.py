@@ -11,7 +11,7 @@ from samodal.frontends.centers.model import Centers, CentersConfig
 KIND = networks.Kind(
     "centers",
     CentersConfig,
-    "no such file; give a .safetensors of `samodal train centers`, or weights shipped here ({shipped})",
+    "no such file; give a .safetensors of `samodal train centers`, or embedded weights ({shipped})",
 )
 
 

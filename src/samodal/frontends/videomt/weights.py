@@ -17,7 +17,7 @@ EXAMPLE = "tue-mps/videomt-dinov2-small-ytvis2019"
 KIND = networks.Kind(
     "videomt",
     VideomtConfig,
-    f"no such VidEoMT; give a .safetensors, a folder, weights shipped here ({{shipped}}), or a hub name as {EXAMPLE}",
+    f"no such VidEoMT; give a .safetensors, a folder, embedded weights ({{shipped}}), or a hub name as {EXAMPLE}",
 )
 WANTED = Wanted("VidEoMT", "videomt", EXAMPLE)
 # Of transformers' class alone: its loss, its training and inputs with masked patches.

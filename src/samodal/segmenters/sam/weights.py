@@ -18,7 +18,7 @@ from samodal.segmenters.sam.config import AmodalSamConfig
 KIND = Kind(
     "samodal",
     AmodalSamConfig,
-    "no such checkpoint; give a file, a folder, a hub name, or weights shipped here ({shipped})",
+    "no such checkpoint; give a file, a folder, a hub name, or embedded weights ({shipped})",
 )
 # Older deltas hold these and do not say what they rely on: everything else.
 OLD_DELTA = ("vision_encoder.adapter.", "mask_decoder.")

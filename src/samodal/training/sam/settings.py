@@ -19,7 +19,7 @@ CHOICES = {
 
 @dataclass
 class TrainSettings:
-    """Everything that decides a training; --config takes a YAML file with the same keys or a shipped recipe's name:
+    """Everything that decides a training; --config takes a YAML file with the same keys or a recipe's name:
     streetsim-visible, streetsim-amodal, asd-paper, asd-released, kins-paper, kins-released and others."""
 
     data: str = ""
