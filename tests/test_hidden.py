@@ -157,7 +157,7 @@ def test_a_lost_instance_that_is_prompted_but_not_found_is_reported_once(tmp_pat
 
 def test_a_sliver_of_a_lost_instance_stands_alone_and_does_not_find_it_again():
     pipeline, mask, sliver = (
-        Pipeline(None, Scripted(nothing), preset("default", cut=None, coast_s=0.2)),
+        Pipeline(None, Scripted(nothing), preset("default", cut=None, coast_s=0.2, min_visible=48)),
         square(40),
         square(40, side=3),
     )
@@ -297,8 +297,8 @@ def test_what_comes_later_changes_nothing_before(tracker):
         assert run(length) == whole[:length]
 
 
-def other_scene(frames: int, key) -> tuple[list, list]:
-    """As `passing_square`, with another background and another car, which starts elsewhere."""
+def other_scene(frames: int, key, start: int) -> tuple[list, list]:
+    """As `passing_square` from frame `start` on, with another background and another car elsewhere."""
     rng = np.random.default_rng(5)
     background = np.kron(rng.integers(0, 255, (12, 24)), np.ones((5, 5)))
     truth, observed = [], []
@@ -306,15 +306,16 @@ def other_scene(frames: int, key) -> tuple[list, list]:
         mask, image = square(90 - 2 * t, 38), np.repeat(background[..., None], 3, 2).astype(np.uint8)
         image[mask] = (240, 30, 30)
         truth.append(mask)
-        observed.append(Observed(Frame(t, t / 10, image, ""), [VisibleInstance(key, "bus", 0.9, mask)]))
+        observed.append(
+            Observed(Frame(start + t, (start + t) / 10, image, ""), [VisibleInstance(key, "bus", 0.9, mask)])
+        )
     return truth, observed
 
 
 @pytest.mark.parametrize("key", [7, 8])
 @pytest.mark.parametrize("seam", [8, 13])
 def test_no_id_and_no_hidden_mask_survives_the_seam_of_two_clips(seam, key):
-    truth, observed = (a[:seam] + b for a, b in zip(passing_square(), other_scene(6, key), strict=True))
-    observed = [Observed(Frame(t, t / 10, o.frame.image, ""), o.visible) for t, o in enumerate(observed)]
+    truth, observed = (a[:seam] + b for a, b in zip(passing_square(), other_scene(6, key, seam), strict=True))
     method = Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"])
     results = list(method.run("joined", observed))
     alone = Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"]).run("b", observed[seam:])
@@ -330,7 +331,7 @@ def test_no_id_and_no_hidden_mask_survives_the_seam_of_two_clips(seam, key):
 
 
 def test_without_the_rule_nothing_is_forgotten_at_a_seam():
-    truth, observed = (a[:8] + b for a, b in zip(passing_square(), other_scene(3, 8), strict=True))
+    truth, observed = (a[:8] + b for a, b in zip(passing_square(), other_scene(3, 8, 8), strict=True))
     method = Pipeline(FrameOracle(truth, observed), LucasKanade(), preset("default", cut=None))
     results = list(method.run("joined", observed))
     assert not any(r.cut for r in results)
@@ -338,7 +339,7 @@ def test_without_the_rule_nothing_is_forgotten_at_a_seam():
 
 
 def test_a_cut_is_written_and_read(tmp_path):
-    truth, observed = (a[:8] + b for a, b in zip(passing_square(), other_scene(3, 8), strict=True))
+    truth, observed = (a[:8] + b for a, b in zip(passing_square(), other_scene(3, 8, 8), strict=True))
     method = Pipeline(FrameOracle(truth, observed), LucasKanade(), PRESETS["default"])
     with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
         for result in method.run("joined", observed):
