@@ -99,7 +99,10 @@ def construct(kind: Any, what: str, name: str, context: Mapping[str, Callable[[]
 
 def parameters(kind: Any) -> Collection[str]:
     """Names of what a class or function takes."""
-    return inspect.signature(kind).parameters
+    try:
+        return inspect.signature(kind).parameters
+    except ValueError:  # of some built-in classes
+        return ()
 
 
 def make_tracker(text: str, device: str = "cpu") -> Any:
