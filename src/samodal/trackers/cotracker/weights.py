@@ -17,8 +17,7 @@ LICENCE = "the released CoTracker3 weights are CC-BY-NC 4.0: not for commercial 
 KIND = networks.Kind(
     "cotracker",
     CoTrackerConfig,
-    "no such checkpoint; give a file, embedded weights ({shipped}), or the hub name facebook/cotracker3 "
-    f"({LICENCE})",
+    f"no such checkpoint; give a file, embedded weights ({{shipped}}), or the hub name facebook/cotracker3 ({LICENCE})",
 )
 ROOTS = {"fnet", "updateformer", "corr_mlp"}
 
