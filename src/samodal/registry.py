@@ -227,7 +227,7 @@ SEGMENTERS = {
         "pixels.",
         argument="[CHECKPOINT]",
         licence="Apache-2.0 (code and weights)",
-        cost="10 ms of a CPU core for an instance",
+        cost="15 ms of a CPU core for an instance",
         needs="nothing, or a .safetensors of `samodal train completion`",
         embedded="streetsim-complete",
     ),
