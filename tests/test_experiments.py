@@ -165,7 +165,7 @@ def test_the_table_says_what_the_evaluation_says(tmp_path, data, capsys):
 @pytest.mark.heavy
 def test_twice_the_same_is_the_same_apart_from_times_and_finished_parts_are_not_run_again(tmp_path, data, monkeypatch):
     rows = SMALL["rows"] | {"default": {"preset": "default", "weights": "{shipped}"}}
-    changes = {"rows": rows, "weights": {"sam": None, "shipped": "streetsim-small"}}
+    changes = {"rows": rows, "weights": {"sam": None, "shipped": "streetsim-complete"}}
     first, again = run(tmp_path, data, **changes), run(tmp_path, data, out="again", **changes)
     told = {"cost_s", "command"}
     assert {k: v for k, v in first.items() if k not in told} == {k: v for k, v in again.items() if k not in told}
