@@ -34,7 +34,7 @@ class CompletionSegmenter:
     Args:
         network: is moved to the device and set to evaluation.
         device: as torch names it.
-        chunk: most crops that are completed at once; bounds the memory, not the result.
+        chunk: most crops that go through the network at once; bounds its memory, not the result.
 
     Attributes:
         details: whether the probability of each pixel is given as well.

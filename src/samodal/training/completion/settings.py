@@ -19,7 +19,7 @@ class CompletionSettings:
     pasted: float = 0.5
     """Share of samples that are pasted, where both data and silhouettes are given."""
     val: str = ""
-    """Data set to measure on at the end; empty measures on the last HELD_OUT sequences' worth of instances."""
+    """Data set to measure on at the end; empty measures on the last HELD_OUT instances of the data."""
     held_out: int = 0
     """Instances at the end of the data that are measured on and not learned from, where there is no --val."""
     out: str = "runs/train"
