@@ -92,14 +92,14 @@ class CompletionSegmenter:
     def _predicted(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> tuple[list[np.ndarray], np.ndarray]:
         """(S, S) probabilities of each crop and (N,) expected IoU."""
         size = self.config.size
+        numbers = [self.config.class_number(prompt.category) for prompt in prompts]
         layers = [
-            told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier)
-            for prompt, crop in zip(prompts, crops, strict=True)
+            told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier, grounded=number > 0)
+            for prompt, crop, number in zip(prompts, crops, numbers, strict=True)
         ]
         together = {name: torch.from_numpy(np.stack([crop[name] for crop in layers])) for name in layers[0]}
-        kinds = torch.tensor([self.config.class_number(prompt.category) for prompt in prompts])
         inputs = stacked(together, self.config.layers).to(self.device, memory_format=torch.channels_last)
-        completed = self.network(inputs, kinds.to(self.device))
+        completed = self.network(inputs, torch.tensor(numbers, device=self.device))
         probability = completed.amodal.float().sigmoid().cpu().numpy()
         kept = [
             without_rims(values, crop["visible"] >= 0.5, (crop["front"] + crop["behind"]) >= 0.5)

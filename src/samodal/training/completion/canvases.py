@@ -29,7 +29,7 @@ REACH = 3.4
 FARTHEST = 8.0
 LAYERS = ("visible", "front", "behind", "outside", "amodal")
 """Bits of a canvas, lowest first; "outside" is beyond the border of the picture."""
-LAYOUT = 1
+LAYOUT = 2
 """Changes when what is written does."""
 
 
@@ -136,13 +136,14 @@ def _sequence(task: tuple) -> list[dict]:
             if visible.area < min_visible:
                 continue
             others = [mask for m, (_, mask) in enumerate(truth) if m != n]
-            row = canvas(visible, Mask.of(entry.amodal).union(visible), others)
+            kind = config.class_number(entry.category)
+            row = canvas(visible, Mask.of(entry.amodal).union(visible), others, grounded=kind > 0)
             if row is not None:
-                rows.append(row | {"id": entry.id, "kind": config.class_number(entry.category)})
+                rows.append(row | {"id": entry.id, "kind": kind})
     return rows
 
 
-def canvas(visible: Mask, amodal: Mask, others: list[Mask]) -> dict | None:
+def canvas(visible: Mask, amodal: Mask, others: list[Mask], grounded: bool = True) -> dict | None:
     """What `Canvases` has of an instance: packed bits, boxes and occlusion; None where hardly a pixel is left of it."""
     x0, y0, x1, y1 = visible.box
     longest = max(x1 - x0, y1 - y0)
@@ -150,7 +151,7 @@ def canvas(visible: Mask, amodal: Mask, others: list[Mask]) -> dict | None:
     extent = 2.2 * max((whole[2:] - middle).max(), (middle - whole[:2]).max())
     side = max(24.0, REACH * longest, min(extent, FARTHEST * longest))
     crop = Crop(*(middle - side / 2), side)
-    seen = told(crop, SIZE, visible, others)
+    seen = told(crop, SIZE, visible, others, grounded=grounded)
     planes = [seen[name] for name in LAYERS[:3]] + [1 - inside(crop, SIZE, visible.size), resampled(amodal, crop, SIZE)]
     if np.count_nonzero(planes[0] >= 0.5) < 8:
         return None

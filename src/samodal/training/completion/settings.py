@@ -46,6 +46,8 @@ class CompletionSettings:
     """Predict the hidden part by a head of its own as well. Ignored with --init."""
     damage: bool = True
     """Damage the masks that are told, as a front end would."""
+    turned: int = 0
+    """So many copies more of each outline of unknown class, turned by any angle."""
     alone: float = 0.12
     """Share of pasted samples that nothing hides."""
     occluded_weight: float = 2.0
