@@ -14,10 +14,8 @@ from samodal.data.fields import FRAMES_PER_SECOND
 from samodal.errors import InputError
 from samodal.files import read_mask, safe_name
 from samodal.parts import Frame
+from samodal.pictures import PICTURES, RARE_PICTURES
 from samodal.rle import Rle, difference, overlap, union
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Suffixes by which a file in the folder of images counts as one."""
 
 _LEAST_INSIDE = 0.5  # Outlines drawn one after the other differ at the border, by no more than some pixels.
 
@@ -174,7 +172,8 @@ class AnnotatedDataset(Dataset):
     def unlisted(self) -> list[Path]:
         """Pictures in the folder that the annotations do not list, sorted."""
         listed = {path for video in self for path in video.paths}
-        pictures = (path for path in self.images.rglob("*") if path.suffix.lower() in PICTURES)
+        suffixes = PICTURES + RARE_PICTURES
+        pictures = (path for path in self.images.rglob("[!.]*") if path.suffix.lower() in suffixes)
         return sorted(path for path in pictures if path not in listed)
 
 

@@ -1,0 +1,175 @@
+"""Video files, cameras and streams, decoded by PyAV (FFmpeg)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from samodal.errors import InputError
+from samodal.pictures import check_pixels
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+
+LONGEST_GAP_S, LONGEST_GAP_FRAMES = 60.0, 100
+"""A gap between two frames above both of these is a jump of the clock, not a pause."""
+FPS = 10.0
+"""Frames per second of a video that states none."""
+
+
+class Opened:
+    """A video that is open for reading; use it in a `with` statement.
+
+    Args:
+        source: path, device or URL, as messages name it.
+        live: the format of a live source, "" to let FFmpeg find out; None: a file.
+
+    Attributes:
+        stream: the first video stream that is no cover picture.
+        fps: frames per second, as the file states or FFmpeg guesses.
+        missing: at the end, number of frames that the header states beyond those that are there.
+
+    Raises:
+        InputError: if it cannot be opened or has no video.
+    """
+
+    def __init__(self, source: str, live: str | None = None):
+        self.source = source
+        self._container = _container(source, live)
+        self.stream = _video_stream(self._container, source)
+        self.stream.thread_type = "AUTO"
+        self.fps = float(self.stream.average_rate or self.stream.guessed_rate or FPS)
+        self.missing = 0
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *failure) -> None:
+        self._container.close()
+
+    def frames(self) -> Iterator[VideoFrame | Exception]:
+        """The frames in order, for one that cannot be decoded what is wrong with it."""
+        from av.error import EOFError as End
+        from av.error import FFmpegError
+
+        packets, self.missing = self._container.demux(self.stream), self.stream.frames
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    self.missing = max(0, self.missing)
+                    return
+                self.missing -= packet.dts is not None
+                frames = packet.decode()
+            except End:
+                return
+            except FFmpegError as error:
+                yield error
+                packets = self._container.demux(self.stream)  # the one that failed has ended
+                continue
+            yield from frames
+
+    def count(self) -> int:
+        """Number of frames as the packets tell, without decoding: headers may say 0, or too much."""
+        from av.error import FFmpegError
+
+        hides = self.stream.codec_context.name == "vp8"  # some of its packets only help to decode others
+        count = 0
+        try:
+            for packet in self._container.demux(self.stream):
+                if packet.size and not packet.is_discard and not (hides and not memoryview(packet)[0] & 0x10):
+                    count += 1
+        except FFmpegError:  # told where the frames are read
+            pass
+        return count
+
+
+class Clock:
+    """Times of frames that always ascend, in seconds from the first frame on.
+
+    A stamp that is missing, not later than the one before, or far beyond it, is replaced: the frame comes 1 / fps after
+    the one before, and the file's clock goes on from there.
+
+    Attributes:
+        mended: number of stamps replaced.
+    """
+
+    def __init__(self, fps: float):
+        self._step, self._start, self._last, self._shift = 1 / fps, None, None, 0.0
+        self.mended = 0
+
+    def time(self, stamp: float | None, passed: int = 1) -> tuple[float, str | None]:
+        """The time of the next frame, and what was wrong with its stamp, None where it is right.
+
+        Args:
+            stamp: seconds, None where the file has none.
+            passed: number of frames since the last call, those left out included.
+        """
+        if self._last is None:
+            self._start, self._last = stamp, 0.0
+            return 0.0, None
+        step = passed * self._step
+        if stamp is None:
+            self._last += step
+            return self._last, None
+        since = stamp - (self._start or 0.0)
+        limit = self._last + max(LONGEST_GAP_S, LONGEST_GAP_FRAMES * step)
+        for shift in (0.0, self._shift):
+            if self._last < since + shift <= limit:
+                self._shift, self._last = shift, since + shift
+                return self._last, None
+        before = self._last - self._shift
+        self._last += step
+        self._shift = self._last - since
+        self.mended += 1
+        return self._last, f"its clock {_move(since - before)} from {before:.3f} to {since:.3f} s"
+
+
+def _move(seconds: float) -> str:
+    return "stands still" if abs(seconds) < 1e-6 else "goes back" if seconds < 0 else "jumps"
+
+
+def upright(frame: VideoFrame, source: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, turned by the file's rotation flag, which PyAV gives in degrees counterclockwise.
+
+    Raises:
+        InputError: if it is too large.
+    """
+    check_pixels((frame.height, frame.width), source)
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))
+
+
+def _container(source: str, live: str | None) -> InputContainer:
+    try:
+        import av
+        from av.error import FFmpegError, InvalidDataError
+    except ImportError as error:
+        raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
+    # FFmpeg takes what stands before a colon for a protocol, and needs the bytes of names that are no UTF-8.
+    place = source if live is not None else "file:" + os.path.abspath(source)
+    try:
+        container = av.open(place, format=live or None)
+    except InvalidDataError as error:
+        raise InputError(f"{source}: no video or folder of pictures, or damaged at its start") from error
+    except (FFmpegError, OSError) as error:
+        raise InputError(f"{source}: cannot be opened as video ({error})") from error
+    if container.format.name == "tty":  # ffmpeg takes any .txt for the picture of a terminal
+        container.close()
+        raise InputError(f"{source}: no video or folder of pictures, but text")
+    return container
+
+
+def _video_stream(container: InputContainer, source: str) -> Any:
+    import av
+
+    cover = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not streams:
+        what = "only a cover picture, no video" if container.streams.video else "no video stream"
+        container.close()
+        raise InputError(f"{source}: holds {what}")
+    return streams[0]
