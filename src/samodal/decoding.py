@@ -31,7 +31,6 @@ class Opened:
     Attributes:
         stream: the first video stream that is no cover picture.
         fps: frames per second, as the file states or FFmpeg guesses.
-        missing: at the end, number of frames that the header states beyond those that are there.
 
     Raises:
         InputError: if it cannot be opened or has no video.
@@ -43,7 +42,7 @@ class Opened:
         self.stream = _video_stream(self._container, source)
         self.stream.thread_type = "AUTO"
         self.fps = float(self.stream.average_rate or self.stream.guessed_rate or FPS)
-        self.missing = 0
+        self._packets = 0
 
     def __enter__(self) -> Opened:
         return self
@@ -56,14 +55,13 @@ class Opened:
         from av.error import EOFError as End
         from av.error import FFmpegError
 
-        packets, self.missing = self._container.demux(self.stream), self.stream.frames
+        packets = self._container.demux(self.stream)
         while True:
             try:
                 packet = next(packets, None)
                 if packet is None:
-                    self.missing = max(0, self.missing)
                     return
-                self.missing -= packet.dts is not None
+                self._packets += packet.dts is not None
                 frames = packet.decode()
             except End:
                 return
@@ -72,6 +70,18 @@ class Opened:
                 packets = self._container.demux(self.stream)  # the one that failed has ended
                 continue
             yield from frames
+
+    def shortage(self, seconds: float) -> str | None:
+        """How much less the file held than its header states; None where it held about as much.
+
+        Args:
+            seconds: of its last frame, from the start of the file or of the first frame, whichever is more.
+        """
+        if "mp4" in self._container.format.name:
+            missing = self.stream.frames - self._packets
+            return f"{missing} frames more than are there" if missing > 0 else None
+        stated = (self._container.duration or 0) / 1e6
+        return f"{stated:.1f} s, its frames end after {seconds:.1f} s" if 0.9 * stated - 1 > seconds else None
 
     def count(self) -> int:
         """Number of frames as the packets tell, without decoding: headers may say 0, or too much."""
@@ -134,18 +144,27 @@ def _move(seconds: float) -> str:
 
 
 def upright(frame: VideoFrame, source: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned by the file's rotation flag, which PyAV gives in degrees counterclockwise.
+    """(H, W, 3) uint8 RGB, turned and mirrored as the file's display matrix says, to the nearest quarter turn.
+
+    Source: FFmpeg, libavutil/display.h: a pixel at (x, y) is shown at (a x + c y, b x + d y).
 
     Raises:
         InputError: if it is too large.
     """
     check_pixels((frame.height, frame.width), source)
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))
+    image, matrix = frame.to_ndarray(format="rgb24"), frame.side_data.get("DISPLAYMATRIX")
+    if matrix is not None:
+        a, b, _, c, d = (float(n) for n in np.frombuffer(matrix, np.int32)[:5])
+        if abs(b) > abs(a):
+            image, a, d = image.swapaxes(0, 1), c, b
+        image = image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return np.ascontiguousarray(image)
 
 
 def _container(source: str, live: str | None) -> InputContainer:
     try:
         import av
+        from av.error import EOFError as End
         from av.error import FFmpegError, InvalidDataError
     except ImportError as error:
         raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
@@ -153,10 +172,10 @@ def _container(source: str, live: str | None) -> InputContainer:
     place = source if live is not None else "file:" + os.path.abspath(source)
     try:
         container = av.open(place, format=live or None)
-    except InvalidDataError as error:
-        raise InputError(f"{source}: no video or folder of pictures, or damaged at its start") from error
+    except (InvalidDataError, End) as error:
+        raise InputError(f"{source}: no video or folder of pictures, or damaged or cut off") from error
     except (FFmpegError, OSError) as error:
-        raise InputError(f"{source}: cannot be opened as video ({error})") from error
+        raise InputError(f"{source}: cannot be opened as video ({error.strerror or error})") from error
     if container.format.name == "tty":  # ffmpeg takes any .txt for the picture of a terminal
         container.close()
         raise InputError(f"{source}: no video or folder of pictures, but text")

@@ -106,7 +106,7 @@ def check_pixels(size: tuple[int, int], where: str) -> None:
 @contextmanager
 def _picture(path: Path) -> Iterator[Any]:
     """An opened picture, not yet decoded."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -122,6 +122,8 @@ def _picture(path: Path) -> Iterator[Any]:
         claimed = re.search(r"\d+", str(error))
         pixels = f"{int(claimed[0]):,}" if claimed else "too many"
         raise InputError(f"{path}: {pixels} pixels; the limit is {MOST_PIXELS:,}: make it smaller") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: damaged picture, or none; remove or replace it") from None
     except Exception as error:  # Pillow's readers let through whatever a damaged file leads them to
         raise InputError(f"{path}: damaged picture ({error}); remove or replace it") from None
 

@@ -208,14 +208,15 @@ class StreamVideo(NoDataSet):
     def __iter__(self) -> Iterator[Frame]:
         with Opened(self.source, self.live) as opened:
             clock, left_out = Clock(self.fps), _LeftOut(self.source, self.strict)
-            t, passed = 0, 1
+            t, passed, end = 0, 1, 0.0
             for frame in opened.frames():
                 if isinstance(frame, Exception):
                     if t:  # before the first frame nothing is counted, as no player shows anything
-                        left_out.add(t, f"{self.source}: frame {t} cannot be decoded ({frame})")
+                        left_out.add(t, f"{self.source}: frame {t} cannot be decoded ({frame.strerror})")
                         t, passed = t + 1, passed + 1
                     continue
                 time, why = clock.time(frame.time, passed)
+                end = max(end, time, frame.time or 0.0)
                 if why is not None and (self.strict or clock.mended == 1):
                     self._tell(f"frame {t}: {why}; the time goes on at {self.fps:g} frames a second")
                 image = upright(frame, self.source)
@@ -226,8 +227,8 @@ class StreamVideo(NoDataSet):
                     left_out.add(t, _other_size(self.source, t, image.shape, self.size))
                 t, passed = t + 1, 1
             left_out.end(t)
-            if opened.missing:
-                self._tell(f"its header states {opened.missing} frames more than are there; was the file cut off?")
+            if self.live is None and not clock.mended and (shortage := opened.shortage(end)):
+                self._tell(f"its header states {shortage}; is the file cut off or damaged?")
             if clock.mended > 1:
                 notice(f"{self.source}: {clock.mended} timestamps were mended")
 
