@@ -22,6 +22,7 @@ RARE_PICTURES = (".tif", ".tiff", ".ppm", ".pgm", ".pnm", ".jfif", ".jp2")
 MOST_PIXELS = 178_956_970
 """Pixels of the largest picture that is read: where Pillow refuses, too."""
 _DIGITS = re.compile(r"(\d+)")
+_SECONDS = re.compile(r"\d+(\.\d+)?")
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
@@ -45,6 +46,7 @@ def read_image(
         if size is not None and tuple(size) not in (stored, stored[::-1]):  # before anything is decoded
             raise _wrong_size(path, stored, size, expected)
         orientation = _orientation(picture)
+        stored = (picture.height, picture.width)  # Pillow turns a TIFF itself as it decodes it
         if size is not None and tuple(size) != (stored[::-1] if orientation in _TURNED else stored):
             if not unturned or orientation not in _TURNED:
                 raise _wrong_size(path, stored[::-1] if orientation in _TURNED else stored, size, expected)
@@ -59,8 +61,8 @@ def image_size(path: Path) -> tuple[int, int]:
         InputError: if it is missing, no picture, or larger than `MOST_PIXELS`.
     """
     with _picture(path) as picture:
-        height, width = picture.height, picture.width
-        return (width, height) if _orientation(picture) in _TURNED else (height, width)
+        orientation = _orientation(picture)
+        return picture.size if orientation in _TURNED else picture.size[::-1]
 
 
 def check_single(path: Path) -> tuple[int, int]:
@@ -129,9 +131,12 @@ def _picture(path: Path) -> Iterator[Any]:
 
 
 def _orientation(picture: Any) -> int:
-    """1 to 8 as in EXIF; 1, upright, where it is not said or damaged."""
+    """How the pixels are to be turned: 1 to 8 as in EXIF; 1, upright, where nothing or nothing sound is said."""
     from PIL import ExifTags
 
+    if picture.format == "TIFF":
+        picture.load()
+        return 1
     try:
         orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # a picture is no worse for damaged notes beside it
@@ -219,8 +224,10 @@ def frame_numbers(stems: Sequence[str]) -> tuple[int, ...] | None:
     """The number of each frame by its name: of "left_0_0012" 12, where all others begin with "left_0_", too.
 
     Returns:
-        None where names differ in more than one number or in words, or two have the same number.
+        None where names differ in more than one number or in words, are times, or two have the same number.
     """
+    if any("." in stem and _SECONDS.fullmatch(stem) for stem in stems):
+        return None
     parts = [_DIGITS.split(stem) for stem in stems]
     if len({tuple(part[::2]) for part in parts}) != 1 or len(parts[0]) == 1:
         return None
@@ -230,8 +237,8 @@ def frame_numbers(stems: Sequence[str]) -> tuple[int, ...] | None:
 
 
 def _order(files: Sequence[Path]) -> Any:
-    """The key to sort by: the number where all names are times such as 1305.25, else words and numbers in turn."""
-    if all(re.fullmatch(r"\d+\.\d+", file.stem) for file in files):
+    """The key to sort by: the number where all names are numbers, such as 13.25; else words and numbers in turn."""
+    if all(_SECONDS.fullmatch(file.stem) for file in files):
         return lambda file: (Decimal(file.stem), file.name)
 
     def parts(file: Path) -> tuple:

@@ -23,7 +23,8 @@ class VideoWriter:
         import av
 
         self.path, self.size = path, size
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        # FFmpeg takes what stands before a colon for a protocol.
+        self._container = av.open(f"file:{path}", "w", options={"movflags": "+faststart"})
         # Frames keep their own times: a video of variable rate stays in step with its source.
         self._stream = self._container.add_stream("libx264", rate=max(1, round(fps)))
         self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
