@@ -34,7 +34,8 @@ class ResultsFile:
             raise InputError(f"{video.source}: results from a file need a video of known length, not a live stream")
         open_ended = self.path.is_dir() or self.path.suffix.lower() == ".txt"
         clip = self._read(video, None) if open_ended else self._of_length(video)
-        places = self._places(clip, video) if open_ended else _by_name(clip, getattr(video, "files", ()))
+        numbered = open_ended or clip.info.get("numbered")
+        places = self._places(clip, video) if numbered else _by_name(clip, getattr(video, "files", ()))
         left = {t for track in clip.tracks for t, mask in enumerate(track.visible) if mask} - set(places)
         if left:
             notice(
