@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from urllib.parse import unquote_to_bytes, urlparse
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def open_video(source: str | Path, strict: bool = False) -> Video:
         InputError: if there is nothing there, or nothing that can be read as video.
     """
     text = str(source)
-    path = Path(url2pathname(urlparse(text).path) if text.startswith("file://") else source)
+    path = Path(os.fsdecode(unquote_to_bytes(urlparse(text).path)) if text.startswith("file://") else source)
     if not _is_there(path):
         if text.startswith("camera:"):
             device = f"/dev/video{text.removeprefix('camera:')}"
