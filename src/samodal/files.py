@@ -23,7 +23,7 @@ def read_text(path: Path) -> str:
     try:
         content = Path(path).read_bytes()
         code = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-        return content.decode(code).replace("\r\n", "\n").replace("\r", "\n")
+        return content.decode(code).lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:

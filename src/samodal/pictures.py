@@ -194,7 +194,7 @@ def frames_in(folder: Path) -> FolderFrames:
     if not files:
         raise InputError(f"{folder}: no pictures ({', '.join(PICTURES)}) in this folder{_elsewhere(folder)}")
     numbered = [file for file in files if _DIGITS.search(file.stem)]
-    foreign = [file for file in files if file not in numbered]
+    foreign = [file for file in files if not _DIGITS.search(file.stem)]
     if len(numbered) < 10 * len(foreign):
         numbered, foreign = files, []
     numbered.sort(key=_order(numbered))
