@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +79,19 @@ class Opened:
             seconds: of its last frame, from the start of the file or of the first frame, whichever is more.
         """
         if "mp4" in self._container.format.name:
-            missing = self.stream.frames - self._packets
+            index = getattr(self.stream, "index_entries", ())  # without what an edit list cuts; not in PyAV 14
+            missing = len(index) - self._packets
             return f"{missing} frames more than are there" if missing > 0 else None
-        stated = (self._container.duration or 0) / 1e6
+        stated = self._stated()
         return f"{stated:.1f} s, its frames end after {seconds:.1f} s" if 0.9 * stated - 1 > seconds else None
+
+    def _stated(self) -> float:
+        """Seconds of the video as the header states them, 0 where it does not; sound may last longer."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.stream.time_base)
+        if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", self.stream.metadata.get("DURATION", "")):  # Matroska
+            return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
+        return (self._container.duration or 0) / 1e6 if len(self._container.streams) == 1 else 0.0
 
     def count(self) -> int:
         """Number of frames as the packets tell, without decoding: headers may say 0, or too much."""
