@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from samodal.decoding import Clock
+from samodal.decoding import Clock, Opened
 from samodal.errors import InputError
 from samodal.video import ArrayVideo, excerpt, open_video
 
@@ -349,6 +349,31 @@ def test_a_frame_that_cannot_be_decoded_is_told_and_left_out_and_the_others_keep
     assert re.fullmatch(r".*a.mkv: frame 2 cannot be decoded \(.*\); frame 2 is left out\n", capsys.readouterr().err)
     with pytest.raises(InputError, match="a.mkv: frame 2 cannot be decoded"):
         list(open_video(path, strict=True))
+
+
+def test_a_title_that_is_no_utf_8_is_no_reason_to_refuse_a_video(tmp_path):
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        container.metadata["title"] = "Stra#e"
+        stream = container.add_stream("mjpeg", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuvj420p"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(0), "rgb24")))
+        container.mux(stream.encode(None))
+    content = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(content.replace(b"Stra#e", b"Stra\xdfe"))
+    assert len(list(open_video(tmp_path / "a.mkv"))) == 1
+
+
+def test_a_place_behind_which_nothing_can_be_read_ends_the_video(tmp_path):
+    class Stuck:
+        def demux(self, stream):
+            yield from ()
+            raise av.error.InvalidDataError(1, "no more")
+
+    opened = Opened(str(write_video(tmp_path / "a.mp4", [0, 0.1])))
+    opened._container = Stuck()
+    assert [type(frame) for frame in opened.frames()] == [av.error.InvalidDataError] * 2
+    opened._container = Stuck()
+    assert opened.count() == 0
 
 
 def test_a_video_that_changes_its_size_for_good_is_refused(tmp_path):

@@ -13,7 +13,7 @@ from samodal.errors import InputError
 from samodal.pictures import check_pixels
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import Packet, VideoFrame
     from av.container import InputContainer
 
 LONGEST_GAP_S, LONGEST_GAP_FRAMES = 60.0, 100
@@ -53,24 +53,41 @@ class Opened:
 
     def frames(self) -> Iterator[VideoFrame | Exception]:
         """The frames in order, for one that cannot be decoded what is wrong with it."""
+        from av.error import FFmpegError
+
+        for packet in self._read():
+            if isinstance(packet, FFmpegError):
+                yield packet
+                continue
+            try:
+                frames = packet.decode()
+            except FFmpegError as error:
+                yield error
+                continue
+            yield from frames
+
+    def _read(self) -> Iterator[Packet | Exception]:
+        """The packets in order, for a place that cannot be read what is wrong with it; reading goes on behind it."""
         from av.error import EOFError as End
         from av.error import FFmpegError
 
-        packets = self._container.demux(self.stream)
+        packets, stuck = self._container.demux(self.stream), False
         while True:
             try:
                 packet = next(packets, None)
-                if packet is None:
-                    return
-                self._packets += packet.dts is not None
-                frames = packet.decode()
             except End:
                 return
             except FFmpegError as error:
                 yield error
-                packets = self._container.demux(self.stream)  # the one that failed has ended
+                if stuck:  # nothing was read since the last try
+                    return
+                packets, stuck = self._container.demux(self.stream), True
                 continue
-            yield from frames
+            if packet is None:
+                return
+            stuck = False
+            self._packets += packet.dts is not None
+            yield packet
 
     def shortage(self, seconds: float) -> str | None:
         """How much less the file held than its header states; None where it held about as much.
@@ -95,17 +112,13 @@ class Opened:
 
     def count(self) -> int:
         """Number of frames as the packets tell, without decoding: headers may say 0, or too much."""
-        from av.error import FFmpegError
-
         hides = self.stream.codec_context.name == "vp8"  # some of its packets only help to decode others
-        count = 0
-        try:
-            for packet in self._container.demux(self.stream):
-                if packet.size and not packet.is_discard and not (hides and not memoryview(packet)[0] & 0x10):
-                    count += 1
-        except FFmpegError:  # told where the frames are read
-            pass
-        return count
+        packets = (packet for packet in self._read() if not isinstance(packet, Exception))
+        return sum(
+            1
+            for packet in packets
+            if packet.size and not packet.is_discard and not (hides and not memoryview(packet)[0] & 0x10)
+        )
 
 
 class Clock:
@@ -181,7 +194,7 @@ def _container(source: str, live: str | None) -> InputContainer:
     # FFmpeg takes what stands before a colon for a protocol, and needs the bytes of names that are no UTF-8.
     place = source if live is not None else "file:" + os.path.abspath(source)
     try:
-        container = av.open(place, format=live or None)
+        container = av.open(place, format=live or None, metadata_errors="replace")
     except (InvalidDataError, End) as error:
         raise InputError(f"{source}: no video or folder of pictures, or damaged or cut off") from error
     except (FFmpegError, OSError) as error:
