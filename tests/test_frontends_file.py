@@ -34,7 +34,7 @@ def text(path, numbers):
     return path
 
 
-def found(path, video):
+def numbers_of(path, video):
     """The number that the mask in each frame tells, None where there is none."""
     session = ResultsFile(str(path)).open(video)
     visible = [session.step(frame.image, frame.t) for frame in video]
@@ -55,23 +55,23 @@ def found(path, video):
 )
 def test_numbered_pictures_get_the_masks_of_their_numbers(tmp_path, numbers, labelled, expected):
     video = pictures(tmp_path / "img1", [f"{number:06d}.png" for number in numbers])
-    assert found(text(tmp_path / "labels.txt", labelled), video) == expected
+    assert numbers_of(text(tmp_path / "labels.txt", labelled), video) == expected
     masks = tmp_path / "masks"
     masks.mkdir()
     for number in labelled:
         Image.fromarray((2001 * mask_of(number)).astype(np.uint16)).save(masks / f"{number:06d}.png")
-    assert found(masks, video) == expected
+    assert numbers_of(masks, video) == expected
 
 
 def test_labels_that_count_from_0_beside_pictures_that_do_not_are_taken_in_order_and_told(tmp_path, capsys):
     video = pictures(tmp_path / "img1", [f"{number}.png" for number in range(1, 12)])
-    assert found(text(tmp_path / "labels.txt", range(11)), video) == list(range(11))
+    assert numbers_of(text(tmp_path / "labels.txt", range(11)), video) == list(range(11))
     assert "masks in frame 0 on, but the pictures count from 1" in capsys.readouterr().err
 
 
 def test_masks_that_no_picture_has_are_told(tmp_path, capsys):
     video = pictures(tmp_path / "img1", ["1.png", "2.png"])
-    assert found(text(tmp_path / "labels.txt", [1, 2, 3]), video) == [1, 2]
+    assert numbers_of(text(tmp_path / "labels.txt", [1, 2, 3]), video) == [1, 2]
     assert "labels.txt: goes on to frame 3, the video has 2 frames" in capsys.readouterr().err
 
 
@@ -87,7 +87,7 @@ def test_files_that_know_the_names_of_pictures_are_matched_by_name(tmp_path):
     }
     (tmp_path / "tracks.json").write_text(json.dumps(content))
     video = pictures(tmp_path / "drive", ["8.png", "9.png", "10.png"])
-    assert found(tmp_path / "tracks.json", video) == [8, 9, 10]
+    assert numbers_of(tmp_path / "tracks.json", video) == [8, 9, 10]
 
 
 def test_scalabel_and_coco_vid_are_matched_by_number(tmp_path):
@@ -95,7 +95,7 @@ def test_scalabel_and_coco_vid_are_matched_by_number(tmp_path):
     labels = {n: [{"id": "1", "category": "car", "rle": Mask.of(mask_of(n)).to_coco()}] for n in range(1, 5)}
     frames = [{"name": f"{n}.png", "frameIndex": n, "labels": labels[n]} for n in reversed(labels)]
     (tmp_path / "scalabel.json").write_text(json.dumps(frames))
-    assert found(tmp_path / "scalabel.json", video) == [1, 2, 3, 4, None]
+    assert numbers_of(tmp_path / "scalabel.json", video) == [1, 2, 3, 4, None]
     annotations = [
         {"id": n, "image_id": n, "instance_id": 1, "category_id": 1, "segmentation": Mask.of(mask_of(n)).to_coco()}
         for n in range(1, 5)
@@ -104,7 +104,7 @@ def test_scalabel_and_coco_vid_are_matched_by_number(tmp_path):
     categories = [{"id": 1, "name": "car"}]
     content = {"categories": categories, "annotations": annotations, "images": images, "videos": [{"id": 1}]}
     (tmp_path / "vid.json").write_text(json.dumps(content))
-    assert found(tmp_path / "vid.json", video) == [1, 2, 3, 4, None]
+    assert numbers_of(tmp_path / "vid.json", video) == [1, 2, 3, 4, None]
 
 
 @pytest.mark.parametrize("suffix", ["mkv", "ts"])
@@ -114,13 +114,13 @@ def test_a_container_that_states_no_length_is_read_with_results(tmp_path, suffix
     results = [{"video_id": 1, "category_id": 1, "score": 0.5}]
     results[0]["segmentations"] = [Mask.of(mask_of(number)).to_coco() for number in range(4)]
     (tmp_path / "results.json").write_text(json.dumps(results))
-    assert found(tmp_path / "results.json", video) == [0, 1, 2, 3]
-    assert found(text(tmp_path / "labels.txt", [1, 2]), video) == [None, 1, 2, None]
+    assert numbers_of(tmp_path / "results.json", video) == [0, 1, 2, 3]
+    assert numbers_of(text(tmp_path / "labels.txt", [1, 2]), video) == [None, 1, 2, None]
     video.length = 9  # as packets may tell that hold no frame
-    assert found(tmp_path / "results.json", video) == [0, 1, 2, 3]
+    assert numbers_of(tmp_path / "results.json", video) == [0, 1, 2, 3]
 
 
 def test_a_picture_left_out_leaves_the_others_their_masks(tmp_path):
     video = pictures(tmp_path / "drive", [f"{number}.png" for number in range(5)])
     (tmp_path / "drive" / "2.png").write_bytes(b"broken")
-    assert found(text(tmp_path / "labels.txt", range(5)), video) == [0, 1, 3, 4]
+    assert numbers_of(text(tmp_path / "labels.txt", range(5)), video) == [0, 1, 3, 4]

@@ -21,15 +21,20 @@ def read_text(path: Path) -> str:
         InputError: if it is missing, cannot be read, or is not text.
     """
     try:
-        content = Path(path).read_bytes()
-        code = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-        return content.decode(code).lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        return Path(path).read_text(encoding=encoding_of(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected text, found other bytes at {error.start}; save it as UTF-8") from None
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file by its byte order mark, which is dropped on reading; UTF-8 where it has none."""
+    with Path(path).open("rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def read_json(path: Path) -> Any:

@@ -165,8 +165,8 @@ def _rgb(picture: Any, path: Path) -> np.ndarray:
 
 
 def _wrong_size(path: Path, size: tuple[int, int], wanted: tuple[int, int], expected: str) -> InputError:
-    said = expected.format("x".join(map(str, wanted)))
-    return InputError(f"{path}: {size[0]}x{size[1]} (height x width), {said}")
+    contrast = expected.format("x".join(map(str, wanted)))
+    return InputError(f"{path}: {size[0]}x{size[1]} (height x width), {contrast}")
 
 
 @dataclass(frozen=True)

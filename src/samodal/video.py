@@ -237,9 +237,9 @@ class StreamVideo(NoDataSet):
         notice(f"{self.source}: {what}")
 
 
-def _other_size(source: str, t: int, found: tuple[int, ...], size: tuple[int, int]) -> str:
+def _other_size(source: str, t: int, other: tuple[int, ...], size: tuple[int, int]) -> str:
     return (
-        f"{source}: frame {t} is {found[1]}x{found[0]} but the video began with {size[1]}x{size[0]} "
+        f"{source}: frame {t} is {other[1]}x{other[0]} but the video began with {size[1]}x{size[0]} "
         "(width x height); split the video where its size changes"
     )
 

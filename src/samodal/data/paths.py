@@ -44,8 +44,8 @@ class ImageFolder:
             parts = parts[len(parts) - parts[::-1].index("..") :]
         for text in ("/".join(parts), unquote("/".join(parts))):
             ends = [text.split("/", first)[-1] for first in range(text.count("/") + 1)]
-            if found := next(filter(self._has, ends), None) or self.only(text):
-                return found
+            if path := next(filter(self._has, ends), None) or self.only(text):
+                return path
         return "/".join(parts) or name
 
     def only(self, name: str) -> str | None:
