@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import samodal
 from samodal.frontends.file import ResultsFile
 from samodal.masks import Mask
 from samodal.video import open_video
@@ -124,3 +125,13 @@ def test_a_picture_left_out_leaves_the_others_their_masks(tmp_path):
     video = pictures(tmp_path / "drive", [f"{number}.png" for number in range(5)])
     (tmp_path / "drive" / "2.png").write_bytes(b"broken")
     assert numbers_of(text(tmp_path / "labels.txt", range(5)), video) == [0, 1, 3, 4]
+
+
+def test_the_tracker_of_python_gives_the_masks_to_their_frames_past_a_picture_left_out(tmp_path):
+    video = pictures(tmp_path / "drive", [f"{number}.png" for number in range(5)])
+    (tmp_path / "drive" / "2.png").write_bytes(b"broken")
+    labels = text(tmp_path / "labels.txt", range(20, 25))
+    labels.write_text("\n".join(f"{t} {line[3:]}" for t, line in enumerate(labels.read_text().splitlines())))
+    tracker = samodal.load(vis=f"file:{labels}", device="cpu")
+    areas = [(result.time, result.instances[0].visible.area - 1) for result in tracker.stream(video)]
+    assert areas == [(0.0, 20), (0.1, 21), (0.3, 23), (0.4, 24)]
