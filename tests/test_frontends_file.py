@@ -117,7 +117,7 @@ def test_a_container_that_states_no_length_is_read_with_results(tmp_path, suffix
     (tmp_path / "results.json").write_text(json.dumps(results))
     assert numbers_of(tmp_path / "results.json", video) == [0, 1, 2, 3]
     assert numbers_of(text(tmp_path / "labels.txt", [1, 2]), video) == [None, 1, 2, None]
-    video.length = 9  # as packets may tell that hold no frame
+    video._length = 9  # as packets may tell that hold no frame
     assert numbers_of(tmp_path / "results.json", video) == [0, 1, 2, 3]
 
 

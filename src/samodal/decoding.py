@@ -15,6 +15,7 @@ from samodal.pictures import check_pixels
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
     from av.container import InputContainer
+    from av.error import FFmpegError
 
 LONGEST_GAP_S, LONGEST_GAP_FRAMES = 60.0, 100
 """A gap between two frames above both of these is a jump of the clock, not a pause."""
@@ -51,7 +52,7 @@ class Opened:
     def __exit__(self, *failure) -> None:
         self._container.close()
 
-    def frames(self) -> Iterator[VideoFrame | Exception]:
+    def frames(self) -> Iterator[VideoFrame | FFmpegError]:
         """The frames in order, for one that cannot be decoded what is wrong with it."""
         from av.error import FFmpegError
 
@@ -66,7 +67,7 @@ class Opened:
                 continue
             yield from frames
 
-    def _read(self) -> Iterator[Packet | Exception]:
+    def _read(self) -> Iterator[Packet | FFmpegError]:
         """The packets in order, for a place that cannot be read what is wrong with it; reading goes on behind it."""
         from av.error import EOFError as End
         from av.error import FFmpegError
@@ -206,9 +207,9 @@ def _container(source: str, live: str | None) -> InputContainer:
 
 
 def _video_stream(container: InputContainer, source: str) -> Any:
-    import av
+    from av.stream import Disposition
 
-    cover = av.stream.Disposition.attached_pic
+    cover = Disposition.attached_pic
     streams = [stream for stream in container.streams.video if not stream.disposition & cover]
     if not streams:
         what = "only a cover picture, no video" if container.streams.video else "no video stream"

@@ -7,8 +7,7 @@ their numbers and times.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlparse
 
@@ -180,6 +179,7 @@ class StreamVideo(NoDataSet):
     live: str | None = None
     truth: Clip | None = None
     strict: bool = False
+    _length: int | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def open(cls, source: str, name: str, live: str | None = None, strict: bool = False) -> "StreamVideo":
@@ -190,19 +190,19 @@ class StreamVideo(NoDataSet):
                 raise InputError(f"{source}: an empty video, no frame could be decoded")
             return cls(name, upright(first, source).shape[:2], opened.fps, source, live, strict=strict)
 
-    @cached_property
+    @property
     def length(self) -> int | None:
         """Number of frames in the file, as its packets tell; None of a live source."""
-        if self.live is not None:
-            return None
-        with Opened(self.source) as opened:
-            return opened.count()
+        if self.live is None and self._length is None:
+            with Opened(self.source) as opened:
+                self._length = opened.count()
+        return self._length
 
     def counted(self) -> int:
-        """Number of frames as decoding finds it, which takes long: some packets hold no frame, or half of one."""
+        """Number of frames as decoding finds it, which takes long: some packets hold no frame, or half a frame."""
         with Opened(self.source) as opened:
-            self.length = sum(1 for _ in opened.frames())
-        return self.length
+            self._length = sum(1 for _ in opened.frames())
+        return self._length
 
     def __iter__(self) -> Iterator[Frame]:
         with Opened(self.source, self.live) as opened:

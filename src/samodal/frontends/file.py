@@ -34,12 +34,15 @@ class ResultsFile:
             raise InputError(f"{video.source}: results from a file need a video of known length, not a live stream")
         open_ended = self.path.is_dir() or self.path.suffix.lower() == ".txt"
         clip = self._read(video, None) if open_ended else self._of_length(video)
-        numbered = open_ended or clip.info.get("numbered")
-        places = self._places(clip, video) if numbered else _by_name(clip, getattr(video, "files", ()))
+        length = video.length or 0  # which `_of_length` may have corrected
+        if open_ended or clip.info.get("numbered"):
+            places = self._places(clip, getattr(video, "numbers", None), length)
+        else:
+            places = _by_name(clip, getattr(video, "files", ()))
         left = {t for track in clip.tracks for t, mask in enumerate(track.visible) if mask} - set(places)
         if left:
             notice(
-                f"{self.path}: goes on to frame {max(left)}, the video has {video.length} frames; "
+                f"{self.path}: goes on to frame {max(left)}, the video has {length} frames; "
                 "if it is not an excerpt of that sequence, the results are of another video"
             )
         return Replay(_fitted(clip, places), str(self.path))
@@ -58,16 +61,16 @@ class ResultsFile:
         # A data set's sequences have numbers, by which one results file of GenVIS tells them apart.
         return open_visible(self.path, video.name, video.size, length, video.number)
 
-    def _places(self, clip: Clip, video: Video) -> Sequence[int]:
+    def _places(self, clip: Clip, numbers: Sequence[int] | None, length: int) -> Sequence[int]:
         """For each frame of the video its frame in a clip whose file numbers its frames.
 
         Where pictures have numbers, too, those are compared, unless the clip's fit the order of the pictures alone.
         """
-        numbers, order = getattr(video, "numbers", None), range(video.length)
+        order = range(length)
         labelled = {t for track in clip.tracks for t, mask in enumerate(track.visible) if mask}
         if numbers is None or tuple(numbers) == tuple(order):
             return order
-        if labelled <= set(numbers) or max(labelled) >= video.length:
+        if labelled <= set(numbers) or max(labelled) >= length:
             return numbers
         notice(
             f"{self.path}: masks in frame {min(labelled)} on, but the pictures count from {numbers[0]}; "
