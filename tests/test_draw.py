@@ -7,6 +7,7 @@ from made_up import square
 from samodal.drawing.graph import _write
 from samodal.drawing.overlay import Drawer, color_of
 from samodal.drawing.video import VideoWriter
+from samodal.errors import InputError
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance, State
 
@@ -126,6 +127,11 @@ def test_shares_are_written_clear_of_each_other_and_of_the_labels():
     assert len(others) == 3 and canvas[46:].any() and not canvas[:46].any()
     for n, (x0, y0, x1, y1) in enumerate(others):
         assert all(x1 < a0 or a1 < x0 or y1 < b0 or b1 < y0 for a0, b0, a1, b1 in others[:n])
+
+
+def test_frames_too_large_for_a_video_are_refused_with_the_limit(tmp_path):
+    with pytest.raises(InputError, match="a.mp4: 16385x10 pixels .* 16384 on a side at most; give --no-overlay"):
+        VideoWriter(tmp_path / "a.mp4", (10, 16385), 10.0)
 
 
 def test_odd_sizes_and_uneven_times_are_written_as_h264_that_plays(tmp_path):

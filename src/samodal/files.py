@@ -1,5 +1,6 @@
-"""Reading and writing files so that everything wrong becomes one line with the file's name."""
+"""Reading and writing text files so that everything wrong becomes one line with the file's name."""
 
+import codecs
 import json
 import os
 from collections.abc import Iterator
@@ -7,26 +8,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from samodal.errors import InputError
 from samodal.rle import Rle, check_coco
 
 
 def read_text(path: Path) -> str:
-    """The content of a text file in UTF-8.
+    """The content of a text file in UTF-8, or in UTF-16 with a byte order mark, as Windows' shell writes it.
+
+    Byte order marks are dropped, and every line ends with a line feed.
 
     Raises:
         InputError: if it is missing, cannot be read, or is not text.
     """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding=encoding_of(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: expected text, found other bytes") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected text, found other bytes at {error.start}; save it as UTF-8") from None
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file by its byte order mark, which is dropped on reading; UTF-8 where it has none."""
+    with Path(path).open("rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def read_json(path: Path) -> Any:
@@ -86,52 +94,6 @@ def named(where: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-
-
-def read_image(path: Path) -> np.ndarray:
-    """A picture as (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: if it is missing or damaged.
-    """
-    with _picture(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) of a picture in pixels, from its head alone.
-
-    Raises:
-        InputError: if it is missing or no picture.
-    """
-    with _picture(path) as picture:
-        return picture.height, picture.width
-
-
-def read_map(path: Path) -> np.ndarray:
-    """A single-channel picture of numbers as (H, W) int32.
-
-    Raises:
-        InputError: if it is missing, damaged, or has several channels.
-    """
-    with _picture(path) as picture:
-        pixels = np.asarray(picture)
-    if pixels.ndim != 2:
-        raise InputError(f"{path}: expected one channel holding ids, found shape {pixels.shape}")
-    return pixels.astype(np.int32)
-
-
-@contextmanager
-def _picture(path: Path) -> Iterator[Any]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged picture ({error}); remove or replace it") from None
 
 
 def field(entry: dict, name: str, where: str) -> Any:

@@ -1,11 +1,17 @@
 """Progress on the terminal: how many are done, how fast, how long it still takes."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+
+def notice(text: str) -> None:
+    """One line on standard error about something odd that does not stop the work."""
+    print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), file=sys.stderr)
 
 
 class _Rate(ProgressColumn):

@@ -137,7 +137,7 @@ def run_all(settings: RunSettings) -> list[Summary]:
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     """What made a result, as JSON: settings, rules, version and source."""
     used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "workers": None, "clips": None}
-    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details")}
+    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details", "strict")}
     used = {name: value for name, value in used.items() if value is not None}
     return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
 
@@ -224,7 +224,7 @@ def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterat
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
-    video = open_video(source)
+    video = open_video(source, settings.strict)
     for notice in notices(settings):
         print(notice)
     length = excerpt(video, settings.frames).length

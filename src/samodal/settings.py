@@ -50,6 +50,9 @@ class RunSettings:
     """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
+    strict: bool = False
+    """Refuse a video with a frame or a timestamp that cannot be used, instead of leaving out the frame and mending the
+    time. Data sets are always read so."""
     clips: str | None = None
     """Only these clips of the data set, separated by commas."""
     classes: str | None = None

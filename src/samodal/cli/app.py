@@ -9,7 +9,8 @@ from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
-from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace, get_loader, set_loader, set_parsing_settings
+from yaml import YAMLError
 
 from samodal.errors import Incomplete, InputError, nearest
 from samodal.registry import listing
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    # A path that is no UTF-8, and so no YAML, stays the text that it is.
+    set_loader("yaml", get_loader("yaml"), exceptions=(YAMLError, UnicodeEncodeError))
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0

@@ -26,7 +26,8 @@ import numpy as np
 from samodal.categories import CATEGORIES, CATEGORY_IDS
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.errors import InputError, nearest
-from samodal.files import field, image_size, read_json, read_map, read_mask
+from samodal.files import field, read_json, read_mask
+from samodal.pictures import image_size, read_map
 from samodal.rle import Rle, difference, masks_of_ids
 from samodal.tracks import Clip
 

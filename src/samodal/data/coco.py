@@ -35,6 +35,7 @@ from samodal.data.fields import (
     usable_path,
     whole_number,
 )
+from samodal.data.paths import ImageFolder
 from samodal.errors import InputError
 from samodal.files import check_mask, field, read_json
 
@@ -73,7 +74,7 @@ def open_coco(path: Path, report: Report = refuse) -> AnnotatedDataset:
         InputError: if files are missing, damaged, or do not fit one another.
     """
     annotations, images = two_paths(path, "coco")
-    return AnnotatedDataset(annotations, images, read_amodal_coco(annotations, report), report)
+    return AnnotatedDataset(annotations, images, read_amodal_coco(annotations, report, images=images), report)
 
 
 def open_coco_vid(path: Path, report: Report = refuse) -> AnnotatedDataset:
@@ -82,16 +83,19 @@ def open_coco_vid(path: Path, report: Report = refuse) -> AnnotatedDataset:
     Args, Raises: as for `open_coco`.
     """
     annotations, images = two_paths(path, "coco-vid")
-    sequences = read_amodal_coco(annotations, report, COCO_VID)
+    sequences = read_amodal_coco(annotations, report, COCO_VID, images)
     return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
 
 
-def read_amodal_coco(path: Path, report: Report = refuse, form: Form = OWN) -> list[AnnotatedSequence]:
+def read_amodal_coco(
+    path: Path, report: Report = refuse, form: Form = OWN, images: Path | None = None
+) -> list[AnnotatedSequence]:
     """The sequences of a file, sorted by name; an image without a video is a sequence of one frame.
 
     Args:
         form: how the file says it.
         report: gets each thing that is wrong; what it concerns is then left out.
+        images: the folder of images, for paths as labelling tools write them; None: paths are taken as they stand.
 
     Raises:
         InputError: if the file is missing, cut off, or no such JSON; the rest goes to `report`.
@@ -100,6 +104,10 @@ def read_amodal_coco(path: Path, report: Report = refuse, form: Form = OWN) -> l
     for name in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise InputError(f"{path}: no list {name!r} in it; docs/data.md shows a whole file")
+    folder = None if images is None else ImageFolder(images)
+    for entry in content["images"] if folder is not None else ():
+        if isinstance(entry, dict) and "file_name" in entry:
+            entry["file_name"] = folder.path(entry["file_name"])
     reader = _Reader(path, content, report, form)
     sequences = collected(reader.groups(), reader.sequence, report)
     return by_name(sequences, path, report)
@@ -116,6 +124,7 @@ class _Reader:
             collected(listed(content, "videos", str(path)), self._add_video, report)
         self._images: dict[int, dict] = {}
         self._files: set[str] = set()
+        self._refused: set[int] = set()  # ids of images, of whose annotations no second problem is made
         collected(content["images"], self._add_image, report)
         self._members: dict[int, list[Annotation]] = {key: [] for key in self._images}
         self._seen: set[int] = set()
@@ -169,6 +178,16 @@ class _Reader:
         self._videos[key] = entry
 
     def _add_image(self, entry: dict) -> None:
+        try:
+            self._check_image(entry)
+        except InputError:
+            if isinstance(entry, dict) and isinstance(entry.get("id"), int):
+                self._refused.add(entry["id"])
+            raise
+        self._images[entry["id"]] = entry
+        self._files.add(entry["file_name"])
+
+    def _check_image(self, entry: dict) -> None:
         key = whole_number(entry, "id", f"{self._path}: an image")
         where = f"{self._path}: image {key}"
         name = field(entry, "file_name", where)
@@ -185,10 +204,11 @@ class _Reader:
             whole_number(entry, "frame_id", where)
             if whole_number(entry, "video_id", where) not in self._videos and self._videos:
                 raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
-        self._images[key] = entry
-        self._files.add(name)
 
     def _add_annotation(self, entry: dict) -> None:
+        key = entry.get("image_id") if isinstance(entry, dict) else None
+        if isinstance(key, int) and key in self._refused and key not in self._images:
+            return
         where, image = place_of(entry, "image", self._images, self._seen, self._path)
         class_of(entry, self._names, where)
         if not entry.get("iscrowd"):

@@ -19,7 +19,8 @@ from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSe
 from samodal.data.dataset import Report, collected, refuse
 from samodal.data.fields import check_size, listed, whole_number
 from samodal.errors import InputError
-from samodal.files import check_mask, field, image_size, read_json
+from samodal.files import check_mask, field, read_json
+from samodal.pictures import image_size
 
 
 def open_cocoa(path: Path, report: Report = refuse) -> AnnotatedDataset:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from samodal.errors import InputError
-from samodal.files import read_image, safe_name
+from samodal.files import safe_name
 from samodal.parts import Frame
+from samodal.pictures import read_image
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
@@ -111,10 +112,7 @@ class LabelledVideo:
         Raises:
             InputError: if the image is missing, damaged, or not of the sequence's size.
         """
-        image = read_image(self.paths[t])
-        if image.shape[:2] != self.native_size:
-            expected = self.wrong_size.format("x".join(map(str, self.native_size)))
-            raise InputError(f"{self.paths[t]}: {image.shape[0]}x{image.shape[1]} (height x width), {expected}")
+        image = read_image(self.paths[t], self.native_size, self.wrong_size, unturned=True)
         return Frame(t, (self.numbers[t] - self.numbers[0]) / self.fps, image, self.paths[t].name)
 
     def frame_truth(self, t: int) -> list[InstanceTruth]:

@@ -28,8 +28,9 @@ from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.data.kins import KinsImage, KinsImages
 from samodal.data.pickles import read_pickle
 from samodal.errors import InputError
-from samodal.files import field, image_size, read_mask
+from samodal.files import field, read_mask
 from samodal.parts import Frame
+from samodal.pictures import image_size
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.errors import InputError
-from samodal.files import image_size
+from samodal.pictures import image_size
 from samodal.results.kitti_mots import read_kitti_pictures, read_kitti_text
 from samodal.rle import Rle, union
 from samodal.tracks import Clip, Track

@@ -29,7 +29,8 @@ from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSe
 from samodal.data.coco import SAILVOS, read_amodal_coco
 from samodal.data.dataset import Report, refuse
 from samodal.errors import InputError
-from samodal.files import read_image, read_json, safe_name, write_json
+from samodal.files import read_json, safe_name, write_json
+from samodal.pictures import read_image
 
 SPLITS = {"train": "train.json", "val": "valid.json", "valid": "valid.json"}
 """The annotations of each split."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSequence, Annotation, by_name, two_paths
 from samodal.data.dataset import Report, collected, refuse
 from samodal.data.fields import check_size, class_names, class_of, frame_rate, place_of, usable_path, whole_number
+from samodal.data.paths import ImageFolder
 from samodal.errors import InputError
 from samodal.files import check_mask, field, read_json
 from samodal.results.youtube_vis import check_length, video_name
@@ -28,15 +29,16 @@ def open_ytvis(path: Path, report: Report = refuse) -> AnnotatedDataset:
     Args, Raises: as for `open_coco`.
     """
     annotations, images = two_paths(path, "ytvis")
-    sequences = read_youtube_vis_truth(annotations, report)
+    sequences = read_youtube_vis_truth(annotations, report, images)
     return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
 
 
-def read_youtube_vis_truth(path: Path, report: Report = refuse) -> list[AnnotatedSequence]:
+def read_youtube_vis_truth(path: Path, report: Report = refuse, images: Path | None = None) -> list[AnnotatedSequence]:
     """The videos of a file, sorted by name; an instance's id is that of its annotation.
 
     Args:
         report: gets each thing that is wrong; what it concerns is then left out.
+        images: the folder of images, for paths as labelling tools write them; None: paths are taken as they stand.
 
     Raises:
         InputError: if the file is missing, cut off, no such JSON, or has no visible masks; the rest goes to `report`.
@@ -48,6 +50,10 @@ def read_youtube_vis_truth(path: Path, report: Report = refuse) -> list[Annotate
                 f"{path}: no list {name!r} in it; expected the truth of YouTube-VIS (that of its test and validation "
                 "splits is not published: give `samodal run` the folder of a video's frames instead)"
             )
+    folder = None if images is None else ImageFolder(images)
+    for video in content["videos"] if folder is not None else ():
+        if isinstance(video, dict) and isinstance(video.get("file_names"), list):
+            video["file_names"] = [folder.path(name) for name in video["file_names"]]
     reader = _Reader(path, content, report)
     return by_name(collected(reader.videos.values(), reader.sequence, report), path, report)
 

@@ -9,7 +9,8 @@ sequence, of which the video may be the beginning: frames after its last one are
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.files import read_map, read_text
+from samodal.files import read_text
+from samodal.pictures import read_map
 from samodal.results.columns import VisibleColumns
 from samodal.rle import masks_of_ids
 from samodal.tracks import Clip

@@ -5,6 +5,7 @@ with `image_id` and `instance_id`. Results: `track_bboxes[frame][class]` rows (i
 `track_masks[frame][class]` run lengths, frames of all videos one after the other.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from samodal.errors import InputError
@@ -55,7 +56,7 @@ def read_coco_vid(path: Path, name: str, size: tuple[int, int], length: int | No
             int(image["frame_id"]),
             annotation["segmentation"],
         )
-    return columns.clip()
+    return replace(columns.clip(), info={"numbered": True})
 
 
 def read_mmtracking_results(path: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:

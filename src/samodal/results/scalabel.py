@@ -4,6 +4,7 @@ A file is a list of frames, or an object with `frames`; a frame has `name`, `vid
 `labels`; a label has `id`, `category`, and `rle` or `poly2d`. Crowd labels are kept like any other.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ def read_scalabel(path: Path, name: str, size: tuple[int, int], length: int | No
     content = read_json(path)
     frames = _of_video(content["frames"] if isinstance(content, dict) else content, name, path)
     indices = [_index(frame, position) for position, frame in enumerate(frames)]
-    if length is None or len(frames) == length:
+    numbered = length is not None and len(frames) != length
+    if not numbered:
         order = np.argsort(indices, kind="stable")
         length = len(frames)
         indices = np.argsort(order, kind="stable").tolist()
@@ -48,7 +50,7 @@ def read_scalabel(path: Path, name: str, size: tuple[int, int], length: int | No
             mask = label.get("rle") or [_outline(part) for part in label.get("poly2d") or []]
             score = label.get("score")
             columns.add(_plain(key), str(field(label, "category", where)), t, mask, score)
-    return columns.clip()
+    return replace(columns.clip(), info={"numbered": numbered})
 
 
 def _of_video(frames: list[dict], name: str, path: Path) -> list[dict]:

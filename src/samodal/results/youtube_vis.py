@@ -120,7 +120,7 @@ def video_name(video: dict) -> str:
     if video.get("name"):
         return str(video["name"])
     names = video.get("file_names") or [""]
-    folder, slash, _ = names[0].rpartition("/")
+    folder, slash, _ = names[0].replace("\\", "/").rpartition("/")
     return folder if slash else str(video["id"])
 
 

@@ -9,7 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from samodal.errors import InputError
-from samodal.files import read_image, read_json
+from samodal.files import read_json
+from samodal.pictures import read_image
 from samodal.segmenters.completion.config import CompletionConfig
 
 SIZE = 128
