@@ -324,10 +324,10 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
     if len(failed) == len(clips) and len({failure.reason for failure in failed.values()}) == 1:
         raise failed[clips[0]].error
     if failed:
-        reasons = "".join(f"\n  {clip}: {failure.reason}" for clip, failure in failed.items())
         raise Incomplete(
             f"{len(failed)} of {len(clips)} clips failed, the others are done; see {settings.out}/CLIP/failed.txt, and "
-            f"run the same again for those that failed:{reasons}"
+            "run the same again for those that failed:",
+            [f"{clip}: {failure.reason}" for clip, failure in failed.items()],
         )
     if not done:
         print(f"{settings.out}: every clip is finished with these settings already")

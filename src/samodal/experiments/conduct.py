@@ -88,8 +88,7 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     figures = [todo for todo in planned if todo.experiment.kind == "figures" and not todo.folders & failed.keys()]
     records += made + [_figures(todo, data, clips, settings.out) for todo in figures]
     if failed:
-        reasons = "".join(f"\n  {reason}" for reason in failed.values())
-        raise Incomplete(f"runs that failed and are left out of the tables: {len(failed)}{reasons}")
+        raise Incomplete(f"runs that failed and are left out of the tables: {len(failed)}", failed.values())
     return records
 
 
