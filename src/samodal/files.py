@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable, shown
 from samodal.rle import Rle, check_coco
+
+LONGEST_NAME = 240
+"""Bytes; file systems take 255, and endings are added."""
 
 
 def read_text(path: Path) -> str:
@@ -146,11 +149,18 @@ def safe_name(name: Any, where: str) -> str:
     """A name from a file that may become a folder's name.
 
     Raises:
-        InputError: if it is no text, or leads out of the folder that it is put in.
+        InputError: if it is no text, leads out of the folder that it is put in, is longer than file systems take, or
+            would control a terminal.
     """
-    if not isinstance(name, str) or name in ("", ".", "..") or any(part in name for part in "/\\\0"):
-        raise InputError(f"{where}: the name {name!r} cannot name a folder")
+    usable = isinstance(name, str) and name not in ("", ".", "..") and not any(part in name for part in "/\\")
+    if not usable or Path(name).drive or printable(name) != name or len(name.encode()) > LONGEST_NAME:
+        raise InputError(f"{where}: the name {shown(name)} cannot name a folder")
     return name
+
+
+def inside(folder: Path, name: Any, where: str = "output") -> Path:
+    """Where the output of a name from a file lies: right below a folder, never elsewhere. Raises as `safe_name`."""
+    return Path(folder) / safe_name(name, where)
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

@@ -24,7 +24,7 @@ from samodal.build import (
 )
 from samodal.errors import Incomplete, InputError
 from samodal.executors import Failure, InProcess, Processes
-from samodal.files import read_json
+from samodal.files import inside, read_json
 from samodal.frontends.remembered import Remembered
 from samodal.method.checks import reported
 from samodal.parts import Frame, Method, Observed, Video, VisSession
@@ -255,7 +255,7 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
         work = partial(_run_clip, settings, (lambda _: advance(1)) if alone else None)
         for clip, outcome in executor.run(work, list(lengths)):
             done[clip] = outcome
-            _record(settings.out / clip / "failed.txt", outcome)
+            _record(inside(settings.out, clip) / "failed.txt", outcome)
             if not alone and isinstance(outcome, Summary):
                 advance(outcome.frames)
     return _report(settings, clips, done)
@@ -265,7 +265,7 @@ def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, cli
     """Run a clip of a data set that this process opens once."""
     # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
     video = copy(_opened(settings.data).video(clip))
-    return run_video(settings, video, settings.out / clip, progress)
+    return run_video(settings, video, inside(settings.out, clip), progress)
 
 
 @lru_cache(maxsize=1)
@@ -282,7 +282,7 @@ def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | 
         try:
             video = _opened(settings.data).video(clip)
             length = excerpt(video, settings.frames).length
-            if not _finished(settings, video, settings.out / clip, length):
+            if not _finished(settings, video, inside(settings.out, clip), length):
                 lengths[clip] = length
         except InputError:
             lengths[clip] = 0  # running it says why

@@ -20,7 +20,7 @@ from samodal.experiments.real import parts_of, real_scores
 from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, score_all
 from samodal.experiments.settings import ExperimentsSettings
-from samodal.files import write_json
+from samodal.files import inside, write_json
 from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
@@ -227,7 +227,7 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
     for key, changes in experiment.train.items():
         if weights.get(key):
             continue
-        path = settings.out / "weights" / f"{key}.safetensors"
+        path = inside(settings.out / "weights", f"{key}.safetensors", f"{experiment.name}: train")
         if not path.with_suffix(".md").exists():  # the card is written last
             print(f"training {key}: {changes}", flush=True)
             values = {"minutes": 0, "epochs": 0, "steps": settings.train_steps} | changes
@@ -241,7 +241,7 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
 def by_clip(runs: Sequence[Planned], clips: Sequence[str]) -> list[list[Run]]:
     """For each clip its runs, equal ones once, in the order of the tables: those of one front end stay together."""
     unique = {run.folder: run for run in runs}.values()
-    return [[(run.settings, clip, run.folder / clip) for run in unique] for clip in clips]
+    return [[(run.settings, clip, inside(run.folder, clip)) for run in unique] for clip in clips]
 
 
 def _digests(runs: Sequence[Planned]) -> dict[str, str]:
@@ -267,7 +267,7 @@ def _figures(todo: _Todo, data: str, clips: Sequence[str], out: Path) -> dict[st
     from samodal.experiments.figures import make_figures
 
     folders = {run.row: run.folder for run in reversed(todo.runs)}  # the first run of a row
-    made = make_figures(data, clips, folders, out / todo.experiment.name)
+    made = make_figures(data, clips, folders, inside(out, todo.experiment.name))
     print(f"figures and their captions: {out / todo.experiment.name}", flush=True)
     return made
 

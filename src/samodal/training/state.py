@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from samodal.errors import InputError
+from samodal.files import safe_name
 
 HARMLESS = frozenset(
     "out device workers resume compile save_minutes check_minutes log_every cache val_cache test test_cache".split()
@@ -39,7 +40,11 @@ def check_resumable(settings: Settings, *stages: str) -> None:
     """Make the folder, and refuse to go on with a training of this name that had other settings.
 
     Before the data are read: the engine itself looks only after that.
+
+    Raises:
+        InputError: also for a name that cannot name files in the folder.
     """
+    safe_name(settings.name, "--name")
     Path(settings.out).mkdir(parents=True, exist_ok=True)
     for path in (state_path(settings, stage) for stage in stages or ("",)):
         if settings.resume and path.exists():
