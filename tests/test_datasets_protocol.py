@@ -83,7 +83,9 @@ def test_a_data_set_gives_its_sequences_by_name(tmp_path):
         dataset.video("walk")
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/a", "a\\b", "a\0b", "a\nb", "\x1b[8m", "a" * 300, None, 7])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "../a", "/a", "a\\b", "a\0b", "a\nb", "\x1b[8m", "\ud800", "a" * 300, None, 7]
+)
 def test_a_name_that_leads_out_of_a_folder_is_refused(name, tmp_path):
     with pytest.raises(InputError, match="here: the name .* cannot name a folder"):
         safe_name(name, "here")
@@ -93,7 +95,9 @@ def test_a_name_that_leads_out_of_a_folder_is_refused(name, tmp_path):
         inside(tmp_path, name)
 
 
-@pytest.mark.parametrize("name", ["a", "...", "12:30:45", "Straße 7", "نیم\u200cفاصله", "日本\u3000x", "-rf", "~"])
+@pytest.mark.parametrize(
+    "name", ["a", "...", "12:30:45", "Straße 7", "نیم\u200cفاصله", "日本\u3000x", "-rf", "~", "Stra\udcdfe"]
+)
 def test_a_name_of_any_script_stays_right_below_its_folder(tmp_path, name):
     assert inside(tmp_path, name).parent == tmp_path and inside(tmp_path, name).name == name
 

@@ -1,6 +1,7 @@
 """The one error that a user may cause and mend, and did-you-mean for names."""
 
 import difflib
+import re
 import reprlib
 import unicodedata
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str):
-        super().__init__(printable(message))
+        super().__init__(printable(re.sub(r"\s*[\r\n]\s*", " ", message.strip())))
 
 
 class Incomplete(InputError):

@@ -152,10 +152,20 @@ def safe_name(name: Any, where: str) -> str:
         InputError: if it is no text, leads out of the folder that it is put in, is longer than file systems take, or
             would control a terminal.
     """
-    usable = isinstance(name, str) and name not in ("", ".", "..") and not any(part in name for part in "/\\")
-    if not usable or Path(name).drive or printable(name) != name or len(name.encode()) > LONGEST_NAME:
+    if not isinstance(name, str) or not _names_folder(name):
         raise InputError(f"{where}: the name {shown(name)} cannot name a folder")
     return name
+
+
+def _names_folder(name: str) -> bool:
+    try:
+        content = os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    # Names on disk need not be UTF-8; such bytes are no reason to refuse them.
+    text = content.decode("utf-8", "replace")
+    leads_out = name in ("", ".", "..") or any(part in name for part in "/\\") or bool(Path(name).drive)
+    return not leads_out and printable(text) == text and len(content) <= LONGEST_NAME
 
 
 def inside(folder: Path, name: Any, where: str = "output") -> Path:

@@ -22,7 +22,7 @@ from samodal.build import (
     settled,
     with_segmenter,
 )
-from samodal.errors import Incomplete, InputError
+from samodal.errors import Incomplete, InputError, printable
 from samodal.executors import Failure, InProcess, Processes
 from samodal.files import inside, read_json
 from samodal.frontends.remembered import Remembered
@@ -61,8 +61,9 @@ class Summary:
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
         return (
-            f"{self.clip}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> {self.amodal} "
-            f"amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s ({rate:.1f} frames/s)"
+            f"{printable(self.clip)}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> "
+            f"{self.amodal} amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s "
+            f"({rate:.1f} frames/s)"
         )
 
 
@@ -220,7 +221,8 @@ def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterat
         yield Observed(renumber(frame, t), chosen)
     if wanted and classes.isdisjoint(wanted):
         found = ", ".join(sorted(classes)) or "none"
-        print(f"{video.name}: no instance of class {', '.join(wanted)}; seen: {found}", file=sys.stderr)
+        text = f"{video.name}: no instance of class {', '.join(wanted)}; seen: {found}"
+        print(printable(text), file=sys.stderr)
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
@@ -231,7 +233,8 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
     with frames_bar("frames", length) as advance:
         summary = run_video(settings, video, settings.out, progress=lambda _: advance(1))
     print(summary)
-    print(f"wrote {', '.join(sorted(path.name for path in settings.out.iterdir()))} to {settings.out}")
+    written = ", ".join(sorted(path.name for path in settings.out.iterdir()))
+    print(printable(f"wrote {written} to {settings.out}"))
     return summary
 
 
@@ -330,5 +333,5 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
             [f"{clip}: {failure.reason}" for clip, failure in failed.items()],
         )
     if not done:
-        print(f"{settings.out}: every clip is finished with these settings already")
+        print(f"{printable(settings.out)}: every clip is finished with these settings already")
     return summaries

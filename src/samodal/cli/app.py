@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
-from samodal.errors import Incomplete, InputError, nearest
+from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.registry import listing
 from samodal.version import __version__
 
@@ -42,7 +42,7 @@ class _Parser(ArgumentParser):
         if unknown:
             name = unknown[1] or unknown[2]
             message = f"unknown setting {name}{nearest(name.lstrip('-'), self.flags)}"
-        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        print(f"{self.prog}: {printable(' '.join(message.split()))}", file=sys.stderr)
         sys.exit(2)
 
     def format_help(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from samodal.errors import Incomplete, InputError, nearest
+from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.executors import Executor, Processes
 from samodal.experiments import report
 from samodal.experiments.config import Experiment, load, names
@@ -74,7 +74,7 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         experiments = [trained(experiment, settings) for experiment in experiments]
     planned = _planned(experiments, data, clips, settings)
     for todo in planned:
-        print(f"{todo.experiment.name}: {todo.experiment.title}, {len(todo.runs)} runs", flush=True)
+        print(_announced(todo.experiment, len(todo.runs)), flush=True)
     todos, reused, failed = _run(planned, clips, executor, settings.workers)
     tables = [todo for todo in todos if todo.experiment.kind != "figures"]
     scores = _scores(tables, data, clips, settings.resamples, executor)
@@ -92,11 +92,15 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     return records
 
 
+def _announced(experiment: Experiment, runs: int) -> str:
+    return printable(f"{experiment.name}: {experiment.title}, {runs} runs")
+
+
 def _on_real(experiment: Experiment, root: Path, settings: ExperimentsSettings, executor: Executor) -> dict[str, Any]:
     """The record of a table on the real pictures and labels in `root`, which is written."""
     start, parts = time.perf_counter(), parts_of(root)
     runs, missing = plan(experiment, str(root), settings.out, seeds=settings.seeds, device=settings.device)
-    print(f"{experiment.name}: {experiment.title}, {len(runs)} runs", flush=True)
+    print(_announced(experiment, len(runs)), flush=True)
     scores, reused = real_scores(runs, root, parts, executor)
     about = _about(settings, str(root), [f"{part.folder} {part.name}" for part in parts], start)
     record = _record(_Todo(experiment, runs, missing), scores) | about
@@ -141,7 +145,7 @@ def _planned(
     if not todos:
         raise InputError("; ".join(lacking))
     if lacking:
-        print("\n".join(lacking), flush=True)
+        print(*map(printable, lacking), sep="\n", flush=True)
     return todos
 
 
@@ -229,7 +233,7 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
             continue
         path = inside(settings.out / "weights", f"{key}.safetensors", f"{experiment.name}: train")
         if not path.with_suffix(".md").exists():  # the card is written last
-            print(f"training {key}: {changes}", flush=True)
+            print(printable(f"training {key}: {changes}"), flush=True)
             values = {"minutes": 0, "epochs": 0, "steps": settings.train_steps} | changes
             own = {"data": settings.train, "out": str(path.parent), "name": key, "device": _trainable(settings.device)}
             prepared = str(path.parent / "training-data.pt")  # once for all of them
@@ -268,7 +272,7 @@ def _figures(todo: _Todo, data: str, clips: Sequence[str], out: Path) -> dict[st
 
     folders = {run.row: run.folder for run in reversed(todo.runs)}  # the first run of a row
     made = make_figures(data, clips, folders, inside(out, todo.experiment.name))
-    print(f"figures and their captions: {out / todo.experiment.name}", flush=True)
+    print(f"figures and their captions: {printable(out / todo.experiment.name)}", flush=True)
     return made
 
 

@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable
 from samodal.frontends.replay import Replay
 from samodal.parts import Video
 from samodal.results.open import open_visible
@@ -36,7 +36,7 @@ class ResultsFile:
         clip = open_visible(self.path, video.name, video.size, length, video.number)
         if len(clip) > video.length:
             print(
-                f"{self.path}: goes on to frame {len(clip) - 1}, the video has {video.length} frames; "
+                f"{printable(self.path)}: goes on to frame {len(clip) - 1}, the video has {video.length} frames; "
                 "if it is not an excerpt of that sequence, the results are of another video",
                 file=sys.stderr,
             )
