@@ -54,12 +54,13 @@ def _how_to_read(content: dict) -> str:
     clips = content["clips"]
     return (
         f"Chosen by rule among {len(clips)} clips ({page_text(', '.join(clips))}). "
-        "The instance that a strip is about is yellow in every frame, its visible part tinted and its "
-        "hidden part striped; what is visible of others is outlined in grey. A white cross is a prompt point (the paper's Figure 10); small "
-        "yellow dots are where the tracker has the points of a hidden instance, also those that the method "
-        "does not believe. Hidden shares are the truth's; IoU is that of the amodal mask with the true one in that frame. States: "
-        "visible, predicted from a prompt; kept, the prediction was rejected and the visible mask stands; hidden or leaving, "
-        "the last mask moved along; lost, known without a mask; no mask, not in the results."
+        "The instance that a strip is about is yellow in every frame, its visible part tinted and its hidden part "
+        "striped; what is visible of others is outlined in grey. A white cross is a prompt point (the paper's Figure "
+        "10); small yellow dots are where the tracker has the points of a hidden instance, also those that the method"
+        " does not believe. Hidden shares are the truth's; IoU is that of the amodal mask with the true one in that "
+        "frame. States: visible, predicted from a prompt; kept, the prediction was rejected and the visible mask "
+        "stands; hidden or leaving, the last mask moved along; lost, known without a mask; no mask, not in the "
+        "results."
     )
 
 
