@@ -58,7 +58,9 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     """
     start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
-    experiments = [load(name, _weights_for(name, chosen, settings.weights)) for name in chosen]
+    experiments = [
+        load(name, weights, settings.trust_config) for name, weights in _weights_for(chosen, settings).items()
+    ]
     executor = Processes(settings.workers, threads=1)
     apart = [experiment for experiment in experiments if experiment.kind == "real"]
     experiments = [experiment for experiment in experiments if experiment.kind != "real"]
@@ -189,14 +191,14 @@ def _scorings(todo: _Todo, run: Planned, data: str, clips: tuple[str, ...], resa
     return {name: Scoring(run.folder, data, clips, todo.experiment.masks, name, drawn) for name in profiles}
 
 
-def _weights_for(name: str, chosen: Sequence[str], given: dict[str, str]) -> dict[str, str]:
-    """The given weights that an experiment has keys for; a key that none of the chosen ones has is an error."""
-    keys = {experiment: load(experiment).weights for experiment in chosen}
+def _weights_for(chosen: Sequence[str], settings: ExperimentsSettings) -> dict[str, dict[str, str]]:
+    """By experiment the given weights that it has keys for; a key that none of the chosen ones has is an error."""
+    keys = {name: load(name, trusted=settings.trust_config).weights for name in chosen}
     known = {key for weights in keys.values() for key in weights}
-    for key in given:
+    for key in settings.weights:
         if key not in known:
             raise InputError(f"--weights.{key}: no such key in {', '.join(chosen)}{nearest(key, known)}")
-    return {key: value for key, value in given.items() if key in keys[name]}
+    return {name: {k: v for k, v in settings.weights.items() if k in held} for name, held in keys.items()}
 
 
 def _record(todo: _Todo, scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
