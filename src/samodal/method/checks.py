@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -46,6 +48,26 @@ def check_frame(image: Any, visible: Sequence[VisibleInstance], size: tuple[int,
                 f"width); {way}"
             )
     return height, width
+
+
+_USERS: WeakKeyDictionary[Any, ref] = WeakKeyDictionary()
+"""What works with each point tracker."""
+
+
+def take(tracker: Any, user: object) -> None:
+    """Note who works with a tracker from now on; one that can have no weak reference is not watched."""
+    with suppress(TypeError):
+        _USERS[tracker] = ref(user)
+
+
+def check_taken(tracker: Any, user: object) -> None:
+    """Raise InputError where another took the tracker since: its points are of another video."""
+    try:
+        taken = _USERS.get(tracker)
+    except TypeError:
+        return
+    if taken is not None and taken() is not user:
+        raise InputError(f"the {type(tracker).__name__} works for another pipeline now; give each pipeline its own")
 
 
 def listed(visible: Any) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from samodal.method.checks import check_frame, checked_time
+from samodal.method.checks import check_frame, check_taken, checked_time, take
 from samodal.method.cuts import CutDetector
 from samodal.method.hidden import HiddenPhase, Surroundings
 from samodal.method.history import Seen
@@ -24,7 +24,7 @@ class Pipeline:
 
     Args:
         segmenter: the amodal SAM.
-        tracker: follows the points of hidden instances; it serves one pipeline at a time.
+        tracker: follows the points of hidden instances; it serves one pipeline at a time, the one that was reset last.
         rules: see `samodal.method.rules`.
         seed: of the random prompts, with the clip, the instance and the frame.
         select: chooses the prompt of each visible instance; None: as the rules say.
@@ -42,6 +42,7 @@ class Pipeline:
         self.clip, self.t, self.time, self.size = clip, -1, 0.0, None
         self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
         self.tracker.reset()
+        take(self.tracker, self)
         self.cuts.reset()
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
@@ -61,6 +62,7 @@ class Pipeline:
         Raises:
             InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
+        check_taken(self.tracker, self)
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
         cut = self.cuts.step(image)
