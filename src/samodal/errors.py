@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+LONGEST = 5000
+"""Characters of a message."""
 _JOINERS = "\u200c\u200d"
 """Invisible, and needed to spell words of some scripts."""
 _REPR = reprlib.Repr()
@@ -21,7 +23,8 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str):
-        super().__init__(printable(re.sub(r"\s*[\r\n]\s*", " ", message.strip())))
+        text = re.sub(r"\s*[\r\n]\s*", " ", message[:LONGEST].strip())
+        super().__init__(printable(text + ("…" if len(message) > LONGEST else "")))
 
 
 class Incomplete(InputError):
