@@ -74,7 +74,8 @@ def asked(command: str, versions: dict[str, str], table: dict) -> tuple[list[str
         except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
             return [], f"pip-audit gave no answer ({type(error).__name__})"
     faults = [
-        f"{entry['name']} {entry['version']}: {fault['id']}; fixed in {', '.join(fault['fix_versions']) or 'no release'}"
+        f"{entry['name']} {entry['version']}: {fault['id']}; fixed in "
+        f"{', '.join(fault['fix_versions']) or 'no release'}"
         for entry in answer
         for fault in entry.get("vulns", ())
     ]
