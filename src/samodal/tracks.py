@@ -127,8 +127,7 @@ class Instance:
     confidence: Confidence | None = None
 
     def __post_init__(self):
-        if isinstance(self.id, np.integer):
-            object.__setattr__(self, "id", int(self.id))
+        object.__setattr__(self, "id", int(self.id) if isinstance(self.id, np.integer) else self.id)
         for name in ("visible", "amodal"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Mask.of(getattr(self, name)))
@@ -314,11 +313,7 @@ def occlusion_rate(visible: Rle | None, amodal: Rle | None) -> float | None:
 
 
 def clip_from_results(
-    name: str,
-    size: tuple[int, int],
-    frames: Sequence[str],
-    results: Iterable[FrameResult],
-    info: dict | None = None,
+    name: str, size: tuple[int, int], frames: Sequence[str], results: Iterable[FrameResult], info: dict | None = None
 ) -> Clip:
     """Turn a stream of frame results into columns per track.
 

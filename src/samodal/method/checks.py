@@ -54,10 +54,11 @@ _USERS: WeakKeyDictionary[Any, ref] = WeakKeyDictionary()
 """What works with each point tracker."""
 
 
-def take(tracker: Any, user: object) -> None:
-    """Note who works with a tracker from now on; one that can have no weak reference is not watched."""
+def take(tracker: Any, user: object) -> Any:
+    """The tracker, after noting who works with it from now on; one without weak references is not watched."""
     with suppress(TypeError):
         _USERS[tracker] = ref(user)
+    return tracker
 
 
 def check_taken(tracker: Any, user: object) -> None:

@@ -41,8 +41,7 @@ class Pipeline:
         """Forget everything: the next frame is frame 0 of another video, named `clip`."""
         self.clip, self.t, self.time, self.size = clip, -1, 0.0, None
         self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
-        self.tracker.reset()
-        take(self.tracker, self)
+        take(self.tracker, self).reset()
         self.cuts.reset()
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
@@ -65,8 +64,7 @@ class Pipeline:
         check_taken(self.tracker, self)
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
-        cut = self.cuts.step(image)
-        if cut:
+        if cut := self.cuts.step(image):
             self.memory.clear()
             self.tracker.reset()
         self.tracker.observe(image, self.t)
@@ -84,7 +82,6 @@ class Pipeline:
         hidden = self._follow(missing, visible, slivers, {instance.id for instance in shown})
         known = {remembered.id for remembered in missing}
         stray = [Instance.copied(sliver, State.KEPT) for key, sliver in slivers.items() if key not in known]
-
         for key in self.memory.forget(self.time, self.rules.remember_s):
             self.tracker.drop(key)
         order = {remembered.id: n for n, remembered in enumerate(self.memory)}
@@ -148,5 +145,6 @@ class Pipeline:
     def load_state_dict(self, state: dict) -> None:
         """Go on from `state_dict()`; the next step is the frame after it."""
         self.clip, self.t, self.time, self.size = (state[name] for name in ("clip", "t", "time", "size"))
+        take(self.tracker, self)
         for name in ("memory", "tracker", "cuts"):
             getattr(self, name).load_state(state[name])
