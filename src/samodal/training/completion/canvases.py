@@ -19,7 +19,7 @@ from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.segmenters.completion.config import CompletionConfig
 from samodal.segmenters.completion.layers import Crop, inside, resampled, told
-from samodal.training.state import read_tensors, replaced
+from samodal.training.state import ANEW, checked_columns, damaged, read_prepared, replaced
 from samodal.training.workers import in_processes, opened, sequences
 
 SIZE = 192
@@ -31,6 +31,11 @@ LAYERS = ("visible", "front", "behind", "outside", "amodal")
 """Bits of a canvas, lowest first; "outside" is beyond the border of the picture."""
 LAYOUT = 1
 """Changes when what is written does."""
+COLUMNS = {
+    "packed": (torch.uint8, "B"), "lengths": (torch.int64, "N"), "visible_box": (torch.float32, "N4"),
+    "amodal_box": (torch.float32, "N4"), "kind": (torch.int64, "N"), "occlusion": (torch.float32, "N"),
+    "partner": (torch.int64, "N"),
+}  # fmt: skip
 
 
 @dataclass
@@ -116,13 +121,14 @@ def load_canvases(
 
 
 def _read(path: Path, made_from: dict) -> Canvases:
-    held = read_tensors(path)
-    if held["made_from"] != made_from:
-        before = held["made_from"]
-        names = [name for name in made_from if before.get(name) != made_from[name]]
-        changes = ", ".join(f"{name} was {before.get(name)!r} and is {made_from[name]!r}" for name in names)
-        raise InputError(f"{path}: prepared with other settings: {changes}; delete it or name another file")
-    return _canvases(held["rows"])
+    rows = checked_columns(path, read_prepared(path, made_from, "rows"), COLUMNS)
+    count, lengths, partner = len(rows["kind"]), rows["lengths"], rows["partner"]
+    if int(lengths.sum()) != len(rows["packed"]) or bool((lengths < 0).any() or (partner >= count).any()):
+        raise InputError(f"{path}: its lengths or partners are not what was prepared; {ANEW}")
+    try:
+        return _canvases(rows)
+    except (zlib.error, ValueError, RuntimeError) as error:
+        raise damaged(path, error) from None
 
 
 def _sequence(task: tuple) -> list[dict]:
@@ -195,5 +201,10 @@ def _canvases(rows: dict[str, torch.Tensor]) -> Canvases:
     packed, ends = rows["packed"].numpy().tobytes(), rows["lengths"].cumsum(0).tolist()
     bits = torch.empty(len(ends), SIZE, SIZE, dtype=torch.uint8)
     for n, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
-        bits[n] = torch.frombuffer(bytearray(zlib.decompress(packed[start:end])), dtype=torch.uint8).view(SIZE, SIZE)
+        bits[n] = torch.frombuffer(bytearray(_inflated(packed[start:end])), dtype=torch.uint8).view(SIZE, SIZE)
     return Canvases(bits, *(rows[f.name] for f in fields(Canvases)[1:]))
+
+
+def _inflated(packed: bytes) -> bytes:
+    """The bits of one canvas, and not more of what may unpack to gigabytes."""
+    return zlib.decompressobj().decompress(packed, SIZE * SIZE)
