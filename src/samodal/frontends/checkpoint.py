@@ -66,6 +66,8 @@ def pretrained(architecture: Any, folder: Path, checkpoint: str, title: str, hin
     """
     try:
         model, report = architecture.from_pretrained(folder, output_loading_info=True)
+    except ImportError:  # the caller says what to install
+        raise
     except Exception as error:  # transformers, torch and safetensors raise anything for damaged files
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{checkpoint}: transformers cannot load it ({reason})") from error

@@ -91,6 +91,8 @@ def tokenizer_of(folder: Path, checkpoint: str) -> Any:
         raise InputError(f"{checkpoint}: no tokenizer to read words with; expected tokenizer.json beside the model")
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except ImportError:  # the caller says what to install
+        raise
     except Exception as error:  # tokenizers raises its own kinds for damaged files
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{checkpoint}: tokenizer.json cannot be read ({reason})") from error

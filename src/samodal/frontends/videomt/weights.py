@@ -60,6 +60,8 @@ def _from_transformers(folder: Path, name: str) -> Network:
 
     try:
         model, loaded = VideomtForUniversalSegmentation.from_pretrained(folder, output_loading_info=True)
+    except ImportError:  # the caller says what to install
+        raise
     except Exception as error:  # transformers, torch and safetensors raise anything for damaged files
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"{name}: transformers cannot load it ({reason})") from error
