@@ -32,6 +32,6 @@ def test_what_failed_in_part_has_a_line_each_also_from_another_process():
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "2 failed:\n  a\\nb: gone\n  c: gone"
 
 
-@pytest.mark.parametrize("value", ["x" * 999, [[[["x"] * 99] * 99] * 99] * 99, 10**5000, {"\x1b": list(range(999))}])
+@pytest.mark.parametrize("value", ["x" * 999, [[["x"] * 99] * 99] * 99, [10**5000], {"\x1b": list(range(999))}])
 def test_a_value_is_shown_short(value):
     assert len(shown(value)) <= 61 and "\x1b" not in shown(value)
