@@ -48,6 +48,21 @@ def test_the_bins_are_those_of_the_strict_evaluation():
         assert next(name for name in SIZES if mask.area <= bins[name].area[1]) == size_bin(mask)
 
 
+def test_names_from_files_forge_no_line_and_control_no_terminal(tmp_path, capsys):
+    content, name = example(), "drive/\x1b]0;owned\x07\r\nbroken nothing.png"
+    content["categories"][0]["name"] = "car 9\x1b[8m\n  broken     nothing\u202e"
+    content["images"].append(content["images"][0] | {"id": 4, "frame_id": 9, "file_name": name})
+    data = write(tmp_path, content)
+    (tmp_path / "images" / name).unlink()
+    assert main(["data", "check", data]) == 1
+    assert main(["run", "--data", data, "--clips", "drive", "--method", "hull", "--out", str(tmp_path / "out")]) == 2
+    text = "".join(capsys.readouterr())
+    assert not set(text) & {"\x1b", "\x07", "\r", "\u202e"}
+    assert [line for line in text.splitlines() if line.lstrip().startswith("broken")] == ["  broken     2 problems"]
+    assert r"car 9\x1b[8m\n  broken     nothing\u202e" in text
+    assert r"drive/\x1b]0;owned\x07 broken nothing.png: no such" in text
+
+
 def test_everything_broken_is_told_at_once(tmp_path, capsys):
     content = example()
     content["annotations"][0]["segmentation"] = {"size": [40, 60], "counts": [100, 20]}

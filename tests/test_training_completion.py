@@ -70,6 +70,20 @@ def test_canvases_come_back_from_their_file_and_other_settings_are_refused(tmp_p
     assert set(made.kind.tolist()) <= {CONFIG.class_number("car"), CONFIG.class_number("person")}
     with pytest.raises(InputError, match="cache.pt: prepared with other settings: min_visible was 16 and is 20"):
         load_canvases(data, CONFIG, path=path, min_visible=20)
+    whole = torch.load(path, weights_only=True)
+    rows = whole["rows"]
+    bomb = torch.frombuffer(bytearray(canvases.zlib.compress(bytes(10**8))), dtype=torch.uint8)
+    for change in (
+        {"packed": rows["packed"] ^ 85},
+        {"packed": bomb[: len(rows["packed"])]},
+        {"lengths": rows["lengths"] + 1},
+        {"partner": rows["partner"] + 10**6},
+        {"kind": None},
+        {"visible_box": rows["visible_box"][1:]},
+    ):
+        torch.save(whole | {"rows": rows | change}, path)
+        with pytest.raises(InputError, match=r"cache\.pt: .*delete it"):
+            load_canvases(data, CONFIG, path=path)
 
 
 def test_a_partner_is_the_frame_that_shows_most_of_the_same_object_and_more_than_this_one():

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable, shown
 from samodal.rle import Rle, check_coco
+
+LONGEST_NAME = 240
+"""Bytes; file systems take 255, and endings are added."""
 
 
 def read_text(path: Path) -> str:
@@ -108,11 +111,28 @@ def safe_name(name: Any, where: str) -> str:
     """A name from a file that may become a folder's name.
 
     Raises:
-        InputError: if it is no text, or leads out of the folder that it is put in.
+        InputError: if it is no text, leads out of the folder that it is put in, is longer than file systems take, or
+            would control a terminal.
     """
-    if not isinstance(name, str) or name in ("", ".", "..") or any(part in name for part in "/\\\0"):
-        raise InputError(f"{where}: the name {name!r} cannot name a folder")
+    if not isinstance(name, str) or not _names_folder(name):
+        raise InputError(f"{where}: the name {shown(name)} cannot name a folder")
     return name
+
+
+def _names_folder(name: str) -> bool:
+    try:
+        content = os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    # Names on disk need not be UTF-8; such bytes are no reason to refuse them.
+    text = content.decode("utf-8", "replace")
+    leads_out = name in ("", ".", "..") or any(part in name for part in "/\\") or bool(Path(name).drive)
+    return not leads_out and printable(text) == text and len(content) <= LONGEST_NAME
+
+
+def inside(folder: Path, name: Any, where: str = "output") -> Path:
+    """Where the output of a name from a file lies: right below a folder, never elsewhere. Raises as `safe_name`."""
+    return Path(folder) / safe_name(name, where)
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

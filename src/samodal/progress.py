@@ -8,10 +8,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from samodal.errors import printable
 
 def notice(text: str) -> None:
     """One line on standard error about something odd that does not stop the work."""
-    print("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text), file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 class _Rate(ProgressColumn):

@@ -12,6 +12,7 @@ def main(settings: EvaluateSettings) -> None:
     Raises:
         InputError: if something is missing, damaged, or of other videos.
     """
+    from samodal.errors import printable
     from samodal.files import write_json
     from samodal.metrics.evaluate import ScoringRules, evaluate
 
@@ -28,7 +29,7 @@ def main(settings: EvaluateSettings) -> None:
     print_scores(scores)
     if settings.json:
         write_json(Path(settings.json), scores, indent=2)
-        print(f"scores written to {settings.json}")
+        print(f"scores written to {printable(settings.json)}")
 
 
 def print_scores(scores: dict[str, Any]) -> None:

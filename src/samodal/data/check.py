@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable
 
 if TYPE_CHECKING:
     from samodal.data.dataset import InstanceTruth, LabelledVideo
@@ -116,9 +116,9 @@ def lines(tally: Tally) -> list[str]:
         "odd": "; ".join(tally.odd) or "nothing",
         "broken": _number(len(tally.problems), "problem") if tally.problems else "nothing",
     }
-    text = [f"  {name:<10} {value}" for name, value in parts.items()]
+    text = [f"  {name:<10} {printable(value)}" for name, value in parts.items()]
     problems = list(tally.problems)
-    text += [f"    {' '.join(problem.split())}" for problem in problems[:SHOWN]]
+    text += [f"    {printable(problem)}" for problem in problems[:SHOWN]]
     return text + ([f"    and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [])
 
 

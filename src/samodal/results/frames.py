@@ -8,6 +8,7 @@ this module describes both kinds of line.
 import base64
 import json
 import math
+import numbers
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,11 @@ from types import TracebackType
 import numpy as np
 
 from samodal.confidence import Confidence
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import cannot_write, field, read_mask, read_text
 from samodal.masks import Mask
 from samodal.rle import LARGEST_SIDE, Rle
-from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
+from samodal.tracks import Clip, FrameResult, Instance, State, checked_score, clip_from_results
 
 SCHEMA = 2
 """Version of frames.jsonl that is written. 2 has who hides whom, and what a segmenter says beside its mask."""
@@ -46,13 +47,14 @@ class FramesWriter:
         details: write hypotheses and confidence, too, where a result has them.
 
     Raises:
-        InputError: on opening or writing, if the disk refuses; lines written before stay readable.
+        InputError: on opening or writing, if the disk refuses, or a frame is none that `read_frames` reads; lines
+            written before stay readable.
     """
 
     def __init__(
         self, path: Path, clip: str, size: tuple[int, int], settings: dict | None = None, details: bool = False
     ):
-        self.path, self.details = Path(path), details
+        self.path, self.details, self._size, self._t = Path(path), details, tuple(size), None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("w", encoding="utf-8")
@@ -62,8 +64,10 @@ class FramesWriter:
 
     def write(self, result: FrameResult, name: str | None = None) -> None:
         """Append one frame; `name` is its file name where it has one."""
+        check_result(result, self._size, self._t)
+        self._t = result.t
         instances = [_to_json(instance, result.hidden_by[instance.id], self.details) for instance in result.instances]
-        line = {"t": result.t, "time": round(result.time, 6), "name": name, "instances": instances}
+        line = {"t": int(result.t), "time": round(float(result.time), 6), "name": name, "instances": instances}
         self._line(line | {"cut": True} if result.cut else line)
 
     def _line(self, value: dict) -> None:
@@ -84,6 +88,40 @@ class FramesWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_result(result: FrameResult, size: tuple[int, int], before: int | None) -> None:
+    """Refuse a frame for which `read_frames` would refuse the whole file.
+
+    Args:
+        size: (H, W) of every frame.
+        before: t of the frame before; None for the first.
+
+    Raises:
+        InputError: says what of which instance.
+    """
+    where = f"frame {result.t}"
+    if not isinstance(result.t, numbers.Integral):
+        raise InputError(f"{where}: expected the index of a frame, from 0, got {shown(result.t)}")
+    if before is not None and result.t != before + 1:
+        raise InputError(f"{where}: comes after frame {before}; frames are written in order, none left out")
+    if not isinstance(result.time, numbers.Real) or not math.isfinite(result.time):
+        raise InputError(f"{where}: its time {result.time!r} is no number of seconds")
+    ids = set()
+    for instance in result.instances:
+        key, place = instance.id, f"{where}, instance {shown(instance.id)}"
+        if isinstance(key, bool) or not isinstance(key, int | str):
+            raise InputError(f"{place}: expected an int or str as id, got {type(key).__name__}")
+        if str(key) in ids:
+            raise InputError(f"{place}: the id is there twice in one frame; ids must be unique")
+        ids.add(str(key))
+        if not isinstance(instance.category, str):
+            raise InputError(f"{place}: expected a class name as text, got {shown(instance.category)}")
+        if instance.score is not None:
+            checked_score(instance.score, place)
+        for mask in (instance.visible, instance.amodal):
+            if mask is not None and mask.size != size:
+                raise InputError(f"{place}: a mask of {mask.size} in frames of {size} (height, width)")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.segmenters.completion.config import CompletionConfig
 from samodal.segmenters.completion.layers import Crop, inside, resampled, told
-from samodal.training.state import read_tensors, replaced
+from samodal.training.state import ANEW, checked_columns, damaged, read_prepared, replaced
 from samodal.training.workers import in_processes, opened, sequences
 
 SIZE = 192
@@ -32,6 +32,11 @@ LAYERS = ("visible", "front", "behind", "outside", "amodal")
 """Bits of a canvas, lowest first; "outside" is beyond the border of the picture."""
 LAYOUT = 2
 """Changes when what is written does."""
+COLUMNS = {
+    "packed": (torch.uint8, "B"), "lengths": (torch.int64, "N"), "visible_box": (torch.float32, "N4"),
+    "amodal_box": (torch.float32, "N4"), "kind": (torch.int64, "N"), "occlusion": (torch.float32, "N"),
+    "partner": (torch.int64, "N"),
+}  # fmt: skip
 
 
 @dataclass
@@ -117,13 +122,14 @@ def load_canvases(
 
 
 def _read(path: Path, made_from: dict) -> Canvases:
-    held = read_tensors(path)
-    if held["made_from"] != made_from:
-        before = held["made_from"]
-        names = [name for name in made_from if before.get(name) != made_from[name]]
-        changes = ", ".join(f"{name} was {before.get(name)!r} and is {made_from[name]!r}" for name in names)
-        raise InputError(f"{path}: prepared with other settings: {changes}; delete it or name another file")
-    return _canvases(held["rows"])
+    rows = checked_columns(path, read_prepared(path, made_from, "rows"), COLUMNS)
+    count, lengths, partner = len(rows["kind"]), rows["lengths"], rows["partner"]
+    if int(lengths.sum()) != len(rows["packed"]) or bool((lengths < 0).any() or (partner >= count).any()):
+        raise InputError(f"{path}: its lengths or partners are not what was prepared; {ANEW}")
+    try:
+        return _canvases(rows)
+    except (zlib.error, ValueError, RuntimeError) as error:
+        raise damaged(path, error) from None
 
 
 def _sequence(task: tuple) -> list[dict]:
@@ -198,8 +204,13 @@ def _canvases(rows: dict[str, torch.Tensor]) -> Canvases:
     bits = np.empty((len(ends), SIZE * SIZE), np.uint8)
 
     def unpack(n: int) -> None:
-        bits[n] = np.frombuffer(zlib.decompress(packed[ends[n - 1] if n else 0 : ends[n]]), np.uint8)
+        bits[n] = np.frombuffer(_inflated(packed[ends[n - 1] if n else 0 : ends[n]]), np.uint8)
 
     with ThreadPoolExecutor() as threads:  # zlib lets others work meanwhile
         list(threads.map(unpack, range(len(ends)), chunksize=64))
     return Canvases(torch.from_numpy(bits).view(-1, SIZE, SIZE), *(rows[f.name] for f in fields(Canvases)[1:]))
+
+
+def _inflated(packed: bytes) -> bytes:
+    """The bits of one canvas, and not more of what may unpack to gigabytes."""
+    return zlib.decompressobj().decompress(packed, SIZE * SIZE)
