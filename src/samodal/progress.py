@@ -10,6 +10,7 @@ from rich.text import Text
 
 from samodal.errors import printable
 
+
 def notice(text: str) -> None:
     """One line on standard error about something odd that does not stop the work."""
     print(printable(text), file=sys.stderr)
