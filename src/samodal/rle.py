@@ -71,10 +71,10 @@ class Rle:
         height, width = size
         if len(runs) > height * width + 1 or (len(runs) and not 0 <= runs.min() <= runs.max() <= height * width):
             raise InputError(f"run lengths that no mask of {height}x{width} pixels has: a damaged file?")
+        if not runs[1:].all():  # COCO's library has room for as many runs as a mask has pixels.
+            raise InputError("a run of 0 pixels, which only the first one may have: a damaged file?")
         if runs.sum() != height * width:
             raise InputError(f"run lengths that do not add up to {height}x{width} pixels: a truncated file?")
-        if not runs[1:].all():
-            return from_runs(_without_empty(runs), size)
         written = isinstance(counts, str) and not _LONGER.search(counts)  # as COCO's library writes them
         return cls((int(height), int(width)), counts) if written else from_runs(runs, size)
 
@@ -134,7 +134,7 @@ def check_coco(value: Any, size: tuple[int, int]) -> None:
 def _is_polygon(value: Any) -> bool:
     if not isinstance(value, list) or len(value) < _POLYGON_NUMBERS or len(value) % 2:
         return False
-    return all(isinstance(number, int | float) for number in value)
+    return all(isinstance(number, int | float) and not isinstance(number, bool) for number in value)
 
 
 def _check_corners(polygon: list, size: tuple[int, int]) -> None:
@@ -160,21 +160,13 @@ def _by(size: Sequence) -> str:
 
 def _whole_numbers(counts: Any) -> np.ndarray:
     """Plain run lengths as integers."""
-    if not isinstance(counts, list | tuple) or not all(isinstance(run, int | np.integer) for run in counts):
+    whole = isinstance(counts, list | tuple) and all(isinstance(run, int | np.integer) for run in counts)
+    if not whole or any(isinstance(run, bool) for run in counts):
         raise InputError(f"run lengths must be text or a list of whole numbers, got {str(counts)[:60]}")
     try:
         return np.array(counts, np.int64)
     except OverflowError:
         raise InputError("run lengths must be whole numbers of 32 bits") from None
-
-
-def _without_empty(runs: np.ndarray) -> np.ndarray:
-    """The same runs, neighbours of one of no pixel joined: COCO's library has no room for any but the first."""
-    inside, ends = np.arange(len(runs)) % 2 == 1, runs.cumsum()
-    inside, ends = inside[runs > 0], ends[runs > 0]
-    last = np.append(inside[1:] != inside[:-1], True)
-    joined = np.diff(ends[last], prepend=0)
-    return np.append(0, joined) if inside[0] else joined
 
 
 def run_lengths(counts: str) -> np.ndarray:
