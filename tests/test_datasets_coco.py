@@ -97,7 +97,7 @@ WRONG = [
     (change("annotations", 0, "image_id", {}), "annotation 1: image_id {} is no whole number"),
     (change("annotations", 1, "occluders", 1), "annotation 2: occluders is no list but 1"),
     (change("categories", 0, "id", 2), "category 2: the id is there twice"),
-    (change("videos", 0, "fps", 0), "video 1: fps 0 is no number above 0"),
+    (change("videos", 0, "fps", 0), "video 1: fps must be a number in .0.01, 1000., got 0"),
     (change("videos", 0, "name", "../elsewhere"), "video 1: .*its name cannot name a folder"),
     (change("videos", 1), "videos is no list but 1"),
     (change("images", 2, "height", 10**9), "image 3: height 1000000000 is no number of pixels up to 23170"),

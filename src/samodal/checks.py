@@ -23,8 +23,8 @@ class Between:
 
     def __str__(self) -> str:
         if self.high is None:
-            return f"at least {self.low:g}"
-        return f"in [{self.low:g}, {self.high:g}]"
+            return f"at least {self.low:.10g}"
+        return f"in [{self.low:.10g}, {self.high:.10g}]"
 
 
 def check_fields(settings: Any, what: str) -> None:

@@ -1,7 +1,15 @@
 """The one error that a user may cause and mend, and did-you-mean for names."""
 
 import difflib
+import reprlib
+import unicodedata
 from collections.abc import Iterable
+from typing import Any
+
+_JOINERS = "\u200c\u200d"
+"""Invisible, and needed to spell words of some scripts."""
+_REPR = reprlib.Repr()
+_REPR.maxlevel, _REPR.maxlist, _REPR.maxtuple, _REPR.maxdict, _REPR.maxlong = 2, 6, 6, 4, 20
 
 
 class InputError(ValueError):
@@ -22,6 +30,27 @@ class Incomplete(InputError):
 def missing_extra(what: str, extra: str) -> InputError:
     """The error for an optional dependency that is not installed; `extra` is its name in pyproject.toml."""
     return InputError(f"{what} needs an optional part of samodal; install it with: pip install 'samodal[{extra}]'")
+
+
+def printable(text: Any) -> str:
+    """A text from a file on one line of a terminal: what controls the terminal or the direction becomes an escape."""
+    return "".join(
+        char if char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs" else _escaped(char)
+        for char in str(text)
+    )
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def shown(value: Any) -> str:
+    """A value from a file as a message shows it: on one line, of 60 characters at most."""
+    try:
+        text = printable(_REPR.repr(value))
+    except (ValueError, RecursionError):  # a number of thousands of digits
+        return type(value).__name__
+    return text if len(text) <= 60 else f"{text[:60]}…"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

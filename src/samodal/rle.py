@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as _untyped
 
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 
 coco: Any = _untyped  # its stubs say that run lengths are text, where they are bytes
 
@@ -127,7 +127,7 @@ def check_coco(value: Any, size: tuple[int, int]) -> None:
     else:
         raise InputError(
             "expected run lengths (size, counts) or polygons [[x, y, x, y, x, y, …], …] of three points or more, "
-            f"got {str(value)[:60]}"
+            f"got {shown(value)}"
         )
 
 
@@ -142,8 +142,8 @@ def _check_corners(polygon: list, size: tuple[int, int]) -> None:
     for number in polygon:
         if not abs(number) <= farthest:  # also where it is nan
             raise InputError(
-                f"a polygon has a corner at {number}, farther than {farthest} pixels from a frame of {_by(size)} "
-                "(height x width)"
+                f"a polygon has a corner at {shown(number)}, farther than {farthest} pixels from a frame of "
+                f"{_by(size)} (height x width)"
             )
     # Memory is taken for each pixel of an outline, and a short text can go to and fro very often.
     corners = np.array(polygon, float).reshape(-1, 2)
@@ -155,14 +155,14 @@ def _check_corners(polygon: list, size: tuple[int, int]) -> None:
 
 
 def _by(size: Sequence) -> str:
-    return "x".join(map(str, size))
+    return "x".join(map(shown, size))
 
 
 def _whole_numbers(counts: Any) -> np.ndarray:
     """Plain run lengths as integers."""
     whole = isinstance(counts, list | tuple) and all(isinstance(run, int | np.integer) for run in counts)
     if not whole or any(isinstance(run, bool) for run in counts):
-        raise InputError(f"run lengths must be text or a list of whole numbers, got {str(counts)[:60]}")
+        raise InputError(f"run lengths must be text or a list of whole numbers, got {shown(counts)}")
     try:
         return np.array(counts, np.int64)
     except OverflowError:

@@ -30,6 +30,7 @@ from samodal.data.pickles import read_pickle
 from samodal.errors import InputError
 from samodal.files import field, image_size, read_mask
 from samodal.parts import Frame
+from samodal.results.fields import numbered
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
@@ -67,11 +68,10 @@ class KinsCarVideo(LabelledVideo):
         self.name, self.number, self.source = folder.name, number, str(folder)
         self.released_size = released_size
         self._objects, self._kins = objects, images
-        paths = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
+        paths = numbered(folder)
         if not paths:
             raise InputError(f"{folder}: no image named by its number, such as 0000000000.png, in it")
-        self.numbers = tuple(sorted(paths))
-        self.paths = tuple(paths[number] for number in self.numbers)
+        self.numbers, self.paths = tuple(paths), tuple(paths.values())
 
     def __getstate__(self) -> dict:
         """What travels to another process: the labels of this video, not those of all KINS."""

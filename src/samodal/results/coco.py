@@ -63,7 +63,7 @@ def _entry(value: dict, sizes: dict, masks: str, where: str) -> Entry:
         raise InputError(f"{where}: image_id {group} is not in the truth; were the results made on other images?")
     coded = value.get("visible_segmentation")
     if not value.get("segmentation"):
-        refuse_box_alone(value, "segmentation", where)
+        refuse_box_alone(value, "'segmentation'", where)
     if "segmentation" not in value and "visible_segmentation" not in value:
         raise InputError(f"{where}: no mask; masks are needed ('segmentation')")
     visible = read_mask(coded, sizes[group], where)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from samodal.checks import Between, fits, in_words
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.rle import LARGEST_SIDE
 
 Id = int | str
@@ -38,7 +37,7 @@ def value_of(entry: Any, name: str, hint: Any, where: str, default: Any = _REQUI
         InputError: if the entry is no object, or the value is missing or of another type.
     """
     if not isinstance(entry, dict):
-        raise InputError(f"{where}: expected an object, got {short(entry)}")
+        raise InputError(f"{where}: expected an object, got {shown(entry)}")
     if name not in entry:
         if default is _REQUIRED:
             raise InputError(f"{where}: no field {name!r}")
@@ -48,21 +47,13 @@ def value_of(entry: Any, name: str, hint: Any, where: str, default: Any = _REQUI
         value = int(value)
     if not fits(value, hint):
         expected = in_words(hint).replace(" (off)", "")
-        raise InputError(f"{where}: {name} must be {expected}, got {short(value)}{_hint(hint, value)}")
+        raise InputError(f"{where}: {name} must be {expected}, got {shown(value)}{_hint(hint, value)}")
     return value
 
 
 def _hint(hint: Any, value: Any) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool) and value == value
     return "; are these outputs of a network before the sigmoid?" if hint is Share and number else ""
-
-
-def short(value: Any) -> str:
-    """A value for a message, cut; also where its whole text would be endless."""
-    try:
-        return reprlib.repr(value)[:60]
-    except (ValueError, RecursionError):  # a number of thousands of digits
-        return f"a {type(value).__name__}"
 
 
 def objects(content: dict, name: str, path: Path, noun: str) -> Iterator[tuple[str, dict]]:
@@ -73,7 +64,7 @@ def objects(content: dict, name: str, path: Path, noun: str) -> Iterator[tuple[s
     """
     for n, entry in enumerate(value_of(content, name, list, str(path))):
         if not isinstance(entry, dict):
-            raise InputError(f"{path}: {noun} at place {n} of {name!r}: expected an object, got {short(entry)}")
+            raise InputError(f"{path}: {noun} at place {n} of {name!r}: expected an object, got {shown(entry)}")
         key = entry.get("id")
         yield f"{path}: {noun} {key}" if fits(key, Id) else f"{path}: {noun} at place {n} of {name!r}", entry
 
@@ -108,12 +99,15 @@ def is_crowd(entry: dict, where: str) -> bool:
     """
     mark = entry.get("iscrowd")
     if mark not in (0, 1, None):
-        raise InputError(f"{where}: iscrowd must be 0 or 1, got {short(mark)}")
+        raise InputError(f"{where}: iscrowd must be 0 or 1, got {shown(mark)}")
     return bool(mark)
 
 
 def refuse_box_alone(entry: dict, name: str, where: str) -> None:
-    """Refuse an entry without a mask under `name` that has a box: it is of a detector of boxes.
+    """Refuse an entry without a mask that has a box: it is of a detector of boxes.
+
+    Args:
+        name: of the field, or fields, that should hold a mask.
 
     Raises:
         InputError: says so.
@@ -121,7 +115,7 @@ def refuse_box_alone(entry: dict, name: str, where: str) -> None:
     boxes = entry.get("bboxes")
     boxes = [entry.get("bbox"), entry.get("box2d"), *(boxes if isinstance(boxes, list) else ())]
     if any(isinstance(box, list | dict) and any(box) for box in boxes):
-        raise InputError(f"{where}: a box but no mask; masks are needed ({name!r})")
+        raise InputError(f"{where}: a box but no mask; masks are needed ({name})")
 
 
 class Unique:

@@ -20,10 +20,10 @@ import numpy as np
 
 from samodal.checks import Between
 from samodal.confidence import Confidence
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import cannot_write, parse_json, read_mask, read_text
 from samodal.masks import Mask
-from samodal.results.fields import FrameNumber, Id, Share, Side, short, value_of
+from samodal.results.fields import FrameNumber, Id, Share, Side, value_of
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
 
@@ -213,7 +213,7 @@ def _from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
         id=key,
         category=value_of(value, "category", str, where),
         score=value_of(value, "score", Share, where, None),
-        state=State(value_of(value, "state", Literal[*State], where)),
+        state=State(value_of(value, "state", Literal[*map(str, State)], where)),
         visible=read_mask(value.get("visible"), size, where),
         amodal=read_mask(value.get("amodal"), size, where),
         points=_array(value, "points", where),
@@ -232,7 +232,7 @@ def _hypotheses(masks: Any, size: tuple[int, int], where: str) -> tuple[Mask, Ma
     if masks is None:
         return None
     if not isinstance(masks, list) or len(masks) != 3:
-        raise InputError(f"{where}, hypotheses: expected three masks, got {short(masks)}")
+        raise InputError(f"{where}, hypotheses: expected three masks, got {shown(masks)}")
     read = [read_mask(mask, size, f"{where}, hypotheses") for mask in masks]
     small, given, large = (Mask.nowhere(size) if mask is None else Mask.of(mask) for mask in read)
     return small, given, large

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import read_json
 from samodal.results.columns import VisibleColumns
-from samodal.results.fields import FrameNumber, Id, category_names, objects, refuse_box_alone, short, value_of
+from samodal.results.fields import FrameNumber, Id, category_names, objects, refuse_box_alone, value_of
 from samodal.tracks import Clip
 
 
@@ -49,7 +49,7 @@ def read_coco_vid(path: Path, name: str, size: tuple[int, int], length: int | No
         if image not in frames:
             continue
         if not annotation.get("segmentation"):
-            refuse_box_alone(annotation, "segmentation", where)
+            refuse_box_alone(annotation, "'segmentation'", where)
         number = value_of(annotation, "category_id", Id | None, where, None)
         columns.add(
             value_of(annotation, "instance_id", Id, where),
@@ -82,7 +82,7 @@ def read_mmtracking_results(path: Path, name: str, size: tuple[int, int], length
             for row, code in _pairs(*pair, f"{path}: frame {t}, class {kind}"):
                 if not isinstance(row, list) or len(row) != 6:
                     raise InputError(
-                        f"{path}: frame {t}, class {kind}: expected rows (id, x0, y0, x1, y1, score), got {short(row)}"
+                        f"{path}: frame {t}, class {kind}: expected rows (id, x0, y0, x1, y1, score), got {shown(row)}"
                     )
                 columns.add(row[0], f"class {kind}", t, code, row[5])
     return columns.clip()

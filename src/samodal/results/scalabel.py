@@ -81,7 +81,7 @@ def _mask(label: dict, where: str) -> dict | list | None:
     coded = value_of(label, "rle", dict | None, where, None)
     parts = value_of(label, "poly2d", list | None, where, None)
     if not coded and not parts:
-        refuse_box_alone(label, "rle' or 'poly2d", where)
+        refuse_box_alone(label, "'rle' or 'poly2d'", where)
     if coded is None and parts is None:
         raise InputError(f"{where}: no mask; masks are needed ('rle' or 'poly2d')")
     return coded or [_outline(part, where) for part in parts or ()]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from samodal.categories import CATEGORIES, CATEGORY_IDS
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import named, read_json, read_mask, write_json
 from samodal.results.columns import VisibleColumns, frame_names
 from samodal.results.fields import (
@@ -26,7 +26,6 @@ from samodal.results.fields import (
     check_frames,
     objects,
     refuse_box_alone,
-    short,
     value_of,
 )
 from samodal.rle import Rle
@@ -183,7 +182,7 @@ def video_name(video: dict) -> str:
 def _labelled(video: dict, length: int, where: str) -> tuple[int, ...] | None:
     frames = value_of(video, "labelled", tuple[FrameNumber, ...] | None, where, None)
     if frames and not (all(a < b for a, b in pairwise(frames)) and frames[-1] < length):
-        raise InputError(f"{where}: labelled must be ascending numbers of its {length} frames, got {short(frames)}")
+        raise InputError(f"{where}: labelled must be ascending numbers of its {length} frames, got {shown(frames)}")
     return None if frames is None else tuple(frames)
 
 
@@ -191,7 +190,7 @@ def _track(entry: dict, video: ListedVideo, names: dict[Id, str], where: str) ->
     masks = read_column(entry, "segmentations", video, where)
     both = "visible_segmentations" in entry
     absent = (None,) * len(masks)
-    states = per_frame(entry, "states", Literal[*State], video, where)
+    states = per_frame(entry, "states", Literal[*map(str, State)], video, where)
     number = value_of(entry, "category_id", Id | None, where, None)
     return Track(
         id=value_of(entry, "track_id" if "track_id" in entry else "id", Id, where),
@@ -236,7 +235,7 @@ def _masks(entry: dict, name: str, length: int | None, where: str) -> list:
     masks = value_of(entry, name, list, where)
     check_length(masks, length, where)
     if name == "segmentations" and not any(masks):
-        refuse_box_alone(entry, name, where)
+        refuse_box_alone(entry, repr(name), where)
     return masks
 
 
