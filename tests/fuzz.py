@@ -184,7 +184,7 @@ def _watch(event: str, arguments: tuple, watch: dict, events: list[str]) -> None
         events.append(f"{event} {str(arguments)[:100]}")
     elif event == "open" and isinstance(arguments[0], str | bytes) and _writes(arguments[1], arguments[2]):
         _inside(os.fsdecode(arguments[0]), watch, events, event)
-    elif event in CHANGING and isinstance(arguments[0], str | bytes):
+    elif event in CHANGING and isinstance(arguments[0], str | bytes) and arguments[-1] in (-1, 0o777):
         _inside(os.fsdecode(arguments[0]), watch, events, event)
 
 

@@ -10,29 +10,13 @@ from pathlib import Path
 from damage import places
 
 JUNK = (
-    None, True, "", "x", "0", "\0", "\ud800", "../../../x", "/x", "n" * 300, "[::]", [], {}, [[]], [None], -1, 0, 1, 1.0,
-    0.5, 2, 3, 41, 2**31 - 1, 2**31, 2**63, 2**70, 10**400, -1.2, 6.85, 1e-300, 1e308, -1e308, 1e12, 3e8,
+    None, True, "", "x", "0", "\0", "\ud800", "../../../x", "/x", "n" * 300, "[::]", [], {}, [[]], [None], -1, 0, 1,
+    1.0, 0.5, 2, 3, 41, 2**31 - 1, 2**31, 2**63, 2**70, 10**400, -1.2, 6.85, 1e-300, 1e308, -1e308, 1e12, 3e8,
     float("nan"), float("inf"), -float("inf"), [["a"]], [[1, 2, 3, 4]], [[0, 0, 9, 0, 9, 9]], [[1e308] * 6], [0] * 99,
     {"size": [40, 60], "counts": "abc"}, {"size": [40, 60], "counts": [0, 2400]}, {"counts": [-5, 2405]},
     {"size": [4, 6], "counts": "0000h0"}, {"size": [8, 12], "counts": [96]}, {"size": [23170, 23170], "counts": "0"},
 )  # fmt: skip
-WORDS = (
-    "-1",
-    "0",
-    "1",
-    "10",
-    "nan",
-    "1e9",
-    "999999999",
-    "99999999999999999999",
-    "x",
-    "²",
-    "٣",
-    "0" * 50,
-    "l0",
-    "00",
-    "",
-)
+WORDS = "-1 0 1 10 nan 1e9 999999999 99999999999999999999 x ² ٣ l0 00".split() + ["", "0" * 50]
 HOSTILE = (
     b"cos\nsystem\n(Vtouch /tmp/samodal-was-here\ntR.", b"c__builtin__\neval\n(V1+1\ntR.", b"r\xff\xff\xff\x07",
     b"r\xff\xff\xff\x7f", b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", b"(" * 99, b"]" * 2000 + b"a" * 1999, b"\x85" * 2000,
@@ -68,7 +52,7 @@ def _dumped(value: object) -> bytes:
 
 
 def json_damaged(content: object, rng: random.Random) -> object:
-    """One to three places changed: another value, one from elsewhere, none, the same twice, or a text with other letters."""
+    """One to three places changed: another value, one from elsewhere, none, the same twice, or other letters."""
     content = copy.deepcopy(content)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         everywhere = list(places(content))
