@@ -60,19 +60,31 @@ def fuzz(inputs: int, seed: int, folder: Path, first: int = 0) -> tuple[list[Fin
     """
     torch.set_num_threads(1)
     known = targets(folder)
+    contents = {path: path.read_bytes() for target in known for path in target.files}
     findings, counts, number = [], Counter(), first
     while number < first + inputs:
-        number = _batch(known, seed, range(number, first + inputs), folder, findings, counts)
+        number = _batch(known, contents, seed, range(number, first + inputs), folder, findings, counts)
     return findings, counts
 
 
-def _batch(known: list[Target], seed: int, numbers: range, folder: Path, findings: list, counts: Counter) -> int:
+def _batch(
+    known: list[Target],
+    contents: dict[Path, bytes],
+    seed: int,
+    numbers: range,
+    folder: Path,
+    findings: list,
+    counts: Counter,
+) -> int:
     """Try inputs in a child process until it ends; the number after the last one."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
-        _work(known, seed, numbers, folder, writing)
+        try:
+            _work(known, contents, seed, numbers, folder, writing)
+        finally:
+            os._exit(70)  # whatever happened: the parent goes on, and cleans up
     os.close(writing)
     number, pending = numbers.start, b""
     while True:
@@ -93,37 +105,25 @@ def _batch(known: list[Target], seed: int, numbers: range, folder: Path, finding
     _, status = os.waitpid(child, 0)
     if number < numbers.stop:
         what = f"the process ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {status >> 8}"
-        target, path, content = _input(known, seed, number)
-        path.write_bytes(content)
+        target, _, _ = _input(known, contents, seed, number)
         counts["finding"] += 1
         findings.append(Finding(number, target.name, "longer than a minute" if not ready else what))
         return number + 1
     return numbers.stop
 
 
-def _input(known: list[Target], seed: int, number: int) -> tuple[Target, Path, bytes]:
-    """Target, file and damaged content; after a process that ended the file may be damaged already: see `_whole`."""
+def _input(known: list[Target], contents: dict[Path, bytes], seed: int, number: int) -> tuple[Target, Path, bytes]:
+    """Target, file and damaged content of an input."""
     rng = random.Random(f"{seed}:{number}")
     target = rng.choice(known)
     path = rng.choice(target.files)
-    return target, path, damaged(path, _whole(path), rng)
+    return target, path, damaged(path, contents[path], rng)
 
 
-_contents: dict[Path, bytes] = {}
-
-
-def _whole(path: Path) -> bytes:
-    """The content of a toy file before any damage."""
-    if path not in _contents:
-        _contents[path] = path.read_bytes()
-    return _contents[path]
-
-
-def _work(known: list[Target], seed: int, numbers: range, folder: Path, pipe: int) -> None:
+def _work(known: list[Target], contents: dict[Path, bytes], seed: int, numbers: range, folder: Path, pipe: int) -> None:
     """The child's part: a line for each input."""
-    for target in known:
-        for path in target.files:
-            path.write_bytes(_whole(path))
+    for path, content in contents.items():  # also where the process before left a damaged one
+        path.write_bytes(content)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
@@ -134,7 +134,7 @@ def _work(known: list[Target], seed: int, numbers: range, folder: Path, pipe: in
     watch = {"allowed": str(folder), "on": False}
     sys.addaudithook(lambda event, arguments: _watch(event, arguments, watch, events))
     for number in numbers:
-        target, path, content = _input(known, seed, number)
+        target, path, content = _input(known, contents, seed, number)
         path.write_bytes(content)
         events.clear()
         watch["on"] = True
@@ -144,7 +144,7 @@ def _work(known: list[Target], seed: int, numbers: range, folder: Path, pipe: in
         watch["on"] = False
         if events:
             outcome = "finding", events[0]
-        path.write_bytes(_whole(path))
+        path.write_bytes(contents[path])
         os.write(pipe, json.dumps([outcome[0], f"{target.name} ({path.name})", outcome[1]]).encode() + b"\n")
     os._exit(0)
 

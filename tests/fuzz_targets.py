@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
 import torch
 from PIL import Image
@@ -29,6 +30,7 @@ from samodal.results.open import open_visible
 from samodal.results.youtube_vis import write_tracks
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State
+from samodal.video import open_video
 from toy_data import write_toy
 from toy_kins import write_kins
 
@@ -178,7 +180,7 @@ def every_label(data: str) -> None:
 
 def targets(root: Path) -> list[Target]:
     """Write the toy files below `root`; all readers of the package."""
-    return [*result_targets(root), *dataset_targets(root), *other_targets(root)]
+    return [*result_targets(root), *dataset_targets(root), *video_targets(root), *other_targets(root)]
 
 
 def result_targets(root: Path) -> list[Target]:
@@ -261,6 +263,36 @@ def dataset_targets(root: Path) -> list[Target]:
             found.append(Target(f"data check {name} {kind}", tuple(chosen), run))
             found.append(Target(f"open {name} {kind}", tuple(chosen), lambda text=text: every_label(text)))
     return found
+
+
+def video_targets(root: Path) -> list[Target]:
+    """Videos of some containers, and a folder of pictures."""
+    found = []
+    for name, codec in (("a.mp4", "libx264"), ("a.mkv", "mpeg4"), ("a.avi", "mjpeg"), ("a.webm", "libvpx")):
+        path = root / "films" / name
+        path.parent.mkdir(exist_ok=True)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream(codec, rate=10)
+            stream.height, stream.width = SIZE
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for t in range(LENGTH):
+                frame = av.VideoFrame.from_ndarray(np.full((*SIZE, 3), 40 * t, np.uint8), "rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        found.append(Target(f"video {name}", (path,), lambda path=path: every_frame(path)))
+    pictures = root / "pictures"
+    pictures.mkdir()
+    for t, suffix in enumerate((".png", ".jpg", ".bmp", ".webp", ".tif")):
+        Image.fromarray(np.full((*SIZE, 3), 40 * t, np.uint8)).save(pictures / f"{t}{suffix}")
+    return [*found, Target("folder", tuple(sorted(pictures.iterdir())), lambda: every_frame(pictures))]
+
+
+def every_frame(source: Path) -> None:
+    last = -1.0
+    for frame in open_video(str(source)):
+        if frame.image.ndim != 3 or not frame.time > last:
+            raise Unexpected(f"a frame of {frame.image.shape} at {frame.time} after {last}")
+        last = frame.time
 
 
 def other_targets(root: Path) -> list[Target]:
