@@ -17,6 +17,7 @@ import tempfile
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from samodal.errors import InputError
 
 CPU, WALL, MEMORY = 10, 60, 4 * 2**30
 """Seconds and bytes that an input may take; a busy machine may take longer for what costs few seconds."""
+SLOW = 0.15
+"""Share of the inputs that go through a whole command, or a network's loader."""
 LONGEST = 2000
 """Characters of a message."""
 RUNNING = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "socket.connect", "pty.spawn")
@@ -49,104 +52,110 @@ class Finding:
     what: str
 
 
-def fuzz(inputs: int, seed: int, folder: Path, first: int = 0) -> tuple[list[Finding], Counter]:
+def fuzz(
+    inputs: int, seed: int, folder: Path, first: int = 0, tell: Callable[[Finding], object] = lambda finding: None
+) -> tuple[list[Finding], Counter]:
     """Try inputs `first` to `first + inputs`.
 
     Args:
         folder: gets the toy files; new.
+        tell: is called with each finding at once.
 
     Returns:
         What was found, and how many inputs were read and refused.
     """
     torch.set_num_threads(1)
-    known = targets(folder)
-    contents = {path: path.read_bytes() for target in known for path in target.files}
-    findings, counts, number = [], Counter(), first
+    run = _Run(folder, seed, tell)
+    number = first
     while number < first + inputs:
-        number = _batch(known, contents, seed, range(number, first + inputs), folder, findings, counts)
-    return findings, counts
+        number = run.batch(range(number, first + inputs))
+    return run.findings, run.counts
 
 
-def _batch(
-    known: list[Target],
-    contents: dict[Path, bytes],
-    seed: int,
-    numbers: range,
-    folder: Path,
-    findings: list,
-    counts: Counter,
-) -> int:
-    """Try inputs in a child process until it ends; the number after the last one."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reading)
-        try:
-            _work(known, contents, seed, numbers, folder, writing)
-        finally:
-            os._exit(70)  # whatever happened: the parent goes on, and cleans up
-    os.close(writing)
-    number, pending = numbers.start, b""
-    while True:
-        ready, _, _ = select.select([reading], [], [], WALL)
+class _Run:
+    """Toy files and what was found with them."""
+
+    def __init__(self, folder: Path, seed: int, tell: Callable[[Finding], object]):
+        self.folder, self.seed, self.tell = folder, seed, tell
+        everything = targets(folder)
+        self.quick = [target for target in everything if target.quick]
+        self.slow = [target for target in everything if not target.quick] or self.quick
+        self.contents = {path: path.read_bytes() for target in everything for path in target.files}
+        self.findings: list[Finding] = []
+        self.counts: Counter[str] = Counter()
+
+    def batch(self, numbers: range) -> int:
+        """Try inputs in a child process until it ends; the number after the last one."""
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(reading)
+            try:
+                self.work(numbers, writing)
+            finally:
+                os._exit(70)  # whatever happened: the parent goes on, and cleans up
+        os.close(writing)
+        number, pending, ready = numbers.start, b"", True
+        while ready:
+            ready, _, _ = select.select([reading], [], [], WALL)
+            data = os.read(reading, 65536) if ready else b""
+            if not data:
+                break
+            *lines, pending = (pending + data).split(b"\n")
+            for line in lines:
+                self.note(number, *json.loads(line))
+                number += 1
         if not ready:
             os.kill(child, signal.SIGKILL)
-        data = os.read(reading, 65536) if ready else b""
-        if not data:
-            break
-        *lines, pending = (pending + data).split(b"\n")
-        for line in lines:
-            outcome, target, what = json.loads(line)
-            counts[outcome] += 1
-            if outcome == "finding":
-                findings.append(Finding(number, target, what))
-            number += 1
-    os.close(reading)
-    _, status = os.waitpid(child, 0)
-    if number < numbers.stop:
-        what = f"the process ended by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {status >> 8}"
-        target, _, _ = _input(known, contents, seed, number)
-        counts["finding"] += 1
-        findings.append(Finding(number, target.name, "longer than a minute" if not ready else what))
+        os.close(reading)
+        _, status = os.waitpid(child, 0)
+        if number == numbers.stop:
+            return number
+        ended = f"by signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"with {status >> 8}"
+        what = f"the process ended {ended}" if ready else f"more than {WALL} s"
+        self.note(number, "finding", self.input(number)[0].name, what)
         return number + 1
-    return numbers.stop
 
+    def note(self, number: int, outcome: str, target: str, what: str) -> None:
+        self.counts[outcome] += 1
+        if outcome == "finding":
+            self.findings.append(Finding(number, target, what))
+            self.tell(self.findings[-1])
 
-def _input(known: list[Target], contents: dict[Path, bytes], seed: int, number: int) -> tuple[Target, Path, bytes]:
-    """Target, file and damaged content of an input."""
-    rng = random.Random(f"{seed}:{number}")
-    target = rng.choice(known)
-    path = rng.choice(target.files)
-    return target, path, damaged(path, contents[path], rng)
+    def input(self, number: int) -> tuple[Target, Path, bytes]:
+        """Target, file and damaged content of an input."""
+        rng = random.Random(f"{self.seed}:{number}")
+        target = rng.choice(self.slow if rng.random() < SLOW else self.quick)
+        path = rng.choice(target.files)
+        return target, path, damaged(path, self.contents[path], rng)
 
-
-def _work(known: list[Target], contents: dict[Path, bytes], seed: int, numbers: range, folder: Path, pipe: int) -> None:
-    """The child's part: a line for each input."""
-    for path, content in contents.items():  # also where the process before left a damaged one
-        path.write_bytes(content)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    sys.dont_write_bytecode = True
-    warnings.simplefilter("ignore")
-    signal.signal(signal.SIGPROF, _too_slow)
-    events: list[str] = []
-    watch = {"allowed": str(folder), "on": False}
-    sys.addaudithook(lambda event, arguments: _watch(event, arguments, watch, events))
-    for number in numbers:
-        target, path, content = _input(known, contents, seed, number)
-        path.write_bytes(content)
-        events.clear()
-        watch["on"] = True
-        signal.setitimer(signal.ITIMER_PROF, CPU)
-        outcome = _outcome(target, folder)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        watch["on"] = False
-        if events:
-            outcome = "finding", events[0]
-        path.write_bytes(contents[path])
-        os.write(pipe, json.dumps([outcome[0], f"{target.name} ({path.name})", outcome[1]]).encode() + b"\n")
-    os._exit(0)
+    def work(self, numbers: range, pipe: int) -> None:
+        """The child's part: a line for each input."""
+        for path, content in self.contents.items():  # also where the process before left a damaged one
+            path.write_bytes(content)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+        sys.dont_write_bytecode = True
+        warnings.simplefilter("ignore")
+        signal.signal(signal.SIGPROF, _too_slow)
+        events: list[str] = []
+        watch = {"allowed": str(self.folder), "on": False}
+        sys.addaudithook(lambda event, arguments: _watch(event, arguments, watch, events))
+        for number in numbers:
+            target, path, content = self.input(number)
+            path.write_bytes(content)
+            events.clear()
+            watch["on"] = True
+            signal.setitimer(signal.ITIMER_PROF, CPU)
+            outcome, what = _outcome(target, self.folder)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            watch["on"] = False
+            if events:
+                outcome, what = "finding", events[0]
+            path.write_bytes(self.contents[path])
+            os.write(pipe, json.dumps([outcome, f"{target.name} ({path.name})", what]).encode() + b"\n")
+        os._exit(0)
 
 
 def _too_slow(*_: object) -> None:
@@ -209,7 +218,13 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first input")
     settings = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        findings, counts = fuzz(settings.inputs, settings.seed, Path(folder).resolve(), settings.first)
+        findings, counts = fuzz(
+            settings.inputs,
+            settings.seed,
+            Path(folder).resolve(),
+            settings.first,
+            lambda finding: print(finding, file=sys.stderr, flush=True),
+        )
     print(
         f"{sum(counts.values())} inputs: {counts['read']} read, {counts['refused']} refused, {len(findings)} findings"
     )

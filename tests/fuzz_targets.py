@@ -1,6 +1,7 @@
 """Toy files of every reader, and how each is read."""
 
 import contextlib
+import functools
 import io
 import json
 import pickle
@@ -25,6 +26,7 @@ from samodal.cli.app import main
 from samodal.data.kitti_boxes import read_kitti_boxes
 from samodal.data.open import open_dataset
 from samodal.data.pickles import read_pickle
+from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.results.frames import FramesWriter, read_frames
 from samodal.results.open import open_visible
 from samodal.results.youtube_vis import write_tracks
@@ -51,11 +53,13 @@ class Target:
         name: in reports.
         files: that are damaged, one for each input.
         read: raises InputError for files that are refused.
+        quick: whether it takes few milliseconds.
     """
 
     name: str
     files: tuple[Path, ...]
     read: Callable[[], object]
+    quick: bool = True
 
 
 def coded(x0: int, x1: int) -> dict:
@@ -167,6 +171,14 @@ def checked_clip(path: Path) -> None:
             raise Unexpected("a mask of another size")
 
 
+def scored(results: Path, truth: Path, rules: ScoringRules) -> None:
+    """Evaluate, and see that what is no mean over nothing lies in [0, 1]."""
+    metrics = evaluate(results, truth, rules)["metrics"]
+    odd = {name: value for name, value in metrics.items() if value is not None and not 0 <= value <= 1}
+    if odd:
+        raise Unexpected(f"scores {odd}")
+
+
 def every_label(data: str) -> None:
     """Read all that a data set holds, strictly."""
     for video in open_dataset(data):
@@ -209,16 +221,21 @@ def result_targets(root: Path) -> list[Target]:
     for path in [*paths, pictures]:
         files = tuple(sorted(path.iterdir())) if path.is_dir() else (path,)
         found.append(Target(f"vis {path.name}", files, lambda path=path: checked_clip(path)))
-        found.append(Target(f"run --vis {path.name}", files, command(vis, *clip_run, f"file:{path}")))
+        found.append(Target(f"run --vis {path.name}", files, command(vis, *clip_run, f"file:{path}"), False))
     evaluate = root / "evaluate"
     images = [put(evaluate, name, content) for name, content in image_files().items()]
     pairs = {"images": images[::-1], "videos": [vis / "genvis.json", truth], "tracks": [vis / "tracks.json", truth]}
     for name, (result, true) in pairs.items():
         arguments = ["evaluate", str(result), "--truth", str(true), "--profile", "strict", "--masks"]
         for masks in ("amodal", "visible"):
-            found.append(Target(f"evaluate {name} {masks}", (result, true), command(evaluate, *arguments, masks)))
+            found.append(
+                Target(f"evaluate {name} {masks}", (result, true), command(evaluate, *arguments, masks), False)
+            )
+            rules = ScoringRules("strict", masks)
+            read = functools.partial(scored, result, true, rules)
+            found.append(Target(f"score {name} {masks}", (result, true), read))
     run = command(evaluate, "evaluate", str(vis / "run"), "--truth", str(truth), "--masks", "visible")
-    return [*found, Target("evaluate run", (vis / "run" / "frames.jsonl", truth), run)]
+    return [*found, Target("evaluate run", (vis / "run" / "frames.jsonl", truth), run, False)]
 
 
 def dataset_targets(root: Path) -> list[Target]:
@@ -260,7 +277,7 @@ def dataset_targets(root: Path) -> list[Target]:
         pictures = [path for path in files if path not in labels]
         for kind, chosen in (("labels", labels or pictures), ("pictures", pictures)):
             run = command(root / name, "data", "check", text)
-            found.append(Target(f"data check {name} {kind}", tuple(chosen), run))
+            found.append(Target(f"data check {name} {kind}", tuple(chosen), run, False))
             found.append(Target(f"open {name} {kind}", tuple(chosen), lambda text=text: every_label(text)))
     return found
 
@@ -289,10 +306,11 @@ def video_targets(root: Path) -> list[Target]:
 
 def every_frame(source: Path) -> None:
     last = -1.0
-    for frame in open_video(str(source)):
-        if frame.image.ndim != 3 or not frame.time > last:
-            raise Unexpected(f"a frame of {frame.image.shape} at {frame.time} after {last}")
-        last = frame.time
+    with contextlib.redirect_stderr(io.StringIO()):
+        for frame in open_video(str(source)):
+            if frame.image.ndim != 3 or not frame.time > last:
+                raise Unexpected(f"a frame of {frame.image.shape} at {frame.time} after {last}")
+            last = frame.time
 
 
 def other_targets(root: Path) -> list[Target]:
@@ -337,5 +355,6 @@ def other_targets(root: Path) -> list[Target]:
         Target("sam plain.pth", (folder / "plain.pth",), lambda: AmodalSam.from_checkpoint(folder / "plain.pth")),
     ]
     for name, load in loaders.items():
-        found.append(Target(f"weights {name}", (folder / name,), lambda name=name, load=load: load(folder / name)))
+        quick = not name.endswith("safetensors")
+        found.append(Target(f"weights {name}", (folder / name,), functools.partial(load, folder / name), quick))
     return found
