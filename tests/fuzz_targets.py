@@ -308,7 +308,7 @@ def every_frame(source: Path) -> None:
     last = -1.0
     with contextlib.redirect_stderr(io.StringIO()):
         for frame in open_video(str(source)):
-            if frame.image.ndim != 3 or not frame.time > last:
+            if frame.image.ndim != 3 or not frame.time >= last:
                 raise Unexpected(f"a frame of {frame.image.shape} at {frame.time} after {last}")
             last = frame.time
 

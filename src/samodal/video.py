@@ -230,7 +230,7 @@ def _container(source: str, live: str | None):
     except ImportError as error:
         raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
     try:
-        container = av.open(source, format=live or None)
+        container = av.open(source, format=live or None, metadata_errors="replace")
     except InvalidDataError as error:
         raise InputError(f"{source}: no video or folder of pictures, or damaged at its start") from error
     except (FFmpegError, OSError) as error:
