@@ -126,9 +126,17 @@ def test_a_polygon_may_lie_partly_outside_the_frame():
     assert Rle.from_coco([[-240, 0, 3, 0, 3, 240, -240, 240]], (40, 60)).box == (0, 0, 3, 40)
 
 
-def test_an_outline_that_goes_to_and_fro_without_end_is_refused():
-    with pytest.raises(InputError, match="outline is .* pixels long"):
-        Rle.from_coco([[-200, 0, 200, 0] * 1000], (40, 60))
+@pytest.mark.parametrize(
+    ("polygons", "size"),
+    [
+        ([[-200, 0, 200, 0] * 1000], (40, 60)),
+        ([[-200, 0, 200, 0] * 10] * 100, (40, 60)),
+        ([[-20_000, 0, 20_000, 0] * 200], (20_000, 20_000)),
+    ],
+)
+def test_an_outline_that_goes_to_and_fro_without_end_is_refused(polygons, size):
+    with pytest.raises(InputError, match="an outline of .* pixels on a frame of"):
+        Rle.from_coco(polygons, size)
 
 
 @pytest.mark.parametrize("value", [[[1, 2, 3, 4]], [[1, 1, 5, 1, 5]], [["a"] * 6], [5], "text", {"counts": "l0"}, 7])

@@ -26,6 +26,7 @@ _LARGEST_VIDEO = 2**32 - 1  # pixels; run lengths are counted in 32 bits
 _LONGEST_NUMBER = 6  # characters; enough for a frame of LARGEST_SIDE, and read alike by COCO's library
 _LONGER = re.compile("[P-_]0|[`-o]O")  # a number with a last character that adds nothing to it
 _POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
+_LONGEST_OUTLINE = 10**7  # pixels, of all polygons of a mask; the library takes 80 bytes for each
 _FARTHEST = 4  # larger sides of the frame from its corner to a polygon's; the library takes memory for what is outside
 
 
@@ -122,8 +123,10 @@ def check_coco(value: Any, size: tuple[int, int]) -> None:
                 "is it of another video or image?"
             )
     elif isinstance(value, list) and all(map(_is_polygon, value)):
-        for polygon in value:
-            _check_corners(polygon, size)
+        outline = sum(_outline(polygon, size) for polygon in value)
+        # Memory is taken for each pixel of an outline, and a short text can go to and fro very often.
+        if outline > min(4 * size[0] * size[1] + 8 * _FARTHEST * max(size), _LONGEST_OUTLINE):
+            raise InputError(f"an outline of {outline:.0f} pixels on a frame of {_by(size)} (height x width)")
     else:
         raise InputError(
             "expected run lengths (size, counts) or polygons [[x, y, x, y, x, y, …], …] of three points or more, "
@@ -137,7 +140,8 @@ def _is_polygon(value: Any) -> bool:
     return all(isinstance(number, int | float) and not isinstance(number, bool) for number in value)
 
 
-def _check_corners(polygon: list, size: tuple[int, int]) -> None:
+def _outline(polygon: list, size: tuple[int, int]) -> float:
+    """Length of a polygon's outline in pixels; its corners are near the frame."""
     farthest = _FARTHEST * max(size)
     for number in polygon:
         if not abs(number) <= farthest:  # also where it is nan
@@ -145,13 +149,8 @@ def _check_corners(polygon: list, size: tuple[int, int]) -> None:
                 f"a polygon has a corner at {shown(number)}, farther than {farthest} pixels from a frame of "
                 f"{_by(size)} (height x width)"
             )
-    # Memory is taken for each pixel of an outline, and a short text can go to and fro very often.
     corners = np.array(polygon, float).reshape(-1, 2)
-    outline = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
-    if outline > 4 * size[0] * size[1] + 8 * farthest:
-        raise InputError(
-            f"a polygon's outline is {outline:.0f} pixels long, on a frame of {_by(size)} (height x width)"
-        )
+    return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
 
 
 def _by(size: Sequence) -> str:

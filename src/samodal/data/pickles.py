@@ -50,9 +50,10 @@ class _Plain(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._known:
+            what = printable(f"{module}.{name}"[:80])
             raise InputError(
-                f"{self._path}: refused, as it names {printable(f'{module}.{name}'[:80])}: it may hold plain data alone (dicts, lists, "
-                "numbers, numpy arrays of numbers), and anything else could run code"
+                f"{self._path}: refused, as it names {what}: it may hold plain data alone (dicts, lists, numbers, "
+                "numpy arrays of numbers), and anything else could run code"
             )
         return self._known[module, name]
 
