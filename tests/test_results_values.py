@@ -71,6 +71,7 @@ def test_a_score_of_raw_outputs_is_told_from_other_damage(tmp_path):
         ("ytvis.json", ("videos", 0, "labelled", [0, 3]), "labelled must be ascending numbers of its 3 frames"),
         ("ytvis.json", ("videos", 0, "labelled", [2, 0]), "labelled must be ascending numbers of its 3 frames"),
         ("ytvis.json", ("categories", 0, {"name": "car"}), "category at place 0 of 'categories': no field 'id'"),
+        ("ytvis.json", ("categories", 1, "id", 26), "category 26: a second category has this id"),
         ("ytvis.json", ("categories", 0, "name", 7), "category 26: name must be text, got 7"),
         ("ytvis.json", ("annotations", 0, "id", [1]), "id must be a whole number or text"),
         ("ytvis.json", ("annotations", 0, "states", ["seen"] * 3), "annotation 4, frame 0: states must be 'visible'"),
@@ -102,6 +103,12 @@ def test_a_whole_number_may_be_written_with_a_point(tmp_path):
     path = tmp_path / "r.json"
     path.write_text(json.dumps(changed(visible_files()["genvis.json"], 0, "category_id", 26.0)))
     assert open_visible(path, "v", SIZE, 3).tracks[0].category == "car"
+
+
+def test_a_score_of_1_stays_as_it_is_written(tmp_path):
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(changed(visible_files()["genvis.json"], 0, "score", 1.0)))
+    assert repr(open_visible(path, "v", SIZE, 3).tracks[0].scores[0]) == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -197,8 +204,8 @@ def test_a_line_that_is_no_object_is_refused(tmp_path, text):
         ("truth.json", ("annotations", 0, "occlude_rate", 256), "annotation 1: occlude_rate must be a number in"),
         ("truth.json", ("annotations", 0, "area", -4), "annotation 1: area must be a number at least 0"),
         ("truth.json", ("annotations", 0, "segmentation", []), "annotation 1: a box but no mask"),
-        ("truth.json", ("annotations", 1, "id", 1), "annotation 1: its id is there twice"),
-        ("truth.json", ("images", 1, "id", 1), "image 1: image id 1 is there twice"),
+        ("truth.json", ("annotations", 1, "id", 1), "annotation 1: a second annotation has this id"),
+        ("truth.json", ("images", 1, "id", 1), "image 1: a second image has this id"),
         ("truth.json", ("images", 0, "height", 10**6), "image 1: height must be a whole number in"),
         ("truth.json", ("images", 0, "file_name", 5), "image 1: file_name must be text"),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import read_json, read_mask
 from samodal.results.entries import Annotated, Entry, without_doubles
-from samodal.results.fields import Area, Id, Share, Side, Unique, is_crowd, objects, refuse_box_alone, value_of
+from samodal.results.fields import Area, Id, Share, Side, is_crowd, objects, refuse_box_alone, value_of
 
 
 def is_image_truth(content: object) -> bool:
@@ -30,16 +30,19 @@ def read_image_truth(path: Path, masks: str = "amodal") -> Annotated:
     content = read_json(path)
     if not is_image_truth(content):
         raise InputError(f"{path}: expected COCO 'images' and 'annotations'")
-    sizes, clips, images, annotations = {}, {}, Unique(), Unique()
+    sizes, clips, known = {}, {}, set()
     for where, image in objects(content, "images", path, "image"):
         key = value_of(image, "id", Id, where)
-        images.add(key, where, f"image id {key}")
+        if key in sizes:
+            raise InputError(f"{where}: a second image has this id")
         sizes[key] = (value_of(image, "height", Side, where), value_of(image, "width", Side, where))
         clips[key] = value_of(image, "file_name", str, where, "").rpartition("/")[0] or str(key)
     entries = []
     for where, annotation in objects(content, "annotations", path, "annotation"):
-        if annotation.get("id") is not None:
-            annotations.add(value_of(annotation, "id", Id, where), where, "its id")
+        key = value_of(annotation, "id", Id | None, where, None)
+        if key is not None and key in known:
+            raise InputError(f"{where}: a second annotation has this id")
+        known.add(key)
         entries.append(_entry(annotation, sizes, masks, where))
     return Annotated(sizes, dict.fromkeys(sizes, 1), without_doubles(entries, path), clips)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,17 +43,14 @@ def value_of(entry: Any, name: str, hint: Any, where: str, default: Any = _REQUI
             raise InputError(f"{where}: no field {name!r}")
         return default
     value = entry[name]
+    if fits(value, hint):
+        return value
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 and fits(int(value), hint):
-        value = int(value)
-    if not fits(value, hint):
-        expected = in_words(hint).replace(" (off)", "")
-        raise InputError(f"{where}: {name} must be {expected}, got {shown(value)}{_hint(hint, value)}")
-    return value
-
-
-def _hint(hint: Any, value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and value == value
-    return "; are these outputs of a network before the sigmoid?" if hint is Share and number else ""
+        return int(value)
+    expected = in_words(hint).replace(" (off)", "")
+    logit = name in ("score", "scores") and fits(value, float)
+    way_out = "; are these outputs of a network before the sigmoid?" if logit else ""
+    raise InputError(f"{where}: {name} must be {expected}, got {shown(value)}{way_out}")
 
 
 def objects(content: dict, name: str, path: Path, noun: str) -> Iterator[tuple[str, dict]]:
@@ -74,14 +71,14 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
-def numbered(folder: Path, suffix: str = ".png") -> dict[int, Path]:
-    """The files of a folder that are named by a frame's number, such as 000012.png, in the order of numbers.
+def numbered(folder: Path) -> dict[int, Path]:
+    """The .png of a folder that are named by a frame's number, such as 000012.png, in the order of numbers.
 
     Raises:
         InputError: if two have the same number, or one is no number of a frame.
     """
     files: dict[int, Path] = {}
-    for path in sorted(Path(folder).glob(f"*{suffix}")):
+    for path in sorted(Path(folder).glob("*.png")):
         if not is_number(path.stem):
             continue
         number = value_of({"number": int(path.stem)}, "number", FrameNumber, str(path))
@@ -118,29 +115,21 @@ def refuse_box_alone(entry: dict, name: str, where: str) -> None:
         raise InputError(f"{where}: a box but no mask; masks are needed ({name})")
 
 
-class Unique:
-    """Refuses a second entry of a key."""
-
-    def __init__(self):
-        self._known: set[Hashable] = set()
-
-    def add(self, key: Hashable, where: str, what: str) -> None:
-        """Raises: InputError where the key was there before; `what` names it."""
-        if key in self._known:
-            raise InputError(f"{where}: {what} is there twice")
-        self._known.add(key)
-
-
 def category_names(content: dict, path: Path) -> dict[Id, str]:
     """{id: name} of a file's `categories`, which may be left out.
 
     Raises:
-        InputError: for a category without id or name.
+        InputError: for a category without id or name, or an id that is there twice.
     """
     if content.get("categories") is None:
         return {}
-    entries = objects(content, "categories", path, "category")
-    return {value_of(entry, "id", Id, where): value_of(entry, "name", str, where) for where, entry in entries}
+    names: dict[Id, str] = {}
+    for where, entry in objects(content, "categories", path, "category"):
+        key = value_of(entry, "id", Id, where)
+        if key in names:
+            raise InputError(f"{where}: a second category has this id")
+        names[key] = value_of(entry, "name", str, where)
+    return names
 
 
 def check_frames(length: int, tracks: int, where: object) -> int:
