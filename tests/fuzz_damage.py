@@ -42,7 +42,7 @@ def damaged(path: Path, content: bytes, rng: random.Random) -> bytes:
             return content[:at] + rng.choice(HOSTILE) + content[at:]
         if suffix == ".safetensors" and rng.random() < 0.7:
             return safetensors_damaged(content, rng)
-    except (ValueError, RecursionError, struct.error):  # a file that is damaged already
+    except (ValueError, OverflowError, RecursionError, struct.error):  # a file that is damaged already
         pass
     return bytes_damaged(content, rng)
 

@@ -160,7 +160,7 @@ class KinsDataset(Dataset):
         if missing:
             raise InputError(
                 f"{folder}: {len(missing)} of the {len(images)} images of {annotations.name} are missing, first "
-                f"{missing[0]}; was data_object_image_2.zip unpacked completely?"
+                f"{missing[0][:100]}; was data_object_image_2.zip unpacked completely?"
             )
         videos = {}
         for number, image in enumerate(images, start=1):
@@ -287,7 +287,7 @@ def _images(entries: list, path: Path) -> dict[int, tuple[str, tuple[int, int]]]
 def _annotation(entry: dict, names: dict[int, str], where: str) -> KinsAnnotation:
     number = value_of(entry, "category_id", Id, where)
     if number not in names:
-        raise InputError(f"{where}: unknown category_id {number}, expected one of {', '.join(map(str, names))}")
+        raise InputError(f"{where}: unknown category_id {shown(number)}, expected one of {', '.join(map(str, names))}")
     for amodal, visible in _MASKS:
         if amodal in entry and visible in entry:
             shapes = _shape(entry[amodal], f"{where}, {amodal}"), _shape(entry[visible], f"{where}, {visible}")

@@ -54,7 +54,7 @@ class VisibleColumns:
             InputError: if the frame is not one of the clip's, the mask has another size, the id is in this frame
                 already, or a value is of another type.
         """
-        where = where or f"{self.path}: track {key}, frame {t}"
+        where = where or f"{self.path}: track {str(key)[:60]}, frame {t}"
         values = {"id": key, "frame": t, "score": score}
         key, t = value_of(values, "id", Id, where), value_of(values, "frame", FrameNumber, where)
         score = value_of(values, "score", Share, where)

@@ -63,7 +63,7 @@ def objects(content: dict, name: str, path: Path, noun: str) -> Iterator[tuple[s
         if not isinstance(entry, dict):
             raise InputError(f"{path}: {noun} at place {n} of {name!r}: expected an object, got {shown(entry)}")
         key = entry.get("id")
-        yield f"{path}: {noun} {key}" if fits(key, Id) else f"{path}: {noun} at place {n} of {name!r}", entry
+        yield f"{path}: {noun} {str(key)[:60]}" if fits(key, Id) else f"{path}: {noun} at place {n} of {name!r}", entry
 
 
 def is_number(text: str) -> bool:
