@@ -27,7 +27,7 @@ import numpy as np
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.data.kins import KinsImage, KinsImages
 from samodal.data.pickles import read_pickle
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import field, image_size, read_mask
 from samodal.parts import Frame
 from samodal.results.fields import numbered
@@ -265,12 +265,12 @@ def read_objects(path: Path) -> dict[str, Objects]:
     """
     content = read_pickle(path)
     if not isinstance(content, dict) or not content:
-        raise InputError(f"{path}: expected SAVOS' {{video: {{object: {{t: {{'VM': …}}}}}}}}, got {str(content)[:60]}")
+        raise InputError(f"{path}: expected SAVOS' {{video: {{object: {{t: {{'VM': …}}}}}}}}, got {shown(content)}")
     videos: dict[str, Objects] = {}
     for entry in sorted(content, key=str):
         name = PurePosixPath(str(entry)).name  # some list videos as date/video
         if name in videos or not name:
-            raise InputError(f"{path}: video {entry!r} is there twice, or has no name")
+            raise InputError(f"{path}: video {shown(entry)} is there twice, or has no name")
         objects = _numbered(content[entry], f"{path}: {name}", "object")
         videos[name] = {key: _frames(frames, f"{path}: {name}, object {key}") for key, frames in objects.items()}
     return videos
@@ -295,7 +295,7 @@ def _frames(content: Any, where: str) -> dict[int, dict]:
         value = field(entry, "VM", f"{where}, t {t}")
         size = value.get("size") if isinstance(value, dict) else None
         if not isinstance(size, list | tuple) or "counts" not in value:
-            raise InputError(f"{where}, t {t}: expected run lengths (size, counts) in VM, got {str(value)[:60]}")
+            raise InputError(f"{where}, t {t}: expected run lengths (size, counts) in VM, got {shown(value)}")
         frames[t] = {"size": list(size), "counts": value["counts"]}
     return frames
 
@@ -303,11 +303,11 @@ def _frames(content: Any, where: str) -> dict[int, dict]:
 def _numbered(content: Any, where: str, what: str) -> dict[int, Any]:
     """A dict by whole numbers, which some write as text."""
     if not isinstance(content, dict):
-        raise InputError(f"{where}: expected a dict by {what}, got {str(content)[:60]}")
+        raise InputError(f"{where}: expected a dict by {what}, got {shown(content)}")
     numbered = {}
     for key, value in content.items():
-        if isinstance(key, bool) or not str(key).isdecimal():
-            raise InputError(f"{where}: {what} {key!r} is no number")
+        if isinstance(key, bool) or not str(key).isdecimal() or len(str(key)) > 18:
+            raise InputError(f"{where}: {what} {shown(key)} is no number")
         if int(key) in numbered:
             raise InputError(f"{where}: {what} {int(key)} is there twice")
         numbered[int(key)] = value
