@@ -37,7 +37,7 @@ from samodal.data.fields import (
     usable_path,
     whole_number,
 )
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import check_mask, field, read_json
 from samodal.results.fields import is_crowd
 
@@ -179,18 +179,18 @@ class _Reader:
         where = f"{self._path}: image {key}"
         name = field(entry, "file_name", where)
         if not usable_path(name):
-            raise InputError(f"{where}: file_name {name!r} is no path inside the folder of images")
+            raise InputError(f"{where}: file_name {shown(name)} is no path inside the folder of images")
         if key in self._images or name in self._files:
-            raise InputError(f"{where}: the id or its file {name} is there twice")
+            raise InputError(f"{where}: the id or its file {name[:100]} is there twice")
         check_size(entry, where)
         if self._form.by_folder:
             frame_number(entry, "frame_id", where)
             if len(PurePosixPath(name).parts) < 2:
-                raise InputError(f"{where}: file_name {name!r} has no folder, which names the video")
+                raise InputError(f"{where}: file_name {shown(name)} has no folder, which names the video")
         elif entry.get("video_id") is not None:
             frame_number(entry, "frame_id", where)
             if whole_number(entry, "video_id", where) not in self._videos and self._videos:
-                raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
+                raise InputError(f"{where}: unknown video_id {shown(entry['video_id'])}, 'videos' does not list it")
         self._images[key] = entry
         self._files.add(name)
 
@@ -232,7 +232,9 @@ class _Reader:
         others = [other.key for other in members if other is not annotation]
         for key in annotation.occluders:
             if key not in others:
-                raise InputError(f"{annotation.where}: its occluder {key!r} is no other annotation of the same image")
+                raise InputError(
+                    f"{annotation.where}: its occluder {shown(key)} is no other annotation of the same image"
+                )
         return annotation
 
 

@@ -93,9 +93,11 @@ def _image_of(entry: dict, images: dict[int, dict], annotated: set[int], path: P
     """The image of an annotation; each has one."""
     key = whole_number(entry, "image_id", f"{path}: an annotation")
     if key not in images:
-        raise InputError(f"{path}: annotation {entry.get('id')}: unknown image_id {key!r}, 'images' does not list it")
+        raise InputError(
+            f"{path}: annotation {shown(entry.get('id'))}: unknown image_id {shown(key)}, 'images' does not list it"
+        )
     if key in annotated:
-        raise InputError(f"{path}: annotation {entry.get('id')}: a second annotation of image {key}; keep one")
+        raise InputError(f"{path}: annotation {shown(entry.get('id'))}: a second annotation of image {key}; keep one")
     annotated.add(key)
     return images[key]
 

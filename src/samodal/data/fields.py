@@ -50,7 +50,7 @@ def class_of(annotation: dict, names: dict[int, str], where: str) -> str:
     """
     number = whole_number(annotation, "category_id", where)
     if number not in names:
-        raise InputError(f"{where}: unknown category_id {number!r}, 'categories' lists {sorted(names)}")
+        raise InputError(f"{where}: unknown category_id {shown(number)}, 'categories' lists {sorted(names)}")
     return names[number]
 
 
@@ -72,7 +72,7 @@ def place_of(annotation: dict, kind: str, owners: dict[int, dict], earlier: set[
     earlier.add(key)
     number = whole_number(annotation, f"{kind}_id", where)
     if number not in owners:
-        raise InputError(f"{where}: unknown {kind}_id {number!r}, '{kind}s' does not list it")
+        raise InputError(f"{where}: unknown {kind}_id {shown(number)}, '{kind}s' does not list it")
     return where, owners[number]
 
 

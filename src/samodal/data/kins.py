@@ -276,7 +276,7 @@ def _images(entries: list, path: Path) -> dict[int, tuple[str, tuple[int, int]]]
         where = f"{path}: image {key}"
         name = PurePosixPath(value_of(entry, "file_name", str, where)).name
         if key in images or name in names:
-            raise InputError(f"{where}: the id or its file {name} is there twice")
+            raise InputError(f"{where}: the id or its file {name[:100]} is there twice")
         names.add(name)
         images[key] = name, (value_of(entry, "height", Side, where), value_of(entry, "width", Side, where))
     if not images:

@@ -192,7 +192,7 @@ class KinsCarDataset(Dataset):
         folders = {path.name: path for path in raw.glob("*/*") if path.is_dir()}
         for name in objects:
             if name not in folders:
-                raise InputError(f"{raw}: no video {name} in any date's folder, but {pickled} lists it")
+                raise InputError(f"{raw}: no video {name[:100]} in any date's folder, but {pickled} lists it")
         places = [place / name for name in _ANNOTATIONS for place in (root / "Kins", root / "Kins" / "annotations")]
         annotations = next((path for path in places if path.is_file()), None)
         if annotations is None:

@@ -92,7 +92,7 @@ class _Reader:
         if entry.get("length", len(files)) != len(files):
             raise InputError(f"{where}: {len(files)} file_names, but its length is {entry['length']}")
         if not usable_path(entry.get("name") or "video"):
-            raise InputError(f"{where}: its name {entry['name']!r} cannot name a folder")
+            raise InputError(f"{where}: its name {shown(entry['name'])} cannot name a folder")
         if len(set(files)) < len(files) or self._files & set(files):
             raise InputError(f"{where}: a file of it is there twice, in it or in another video")
         self._files.update(files)
