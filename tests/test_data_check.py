@@ -1,6 +1,8 @@
 """`samodal data check`: what is counted, and that nothing broken escapes it."""
 
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from samodal.cli.app import main
 from samodal.data.check import OCCLUSIONS, SIZES, check, occlusion_bin, size_bin
+from samodal.data.open import open_dataset
 from samodal.metrics.profiles import profile_named
 from samodal.rle import Rle
 from test_datasets_coco import PAGE, example, write
@@ -167,3 +170,55 @@ def test_the_help_and_the_documentation_name_every_kind_once(capsys):
     page = PAGE.read_text(encoding="utf-8")
     table = page[page.index("## All kinds") : page.index("## AmodalSynthDrive")]
     assert sorted(re.findall(r"^\| `([\w-]+):", table, re.MULTILINE)) == sorted(KINDS)
+
+
+def test_crowds_are_counted_and_told(tmp_path, capsys):
+    content = example()
+    content["annotations"][0]["iscrowd"] = 1
+    content["annotations"][1].pop("occluders")
+    assert check(write(tmp_path, content)).odd == ["1 of 5 masks are crowds (iscrowd 1) and left out"]
+
+
+def test_where_all_annotations_are_crowds_it_is_said_with_the_way_out(tmp_path, capsys):
+    content = example()
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    data = write(tmp_path, content)
+    odd, *_ = check(data).odd
+    assert odd.startswith("all 5 masks are crowds (iscrowd 1) and left out") and "write iscrowd 0" in odd
+    assert "crowds" not in capsys.readouterr().err
+    open_dataset(data)
+    assert "labels.json" in (warned := capsys.readouterr().err) and "all 5 annotations are crowds" in warned
+
+
+def test_crowds_of_other_kinds_are_counted(tmp_path):
+    from test_datasets_visible_json import write as write_visible
+    from test_datasets_visible_json import ytvis
+    from toy_kins import write_kins
+
+    (tmp_path / "ytvis").mkdir()
+    data = write_visible(tmp_path / "ytvis", "ytvis", ytvis())
+    assert "3 of 6 masks are crowds (iscrowd 1) and left out" in check(data).odd
+    data = write_kins(tmp_path / "kins", 1, 1)
+    path = tmp_path / "kins" / "update_train_2020.json"
+    path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd": 1', 2))
+    assert "2 of 3 masks are crowds (iscrowd 1) and left out" in check(data).odd
+    data = write_toy(tmp_path / "asd", 1, 1, 1)
+    (path,) = tmp_path.glob("asd/amodal_instance_seg/front/*/*.json")
+    path.write_text(path.read_text().replace('"iscrowd":0', '"iscrowd":1', 1))
+    assert "1 of 3 masks are crowds (iscrowd 1) and left out" in check(data).odd
+
+
+def test_pictures_that_claim_to_be_enormous_do_not_end_it(tmp_path):
+    data = write(tmp_path, example())
+    for name, size in (("drive/000000.png", 60_000), ("yard.png", 2**31 - 1)):
+        path = tmp_path / "images" / name
+        path.write_bytes(png_of(path.read_bytes(), size))
+    problems = list(check(data).problems)
+    assert len(problems) == 2 and all("images" in problem for problem in problems)
+
+
+def png_of(content: bytes, side: int) -> bytes:
+    """A PNG whose head claims other sides."""
+    head = b"IHDR" + struct.pack(">II", side, side) + content[24:29]
+    return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]

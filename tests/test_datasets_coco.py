@@ -97,7 +97,7 @@ WRONG = [
     (change("annotations", 0, "image_id", {}), "annotation 1: image_id {} is no whole number"),
     (change("annotations", 1, "occluders", 1), "annotation 2: occluders is no list but 1"),
     (change("categories", 0, "id", 2), "category 2: the id is there twice"),
-    (change("videos", 0, "fps", 0), "video 1: fps 0 is no number above 0"),
+    (change("videos", 0, "fps", 0), "video 1: fps must be a number in .0.01, 1000., got 0"),
     (change("videos", 0, "name", "../elsewhere"), "video 1: .*its name cannot name a folder"),
     (change("videos", 1), "videos is no list but 1"),
     (change("images", 2, "height", 10**9), "image 3: height 1000000000 is no number of pixels up to 23170"),
@@ -258,3 +258,40 @@ def test_a_sam_learns_from_it(tmp_path, capsys, one_thread):
     )  # fmt: skip
     outcome = train(settings)
     assert outcome.steps == 1 and outcome.checkpoint.exists()
+
+
+@pytest.mark.parametrize("mark", ["0", "no", 2, [1], 0.5])
+def test_a_mark_of_a_crowd_is_0_or_1(tmp_path, mark):
+    content = example()
+    content["annotations"][0]["iscrowd"] = mark
+    with pytest.raises(InputError, match="annotation 1: iscrowd must be 0 or 1, got"):
+        open_dataset(write(tmp_path, content))
+
+
+def test_numbers_of_frames_and_rates_have_bounds(tmp_path):
+    for place, value in (
+        (("images", 0, "frame_id"), 2**31),
+        (("videos", 0, "fps"), 1e-300),
+        (("videos", 0, "fps"), 2e3),
+    ):
+        content = example()
+        change(*place, value)(content)
+        with pytest.raises(InputError, match=f"{place[-1]} must be"):
+            open_dataset(write(tmp_path, content))
+
+
+def test_a_number_of_a_frame_says_nothing_of_an_image_alone(tmp_path):
+    content = example()
+    content["images"][2]["frame_id"] = "third"
+    (frame,) = open_dataset(write(tmp_path, content)).video("yard")
+    assert frame.time == 0
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a/" * 600 + "b.png", "a\0.png", "\ud800.png"])
+def test_a_file_name_that_no_file_system_takes_is_refused(tmp_path, name):
+    data = write(tmp_path, example())
+    content = example()
+    content["images"][0]["file_name"] = name
+    (tmp_path / "labels.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="image 1: file_name .* is no path inside the folder of images"):
+        open_dataset(data)

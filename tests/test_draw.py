@@ -147,3 +147,12 @@ def test_odd_sizes_and_uneven_times_are_written_as_h264_that_plays(tmp_path):
     assert (stream.height, stream.width) == (102, 122)
     assert [f.time for f in frames] == pytest.approx(times, abs=2e-3)
     assert [round(f.to_ndarray(format="rgb24").mean() / 60) for f in frames] == [0, 1, 2, 3]
+
+
+def test_frames_that_are_weeks_apart_are_shown_for_some_hours(tmp_path):
+    av = pytest.importorskip("av")
+    with VideoWriter(tmp_path / "a.mp4", SIZE, 0.01) as writer:
+        for time in (0, 500, 2e11):
+            writer.write(np.zeros((*SIZE, 3), np.uint8), time)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert [frame.time for frame in container.decode(video=0)] == [0, 500, 500 + 21_600]

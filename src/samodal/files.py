@@ -46,31 +46,41 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: if it is missing, cut off, or not JSON.
     """
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """The content of a JSON text.
+
+    Args:
+        where: it stands, for the message.
+
+    Raises:
+        InputError: if it is cut off, or not JSON.
+    """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
+            f"{where}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
             "was the file cut off while it was written or copied?"
         ) from None
-    except InputError:
-        raise
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
-        raise InputError(f"{path}: no JSON that can be read ({error})") from None
+        raise InputError(f"{where}: no JSON that can be read ({error})") from None
 
 
 def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
     """A COCO-like mask, None where it is absent or has no pixel.
 
     Args:
-        value: run lengths, polygons, or None.
+        value: run lengths, polygons (an empty list of them is no pixel), or None.
         size: (H, W) that the mask must have.
         where: file, id and frame, for the message.
 
     Raises:
         InputError: if it is damaged or of another size.
     """
-    if not value:
+    if value is None:
         return None
     with named(where):
         mask = Rle.from_coco(value, size)

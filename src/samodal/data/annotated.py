@@ -55,12 +55,14 @@ class AnnotatedImage:
         size: (H, W) in pixels as the file says.
         number: of the frame in its sequence; numbers ascend and may leave gaps.
         annotations: in the file's order, crowds left out.
+        crowds: how many were left out as crowds.
     """
 
     file_name: str
     size: tuple[int, int]
     number: int
     annotations: tuple[Annotation, ...]
+    crowds: int = 0
 
     def instances(self, report: Report = refuse) -> list[InstanceTruth]:
         """The instances with their masks drawn; those without any amodal pixel are left out.
@@ -135,6 +137,10 @@ class AnnotatedVideo(LabelledVideo):
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
         return self._images[t].visible_instances()
 
+    def crowds(self, t: int) -> int:
+        """How many annotations of frame t were left out as crowds."""
+        return self._images[t].crowds
+
     def labels(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
         """What is known of frame t; only the instances that are damaged are left out."""
         image = self._images[t]
@@ -170,6 +176,11 @@ class AnnotatedDataset(Dataset):
         folder = ImageFolder(images)
         for path in (path for video in videos.values() for path in video.paths if not path.is_file()):
             report(missing(path, folder))
+
+    def crowds_alone(self) -> int:
+        """How many annotations were left out as crowds, where nothing else is left; else 0."""
+        images = [image for video in self for image in video._images]
+        return 0 if any(image.annotations for image in images) else sum(image.crowds for image in images)
 
     def unlisted(self) -> list[Path]:
         """Pictures in the folder that the annotations do not list, sorted."""

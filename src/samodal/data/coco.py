@@ -12,6 +12,7 @@ docs/data.md has a whole example. What makes it more than COCO's instances:
 Other data sets say the same in other words: `Form`.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -29,6 +30,7 @@ from samodal.data.fields import (
     check_size,
     class_names,
     class_of,
+    frame_number,
     frame_rate,
     listed,
     place_of,
@@ -36,8 +38,9 @@ from samodal.data.fields import (
     whole_number,
 )
 from samodal.data.paths import ImageFolder
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import check_mask, field, read_json
+from samodal.results.fields import is_crowd
 
 
 @dataclass(frozen=True)
@@ -127,6 +130,7 @@ class _Reader:
         self._refused: set[int] = set()  # ids of images, of whose annotations no second problem is made
         collected(content["images"], self._add_image, report)
         self._members: dict[int, list[Annotation]] = {key: [] for key in self._images}
+        self._crowds: Counter[int] = Counter()
         self._seen: set[int] = set()
         collected(content["annotations"], self._add_annotation, report)
         for members in self._members.values():
@@ -144,8 +148,9 @@ class _Reader:
 
     def sequence(self, entries: list[dict]) -> AnnotatedSequence:
         """One sequence; an InputError where frames or sizes do not fit one another."""
-        entries = sorted(entries, key=lambda entry: entry.get("frame_id", 0))
         first, video, tracks = entries[0], self._video(entries[0]), TrackCheck()
+        if video is not None:
+            entries = sorted(entries, key=lambda entry: entry["frame_id"])
         images = [self._image(entry, tracks) for entry in entries]
         for image, before in zip(images[1:], images, strict=False):
             if image.number == before.number:
@@ -168,7 +173,8 @@ class _Reader:
         members = collected(
             self._members[entry["id"]], lambda annotation: tracks.passed(annotation, name), self._report
         )
-        return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
+        number = 0 if self._video(entry) is None else entry["frame_id"]
+        return AnnotatedImage(name, _size(entry), number, tuple(members), self._crowds[entry["id"]])
 
     def _add_video(self, entry: dict) -> None:
         key = whole_number(entry, "id", f"{self._path}: a video")
@@ -192,18 +198,18 @@ class _Reader:
         where = f"{self._path}: image {key}"
         name = field(entry, "file_name", where)
         if not usable_path(name):
-            raise InputError(f"{where}: file_name {name!r} is no path inside the folder of images")
+            raise InputError(f"{where}: file_name {shown(name)} is no path inside the folder of images")
         if key in self._images or name in self._files:
-            raise InputError(f"{where}: the id or its file {name} is there twice")
+            raise InputError(f"{where}: the id or its file {name[:100]} is there twice")
         check_size(entry, where)
         if self._form.by_folder:
-            whole_number(entry, "frame_id", where)
+            frame_number(entry, "frame_id", where)
             if len(PurePosixPath(name).parts) < 2:
-                raise InputError(f"{where}: file_name {name!r} has no folder, which names the video")
+                raise InputError(f"{where}: file_name {shown(name)} has no folder, which names the video")
         elif entry.get("video_id") is not None:
-            whole_number(entry, "frame_id", where)
+            frame_number(entry, "frame_id", where)
             if whole_number(entry, "video_id", where) not in self._videos and self._videos:
-                raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
+                raise InputError(f"{where}: unknown video_id {shown(entry['video_id'])}, 'videos' does not list it")
 
     def _add_annotation(self, entry: dict) -> None:
         key = entry.get("image_id") if isinstance(entry, dict) else None
@@ -211,7 +217,9 @@ class _Reader:
             return
         where, image = place_of(entry, "image", self._images, self._seen, self._path)
         class_of(entry, self._names, where)
-        if not entry.get("iscrowd"):
+        if is_crowd(entry, where):
+            self._crowds[image["id"]] += 1
+        else:
             self._members[image["id"]].append(self._annotation(entry, image, where))
 
     def _annotation(self, entry: dict, image: dict, where: str) -> Annotation:
@@ -244,7 +252,9 @@ class _Reader:
         others = [other.key for other in members if other is not annotation]
         for key in annotation.occluders:
             if key not in others:
-                raise InputError(f"{annotation.where}: its occluder {key!r} is no other annotation of the same image")
+                raise InputError(
+                    f"{annotation.where}: its occluder {shown(key)} is no other annotation of the same image"
+                )
         return annotation
 
 

@@ -19,6 +19,12 @@ from samodal.pictures import read_image
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
+ALL_CROWDS = (
+    "{} and left out, so that nothing is left; tools for drawing mark every brush mask so: write iscrowd 0 for a mask "
+    "of a single object"
+)
+"""What is said where all labels are crowds."""
+
 Report = Callable[[str], None]
 """Gets one line for each thing that is wrong."""
 
@@ -130,6 +136,10 @@ class LabelledVideo:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
         raise NotImplementedError
 
+    def crowds(self, t: int) -> int:
+        """How many annotations of frame t were left out as crowds, regions of many objects (`iscrowd` 1)."""
+        return 0
+
     def labels(self, t: int, report: Report = refuse) -> list[InstanceTruth] | None:
         """`frame_truth`, or `frame_visible` where nothing is known of what is hidden.
 
@@ -233,6 +243,10 @@ class Dataset:
     def judged(self, sequence: str) -> Mapping[str, Clip]:
         """The truth that results of a sequence are scored against, by name of the clip."""
         return {sequence: self.truth(sequence)}
+
+    def crowds_alone(self) -> int:
+        """How many annotations were left out as crowds, where nothing else is left and that is known; else 0."""
+        return 0
 
     def unlisted(self) -> list[Path]:
         """Images in the data set's folder that no label speaks of, sorted."""

@@ -31,6 +31,7 @@ from samodal.errors import InputError, shown
 from samodal.files import field, read_mask
 from samodal.parts import Frame
 from samodal.pictures import image_size
+from samodal.results.fields import numbered
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
@@ -68,11 +69,10 @@ class KinsCarVideo(LabelledVideo):
         self.name, self.number, self.source = folder.name, number, str(folder)
         self.released_size = released_size
         self._objects, self._kins = objects, images
-        paths = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
+        paths = numbered(folder)
         if not paths:
             raise InputError(f"{folder}: no image named by its number, such as 0000000000.png, in it")
-        self.numbers = tuple(sorted(paths))
-        self.paths = tuple(paths[number] for number in self.numbers)
+        self.numbers, self.paths = tuple(paths), tuple(paths.values())
 
     def __getstate__(self) -> dict:
         """What travels to another process: the labels of this video, not those of all KINS."""
@@ -193,7 +193,7 @@ class KinsCarDataset(Dataset):
         folders = {path.name: path for path in raw.glob("*/*") if path.is_dir()}
         for name in objects:
             if name not in folders:
-                raise InputError(f"{raw}: no video {name} in any date's folder, but {pickled} lists it")
+                raise InputError(f"{raw}: no video {name[:100]} in any date's folder, but {pickled} lists it")
         places = [place / name for name in _ANNOTATIONS for place in (root / "Kins", root / "Kins" / "annotations")]
         annotations = next((path for path in places if path.is_file()), None)
         if annotations is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable
 
 _NUMBERS = "biuf"  # kinds of dtype that are read: truth values, whole and floating numbers
 _CONTAINERS = {kind.__name__: kind for kind in (dict, list, tuple, set, frozenset, int, float, bool, str)}
@@ -103,9 +103,10 @@ class _Plain(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._known:
+            what = printable(f"{module}.{name}"[:80])
             raise InputError(
-                f"{self._path}: refused, as it names {module}.{name}: it may hold plain data alone (dicts, lists, "
-                "numbers, numpy arrays of numbers), and anything else could run code"
+                f"{self._path}: refused, as it names {what}: it may hold plain data alone (dicts, lists, numbers, "
+                "numpy arrays of numbers), and anything else could run code"
             )
         return self._known[module, name]
 

@@ -195,9 +195,10 @@ def _scenes(video: AnnotatedSequence, structure: dict[str, list[str]], path: Pat
         safe_name(name, str(path))
         stems = {Path(file).stem for file in files}
         if strange := sorted(stems - known.keys()):
-            raise InputError(f"{path}: scene {name} has frame {strange[0]}, but the annotations do not list it")
+            frame = f"scene {name[:100]} has frame {strange[0][:100]}"
+            raise InputError(f"{path}: {frame}, but the annotations do not list it")
         if twice := sorted(stems & taken):
-            raise InputError(f"{path}: scene {name} has frame {twice[0]}, which is in another scene, too")
+            raise InputError(f"{path}: scene {name[:100]} has frame {twice[0][:100]}, which is in another scene, too")
         taken |= stems
         scenes.append(replace(video, name=name, images=tuple(image for stem, image in known.items() if stem in stems)))
     if not scenes:

@@ -9,6 +9,7 @@ from samodal.errors import InputError
 
 _MILLISECOND = Fraction(1, 1000)
 _LONGEST_SIDE = 16384  # of H.264
+_LONGEST = 21_600_000  # ms that a frame is shown at most; files of this kind cannot hold much more than a day
 
 
 class VideoWriter:
@@ -49,7 +50,7 @@ class VideoWriter:
         rows, columns = (n % 2 for n in self.size)
         frame = av.VideoFrame.from_ndarray(np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge"), "rgb24")
         shown = round(time * 1000)
-        self._last = shown if shown > self._last else self._last + self._step
+        self._last = min(shown, self._last + _LONGEST) if shown > self._last else self._last + self._step
         frame.pts, frame.time_base = self._last, _MILLISECOND
         self._mux(frame)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import named, read_json
 from samodal.metrics import bootstrap, levels
 from samodal.metrics.ap import Problem
 from samodal.metrics.profiles import Profile, profile_named
@@ -143,7 +143,8 @@ def read_runs(path: Path) -> dict[str, Clip]:
         if (folder / "tracks.json").exists():
             run = youtube_vis.read_clips(folder / "tracks.json")
         elif (folder / "frames.jsonl").exists():
-            clip = frames.read_frames(folder / "frames.jsonl").tracks()
+            with named(str(folder)):
+                clip = frames.read_frames(folder / "frames.jsonl").tracks()
             run = {clip.name: clip}
         for name in run.keys() & clips.keys():
             raise InputError(f"{folder}: a second run of clip {name!r} in {path}")

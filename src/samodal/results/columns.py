@@ -5,6 +5,7 @@ from typing import Any
 
 from samodal.errors import InputError
 from samodal.files import read_mask
+from samodal.results.fields import FrameNumber, Id, Share, check_frames, value_of
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
@@ -38,23 +39,27 @@ class VisibleColumns:
         self._last = -1
         self._beyond: set[int] = set()
 
-    def add(self, key: int | str, category: str, t: int, mask: Any, score: float | None = None) -> None:
+    def add(self, key: Any, category: str, t: Any, mask: Any, score: Any = None, where: str | None = None) -> None:
         """Add one instance in one frame.
 
         Args:
-            key: its id in the clip.
+            key: its id in the clip, a whole number or text.
             category: class name; where a track changes it, its first one stays.
             t: frame index.
             mask: an `Rle`, or run lengths or polygons as a file holds them; without any pixel it is skipped.
             score: in [0, 1] or None.
+            where: file and entry, for messages; where it is None, file, track and frame.
 
         Raises:
-            InputError: if the frame is not one of the clip's, the mask has another size, or the id is in this
-                frame already.
+            InputError: if the frame is not one of the clip's, the mask has another size, the id is in this frame
+                already, or a value is of another type.
         """
-        where = f"{self.path}: track {key}, frame {t}"
-        if t < 0 or (self.length is not None and t >= self.length):
-            if self.excerpt and t > 0:
+        where = where or f"{self.path}: track {str(key)[:60]}, frame {t}"
+        values = {"id": key, "frame": t, "score": score}
+        key, t = value_of(values, "id", Id, where), value_of(values, "frame", FrameNumber, where)
+        score = value_of(values, "score", Share, where)
+        if self.length is not None and t >= self.length:
+            if self.excerpt:
                 self._beyond.add(t)
                 return
             raise InputError(
@@ -72,21 +77,27 @@ class VisibleColumns:
         self._last = max(self._last, t)
 
     def clip(self) -> Clip:
-        """All tracks, ordered by first addition; their amodal columns are empty."""
+        """All tracks, ordered by first addition; their amodal columns are empty.
+
+        Raises:
+            InputError: if frames and tracks are too many.
+        """
         length = self._last + 1 if self.length is None else self.length
+        check_frames(length, len(self._masks), self.path)
+        absent = (None,) * length
         tracks = []
         for key, masks in self._masks.items():
-            scores = [self._scores[key].get(t) for t in range(length)]
-            known = [s for s in scores if s is not None]
-            tracks.append(
-                Track(
-                    id=key,
-                    category=self._categories[key],
-                    score=sum(known) / len(known) if known else None,
-                    visible=tuple(masks.get(t) for t in range(length)),
-                    amodal=(None,) * length,
-                    scores=tuple(scores),
-                )
-            )
+            known = [score for _, score in sorted(self._scores[key].items()) if score is not None]
+            score = sum(known) / len(known) if known else None
+            scores = _spread(self._scores[key], length) if known else absent
+            tracks.append(Track(key, self._categories[key], score, _spread(masks, length), absent, absent, scores))
         info = {"frames_beyond": len(self._beyond)} if self._beyond else {}
         return Clip(self.name, self.size, frame_names(length), tuple(tracks), info=info)
+
+
+def _spread(values: dict[int, Any], length: int) -> tuple:
+    """A value for each frame, None where there is none."""
+    column: list[Any] = [None] * length
+    for t, value in values.items():
+        column[t] = value
+    return tuple(column)

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from samodal.errors import InputError
 from samodal.rle import Rle
 
 
@@ -55,3 +56,17 @@ class Annotated:
     def clip_of(self, group: Hashable) -> str:
         """The clip that a group is part of."""
         return str(self.clips.get(group, group))
+
+
+def without_doubles(entries: list[Entry], path: object) -> list[Entry]:
+    """The entries themselves.
+
+    Raises:
+        InputError: if an id is there twice in an image, or a video.
+    """
+    known = set()
+    for entry in entries:
+        if entry.id is not None and (entry.group, entry.id) in known:
+            raise InputError(f"{path}: id {entry.id} is there twice in image or video {entry.group}")
+        known.add((entry.group, entry.id))
+    return entries

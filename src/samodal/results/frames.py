@@ -15,20 +15,24 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
+from samodal.checks import Between
 from samodal.confidence import Confidence
 from samodal.errors import InputError, shown
-from samodal.files import cannot_write, field, read_mask, read_text
+from samodal.files import cannot_write, parse_json, read_mask, read_text
 from samodal.masks import Mask
-from samodal.rle import LARGEST_SIDE, Rle
+from samodal.results.fields import FrameNumber, Id, Share, Side, value_of
+from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, checked_score, clip_from_results
 
 SCHEMA = 2
 """Version of frames.jsonl that is written. 2 has who hides whom, and what a segmenter says beside its mask."""
 READABLE = (1, 2)
 """Versions that are read."""
+_FARTHEST = 4  # larger sides of the frame from its corner to what lies over its border
 
 
 def schema() -> dict:
@@ -162,34 +166,43 @@ def read_frames(path: Path) -> Frames:
     """
     lines = read_text(path).split("\n")
     values = _parse(lines[:-1], path)
-    if not values or "schema" not in values[0]:
+    clip, size, settings = _header(values[0] if values else None, path)
+    results, names = [], []
+    for number, value in enumerate(values[1:], start=2):
+        results.append(_frame(value, size, f"{path}, line {number}"))
+        names.append(frame_name(value, f"{path}, line {number}"))
+    return Frames(clip, size, settings, tuple(results), tuple(names), complete=not lines[-1])
+
+
+def _parse(lines: Sequence[str], path: Path) -> list[Any]:
+    return [parse_json(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1)]
+
+
+def _header(value: Any, path: Path) -> tuple[str, tuple[int, int], dict]:
+    """Clip, (H, W) and settings of the first line."""
+    if not isinstance(value, dict) or "schema" not in value:
         raise InputError(f"{path}: no header in the first line; is this a frames.jsonl?")
-    header = values[0]
-    if header["schema"] not in READABLE:
-        raise InputError(f"{path}: schema {header['schema']}, this version reads 1 and 2; update samodal")
-    size = (int(header["size"][0]), int(header["size"][1]))
-    results = tuple(_frame(value, size, f"{path}, line {n}") for n, value in enumerate(values[1:], start=2))
-    names = tuple(value.get("name") or f"{value['t']:06d}" for value in values[1:])
-    return Frames(header["clip"], size, header["settings"], results, names, complete=not lines[-1])
+    where = f"{path}, line 1"
+    schema = value_of(value, "schema", int, where)
+    if schema not in READABLE:
+        raise InputError(f"{path}: schema {schema}, this version reads 1 and 2; update samodal")
+    height, width = value_of(value, "size", tuple[Side, Side], where)
+    return value_of(value, "clip", str, where), (height, width), value_of(value, "settings", dict, where)
 
 
-def _parse(lines: Sequence[str], path: Path) -> list[dict]:
-    values = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
-    return values
+def frame_name(value: dict, where: str) -> str:
+    """The name of a frame's line, an index of six digits where it has none."""
+    return value_of(value, "name", str | None, where, None) or f"{value_of(value, 't', FrameNumber, where):06d}"
 
 
-def _frame(value: dict, size: tuple[int, int], where: str) -> FrameResult:
-    instances = tuple(_from_json(instance, size, where) for instance in field(value, "instances", where))
+def _frame(value: Any, size: tuple[int, int], where: str) -> FrameResult:
+    instances = tuple(_from_json(entry, size, where) for entry in value_of(value, "instances", list, where))
     ids = [instance.id for instance in instances]
     if len(set(ids)) != len(ids):
         twice = next(key for key in ids if ids.count(key) > 1)
         raise InputError(f"{where}: id {twice} is there twice in one frame")
-    return FrameResult(field(value, "t", where), field(value, "time", where), instances, value.get("cut", False))
+    t, time = value_of(value, "t", FrameNumber, where), value_of(value, "time", float, where)
+    return FrameResult(t, time, instances, value_of(value, "cut", bool, where, False))
 
 
 def _to_json(instance: Instance, hidden_by: Iterable[tuple[int | str, float]], details: bool) -> dict:
@@ -230,30 +243,34 @@ def _reaches_further(instance: Instance) -> bool:
     return beyond.box != amodal.box or not np.array_equal(beyond.inside, amodal.inside)
 
 
-def _from_json(value: dict, size: tuple[int, int], where: str) -> Instance:
-    where = f"{where}: instance {value.get('id')}"
+def _from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
+    key = value_of(value, "id", Id, f"{where}: an instance")
+    where = f"{where}: instance {key}"
+    spread = value_of(value, "box_spread", tuple[float, float, float, float] | None, where, None)
     return Instance(
-        id=field(value, "id", where),
-        category=field(value, "category", where),
-        score=value.get("score"),
-        state=State(field(value, "state", where)),
+        id=key,
+        category=value_of(value, "category", str, where),
+        score=value_of(value, "score", Share, where, None),
+        state=State(value_of(value, "state", Literal[*map(str, State)], where)),
         visible=read_mask(value.get("visible"), size, where),
         amodal=read_mask(value.get("amodal"), size, where),
-        points=_array(value.get("points")),
-        followed=_array(value.get("followed")),
-        frames_since_seen=value.get("frames_since_seen", 0),
-        seconds_since_seen=value.get("seconds_since_seen", 0.0),
-        expected_iou=value.get("expected_iou"),
+        points=_array(value, "points", where),
+        followed=_array(value, "followed", where),
+        frames_since_seen=value_of(value, "frames_since_seen", FrameNumber, where, 0),
+        seconds_since_seen=value_of(value, "seconds_since_seen", float, where, 0.0),
+        expected_iou=value_of(value, "expected_iou", Share, where, None),
         beyond=_from_canvas(value.get("beyond"), size, where),
-        spread=None if value.get("box_spread") is None else np.array(value["box_spread"], np.float32),
+        spread=None if spread is None else np.array(spread, np.float32),
         hypotheses=_hypotheses(value.get("hypotheses"), size, where),
-        confidence=_unpacked(value.get("confidence"), where),
+        confidence=_unpacked(value.get("confidence"), size, where),
     )
 
 
-def _hypotheses(masks: list | None, size: tuple[int, int], where: str) -> tuple[Mask, Mask, Mask] | None:
+def _hypotheses(masks: Any, size: tuple[int, int], where: str) -> tuple[Mask, Mask, Mask] | None:
     if masks is None:
         return None
+    if not isinstance(masks, list) or len(masks) != 3:
+        raise InputError(f"{where}, hypotheses: expected three masks, got {shown(masks)}")
     read = [read_mask(mask, size, f"{where}, hypotheses") for mask in masks]
     small, given, large = (Mask.nowhere(size) if mask is None else Mask.of(mask) for mask in read)
     return small, given, large
@@ -264,22 +281,22 @@ def _canvas(mask: Mask) -> dict:
     return {"x0": int(mask.x), "y0": int(mask.y)} | Mask(mask.shape, 0, 0, mask.inside).to_coco()
 
 
-def _from_canvas(value: dict | None, size: tuple[int, int], where: str) -> Mask | None:
+def _from_canvas(value: Any, size: tuple[int, int], where: str) -> Mask | None:
     if value is None:
         return None
     where = f"{where}, beyond"
-    x0, y0, canvas = _place(value, where)
-    mask = read_mask({"size": canvas, "counts": field(value, "counts", where)}, canvas, where)
+    x0, y0, canvas = _place(value, size, where)
+    mask = read_mask({"size": canvas, "counts": value_of(value, "counts", str | list, where)}, canvas, where)
     return None if mask is None else Mask(size, x0, y0, mask.decode())
 
 
-def _place(value: dict, where: str) -> tuple[int, int, tuple[int, int]]:
-    """Column and row in the frame of a cut-out's first pixel, and its (height, width)."""
-    x0, y0, size = (field(value, name, where) for name in ("x0", "y0", "size"))
-    numbers = [x0, y0, *size] if isinstance(size, list) else [x0, y0]
-    if len(numbers) != 4 or not all(type(n) is int for n in numbers) or not 1 <= min(size) <= max(size) <= LARGEST_SIDE:
-        raise InputError(f"{where}: expected whole x0 and y0 and a size [height, width], got {str(numbers)[:60]}")
-    return x0, y0, (size[0], size[1])
+def _place(value: Any, size: tuple[int, int], where: str) -> tuple[int, int, tuple[int, int]]:
+    """Column and row in a frame of (H, W) of a cut-out's first pixel, and its (height, width)."""
+    farthest = _FARTHEST * max(size)
+    near, side = Annotated[int, Between(-farthest, farthest)], Annotated[int, Between(1, farthest)]
+    x0, y0 = value_of(value, "x0", near, where), value_of(value, "y0", near, where)
+    height, width = value_of(value, "size", tuple[side, side], where)
+    return x0, y0, (height, width)
 
 
 def _packed(confidence: Confidence) -> dict:
@@ -289,13 +306,13 @@ def _packed(confidence: Confidence) -> dict:
     return {"x0": int(confidence.x), "y0": int(confidence.y), "size": size, "zlib": data}
 
 
-def _unpacked(value: dict | None, where: str) -> Confidence | None:
+def _unpacked(value: Any, size: tuple[int, int], where: str) -> Confidence | None:
     if value is None:
         return None
     where = f"{where}, confidence"
-    x0, y0, (h, w) = _place(value, where)
+    x0, y0, (h, w) = _place(value, size, where)
     try:
-        data = zlib.decompressobj().decompress(base64.b64decode(field(value, "zlib", where)), h * w)
+        data = zlib.decompressobj().decompress(base64.b64decode(value_of(value, "zlib", str, where)), h * w)
         return Confidence(x0, y0, np.frombuffer(data, np.uint8).reshape(h, w))
     except (TypeError, ValueError, zlib.error) as error:
         raise InputError(f"{where}: damaged ({error})") from None
@@ -316,7 +333,6 @@ def _points(points: np.ndarray | None) -> list[list[float | None]] | None:
     return [[round(v, 2) if math.isfinite(v) else None for v in xy] for xy in np.asarray(points).tolist()]
 
 
-def _array(points: list | None) -> np.ndarray | None:
-    if points is None:
-        return None
-    return np.array(points, dtype=np.float32).reshape(-1, 2)  # None becomes nan
+def _array(value: dict, name: str, where: str) -> np.ndarray | None:
+    points = value_of(value, name, tuple[tuple[float | None, float | None], ...] | None, where, None)
+    return None if points is None else np.array(points, np.float32).reshape(-1, 2)  # None becomes nan

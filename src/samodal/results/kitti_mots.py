@@ -10,8 +10,9 @@ from pathlib import Path
 
 from samodal.errors import InputError
 from samodal.files import read_text
-from samodal.pictures import read_map
+from samodal.pictures import image_size, read_map
 from samodal.results.columns import VisibleColumns
+from samodal.results.fields import is_number, numbered
 from samodal.rle import masks_of_ids
 from samodal.tracks import Clip
 
@@ -35,15 +36,12 @@ def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | 
         parts = line.split()
         if not parts:
             continue
-        try:
-            t, key, kind, height, width = (int(part) for part in parts[:5])
-            (counts,) = parts[5:]
-        except ValueError:
-            raise InputError(
-                f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}"
-            ) from None
+        if len(parts) != 6 or not all(map(is_number, parts[:5])):
+            raise InputError(f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}")
+        t, key, kind, height, width = map(int, parts[:5])
         if kind != _IGNORE:
-            columns.add(key, _category(kind, where), t, {"size": [height, width], "counts": counts})
+            mask = {"size": [height, width], "counts": parts[5]}
+            columns.add(key, _category(kind, where), t, mask, where=f"{where}: track {key}, frame {t}")
     return columns.clip()
 
 
@@ -54,7 +52,7 @@ def kitti_text_size(path: Path) -> tuple[int, int]:
         InputError: if it has no line, or a damaged one.
     """
     parts = read_text(path).partition("\n")[0].split()
-    if len(parts) != 6 or not all(part.isdecimal() for part in parts[3:5]):
+    if len(parts) != 6 or not all(map(is_number, parts[3:5])):
         raise InputError(f"{path}, line 1: expected 'frame id class height width run-lengths', got {parts[:5]}")
     return int(parts[3]), int(parts[4])
 
@@ -66,20 +64,20 @@ def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: 
         InputError: if a picture is damaged or has another size.
     """
     columns = VisibleColumns(folder, name, size, length, excerpt=True)
-    paths = sorted(path for path in Path(folder).glob("*.png") if path.stem.isdigit())
+    paths = numbered(folder)
     if not paths:
         raise InputError(f"{folder}: no picture named by its frame, such as 000000.png, in it")
-    for path in paths:
-        pixels = read_map(path)
-        if pixels.shape != columns.size:
+    for t, path in paths.items():
+        height, width = image_size(path)
+        if (height, width) != columns.size:
             raise InputError(
-                f"{path}: {pixels.shape[0]}x{pixels.shape[1]} (height x width) but the video is "
+                f"{path}: {height}x{width} (height x width) but the video is "
                 f"{columns.size[0]}x{columns.size[1]}; were the results made on another video?"
             )
-        for key, mask in masks_of_ids(pixels).items():
+        for key, mask in masks_of_ids(read_map(path)).items():
             kind = key // 1000
             if kind != _IGNORE:
-                columns.add(key, _category(kind, str(path)), int(path.stem), mask)
+                columns.add(key, _category(kind, str(path)), t, mask, where=f"{path}: track {key}")
     return columns.clip()
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import named, read_json
 from samodal.results import frames, kitti_mots, mmtracking, scalabel, youtube_vis
 from samodal.tracks import Clip
 
@@ -35,7 +35,9 @@ def open_visible(
     if suffix == ".txt":
         return kitti_mots.read_kitti_text(path, clip_name, size, length)
     if suffix == ".jsonl":
-        return _fitting(frames.read_frames(path).tracks(), path, clip_name, size, length)
+        with named(str(path)):
+            clip = frames.read_frames(path).tracks()
+        return _fitting(clip, path, clip_name, size, length)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if suffix != ".json":

@@ -8,13 +8,26 @@ which has no pixel where the object is absent; it is read as None. Our tracks.js
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from samodal.categories import CATEGORIES, CATEGORY_IDS
-from samodal.errors import InputError
-from samodal.files import field, read_json, read_mask, write_json
+from samodal.errors import InputError, shown
+from samodal.files import named, read_json, read_mask, write_json
 from samodal.results.columns import VisibleColumns, frame_names
+from samodal.results.fields import (
+    FrameNumber,
+    Id,
+    Share,
+    Side,
+    category_names,
+    check_frames,
+    objects,
+    refuse_box_alone,
+    value_of,
+)
 from samodal.rle import Rle
 from samodal.tracks import Clip, State, Track
 
@@ -26,8 +39,8 @@ def is_youtube_vis(content: object) -> bool:
     """Whether the content of a JSON file is truth, or ours, in this form."""
     if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
         return False
-    annotations = content["annotations"]
-    return "videos" in content and (not annotations or "segmentations" in annotations[0])
+    first = content["annotations"][:1]
+    return "videos" in content and all(isinstance(entry, dict) and "segmentations" in entry for entry in first)
 
 
 def is_results(content: object) -> bool:
@@ -37,7 +50,7 @@ def is_results(content: object) -> bool:
     )
 
 
-def category_name(number: int) -> str:
+def category_name(number: Id | None) -> str:
     """The class name of an id in a file that names none: AmodalSynthDrive's, else "class 5"."""
     return CATEGORIES.get(number, f"class {number}")
 
@@ -53,10 +66,12 @@ def read_results(path: Path, name: str, size: tuple[int, int], length: int | Non
             sorted names.
 
     Raises:
-        InputError: if it holds several videos and none was chosen, or the chosen one is not the video.
+        InputError: if it holds several videos and none was chosen, or the chosen one is not the video; if a value is
+            damaged, or a score outside [0, 1].
     """
     content = read_json(path)
-    present = sorted({field(entry, "video_id", f"{path}: result {i}") for i, entry in enumerate(content)})
+    ids = [value_of(entry, "video_id", Id, f"{path}: result {i}") for i, entry in enumerate(content)]
+    present = sorted(set(ids), key=lambda key: (isinstance(key, str), key))
     if video_id is None and len(present) > 1:
         raise InputError(
             f"{path}: results of {len(present)} videos ({present[0]} to {present[-1]}); choose by video_id for {name}"
@@ -65,14 +80,15 @@ def read_results(path: Path, name: str, size: tuple[int, int], length: int | Non
         raise InputError(f"{path}: no results of video {video_id}; there are {present[:5]}")
     columns = VisibleColumns(path, name, size, length)
     for key, entry in enumerate(content):
-        if video_id is not None and entry["video_id"] != video_id:
+        if video_id is not None and ids[key] != video_id:
             continue
         where = f"{path}: result {key}"
-        masks = field(entry, "segmentations", where)
-        check_length(masks, columns.length, where)
+        masks = _masks(entry, "segmentations", columns.length, where)
+        score = value_of(entry, "score", Share, where, None)
+        category = category_name(value_of(entry, "category_id", Id | None, where, None))
         columns.length = len(masks)
         for t, mask in enumerate(masks):
-            columns.add(key, category_name(entry.get("category_id")), t, mask, entry.get("score"))
+            columns.add(key, category, t, mask, score)
     return columns.clip()
 
 
@@ -95,24 +111,63 @@ def read_clips(path: Path) -> dict[str, Clip]:
     content = read_json(path)
     if not is_youtube_vis(content):
         raise InputError(f"{path}: expected YouTube-VIS 'videos' and 'annotations' with 'segmentations'")
-    names = {category["id"]: category["name"] for category in content.get("categories", [])}
+    names, videos = category_names(content, path), videos_of(content, path)
+    tracks: dict[Id, list[Track]] = {key: [] for key in videos}
+    for where, entry in objects(content, "annotations", path, "annotation"):
+        key = value_of(entry, "video_id", Id | None, where, None)
+        if key in videos:
+            tracks[key].append(_track(entry, videos[key], names, where))
     clips = {}
-    for video in content["videos"]:
-        where = f"{path}: video {video.get('id')}"
-        tracks = tuple(
-            _track(entry, video, names, path)
-            for entry in content["annotations"]
-            if entry.get("video_id") == field(video, "id", where)
-        )
-        name = video_name(video)
-        if name in clips:
-            raise InputError(f"{where}: two videos are named {name!r}")
-        size = (int(field(video, "height", where)), int(field(video, "width", where)))
-        try:
-            clips[name] = Clip(name, size, _frames(video), tracks, _labelled(video), content.get("info", {}))
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+    for key, video in videos.items():
+        if video.name in clips:
+            raise InputError(f"{path}: video {key}: two videos are named {video.name!r}")
+        info = value_of(content, "info", dict | None, str(path), None) or {}
+        with named(str(path)):
+            clips[video.name] = Clip(video.name, video.size, video.frames, tuple(tracks[key]), video.labelled, info)
     return clips
+
+
+@dataclass(frozen=True)
+class ListedVideo:
+    """A video that a file lists.
+
+    Attributes:
+        id: its number in the file.
+        name: see `video_name`.
+        size: (H, W) in pixels.
+        frames: names of its files; an index of six digits where it names none.
+        labelled: which frames have truth, None for all.
+    """
+
+    id: Id
+    name: str
+    size: tuple[int, int]
+    frames: tuple[str, ...]
+    labelled: tuple[int, ...] | None = None
+
+
+def videos_of(content: dict, path: Path) -> dict[Id, ListedVideo]:
+    """The `videos` of a file by id.
+
+    Raises:
+        InputError: if an id is there twice, or a value is missing or damaged.
+    """
+    videos: dict[Id, ListedVideo] = {}
+    for where, entry in objects(content, "videos", path, "video"):
+        key = value_of(entry, "id", Id, where)
+        if key in videos:
+            raise InputError(f"{where}: a second video has this id")
+        size = value_of(entry, "height", Side, where), value_of(entry, "width", Side, where)
+        names = value_of(entry, "file_names", tuple[str, ...] | None, where, None)
+        length = value_of(entry, "length", FrameNumber | None, where, None)
+        if not names and length is None:
+            raise InputError(f"{where}: neither length nor file_names, so that its number of frames is not known")
+        if names and length not in (None, len(names)):
+            raise InputError(f"{where}: {len(names)} file_names, but its length is {length}")
+        value_of(entry, "name", Id | None, where, None)
+        frames = tuple(names) if names else frame_names(check_frames(length or 0, 1, where))
+        videos[key] = ListedVideo(key, video_name(entry), size, frames, _labelled(entry, len(frames), where))
+    return videos
 
 
 def video_name(video: dict) -> str:
@@ -124,41 +179,64 @@ def video_name(video: dict) -> str:
     return folder if slash else str(video["id"])
 
 
-def _frames(video: dict) -> tuple[str, ...]:
-    names = video.get("file_names")
-    return tuple(names) if names else frame_names(int(video["length"]))
+def _labelled(video: dict, length: int, where: str) -> tuple[int, ...] | None:
+    frames = value_of(video, "labelled", tuple[FrameNumber, ...] | None, where, None)
+    if frames and not (all(a < b for a, b in pairwise(frames)) and frames[-1] < length):
+        raise InputError(f"{where}: labelled must be ascending numbers of its {length} frames, got {shown(frames)}")
+    return None if frames is None else tuple(frames)
 
 
-def _labelled(video: dict) -> tuple[int, ...] | None:
-    return tuple(video["labelled"]) if video.get("labelled") is not None else None
-
-
-def _track(entry: dict, video: dict, names: dict[int, str], path: Path) -> Track:
-    where = f"{path}: annotation {entry.get('id')}"
+def _track(entry: dict, video: ListedVideo, names: dict[Id, str], where: str) -> Track:
     masks = read_column(entry, "segmentations", video, where)
     both = "visible_segmentations" in entry
     absent = (None,) * len(masks)
+    states = per_frame(entry, "states", Literal[*map(str, State)], video, where)
+    number = value_of(entry, "category_id", Id | None, where, None)
     return Track(
-        id=entry.get("track_id", entry.get("id")),
-        category=names.get(entry.get("category_id")) or category_name(entry.get("category_id")),
-        score=entry.get("score"),
+        id=value_of(entry, "track_id" if "track_id" in entry else "id", Id, where),
+        category=names.get(number) or category_name(number),
+        score=value_of(entry, "score", Share, where, None),
         visible=read_column(entry, "visible_segmentations", video, where) if both else masks,
         amodal=masks if both else absent,
-        states=tuple(State(state) if state else None for state in entry.get("states") or absent),
-        scores=tuple(entry.get("scores") or absent),
+        states=tuple(State(state) if state else None for state in states or absent),
+        scores=per_frame(entry, "scores", Share, video, where) or absent,
     )
 
 
-def read_column(entry: dict, name: str, video: dict, where: str) -> tuple[Rle | None, ...]:
+def per_frame(entry: dict, name: str, hint: Any, video: ListedVideo, where: str) -> tuple | None:
+    """A value, or None, for each frame; None alone where the entry has no such list, or an empty one.
+
+    Raises:
+        InputError: if their number is another one, or a value is not of the type `hint`.
+    """
+    values = value_of(entry, name, list | None, where, None)
+    if not values:
+        return None
+    if len(values) != len(video.frames):
+        raise InputError(f"{where}: {len(values)} {name} but the video has {len(video.frames)} frames")
+    for t, value in enumerate(values):
+        if value is not None:
+            value_of({name: value}, name, hint, f"{where}, frame {t}")
+    return tuple(values)
+
+
+def read_column(entry: dict, name: str, video: ListedVideo, where: str) -> tuple[Rle | None, ...]:
     """The masks of one entry, one per frame, checked against its video.
 
     Raises:
-        InputError: if their number or a size differs.
+        InputError: if their number or a size differs, or there are boxes alone.
     """
-    masks = field(entry, name, where)
-    check_length(masks, video.get("length") or len(video.get("file_names", masks)), where)
-    size = (int(video["height"]), int(video["width"]))
-    return tuple(read_mask(mask, size, f"{where}, frame {t}") for t, mask in enumerate(masks))
+    masks = _masks(entry, name, len(video.frames), where)
+    return tuple(read_mask(mask, video.size, f"{where}, frame {t}") for t, mask in enumerate(masks))
+
+
+def _masks(entry: dict, name: str, length: int | None, where: str) -> list:
+    """A column of a file as it is there."""
+    masks = value_of(entry, name, list, where)
+    check_length(masks, length, where)
+    if name == "segmentations" and not any(masks):
+        refuse_box_alone(entry, repr(name), where)
+    return masks
 
 
 def write_tracks(path: Path, clips: Clip | Iterable[Clip], info: dict | None = None) -> None:
