@@ -154,6 +154,25 @@ def read(path: Path, kind: Kind) -> Weights:
     return Weights(str(path), tensors, config, _base(header, path))
 
 
+def load(name: str | Path, kind: Kind, make: Callable[[Any], Network], title: str, advice: str = "") -> Network:
+    """A whole network that `samodal train KEY` of its kind wrote, in float32 on the CPU, in evaluation.
+
+    Args:
+        name: a .safetensors, or the name of weights shipped with this package.
+        make: builds the network from a config.
+        title: of what is expected, for messages.
+        advice: ends the message where the file is of another kind.
+
+    Raises:
+        InputError: for a missing or damaged file, or the weights of another network.
+    """
+    weights = read(locate(str(name), kind), kind)
+    if weights.config is None:
+        expected = f"weights of `samodal train {kind.key}`"
+        raise InputError(f"{weights.where}: expected {expected}, found {weights.content()}{advice}")
+    return build(lambda: make(weights.config), weights.tensors, weights.where, title)
+
+
 def check_base(delta: Weights, base: Weights) -> None:
     """Raises InputError where the base of a delta is not what it was made on."""
     for name, wanted in delta.base.checksums.items():
