@@ -11,7 +11,7 @@ from samodal.data.asd import InstanceTruth, write_frame
 from samodal.errors import InputError
 from samodal.metrics import levels
 from samodal.results.frames import FramesWriter
-from samodal.results.youtube_vis import write_tracks
+from samodal.results.tracks_json import write_tracks
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 

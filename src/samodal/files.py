@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -19,8 +19,16 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: if it is missing, cannot be read, or is not text.
     """
+    with opened_text(path) as file:
+        return file.read()
+
+
+@contextmanager
+def opened_text(path: Path) -> Iterator[TextIO]:
+    """A text file in UTF-8, open for reading; what fails in the `with` statement is said as in `read_text`."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding="utf-8") as file:
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:

@@ -29,10 +29,11 @@ from samodal.frontends.remembered import Remembered
 from samodal.method.checks import reported
 from samodal.parts import Frame, Method, Observed, Video, VisSession
 from samodal.progress import frames_bar
-from samodal.results.frames import Frames, FramesWriter, read_frames
-from samodal.results.youtube_vis import write_tracks
+from samodal.results.by_track import Totals
+from samodal.results.frames import FrameLines, FramesWriter
+from samodal.results.tracks_json import write_tracks_of
 from samodal.settings import RunSettings
-from samodal.tracks import UNSEEN, FrameResult
+from samodal.tracks import FrameResult
 from samodal.version import __version__
 from samodal.video import excerpt, open_video, renumber
 
@@ -108,10 +109,13 @@ def run_video(
             raise InputError(f"{error}; the {kept} frames before are written to {out}") from error
         raise
     finally:  # what is done is kept, also after a damaged frame or an interruption
-        content = finish(lines, out / "tracks.json")
-    if content is None:
+        totals = finish(lines, out / "tracks.json")
+    if totals is None:
         raise InputError(f"{video.source}: an empty video, no frame could be read")
-    return summarise(content, perf_counter() - start, out)
+    seconds = perf_counter() - start
+    return Summary(
+        totals.clip, totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden, seconds, out
+    )
 
 
 def run_all(settings: RunSettings) -> list[Summary]:
@@ -142,35 +146,20 @@ def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
 
 
-def finish(lines: Path, tracks: Path) -> Frames | None:
-    """Write tracks.json from frames.jsonl, if there is a frame in it; gives what frames.jsonl holds."""
+def finish(lines: Path, tracks: Path) -> Totals | None:
+    """Write tracks.json from frames.jsonl, if there is a frame in it; counts what frames.jsonl holds."""
     if not lines.exists() or not result_count(lines):
         return None
-    content = read_frames(lines)
-    write_tracks(tracks, content.tracks(), {"settings": content.settings})
-    return content
+    content = FrameLines(lines)
+    totals = Totals(content.clip)
+    write_tracks_of(tracks, content.clip, content.size, totals.counted(content), {"settings": content.settings})
+    return totals
 
 
 def result_count(lines: Path) -> int:
     """Number of finished frames in a frames.jsonl."""
     with lines.open("rb") as file:
         return max(0, sum(1 for _ in file) - 1)
-
-
-def summarise(content: Frames, seconds: float, out: Path) -> Summary:
-    """Count what a frames.jsonl holds."""
-    instances = [instance for result in content.results for instance in result.instances]
-    amodal = [instance for instance in instances if instance.amodal is not None]
-    return Summary(
-        clip=content.clip,
-        frames=len(content.results),
-        tracks=len({instance.id for instance in instances}),
-        visible=sum(instance.visible is not None for instance in instances),
-        amodal=len(amodal),
-        hidden=sum(instance.visible is None and instance.state in UNSEEN for instance in amodal),
-        seconds=seconds,
-        out=out,
-    )
 
 
 class _Overlay:

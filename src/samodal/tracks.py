@@ -6,7 +6,7 @@ Identity is the pair (clip name, id). A method receives `VisibleInstance`s and r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -307,43 +307,3 @@ def occlusion_rate(visible: Rle | None, amodal: Rle | None) -> float | None:
     if amodal is None or amodal.area == 0:
         return None
     return 1.0 - (overlap(visible, amodal) / amodal.area if visible is not None else 0.0)
-
-
-def clip_from_results(
-    name: str,
-    size: tuple[int, int],
-    frames: Sequence[str],
-    results: Iterable[FrameResult],
-    info: dict | None = None,
-) -> Clip:
-    """Turn a stream of frame results into columns per track.
-
-    The score of a track is the mean of its frame scores over the frames in which it was reported (as in
-    the released code; frames filled in by following points do not count), None where no frame has one.
-
-    An id that a front end uses again after a scene cut is another instance: its track is named "ID@T" after the first
-    frame T of its scene.
-    """
-    length = len(frames)
-    columns: dict[int | str, dict] = {}
-    scene, scene_of = 0, {}
-    for result in results:
-        scene = result.t if result.cut else scene
-        for instance in result.instances:
-            key = instance.id if scene_of.setdefault(instance.id, scene) == scene else f"{instance.id}@{scene}"
-            empty = {"category": instance.category} | {name: [None] * length for name in COLUMNS}
-            column = columns.setdefault(key, empty)
-            column["visible"][result.t] = None if instance.visible is None else instance.visible.rle
-            column["amodal"][result.t] = None if instance.amodal is None else instance.amodal.rle
-            column["states"][result.t] = instance.state
-            column["scores"][result.t] = instance.score
-    tracks = tuple(
-        Track(key, c["category"], _track_score(c["scores"], c["states"]), *(tuple(c[name]) for name in COLUMNS))
-        for key, c in columns.items()
-    )
-    return Clip(name, (size[0], size[1]), tuple(frames), tracks, info=info or {})
-
-
-def _track_score(scores: list[float | None], states: list[State | None]) -> float | None:
-    reported = [s for s, state in zip(scores, states, strict=True) if s is not None and state not in UNSEEN]
-    return float(np.mean(reported)) if reported else None

@@ -9,20 +9,23 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
 from samodal.confidence import Confidence
 from samodal.errors import InputError
-from samodal.files import cannot_write, field, read_mask, read_text
+from samodal.files import cannot_write, field, opened_text, read_mask
 from samodal.masks import Mask
+from samodal.results.by_track import clip_from_results
 from samodal.rle import LARGEST_SIDE, Rle
-from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
+from samodal.tracks import Clip, FrameResult, Instance, State
 
 SCHEMA = 2
 """Version of frames.jsonl that is written. 2 has who hides whom, and what a segmenter says beside its mask."""
@@ -114,35 +117,54 @@ class Frames:
         return clip_from_results(self.clip, self.size, self.names, self.results, {"settings": self.settings})
 
 
-def read_frames(path: Path) -> Frames:
-    """Read a frames.jsonl of this or an earlier schema; a last line that was cut off is left out.
+class FrameLines:
+    """A frames.jsonl read line by line, so that memory does not grow with its length.
 
-    Who hides whom is not read: it follows from the masks.
+    Iterating gives (name, result) of each complete line; a name is an index of six digits where there is none. Who
+    hides whom is not read: it follows from the masks.
+
+    Attributes:
+        clip: name.
+        size: (H, W).
+        settings: of the run.
+        complete: False where the last line was cut off; known after an iteration.
 
     Raises:
-        InputError: if it is missing, of another schema, or a line other than the last is damaged.
+        InputError: if the file is missing, of another schema, or a line other than the last is damaged.
     """
-    lines = read_text(path).split("\n")
-    values = _parse(lines[:-1], path)
-    if not values or "schema" not in values[0]:
-        raise InputError(f"{path}: no header in the first line; is this a frames.jsonl?")
-    header = values[0]
-    if header["schema"] not in READABLE:
-        raise InputError(f"{path}: schema {header['schema']}, this version reads 1 and 2; update samodal")
-    size = (int(header["size"][0]), int(header["size"][1]))
-    results = tuple(_frame(value, size, f"{path}, line {n}") for n, value in enumerate(values[1:], start=2))
-    names = tuple(value.get("name") or f"{value['t']:06d}" for value in values[1:])
-    return Frames(header["clip"], size, header["settings"], results, names, complete=not lines[-1])
+
+    def __init__(self, path: Path):
+        self.path, self.complete = Path(path), True
+        header = next(self._values(), None)
+        if not isinstance(header, dict) or "schema" not in header:
+            raise InputError(f"{path}: no header in the first line; is this a frames.jsonl?")
+        if header["schema"] not in READABLE:
+            raise InputError(f"{path}: schema {header['schema']}, this version reads 1 and 2; update samodal")
+        self.clip, self.settings = header["clip"], header["settings"]
+        self.size = (int(header["size"][0]), int(header["size"][1]))
+
+    def __iter__(self) -> Iterator[tuple[str, FrameResult]]:
+        for number, value in islice(enumerate(self._values(), start=1), 1, None):
+            result = _frame(value, self.size, f"{self.path}, line {number}")
+            yield value.get("name") or f"{result.t:06d}", result
+
+    def _values(self) -> Iterator[Any]:
+        with opened_text(self.path) as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith("\n"):
+                    self.complete = False
+                    return
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise InputError(f"{self.path}, line {number}: not valid JSON ({error.msg})") from None
 
 
-def _parse(lines: Sequence[str], path: Path) -> list[dict]:
-    values = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
-    return values
+def read_frames(path: Path) -> Frames:
+    """The whole content of a frames.jsonl; see `FrameLines`."""
+    lines = FrameLines(path)
+    names, results = tuple(zip(*lines, strict=True)) or ((), ())
+    return Frames(lines.clip, lines.size, lines.settings, results, names, lines.complete)
 
 
 def _frame(value: dict, size: tuple[int, int], where: str) -> FrameResult:

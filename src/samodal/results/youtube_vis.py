@@ -7,19 +7,15 @@ which has no pixel where the object is absent; it is read as None. Our tracks.js
 `segmentations` and `track_id`, `visible_segmentations`, `states`, `scores` and `score` beside them.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from samodal.categories import CATEGORIES, CATEGORY_IDS
+from samodal.categories import CATEGORIES
 from samodal.errors import InputError
-from samodal.files import field, read_json, read_mask, write_json
+from samodal.files import field, read_json, read_mask
+from samodal.results import tracks_json
 from samodal.results.columns import VisibleColumns, frame_names
 from samodal.rle import Rle
 from samodal.tracks import Clip, State, Track
-
-SCHEMA = 1
-"""Version of tracks.json; it changes when a reader of an older version would misread a newer file."""
 
 
 def is_youtube_vis(content: object) -> bool:
@@ -133,8 +129,31 @@ def _labelled(video: dict) -> tuple[int, ...] | None:
     return tuple(video["labelled"]) if video.get("labelled") is not None else None
 
 
+def spread(entry: dict, video: dict, where: str) -> dict:
+    """An entry with a value for every frame, also where it names its `frames` (`samodal.results.tracks_json`).
+
+    Raises:
+        InputError: if these are no frames of the video, or a column has another number of values.
+    """
+    frames = entry.get("frames")
+    if frames is None:
+        return entry
+    length = int(field(video, "length", where))
+    rising = isinstance(frames, list) and all(type(t) is int and 0 <= t < length for t in frames)
+    if not rising or any(a >= b for a, b in zip(frames, frames[1:], strict=False)):
+        raise InputError(f"{where}: 'frames' must be rising frame numbers below {length}, got {str(frames)[:60]}")
+    columns = {}
+    for name in tracks_json.COLUMNS:
+        if not isinstance(values := field(entry, name, where), list) or len(values) != len(frames):
+            raise InputError(f"{where}: {name!r} must have a value for each of {len(frames)} frames: a damaged file?")
+        known = dict(zip(frames, values, strict=True))
+        columns[name] = [known.get(t) for t in range(length)]
+    return entry | columns
+
+
 def _track(entry: dict, video: dict, names: dict[int, str], path: Path) -> Track:
     where = f"{path}: annotation {entry.get('id')}"
+    entry = spread(entry, video, where)
     masks = read_column(entry, "segmentations", video, where)
     both = "visible_segmentations" in entry
     absent = (None,) * len(masks)
@@ -159,79 +178,3 @@ def read_column(entry: dict, name: str, video: dict, where: str) -> tuple[Rle | 
     check_length(masks, video.get("length") or len(video.get("file_names", masks)), where)
     size = (int(video["height"]), int(video["width"]))
     return tuple(read_mask(mask, size, f"{where}, frame {t}") for t, mask in enumerate(masks))
-
-
-def write_tracks(path: Path, clips: Clip | Iterable[Clip], info: dict | None = None) -> None:
-    """Write tracks.json, or truth of the same form: it replaces an older file in one step.
-
-    Args:
-        clips: one or several; video and annotation ids are counted from 1.
-        info: settings and whatever else should be known; "schema" is added.
-
-    Raises:
-        InputError: if the file cannot be written.
-    """
-    clips = [clips] if isinstance(clips, Clip) else list(clips)
-    numbers = _numbers(clips)
-    annotations: list[dict] = []
-    for video_id, clip in enumerate(clips, start=1):
-        for track in clip.tracks:
-            annotations.append(_annotation(track, len(annotations) + 1, video_id, numbers[track.category]))
-    content = {
-        "info": {"schema": SCHEMA, **(info if info is not None else clips[0].info if clips else {})},
-        "videos": [_video(clip, video_id) for video_id, clip in enumerate(clips, start=1)],
-        "categories": [{"id": number, "name": name} for name, number in numbers.items()],
-        "annotations": annotations,
-    }
-    write_json(path, content)
-
-
-def _numbers(clips: list[Clip]) -> dict[str, int]:
-    """Class ids: AmodalSynthDrive's where it has the class, else from 101 in the order of names."""
-    names = sorted({track.category for clip in clips for track in clip.tracks})
-    others = [name for name in names if name not in CATEGORY_IDS]
-    return {name: CATEGORY_IDS.get(name) or 101 + others.index(name) for name in names}
-
-
-def _video(clip: Clip, video_id: int) -> dict[str, Any]:
-    video = {
-        "id": video_id,
-        "name": clip.name,
-        "height": clip.size[0],
-        "width": clip.size[1],
-        "length": len(clip),
-        "file_names": list(clip.frames),
-    }
-    if clip.labelled is not None:
-        video["labelled"] = list(clip.labelled)
-    return video
-
-
-def _annotation(track: Track, number: int, video_id: int, category_id: int) -> dict[str, Any]:
-    rates = [track.occlusion(t) for t in range(len(track.amodal))]
-    return {
-        "id": number,
-        "track_id": track.id,
-        "video_id": video_id,
-        "category_id": category_id,
-        "score": track.score,
-        "iscrowd": 0,
-        "segmentations": [_coded(mask) for mask in track.amodal],
-        "visible_segmentations": [_coded(mask) for mask in track.visible],
-        "areas": [mask.area if mask else None for mask in track.amodal],
-        "bboxes": [_box(mask) for mask in track.amodal],
-        "occlude_rate": [None if rate is None else round(rate, 6) for rate in rates],
-        "states": [None if state is None else str(state) for state in track.states],
-        "scores": list(track.scores),
-    }
-
-
-def _coded(mask: Rle | None) -> dict | None:
-    return None if mask is None else mask.to_coco()
-
-
-def _box(mask: Rle | None) -> list[float] | None:
-    if mask is None:
-        return None
-    x0, y0, x1, y1 = mask.box
-    return [x0, y0, x1 - x0, y1 - y0]

@@ -5,7 +5,7 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import field, read_json
 from samodal.results.entries import Annotated, Entry
-from samodal.results.youtube_vis import is_results, is_youtube_vis, read_column, video_name
+from samodal.results.youtube_vis import is_results, is_youtube_vis, read_column, spread, video_name
 
 
 def read_video_truth(path: Path, masks: str = "amodal") -> Annotated:
@@ -64,6 +64,7 @@ def _entry(value: dict, videos: dict, masks: str, where: str, index: int | None 
     if key not in videos:
         raise InputError(f"{where}: video_id {key} is not in the truth; were the results made on other videos?")
     video = videos[key]
+    value = spread(value, video, where)
     both = "visible_segmentations" in value
     visible = read_column(value, "visible_segmentations", video, where) if both else None
     column = visible if masks == "visible" and both else read_column(value, "segmentations", video, where)
