@@ -241,6 +241,7 @@ class Track:
         visible, amodal: masks.
         states: None where the instance is absent; truth has none at all and holds Nones.
         scores: of each frame.
+        crowd: whether it is no instance but a region that evaluation leaves out.
     """
 
     id: int | str
@@ -250,6 +251,7 @@ class Track:
     amodal: tuple[Rle | None, ...]
     states: tuple[State | None, ...] = ()
     scores: tuple[float | None, ...] = ()
+    crowd: bool = False
 
     def __post_init__(self):
         length = len(self.amodal)

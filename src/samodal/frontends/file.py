@@ -7,8 +7,8 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.frontends.replay import Replay
 from samodal.parts import Video
+from samodal.results.columns import fitted
 from samodal.results.open import open_visible
-from samodal.tracks import Clip
 
 
 class ResultsFile:
@@ -40,18 +40,5 @@ class ResultsFile:
                 "if it is not an excerpt of that sequence, the results are of another video",
                 file=sys.stderr,
             )
-        return Replay(_fitted(clip, video.length), str(self.path))
-
-
-def _fitted(clip: Clip, length: int) -> Clip:
-    """The clip cut or filled up with absent masks to a number of frames."""
-
-    def column(values: tuple) -> tuple:
-        return values[:length] + (None,) * (length - len(values))
-
-    tracks = (
-        replace(t, **{name: column(getattr(t, name)) for name in ("visible", "amodal", "states", "scores")})
-        for t in clip.tracks
-    )
-    frames = clip.frames[:length] + tuple(f"{t:06d}" for t in range(len(clip), length))
-    return replace(clip, frames=frames, tracks=tuple(t for t in tracks if any(t.visible)))
+        clip = fitted(clip, video.length)
+        return Replay(replace(clip, tracks=tuple(t for t in clip.tracks if any(t.visible))), str(self.path))

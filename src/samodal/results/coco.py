@@ -9,6 +9,7 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_mask
 from samodal.results.entries import Annotated, Entry
+from samodal.results.youtube_vis import category_names, named_category
 
 
 def is_image_truth(content: object) -> bool:
@@ -36,11 +37,12 @@ def read_image_truth(path: Path, masks: str = "amodal") -> Annotated:
             int(field(image, "width", where)),
         )
         clips[image["id"]] = str(image.get("file_name", "")).rpartition("/")[0] or str(image["id"])
+    names = category_names(content)
     entries = [
-        _entry(annotation, sizes, masks, f"{path}: annotation {annotation.get('id')}")
+        _entry(annotation, sizes, masks, names, f"{path}: annotation {annotation.get('id')}")
         for annotation in content["annotations"]
     ]
-    return Annotated(sizes, dict.fromkeys(sizes, 1), entries, clips)
+    return Annotated(sizes, dict.fromkeys(sizes, 1), entries, clips, names)
 
 
 def read_image_results(path: Path, truth: Annotated, masks: str = "amodal") -> list[Entry]:
@@ -52,10 +54,12 @@ def read_image_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
     content = read_json(path)
     if not isinstance(content, list):
         raise InputError(f"{path}: expected a list of results with image_id, segmentation and score")
-    return [_entry(result, truth.sizes, masks, f"{path}: result {i}") for i, result in enumerate(content)]
+    return [
+        _entry(result, truth.sizes, masks, truth.categories, f"{path}: result {i}") for i, result in enumerate(content)
+    ]
 
 
-def _entry(value: dict, sizes: dict, masks: str, where: str) -> Entry:
+def _entry(value: dict, sizes: dict, masks: str, names: dict[int, str], where: str) -> Entry:
     group = field(value, "image_id", where)
     if group not in sizes:
         raise InputError(f"{where}: image_id {group} is not in the truth; were the results made on other images?")
@@ -73,4 +77,5 @@ def _entry(value: dict, sizes: dict, masks: str, where: str) -> Entry:
         occlusion=(value["occlude_rate"],) if value.get("occlude_rate") is not None else None,
         score=value.get("score"),
         crowd=bool(value.get("iscrowd")),
+        category=named_category(value, names),
     )

@@ -1,17 +1,28 @@
 """Collecting what a file says frame by frame into the tracks of a clip."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from samodal.errors import InputError
 from samodal.files import read_mask
 from samodal.rle import Rle
-from samodal.tracks import Clip, Track
+from samodal.tracks import COLUMNS, Clip, Track
 
 
 def frame_names(length: int) -> tuple[str, ...]:
     """ "000000", "000001", …: the names of frames that have none."""
     return tuple(f"{t:06d}" for t in range(length))
+
+
+def fitted(clip: Clip, length: int) -> Clip:
+    """The clip cut or filled up with absent masks to a number of frames."""
+
+    def column(values: tuple) -> tuple:
+        return values[:length] + (None,) * (length - len(values))
+
+    tracks = tuple(replace(t, **{name: column(getattr(t, name)) for name in COLUMNS}) for t in clip.tracks)
+    return replace(clip, frames=clip.frames[:length] + frame_names(length)[len(clip) :], tracks=tracks)
 
 
 class VisibleColumns:
@@ -35,10 +46,13 @@ class VisibleColumns:
         self._masks: dict[int | str, dict[int, Rle]] = {}
         self._scores: dict[int | str, dict[int, float | None]] = {}
         self._categories: dict[int | str, str] = {}
+        self._crowds: set[int | str] = set()
         self._last = -1
         self._beyond: set[int] = set()
 
-    def add(self, key: int | str, category: str, t: int, mask: Any, score: float | None = None) -> None:
+    def add(
+        self, key: int | str, category: str, t: int, mask: Any, score: float | None = None, crowd: bool = False
+    ) -> None:
         """Add one instance in one frame.
 
         Args:
@@ -47,6 +61,7 @@ class VisibleColumns:
             t: frame index.
             mask: an `Rle`, or run lengths or polygons as a file holds them; without any pixel it is skipped.
             score: in [0, 1] or None.
+            crowd: whether it is a region that evaluation leaves out.
 
         Raises:
             InputError: if the frame is not one of the clip's, the mask has another size, or the id is in this
@@ -69,6 +84,8 @@ class VisibleColumns:
         self._masks.setdefault(key, {})[t] = mask
         self._scores.setdefault(key, {})[t] = score
         self._categories.setdefault(key, category)
+        if crowd:
+            self._crowds.add(key)
         self._last = max(self._last, t)
 
     def clip(self) -> Clip:
@@ -86,6 +103,7 @@ class VisibleColumns:
                     visible=tuple(masks.get(t) for t in range(length)),
                     amodal=(None,) * length,
                     scores=tuple(scores),
+                    crowd=key in self._crowds,
                 )
             )
         info = {"frames_beyond": len(self._beyond)} if self._beyond else {}

@@ -1,7 +1,7 @@
 """What evaluation reads out of COCO-like files: one entry per instance of an image, or per track of a video."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from samodal.rle import Rle
 
@@ -20,6 +20,7 @@ class Entry:
             None where it is not known.
         score: confidence, None where there is none.
         crowd: a region that may be matched many times and never counts as missed.
+        category: class name, None where none is known.
     """
 
     group: Hashable
@@ -30,6 +31,7 @@ class Entry:
     occlusion: tuple[float | None, ...] | None = None
     score: float | None = None
     crowd: bool = False
+    category: str | None = None
 
     def __post_init__(self):
         if not self.areas:
@@ -45,13 +47,20 @@ class Annotated:
         lengths: number of frames of each group, 1 for images.
         entries: in the file's order.
         clips: which clip each group is part of, for resampling; a group on its own where this is empty.
+        categories: class names by number, as the file has them.
     """
 
     sizes: dict[Hashable, tuple[int, int]]
     lengths: dict[Hashable, int]
     entries: list[Entry]
     clips: dict[Hashable, str]
+    categories: dict[int, str] = field(default_factory=dict)
 
     def clip_of(self, group: Hashable) -> str:
         """The clip that a group is part of."""
         return str(self.clips.get(group, group))
+
+    @property
+    def instances(self) -> list[Entry]:
+        """What is to be found: the entries that are no crowds."""
+        return [entry for entry in self.entries if not entry.crowd]

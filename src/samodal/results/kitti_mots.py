@@ -9,21 +9,39 @@ sequence, of which the video may be the beginning: frames after its last one are
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.files import read_map, read_text
+from samodal.files import image_size, read_map, read_text
 from samodal.results.columns import VisibleColumns
 from samodal.rle import masks_of_ids
 from samodal.tracks import Clip
 
 CATEGORIES = {1: "car", 2: "pedestrian"}
+IGNORED = "ignore"
+"""Category of regions to ignore, where they are read."""
 _IGNORE = 10
 
 
-def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:
+def read_kitti(path: Path, name: str, ignored: bool = False) -> Clip:
+    """The tracks of a text file or a folder of pictures, on frames of their own size up to the last that they name.
+
+    Args:
+        ignored: also read regions to ignore, as crowds of category `IGNORED`.
+
+    Raises:
+        InputError: as for `read_kitti_text` and `read_kitti_pictures`.
+    """
+    if path.is_dir():
+        size = image_size(min(picture for picture in path.glob("*.png") if picture.stem.isdecimal()))
+        return read_kitti_pictures(path, name, size, None, ignored)
+    return read_kitti_text(path, name, kitti_text_size(path), None, ignored)
+
+
+def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | None, ignored: bool = False) -> Clip:
     """The tracks of a text file; ids are the file's.
 
     Args:
         size: (H, W) of the video.
         length: number of frames of the video, which the file does not say; None takes the last one it names.
+        ignored: as for `read_kitti`.
 
     Raises:
         InputError: if a line is damaged, a mask has another size, or an id is there twice in a frame.
@@ -41,8 +59,11 @@ def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | 
             raise InputError(
                 f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}"
             ) from None
+        mask = {"size": [height, width], "counts": counts}
         if kind != _IGNORE:
-            columns.add(key, _category(kind, where), t, {"size": [height, width], "counts": counts})
+            columns.add(key, _category(kind, where), t, mask)
+        elif ignored:
+            columns.add(key, IGNORED, t, mask, crowd=True)
     return columns.clip()
 
 
@@ -58,7 +79,9 @@ def kitti_text_size(path: Path) -> tuple[int, int]:
     return int(parts[3]), int(parts[4])
 
 
-def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:
+def read_kitti_pictures(
+    folder: Path, name: str, size: tuple[int, int], length: int | None, ignored: bool = False
+) -> Clip:
     """The tracks of a folder of pictures named by frame, such as 000012.png; ids are the pixel values.
 
     Raises:
@@ -79,6 +102,8 @@ def read_kitti_pictures(folder: Path, name: str, size: tuple[int, int], length: 
             kind = key // 1000
             if kind != _IGNORE:
                 columns.add(key, _category(kind, str(path)), int(path.stem), mask)
+            elif ignored:
+                columns.add(key, IGNORED, int(path.stem), mask, crowd=True)
     return columns.clip()
 
 

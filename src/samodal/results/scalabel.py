@@ -4,6 +4,7 @@ A file is a list of frames, or an object with `frames`; a frame has `name`, `vid
 `labels`; a label has `id`, `category`, and `rle` or `poly2d`. Crowd labels are kept like any other.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,44 @@ def is_scalabel(content: object) -> bool:
     return isinstance(frames, list) and bool(frames) and isinstance(frames[0], dict) and "labels" in frames[0]
 
 
+def video_names(content: dict | list) -> list[str | None]:
+    """Names of the videos that a file holds, None for one without a name."""
+    return list(dict.fromkeys(frame.get("videoName") for frame in _frames(content)))
+
+
+def read_scalabel_clip(path: Path, name: str | None, size: tuple[int, int] | None) -> Clip:
+    """The tracks of a video, on the frames that the file has of it, under their names.
+
+    Args:
+        name: its `videoName`.
+        size: (H, W) of its frames, taken where the file says none: in `config.imageSize`, or in run lengths.
+
+    Raises:
+        InputError: if nothing says the size, or the file is damaged.
+    """
+    content = read_json(path)
+    frames = [frame for frame in _frames(content) if frame.get("videoName") == name]
+    said = _size(content, frames) or size
+    if said is None:
+        raise InputError(f"{path}: does not say the size of its frames, and it is not known from elsewhere")
+    order = np.argsort([_index(frame, position) for position, frame in enumerate(frames)], kind="stable")
+    clip = read_scalabel(path, name or path.stem, said, None)
+    names = tuple(str(frames[i].get("name", f"{t:06d}")) for t, i in enumerate(order))
+    return replace(clip, frames=names)
+
+
+def _size(content: dict | list, frames: list[dict]) -> tuple[int, int] | None:
+    said = (content.get("config") or {}).get("imageSize") if isinstance(content, dict) else None
+    if said:
+        return int(said["height"]), int(said["width"])
+    sizes = [label["rle"]["size"] for frame in frames for label in frame.get("labels") or [] if label.get("rle")]
+    return (int(sizes[0][0]), int(sizes[0][1])) if sizes else None
+
+
+def _frames(content: dict | list) -> list[dict]:
+    return content["frames"] if isinstance(content, dict) else content
+
+
 def read_scalabel(path: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:
     """The tracks of one video.
 
@@ -34,7 +73,7 @@ def read_scalabel(path: Path, name: str, size: tuple[int, int], length: int | No
         length: number of its frames, None takes the file's.
     """
     content = read_json(path)
-    frames = _of_video(content["frames"] if isinstance(content, dict) else content, name, path)
+    frames = _of_video(_frames(content), name, path)
     indices = [_index(frame, position) for position, frame in enumerate(frames)]
     if length is None or len(frames) == length:
         order = np.argsort(indices, kind="stable")

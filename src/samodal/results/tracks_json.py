@@ -46,8 +46,7 @@ def write_tracks(path: Path, clips: Clip | Iterable[Clip], info: dict | None = N
     tracks = ((video_id, clip, track) for video_id, clip in enumerate(clips, start=1) for track in clip.tracks)
     annotations = (
         _annotation(
-            {"id": number, "track_id": track.id, "video_id": video_id, "category_id": numbers[track.category]},
-            track.score,
+            _labels(number, track.id, video_id, numbers[track.category], track.score, track.crowd),
             {t: row for t in range(len(clip)) if (row := _row_of(track, t)) != _ABSENT},
             None if sparse else len(clip),
         )
@@ -108,8 +107,7 @@ def _collected(rows, places: dict, categories: dict, numbers: dict, length: int 
             t, row = json.loads(rows.readline())
             column[t] = row
         score = track_score([row[-1] for row in column.values()], [row[-2] for row in column.values()])
-        ids = {"id": number, "track_id": key, "video_id": 1, "category_id": numbers[categories[key]]}
-        yield _annotation(ids, score, column, length)
+        yield _annotation(_labels(number, key, 1, numbers[categories[key]], score), column, length)
 
 
 def _write(path: Path, head: dict, annotations: Iterator[dict]) -> None:
@@ -160,17 +158,31 @@ def _video(
     return video if labelled is None else video | {"labelled": list(labelled)}
 
 
-def _annotation(ids: dict[str, Any], score: float | None, rows: dict[int, list], length: int | None) -> dict[str, Any]:
+def _labels(
+    number: int, key: int | str, video_id: int, category_id: int, score: float | None, crowd: bool = False
+) -> dict[str, Any]:
+    return {
+        "id": number,
+        "track_id": key,
+        "video_id": video_id,
+        "category_id": category_id,
+        "score": score,
+        "iscrowd": int(crowd),
+    }
+
+
+def _annotation(labels: dict[str, Any], rows: dict[int, list], length: int | None) -> dict[str, Any]:
     """A track.
 
     Args:
+        labels: what is not by frame.
         rows: by frame, values of `COLUMNS`.
         length: of the video; None writes the frames of `rows` alone.
     """
     values = list(rows.values()) if length is None else [rows.get(t, _ABSENT) for t in range(length)]
     frames = {"frames": list(rows)} if length is None else {}
     columns = zip(*values, strict=True) if values else [()] * len(COLUMNS)
-    return ids | {"score": score, "iscrowd": 0} | frames | dict(zip(COLUMNS, map(list, columns), strict=True))
+    return labels | frames | dict(zip(COLUMNS, map(list, columns), strict=True))
 
 
 def _row_of(track: Track, t: int) -> list:

@@ -38,6 +38,16 @@ def category_name(number: int) -> str:
     return CATEGORIES.get(number, f"class {number}")
 
 
+def category_names(content: dict) -> dict[int, str]:
+    """Class names by number, as a file has them."""
+    return {category["id"]: category["name"] for category in content.get("categories", [])}
+
+
+def named_category(entry: dict, names: dict[int, str]) -> str:
+    """The class name of an entry of a file with these names."""
+    return names.get(entry.get("category_id")) or category_name(entry.get("category_id"))
+
+
 def read_results(path: Path, name: str, size: tuple[int, int], length: int | None, video_id: int | None = None) -> Clip:
     """The tracks of one video in a results file; a track's id is its index in the whole list.
 
@@ -91,7 +101,7 @@ def read_clips(path: Path) -> dict[str, Clip]:
     content = read_json(path)
     if not is_youtube_vis(content):
         raise InputError(f"{path}: expected YouTube-VIS 'videos' and 'annotations' with 'segmentations'")
-    names = {category["id"]: category["name"] for category in content.get("categories", [])}
+    names = category_names(content)
     clips = {}
     for video in content["videos"]:
         where = f"{path}: video {video.get('id')}"
@@ -159,12 +169,13 @@ def _track(entry: dict, video: dict, names: dict[int, str], path: Path) -> Track
     absent = (None,) * len(masks)
     return Track(
         id=entry.get("track_id", entry.get("id")),
-        category=names.get(entry.get("category_id")) or category_name(entry.get("category_id")),
+        category=named_category(entry, names),
         score=entry.get("score"),
         visible=read_column(entry, "visible_segmentations", video, where) if both else masks,
         amodal=masks if both else absent,
         states=tuple(State(state) if state else None for state in entry.get("states") or absent),
         scores=tuple(entry.get("scores") or absent),
+        crowd=bool(entry.get("iscrowd")),
     )
 
 

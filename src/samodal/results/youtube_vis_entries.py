@@ -5,7 +5,15 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import field, read_json
 from samodal.results.entries import Annotated, Entry
-from samodal.results.youtube_vis import is_results, is_youtube_vis, read_column, spread, video_name
+from samodal.results.youtube_vis import (
+    category_names,
+    is_results,
+    is_youtube_vis,
+    named_category,
+    read_column,
+    spread,
+    video_name,
+)
 
 
 def read_video_truth(path: Path, masks: str = "amodal") -> Annotated:
@@ -21,14 +29,15 @@ def read_video_truth(path: Path, masks: str = "amodal") -> Annotated:
     if not is_youtube_vis(content):
         raise InputError(f"{path}: expected YouTube-VIS 'videos' and 'annotations' with 'segmentations'")
     videos = {field(video, "id", f"{path}: video"): video for video in content["videos"]}
+    classes = category_names(content)
     entries = [
-        _entry(annotation, videos, masks, f"{path}: annotation {annotation.get('id')}")
+        _entry(annotation, videos, masks, classes, f"{path}: annotation {annotation.get('id')}")
         for annotation in content["annotations"]
     ]
     sizes = {key: (int(video["height"]), int(video["width"])) for key, video in videos.items()}
     lengths = {key: int(video.get("length") or len(video["file_names"])) for key, video in videos.items()}
     names = {key: video_name(video) for key, video in videos.items()}
-    return Annotated(sizes, lengths, entries, names)
+    return Annotated(sizes, lengths, entries, names, classes)
 
 
 def read_video_results(path: Path, truth: Annotated, masks: str = "amodal") -> list[Entry]:
@@ -43,7 +52,10 @@ def read_video_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
         for key, size in truth.sizes.items()
     }
     if is_results(content):
-        return [_entry(result, videos, masks, f"{path}: result {i}", i) for i, result in enumerate(content)]
+        return [
+            _entry(result, videos, masks, truth.categories, f"{path}: result {i}", i)
+            for i, result in enumerate(content)
+        ]
     if not is_youtube_vis(content):
         raise InputError(f"{path}: expected a list of results with video_id and segmentations, or a tracks.json")
     by_name = {name: key for key, name in truth.clips.items()}
@@ -53,13 +65,16 @@ def read_video_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
         if name not in by_name:
             raise InputError(f"{path}: video {name!r} is not in the truth, which has {', '.join(by_name)[:80]}")
         known[video["id"]] = videos[by_name[name]]
+    classes = category_names(content)
     return [
-        _entry(annotation, known, masks, f"{path}: annotation {annotation.get('id')}")
+        _entry(annotation, known, masks, classes, f"{path}: annotation {annotation.get('id')}")
         for annotation in content["annotations"]
     ]
 
 
-def _entry(value: dict, videos: dict, masks: str, where: str, index: int | None = None) -> Entry:
+def _entry(
+    value: dict, videos: dict, masks: str, classes: dict[int, str], where: str, index: int | None = None
+) -> Entry:
     key = field(value, "video_id", where)
     if key not in videos:
         raise InputError(f"{where}: video_id {key} is not in the truth; were the results made on other videos?")
@@ -80,4 +95,5 @@ def _entry(value: dict, videos: dict, masks: str, where: str, index: int | None 
         occlusion=tuple(rates) if rates is not None else None,
         score=value.get("score"),
         crowd=bool(value.get("iscrowd")),
+        category=named_category(value, classes),
     )
