@@ -37,21 +37,40 @@ def read_entries(results: Path, truth: str | Path, masks: str) -> tuple[str, Ann
     if results.suffix.lower() == ".jsonl" or is_data_set(truth) or _form(results) or _form(Path(truth)):
         return None
     truth = Path(truth)
-    content = read_json(truth)
+    content = _truth_content(truth)
+    for name in ("videos", "images", "annotations"):
+        _refuse_twice([entry.get("id") for entry in content.get(name, [])], f"{truth}: in {name!r}, id")
     if youtube_vis.is_youtube_vis(content):
-        level, groups, true = "video", "videos", read_video_truth(truth, masks)
+        level, true = "video", read_video_truth(truth, masks)
         entries = read_video_results(results, true, masks)
     elif coco.is_image_truth(content):
-        level, groups, true = "image", "images", coco.read_image_truth(truth, masks)
+        level, true = "image", coco.read_image_truth(truth, masks)
         entries = coco.read_image_results(results, true, masks)
     else:
-        raise InputError(f"{truth}: unknown form of truth; known are {FORMS}, and KIND:PATH of a data set")
-    for name in (groups, "annotations"):
-        _refuse_twice([entry.get("id") for entry in content[name]], f"{truth}: in {name!r}, id")
+        raise _unknown(truth)
     for path, of in ((truth, true.entries), (results, entries)):
         keys = [f"{e.id} of {level} {e.group}" if e.id is not None else None for e in of]
         _refuse_twice(keys, f"{path}: track id")
     return level, true, entries
+
+
+def _truth_content(path: Path) -> dict:
+    """The content of a JSON file of truth."""
+    if path.is_dir():
+        raise _unknown(path)
+    try:
+        content = read_json(path)
+    except InputError:
+        if path.suffix.lower() == ".json" or not path.exists():
+            raise
+        raise _unknown(path) from None
+    if not isinstance(content, dict):
+        raise _unknown(path)
+    return content
+
+
+def _unknown(truth: Path) -> InputError:
+    return InputError(f"{truth}: unknown form of truth; known are {FORMS}, and KIND:PATH of a data set")
 
 
 def _refuse_twice(keys: Sequence[Any], what: str) -> None:
@@ -145,8 +164,8 @@ def read_truth(truth: str | Path, clips: Sequence[str] | None = None, beside: Cl
         raise InputError(f"{truth}: no such file or folder, nor KIND:PATH of a data set")
     known = _visible_clips(path, beside or {}, ignored=True)
     if known is None:
-        if path.suffix.lower() != ".json" or not youtube_vis.is_youtube_vis(read_json(path)):
-            raise InputError(f"{truth}: unknown form of truth; known are {FORMS}, and KIND:PATH of a data set")
+        if not youtube_vis.is_youtube_vis(_truth_content(path)):
+            raise _unknown(path)
         known = youtube_vis.read_clips(path)
     _check_names(clips or (), list(known), str(truth))
     return {name: known[name] for name in clips or known}
