@@ -4,8 +4,8 @@
     python benchmarks/long_run.py --frames 2000 --vis file     # visible masks from a file of KITTI MOTS' form
     python benchmarks/long_run.py --segmenter completion       # the shipped weights, several times slower
 
-The command runs as a process of its own and is watched from outside. Prints its resident memory and the time of each
-1,000 frames, and what is left after the last frame: writing tracks.json. A new car comes every fourth frame and stays
+The command runs as a process of its own and is watched from outside. Prints its resident memory, and the processor's
+time for each 1,000 frames, and what is left after the last frame: writing tracks.json. A new car comes every fourth frame and stays
 for 40, so that ten are in a frame and 10,000 frames have 2,500 tracks.
 """
 
@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter, sleep
+from time import sleep
 
 import av
 import numpy as np
@@ -112,9 +112,9 @@ class Watched:
     """What was measured.
 
     Attributes:
-        at: (frames, MB resident, seconds since the start) each `step` frames.
+        at: (frames, MB resident, seconds of the processor since the start) each `step` frames.
         peak: MB, over the whole run, its end included.
-        end: seconds from the last frame to the end of the process.
+        end: seconds of the processor from the last frame to the end of the process.
     """
 
     at: list[tuple[int, float, float]]
@@ -130,33 +130,36 @@ def watch(command: list[str], lines: Path, step: int = STEP, report=lambda *_: N
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     environment |= {"OMP_NUM_THREADS": "1"}
-    start, at, peak, count, last = perf_counter(), [], 0.0, 0, 0.0
+    at, peak, count, last, spent = [], 0.0, 0, 0.0, 0.0
     with TemporaryDirectory() as folder, (Path(folder) / "said").open("w+") as said:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
         reader = None
         while process.poll() is None:
             sleep(0.02)
-            resident = _resident(process.pid)
-            peak = max(peak, resident)
+            resident, now = _measured(process.pid)
+            peak, spent = max(peak, resident), max(spent, now)
             reader = reader or (lines.open("rb") if lines.exists() else None)
             written = reader.read().count(b"\n") if reader else 0
             if written:
-                count, last = count + written, perf_counter()
+                count, last = count + written, spent
             while count - 1 >= step * (len(at) + 1):  # the first line is no frame
-                at.append((step * (len(at) + 1), resident, perf_counter() - start))
+                at.append((step * (len(at) + 1), resident, spent))
                 report(*at[-1])
         said.seek(0)
         if process.returncode:
             raise RuntimeError(said.read())
-    return Watched(at, peak, perf_counter() - last)
+    return Watched(at, peak, spent - last)
 
 
-def _resident(pid: int) -> float:
+def _measured(pid: int) -> tuple[float, float]:
+    """Megabytes of a process in memory now, and seconds of the processor that it has taken."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (OSError, IndexError):  # it has just ended
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return 0.0, 0.0
+    ticks = int(times[11]) + int(times[12])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, ticks / os.sysconf("SC_CLK_TCK")
 
 
 def command(folder: Path, length: int, vis: str, segmenter: str) -> tuple[list[str], Path]:

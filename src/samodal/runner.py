@@ -1,7 +1,6 @@
 """Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
@@ -23,7 +22,7 @@ from samodal.build import (
     with_segmenter,
 )
 from samodal.errors import Incomplete, InputError
-from samodal.executors import Failure, InProcess, Processes
+from samodal.executors import Failure, InProcess, Processes, one_thread
 from samodal.files import read_json
 from samodal.frontends.remembered import Remembered
 from samodal.method.checks import reported
@@ -237,8 +236,7 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     alone = settings.workers <= 1 or len(lengths) <= 1
     if lengths:  # what is wrong with the method is no clip's failure: finished results stay as they are
         make_method(settings if alone else replace(settings, device="cpu"))
-    threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))
-    executor = InProcess() if alone else Processes(settings.workers, threads)
+    executor = InProcess() if alone else Processes(settings.workers, threads=1)
     done: dict[str, Summary | Failure] = {}
     with frames_bar("frames", None if None in lengths.values() else sum(lengths.values())) as advance:
         work = partial(_run_clip, settings, (lambda _: advance(1)) if alone else None)
@@ -251,10 +249,11 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
 
 
 def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, clip: str) -> Summary:
-    """Run a clip of a data set that this process opens once."""
+    """Run a clip of a data set that this process opens once; for any number of workers it is the same bytes."""
     # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
     video = copy(_opened(settings.data).video(clip))
-    return run_video(settings, video, settings.out / clip, progress)
+    with one_thread():
+        return run_video(settings, video, settings.out / clip, progress)
 
 
 @lru_cache(maxsize=1)

@@ -65,7 +65,7 @@ class RunSettings:
     seed: int = 0
     """Seed of random prompts. The default preset has none."""
     workers: int = 1
-    """How many clips of a data set run at the same time, each in its own process."""
+    """How many clips of a data set run at the same time, each in a process on one core; results are the same."""
 
     def __post_init__(self):
         if not fits(self.seed, Annotated[int, Between(0)]):
