@@ -5,8 +5,8 @@
     python benchmarks/long_run.py --segmenter completion       # the shipped weights, several times slower
 
 The command runs as a process of its own and is watched from outside. Prints its resident memory, and the processor's
-time for each 1,000 frames, and what is left after the last frame: writing tracks.json. A new car comes every fourth frame and stays
-for 40, so that ten are in a frame and 10,000 frames have 2,500 tracks.
+time for each 1,000 frames, and what is left after the last frame: writing tracks.json. A new car comes every fourth
+frame and stays for 40, so that ten are in a frame and 10,000 frames have 2,500 tracks.
 """
 
 import argparse
