@@ -6,7 +6,7 @@ Identity is the pair (clip name, id). A method receives `VisibleInstance`s and r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from samodal.columns import Column
 from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask, MaskLike
@@ -232,7 +233,7 @@ COLUMNS = ("visible", "amodal", "states", "scores")
 
 @dataclass(frozen=True)
 class Track:
-    """One instance through a clip, one entry per frame, None where absent.
+    """One instance through a clip, one entry per frame, None where absent: columns are tuples, or `Column`s.
 
     Attributes:
         id: stable within the clip.
@@ -247,17 +248,17 @@ class Track:
     id: int | str
     category: str
     score: float | None
-    visible: tuple[Rle | None, ...]
-    amodal: tuple[Rle | None, ...]
-    states: tuple[State | None, ...] = ()
-    scores: tuple[float | None, ...] = ()
+    visible: Sequence[Rle | None]
+    amodal: Sequence[Rle | None]
+    states: Sequence[State | None] = ()
+    scores: Sequence[float | None] = ()
     crowd: bool = False
 
     def __post_init__(self):
         length = len(self.amodal)
         for name in ("states", "scores"):
             if not getattr(self, name):
-                object.__setattr__(self, name, (None,) * length)
+                object.__setattr__(self, name, Column(length))
         lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if set(lengths.values()) != {length}:
             raise ValueError(f"track {self.id}: columns of different length: {lengths}")

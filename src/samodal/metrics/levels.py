@@ -1,10 +1,11 @@
 """Clips of truth and of results as the entries that evaluation counts, by image and by video."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
+from samodal.columns import Column, present
 from samodal.errors import InputError
 from samodal.results.entries import Annotated, Entry
-from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
 SCORE_RULE = (
@@ -27,7 +28,8 @@ def truth_by_video(clips: Mapping[str, Clip], masks: str) -> Annotated:
             column = _column(track, masks, labelled(clip))
             if any(column):
                 visible = _column(track, "visible", labelled(clip))
-                rates = tuple(track.occlusion(t) for t in labelled(clip))
+                shares = {i: track.occlusion(t) for i, t in enumerate(labelled(clip)) if track.amodal[t]}
+                rates = Column(len(column), shares)
                 entries.append(
                     Entry(
                         name,
@@ -117,13 +119,11 @@ def results_by_image(
     for name, clip in results.items():
         for track, frames in _joined(clip, truth, name):
             column, visible = _column(track, masks, frames), _column(track, "visible", frames)
-            for i, t in enumerate(frames):
-                if column[i] is not None and not (only_visible and visible[i] is None):
-                    score = _frame_score(track, t) if scores == "given" else 1.0
+            for i, mask in sorted(present(column), key=itemgetter(0)):
+                if not (only_visible and visible[i] is None):
+                    score = _frame_score(track, frames[i]) if scores == "given" else 1.0
                     shown = (visible[i],)
-                    entries.append(
-                        Entry((name, i), track.id, (column[i],), shown, score=score, category=track.category)
-                    )
+                    entries.append(Entry((name, i), track.id, (mask,), shown, score=score, category=track.category))
     return entries
 
 
@@ -171,9 +171,10 @@ def frame_map(clip: Clip, truth: Clip) -> list[int | None]:
     return list(labelled(truth))
 
 
-def _column(track: Track, masks: str, frames: tuple[int, ...] | list[int | None]) -> tuple[Rle | None, ...]:
+def _column(track: Track, masks: str, frames: Sequence[int | None]) -> Column:
     column = track.amodal if masks == "amodal" else track.visible
-    return tuple(column[t] if t is not None else None for t in frames)
+    known = dict(present(column))
+    return Column(len(frames), {i: known[t] for i, t in enumerate(frames) if t in known} if known else None)
 
 
 def _frame_score(track: Track, t: int) -> float:

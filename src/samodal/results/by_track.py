@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from samodal.columns import Column
 from samodal.tracks import COLUMNS, UNSEEN, Clip, FrameResult, Instance, State, Track
 
 
@@ -19,14 +20,19 @@ def clip_from_results(
     length = len(frames)
     columns: dict[int | str, dict] = {}
     for t, key, instance in instances_by_track(results):
-        empty = {"category": instance.category} | {name: [None] * length for name in COLUMNS}
+        empty = {"category": instance.category} | {name: {} for name in COLUMNS}
         column = columns.setdefault(key, empty)
         column["visible"][t] = None if instance.visible is None else instance.visible.rle
         column["amodal"][t] = None if instance.amodal is None else instance.amodal.rle
         column["states"][t] = instance.state
         column["scores"][t] = instance.score
     tracks = tuple(
-        Track(key, c["category"], track_score(c["scores"], c["states"]), *(tuple(c[name]) for name in COLUMNS))
+        Track(
+            key,
+            c["category"],
+            track_score([*c["scores"].values()], [*c["states"].values()]),
+            *(Column(length, c[name]) for name in COLUMNS),
+        )
         for key, c in columns.items()
     )
     return Clip(name, (size[0], size[1]), tuple(frames), tracks, info=info or {})

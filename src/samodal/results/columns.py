@@ -1,9 +1,11 @@
 """Collecting what a file says frame by frame into the tracks of a clip."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from samodal.columns import Column, present
 from samodal.errors import InputError
 from samodal.files import read_mask
 from samodal.rle import Rle
@@ -18,8 +20,8 @@ def frame_names(length: int) -> tuple[str, ...]:
 def fitted(clip: Clip, length: int) -> Clip:
     """The clip cut or filled up with absent masks to a number of frames."""
 
-    def column(values: tuple) -> tuple:
-        return values[:length] + (None,) * (length - len(values))
+    def column(values: Sequence) -> Column:
+        return Column(length, dict(present(values)))
 
     tracks = tuple(replace(t, **{name: column(getattr(t, name)) for name in COLUMNS}) for t in clip.tracks)
     return replace(clip, frames=clip.frames[:length] + frame_names(length)[len(clip) :], tracks=tracks)
@@ -93,16 +95,16 @@ class VisibleColumns:
         length = self._last + 1 if self.length is None else self.length
         tracks = []
         for key, masks in self._masks.items():
-            scores = [self._scores[key].get(t) for t in range(length)]
-            known = [s for s in scores if s is not None]
+            # In the order of frames: the last digits of a sum depend on its order.
+            known = [score for _, score in sorted(self._scores[key].items()) if score is not None]
             tracks.append(
                 Track(
                     id=key,
                     category=self._categories[key],
                     score=sum(known) / len(known) if known else None,
-                    visible=tuple(masks.get(t) for t in range(length)),
-                    amodal=(None,) * length,
-                    scores=tuple(scores),
+                    visible=Column(length, masks),
+                    amodal=Column(length),
+                    scores=Column(length, self._scores[key]),
                     crowd=key in self._crowds,
                 )
             )

@@ -1,8 +1,9 @@
 """What evaluation reads out of COCO-like files: one entry per instance of an image, or per track of a video."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
+from samodal.columns import Column, present
 from samodal.rle import Rle
 
 
@@ -25,17 +26,18 @@ class Entry:
 
     group: Hashable
     id: int | str | None
-    masks: tuple[Rle | None, ...]
-    visible: tuple[Rle | None, ...] | None = None
-    areas: tuple[float | None, ...] = ()
-    occlusion: tuple[float | None, ...] | None = None
+    masks: Sequence[Rle | None]
+    visible: Sequence[Rle | None] | None = None
+    areas: Sequence[float | None] = ()
+    occlusion: Sequence[float | None] | None = None
     score: float | None = None
     crowd: bool = False
     category: str | None = None
 
     def __post_init__(self):
         if not self.areas:
-            object.__setattr__(self, "areas", tuple(m.area if m else None for m in self.masks))
+            areas = {t: mask.area for t, mask in present(self.masks)}
+            object.__setattr__(self, "areas", Column(len(self.masks), areas))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,14 +7,16 @@ which has no pixel where the object is absent; it is read as None. Our tracks.js
 `segmentations` and `track_id`, `visible_segmentations`, `states`, `scores` and `score` beside them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from samodal.categories import CATEGORIES
+from samodal.columns import Column, present
 from samodal.errors import InputError
 from samodal.files import field, read_json, read_mask
 from samodal.results import tracks_json
 from samodal.results.columns import VisibleColumns, frame_names
-from samodal.rle import Rle
 from samodal.tracks import Clip, State, Track
 
 
@@ -156,8 +158,7 @@ def spread(entry: dict, video: dict, where: str) -> dict:
     for name in tracks_json.COLUMNS:
         if not isinstance(values := field(entry, name, where), list) or len(values) != len(frames):
             raise InputError(f"{where}: {name!r} must have a value for each of {len(frames)} frames: a damaged file?")
-        known = dict(zip(frames, values, strict=True))
-        columns[name] = [known.get(t) for t in range(length)]
+        columns[name] = Column(length, dict(zip(frames, values, strict=True)))
     return entry | columns
 
 
@@ -166,20 +167,30 @@ def _track(entry: dict, video: dict, names: dict[int, str], path: Path) -> Track
     entry = spread(entry, video, where)
     masks = read_column(entry, "segmentations", video, where)
     both = "visible_segmentations" in entry
-    absent = (None,) * len(masks)
+    absent = Column(len(masks))
+    states, scores = (present(_column(entry, name, masks, where)) for name in ("states", "scores"))
     return Track(
         id=entry.get("track_id", entry.get("id")),
         category=named_category(entry, names),
         score=entry.get("score"),
         visible=read_column(entry, "visible_segmentations", video, where) if both else masks,
         amodal=masks if both else absent,
-        states=tuple(State(state) if state else None for state in entry.get("states") or absent),
-        scores=tuple(entry.get("scores") or absent),
+        states=Column(
+            len(masks), {t: State(state) for t, state in present(_column(entry, "states", masks, where)) if state}
+        ),
+        scores=Column(len(masks), dict(present(_column(entry, "scores", masks, where)))),
         crowd=bool(entry.get("iscrowd")),
     )
 
 
-def read_column(entry: dict, name: str, video: dict, where: str) -> tuple[Rle | None, ...]:
+def _column(entry: dict, name: str, masks: Column, where: str) -> Sequence[Any]:
+    """A column of values that an entry may lack."""
+    values = entry.get(name) or Column(len(masks))
+    check_length(values, len(masks), where)
+    return values
+
+
+def read_column(entry: dict, name: str, video: dict, where: str) -> Column:
     """The masks of one entry, one per frame, checked against its video.
 
     Raises:
@@ -188,4 +199,5 @@ def read_column(entry: dict, name: str, video: dict, where: str) -> tuple[Rle | 
     masks = field(entry, name, where)
     check_length(masks, video.get("length") or len(video.get("file_names", masks)), where)
     size = (int(video["height"]), int(video["width"]))
-    return tuple(read_mask(mask, size, f"{where}, frame {t}") for t, mask in enumerate(masks))
+    read = {t: read_mask(mask, size, f"{where}, frame {t}") for t, mask in present(masks)}
+    return Column(len(masks), read)

@@ -1,5 +1,6 @@
 """YouTube-VIS JSON for evaluation: what the files say of areas, occlusion and crowds is kept as it is."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from samodal.errors import InputError
@@ -91,9 +92,13 @@ def _entry(
         id=value.get("track_id", value.get("id", index)),
         masks=column,
         visible=visible,
-        areas=tuple(areas) if areas else (),
-        occlusion=tuple(rates) if rates is not None else None,
+        areas=_plain(areas or ()),
+        occlusion=None if rates is None else _plain(rates),
         score=value.get("score"),
         crowd=bool(value.get("iscrowd")),
         category=named_category(value, classes),
     )
+
+
+def _plain(values: Sequence) -> Sequence:
+    return tuple(values) if isinstance(values, list) else values
