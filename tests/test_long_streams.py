@@ -1,8 +1,11 @@
 """Long streams: what is written at the end of a run grows with what was seen, not with frames times tracks."""
 
+import importlib.util
 import json
+import sys
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from samodal.results.youtube_vis_entries import read_video_results, read_video_t
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance, State
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SIZE = (4, 6)
 INFO = {"settings": {"preset": "default"}}
 
@@ -131,3 +135,22 @@ def test_frames_out_of_order_become_no_tracks(tmp_path):
     late = [FrameResult(0, 0.0, ()), FrameResult(2, 0.2, ())]
     with pytest.raises(InputError, match="clip clip: frames are missing or out of order"):
         write_tracks_of(tmp_path / "tracks.json", "clip", SIZE, named(late), INFO)
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read as Linux gives it")
+@pytest.mark.parametrize("vis", ["long_run:Cars", "file"])
+def test_memory_of_a_whole_run_stays_flat_to_its_end(tmp_path, vis):
+    spec = importlib.util.spec_from_file_location("long_run", BENCHMARKS / "long_run.py")
+    long_run = importlib.util.module_from_spec(spec)
+    sys.modules["long_run"] = long_run
+    try:
+        spec.loader.exec_module(long_run)
+        command, lines = long_run.command(tmp_path, 450, vis, "long_run:Boxes")
+        watched = long_run.watch(command, lines, step=150)
+    finally:
+        del sys.modules["long_run"]
+    assert [row[0] for row in watched.at] == [150, 300, 450]
+    assert watched.peak - watched.at[0][1] < 15, watched
+    tracks = json.loads((lines.parent / "tracks.json").read_text())["annotations"]
+    assert len(tracks) == 113 and {len(track["segmentations"]) for track in tracks} == {450}
