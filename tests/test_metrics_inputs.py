@@ -296,7 +296,7 @@ def test_a_frames_jsonl_can_be_scored_itself_and_one_that_is_cut_is_named(evalua
 @pytest.mark.parametrize(
     ("results", "change", "reason"),
     [
-        ([{"track_id": 7}, {"track_id": 7}], {}, "results.json: track id 7 of video 1 is there twice"),
+        ([{"track_id": 7}, {"track_id": 7}], {}, "results.json: in video 1, track id 7 is there twice"),
         ([], {"annotations": "id"}, "truth.json: in 'annotations', id 0 is there twice"),
         ([], {"videos": "id"}, "truth.json: in 'videos', id 1 is there twice"),
     ],

@@ -39,7 +39,9 @@ def read_entries(results: Path, truth: str | Path, masks: str) -> tuple[str, Ann
     truth = Path(truth)
     content = _truth_content(truth)
     for name in ("videos", "images", "annotations"):
-        _refuse_twice([entry.get("id") for entry in content.get(name, [])], f"{truth}: in {name!r}, id")
+        listed = content.get(name) if isinstance(content.get(name), list) else []
+        ids = [entry.get("id") for entry in listed if isinstance(entry, dict)]
+        _refuse_twice(ids, f"{truth}: in {name!r}, id")
     if youtube_vis.is_youtube_vis(content):
         level, true = "video", read_video_truth(truth, masks)
         entries = read_video_results(results, true, masks)
@@ -49,8 +51,11 @@ def read_entries(results: Path, truth: str | Path, masks: str) -> tuple[str, Ann
     else:
         raise _unknown(truth)
     for path, of in ((truth, true.entries), (results, entries)):
-        keys = [f"{e.id} of {level} {e.group}" if e.id is not None else None for e in of]
-        _refuse_twice(keys, f"{path}: track id")
+        ids: dict[Any, list] = {}
+        for entry in of:
+            ids.setdefault(entry.group, []).append(entry.id)
+        for group, of_group in ids.items():
+            _refuse_twice(of_group, f"{path}: in {level} {group}, track id")
     return level, true, entries
 
 
@@ -75,8 +80,8 @@ def _unknown(truth: Path) -> InputError:
 
 def _refuse_twice(keys: Sequence[Any], what: str) -> None:
     known = set()
-    for key in keys:
-        if key is not None and key in known:
+    for key in map(repr, filter(lambda key: key is not None, keys)):  # an id from a file need not be hashable
+        if key in known:
             raise InputError(f"{what} {key} is there twice; ids must be unique")
         known.add(key)
 
