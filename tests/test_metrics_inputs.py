@@ -365,6 +365,15 @@ def test_results_in_scalabel_form_are_scored_against_other_truth(evaluated):
     assert scores["metrics"]["video"]["AP"] == 1.0
 
 
+@pytest.mark.parametrize("name", ["crowd", "Crowd"])
+def test_a_crowd_of_scalabel_counts_neither_for_nor_against(evaluated, name):
+    truth = scalabel(("0.png", 0, [0, 20]))
+    truth[0]["labels"][1]["attributes"] = {name: True}
+    for results in (scalabel(("0.png", 0, [0])), scalabel(("0.png", 0, [0, 20]))):
+        scores = evaluated(results, truth, masks="visible")
+        assert {(m["AP"], m["miou"]) for m in scores["metrics"].values()} == {(1.0, 1.0)}
+
+
 def kitti(path, *lines: tuple[int, int, int, int]):
     """(frame, id, class, place) of each line."""
     text = [

@@ -1,7 +1,7 @@
 """Scalabel JSON, the form of BDD100K's masks: run lengths where there are some, else polygons.
 
 A file is a list of frames, or an object with `frames`; a frame has `name`, `videoName`, `frameIndex` and
-`labels`; a label has `id`, `category`, and `rle` or `poly2d`. Crowd labels are kept like any other.
+`labels`; a label has `id`, `category`, and `rle` or `poly2d`. Crowd labels are read, and marked as crowds.
 """
 
 from dataclasses import replace
@@ -86,7 +86,9 @@ def read_scalabel(path: Path, name: str, size: tuple[int, int], length: int | No
             key = field(label, "id", where)
             mask = label.get("rle") or [_outline(part) for part in label.get("poly2d") or []]
             score = label.get("score")
-            columns.add(_plain(key), str(field(label, "category", where)), t, mask, score)
+            attributes = label.get("attributes") or {}
+            crowd = bool(attributes.get("crowd") or attributes.get("Crowd"))
+            columns.add(_plain(key), str(field(label, "category", where)), t, mask, score, crowd)
     return columns.clip()
 
 
