@@ -14,7 +14,7 @@ from samodal.registry import SEGMENTERS
 from samodal.segmenters.completion import Completer, CompletionConfig, CompletionSegmenter, load, load_segmenter, save
 from samodal.segmenters.completion.layers import Crop, agrees, filters, inside, resampled, spread, told
 from samodal.segmenters.completion.network import stacked
-from samodal.segmenters.completion.segmenter import THRESHOLDS, without_rims
+from samodal.segmenters.completion.segmenter import THRESHOLDS, only_behind, without_rims
 
 SIZE = (60, 100)
 
@@ -276,3 +276,12 @@ def test_where_little_is_to_be_expected_geometry_answers():
 
     assert decoded.amodal[0] == hull_front(Mask.of(ring), [Mask.of(front)])
     assert decoded.hypotheses[0][0] == Mask.of(ring) and decoded.iou[0] < 0.1
+
+
+def test_of_unknown_things_only_what_someone_in_front_or_the_border_covers_is_completed():
+    sure = np.full((4, 4), 0.9, np.float32)
+    columns = {"visible": [1, 0, 0, 0], "front": [0, 1, 0, 0], "behind": [0, 0, 1, 0], "inside": [1, 1, 1, 1]}
+    crop = {name: np.tile(np.float32(row), (4, 1)) for name, row in columns.items()}
+    assert (only_behind(sure, crop) > 0.6).tolist() == [[True, True, False, False]] * 4
+    crop["inside"] = np.tile(np.float32([1, 1, 1, 0]), (4, 1))
+    assert (only_behind(sure, crop) > 0.6).tolist() == [[True, True, False, True]] * 4

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Protocol, TypeVar
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable
 from samodal.progress import frames_bar
 
 Job = TypeVar("Job")
@@ -38,8 +38,11 @@ class Failure:
     @classmethod
     def of(cls, error: Exception) -> Failure:
         """The failure that an exception means."""
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return cls(reason, "" if isinstance(error, InputError) else "".join(traceback.format_exception(error)))
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        if isinstance(error, InputError):
+            return cls(reason)
+        lines = "".join(traceback.format_exception(error)).split("\n")
+        return cls(reason, "\n".join(map(printable, lines)))
 
     @property
     def error(self) -> Exception:

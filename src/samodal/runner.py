@@ -21,9 +21,9 @@ from samodal.build import (
     settled,
     with_segmenter,
 )
-from samodal.errors import Incomplete, InputError
+from samodal.errors import Incomplete, InputError, printable
 from samodal.executors import Failure, InProcess, Processes, one_thread
-from samodal.files import read_json
+from samodal.files import inside, read_json
 from samodal.frontends.remembered import Remembered
 from samodal.method.checks import reported
 from samodal.parts import Frame, Method, Observed, Video, VisSession
@@ -61,8 +61,9 @@ class Summary:
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
         return (
-            f"{self.clip}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> {self.amodal} "
-            f"amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s ({rate:.1f} frames/s)"
+            f"{printable(self.clip)}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> "
+            f"{self.amodal} amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s "
+            f"({rate:.1f} frames/s)"
         )
 
 
@@ -140,7 +141,7 @@ def run_all(settings: RunSettings) -> list[Summary]:
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     """What made a result, as JSON: settings, rules, version and source."""
     used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "workers": None, "clips": None}
-    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details")}
+    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details", "strict")}
     used = {name: value for name, value in used.items() if value is not None}
     return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
 
@@ -208,18 +209,20 @@ def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterat
         yield Observed(renumber(frame, t), chosen)
     if wanted and classes.isdisjoint(wanted):
         found = ", ".join(sorted(classes)) or "none"
-        print(f"{video.name}: no instance of class {', '.join(wanted)}; seen: {found}", file=sys.stderr)
+        text = f"{video.name}: no instance of class {', '.join(wanted)}; seen: {found}"
+        print(printable(text), file=sys.stderr)
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
-    video = open_video(source)
+    video = open_video(source, settings.strict)
     for notice in notices(settings):
         print(notice)
     length = excerpt(video, settings.frames).length
     with frames_bar("frames", length) as advance:
         summary = run_video(settings, video, settings.out, progress=lambda _: advance(1))
     print(summary)
-    print(f"wrote {', '.join(sorted(path.name for path in settings.out.iterdir()))} to {settings.out}")
+    written = ", ".join(sorted(path.name for path in settings.out.iterdir()))
+    print(printable(f"wrote {written} to {settings.out}"))
     return summary
 
 
@@ -242,7 +245,7 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
         work = partial(_run_clip, settings, (lambda _: advance(1)) if alone else None)
         for clip, outcome in executor.run(work, list(lengths)):
             done[clip] = outcome
-            _record(settings.out / clip / "failed.txt", outcome)
+            _record(inside(settings.out, clip) / "failed.txt", outcome)
             if not alone and isinstance(outcome, Summary):
                 advance(outcome.frames)
     return _report(settings, clips, done)
@@ -253,7 +256,7 @@ def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, cli
     # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
     video = copy(_opened(settings.data).video(clip))
     with one_thread():
-        return run_video(settings, video, settings.out / clip, progress)
+        return run_video(settings, video, inside(settings.out, clip), progress)
 
 
 @lru_cache(maxsize=1)
@@ -270,7 +273,7 @@ def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | 
         try:
             video = _opened(settings.data).video(clip)
             length = excerpt(video, settings.frames).length
-            if not _finished(settings, video, settings.out / clip, length):
+            if not _finished(settings, video, inside(settings.out, clip), length):
                 lengths[clip] = length
         except InputError:
             lengths[clip] = 0  # running it says why
@@ -312,11 +315,11 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
     if len(failed) == len(clips) and len({failure.reason for failure in failed.values()}) == 1:
         raise failed[clips[0]].error
     if failed:
-        reasons = "".join(f"\n  {clip}: {failure.reason}" for clip, failure in failed.items())
         raise Incomplete(
             f"{len(failed)} of {len(clips)} clips failed, the others are done; see {settings.out}/CLIP/failed.txt, and "
-            f"run the same again for those that failed:{reasons}"
+            "run the same again for those that failed:",
+            [f"{clip}: {failure.reason}" for clip, failure in failed.items()],
         )
     if not done:
-        print(f"{settings.out}: every clip is finished with these settings already")
+        print(f"{printable(settings.out)}: every clip is finished with these settings already")
     return summaries

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from samodal.checks import Between, fits, in_words
 from samodal.errors import InputError
@@ -37,7 +37,7 @@ class RunSettings:
     preset: str = "default"
     """Rules of method samodal: default (ours), points (ours, around the amodal SAM), paper (the paper's text), released
     (its authors' code)."""
-    rules: dict[str, Any] = field(default_factory=dict)
+    rules: dict[str, bool | int | float | str | None] = field(default_factory=dict)
     """Change single rules, as --rules.unite=false, --rules.points=3 or --rules.prompt=center+box.
     samodal/method/rules.py explains each."""
     segmenter: str | None = field(default=None, metadata={"parts": ("segmenter", SEGMENTERS)})
@@ -50,6 +50,9 @@ class RunSettings:
     """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
+    strict: bool = False
+    """Refuse a video with a frame or a timestamp that cannot be used, instead of leaving out the frame and mending the
+    time. Data sets are always read so."""
     clips: str | None = None
     """Only these clips of the data set, separated by commas."""
     classes: str | None = None

@@ -64,6 +64,8 @@ class VisibleInstance:
         key = int(id) if isinstance(id, np.integer) else id
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError(f"instance {key!r}: expected an int or str as id, got {type(key).__name__}")
+        if not isinstance(category, str):
+            raise InputError(f"instance {key}: expected a class name as text, got {category!r}")
         score = None if score is None else checked_score(score, f"instance {key}")
         try:
             mask = Mask.of(mask)
@@ -91,7 +93,7 @@ class Instance:
     """One instance in one frame of a result.
 
     Attributes:
-        id, category: as the front end named them.
+        id, category: as the front end named them; a NumPy integer becomes an int.
         score: in [0, 1], what AP ranks by; None for a method that has none, and where the instance is lost.
         state: see `State`.
         visible: the front end's mask, None where it reported nothing; an `Rle` or array becomes a `Mask`, as below.
@@ -126,6 +128,7 @@ class Instance:
     confidence: Confidence | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "id", int(self.id) if isinstance(self.id, np.integer) else self.id)
         for name in ("visible", "amodal"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Mask.of(getattr(self, name)))

@@ -174,7 +174,7 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
         title: of what is expected.
 
     Raises:
-        InputError: where a parameter is missing, foreign, of another shape, or no real number.
+        InputError: where a parameter is missing, foreign, of another shape, or no real number, as nan.
     """
     try:
         with torch.device("meta"), _at_most(len(tensors)):
@@ -191,6 +191,8 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
     if any(buffer.is_meta for buffer in network.buffers()):
         network = make()
     state = {name: tensors[name].to(torch.float32).contiguous() for name in expected}
+    if (broken := next((name for name, value in state.items() if not value.isfinite().all()), None)) is not None:
+        raise InputError(f"{where}: {broken} has values that are no numbers (nan or infinite); did its training fail?")
     network.load_state_dict(state, assign=True)
     return network.eval()
 

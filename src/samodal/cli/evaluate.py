@@ -14,6 +14,7 @@ def main(settings: EvaluateSettings) -> None:
     Raises:
         InputError: if something is missing, damaged, or of other videos.
     """
+    from samodal.errors import printable
     from samodal.files import write_json
     from samodal.metrics.evaluate import ScoringRules, evaluate
 
@@ -34,7 +35,7 @@ def main(settings: EvaluateSettings) -> None:
         print(f"samodal evaluate: {_printable(note)}", file=sys.stderr)
     if settings.json:
         write_json(Path(settings.json), scores, indent=2)
-        print(f"scores written to {settings.json}")
+        print(f"scores written to {printable(settings.json)}")
 
 
 def print_scores(scores: dict[str, Any]) -> None:

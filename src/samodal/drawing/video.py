@@ -8,6 +8,8 @@ import numpy as np
 from samodal.errors import InputError
 
 _MILLISECOND = Fraction(1, 1000)
+_LONGEST_SIDE = 16384  # of H.264
+_LONGEST = 21_600_000  # ms that a frame is shown at most; files of this kind cannot hold much more than a day
 
 
 class VideoWriter:
@@ -17,13 +19,22 @@ class VideoWriter:
         path: of the file, *.mp4.
         size: (H, W) of the frames.
         fps: frames per second, used where a frame's own time is not later than the one before.
+
+    Raises:
+        InputError: if the frames are too large for H.264, or the file cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float):
         import av
 
+        if max(size) > _LONGEST_SIDE:
+            raise InputError(
+                f"{path}: {size[1]}x{size[0]} pixels (width x height), but a video has {_LONGEST_SIDE} on a side at "
+                "most; give --no-overlay"
+            )
         self.path, self.size = path, size
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        # FFmpeg takes what stands before a colon for a protocol.
+        self._container = av.open(f"file:{path}", "w", options={"movflags": "+faststart"})
         # Frames keep their own times: a video of variable rate stays in step with its source.
         self._stream = self._container.add_stream("libx264", rate=max(1, round(fps)))
         self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
@@ -40,17 +51,19 @@ class VideoWriter:
         rows, columns = (n % 2 for n in self.size)
         frame = av.VideoFrame.from_ndarray(np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge"), "rgb24")
         shown = round(time * 1000)
-        self._last = shown if shown > self._last else self._last + self._step
+        self._last = min(shown, self._last + _LONGEST) if shown > self._last else self._last + self._step
         frame.pts, frame.time_base = self._last, _MILLISECOND
         self._mux(frame)
 
     def _mux(self, frame) -> None:
+        from av.error import FFmpegError
+
         try:
             for packet in self._stream.encode(frame):
                 if packet.duration in (None, 0):
                     packet.duration = self._step
                 self._container.mux(packet)
-        except OSError as error:
+        except (FFmpegError, OSError) as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
 
     def close(self) -> None:

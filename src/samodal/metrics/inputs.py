@@ -3,15 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
-from samodal.files import opened_text, read_json
+from samodal.files import named, opened_text, read_json
 from samodal.metrics.levels import frame_map
 from samodal.results import coco, frames, kitti_mots, scalabel, youtube_vis
 from samodal.results.columns import fitted
 from samodal.results.entries import Annotated, Entry
+from samodal.results.fields import is_number
 from samodal.results.youtube_vis_entries import read_video_results, read_video_truth
 from samodal.tracks import Clip
 
@@ -38,25 +38,13 @@ def read_entries(results: Path, truth: str | Path, masks: str) -> tuple[str, Ann
         return None
     truth = Path(truth)
     content = _truth_content(truth)
-    for name in ("videos", "images", "annotations"):
-        listed = content.get(name) if isinstance(content.get(name), list) else []
-        ids = [entry.get("id") for entry in listed if isinstance(entry, dict)]
-        _refuse_twice(ids, f"{truth}: in {name!r}, id")
     if youtube_vis.is_youtube_vis(content):
-        level, true = "video", read_video_truth(truth, masks)
-        entries = read_video_results(results, true, masks)
-    elif coco.is_image_truth(content):
-        level, true = "image", coco.read_image_truth(truth, masks)
-        entries = coco.read_image_results(results, true, masks)
-    else:
-        raise _unknown(truth)
-    for path, of in ((truth, true.entries), (results, entries)):
-        ids: dict[Any, list] = {}
-        for entry in of:
-            ids.setdefault(entry.group, []).append(entry.id)
-        for group, of_group in ids.items():
-            _refuse_twice(of_group, f"{path}: in {level} {group}, track id")
-    return level, true, entries
+        true = read_video_truth(truth, masks)
+        return "video", true, read_video_results(results, true, masks)
+    if coco.is_image_truth(content):
+        true = coco.read_image_truth(truth, masks)
+        return "image", true, coco.read_image_results(results, true, masks)
+    raise _unknown(truth)
 
 
 def _truth_content(path: Path) -> dict:
@@ -76,14 +64,6 @@ def _truth_content(path: Path) -> dict:
 
 def _unknown(truth: Path) -> InputError:
     return InputError(f"{truth}: unknown form of truth; known are {FORMS}, and KIND:PATH of a data set")
-
-
-def _refuse_twice(keys: Sequence[Any], what: str) -> None:
-    known = set()
-    for key in map(repr, filter(lambda key: key is not None, keys)):  # an id from a file need not be hashable
-        if key in known:
-            raise InputError(f"{what} {key} is there twice; ids must be unique")
-        known.add(key)
 
 
 def chosen(
@@ -139,9 +119,9 @@ def read_clips(results: Path, truth: str | Path, clips: Sequence[str] | None) ->
     for name in runs.keys() & true.keys():
         length = max(len(runs[name]), len(true[name]))
         if form == "kitti":
-            runs[name] = _renamed(fitted(runs[name], length), true[name])
+            runs[name] = _renamed(fitted(runs[name], range(length)), true[name])
         if true_form == "kitti":
-            true[name] = _renamed(fitted(true[name], length), runs[name])
+            true[name] = _renamed(fitted(true[name], range(length)), runs[name])
     return runs, true
 
 
@@ -209,8 +189,9 @@ def read_runs(path: Path, beside: Clips | None = None) -> dict[str, Clip]:
 
 
 def _lines(path: Path) -> dict[str, Clip]:
-    clip = frames.read_frames(path).tracks()
-    return {clip.name: clip}
+    content = frames.read_frames(path)
+    with named(str(path)):
+        return {content.clip: content.tracks()}
 
 
 def _form(path: Path) -> str | None:
@@ -231,14 +212,14 @@ def _beginning(path: Path) -> str:
 
 def _kitti_parts(folder: Path) -> list[Path]:
     """KITTI MOTS' sequences in a folder: text files, or folders of pictures, or the folder itself."""
-    texts = sorted(path for path in folder.glob("*.txt") if path.stem.isdecimal())
+    texts = sorted(path for path in folder.glob("*.txt") if is_number(path.stem))
     if texts or _has_pictures(folder):
         return texts or [folder]
     return sorted(path for path in folder.iterdir() if path.is_dir() and _has_pictures(path))
 
 
 def _has_pictures(folder: Path) -> bool:
-    return any(path.stem.isdecimal() for path in folder.glob("*.png"))
+    return any(is_number(path.stem) for path in folder.glob("*.png"))
 
 
 def _visible_clips(path: Path, beside: Clips, ignored: bool = False) -> dict[str, Clip] | None:
@@ -248,7 +229,7 @@ def _visible_clips(path: Path, beside: Clips, ignored: bool = False) -> dict[str
         parts = [path] if path.is_file() else _kitti_parts(path)
         return {part.stem: kitti_mots.read_kitti(part, part.stem, ignored) for part in parts}
     if form == "scalabel":
-        names = scalabel.video_names(read_json(path))
+        names = scalabel.video_names(path)
         return {
             name or path.stem: scalabel.read_scalabel_clip(path, name, _size_beside(beside, name)) for name in names
         }

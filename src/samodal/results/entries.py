@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from samodal.columns import Column, present
+from samodal.errors import InputError
 from samodal.rle import Rle
 
 
@@ -56,7 +57,7 @@ class Annotated:
     lengths: dict[Hashable, int]
     entries: list[Entry]
     clips: dict[Hashable, str]
-    categories: dict[int, str] = field(default_factory=dict)
+    categories: dict[int | str, str] = field(default_factory=dict)
 
     def clip_of(self, group: Hashable) -> str:
         """The clip that a group is part of."""
@@ -66,3 +67,17 @@ class Annotated:
     def instances(self) -> list[Entry]:
         """What is to be found: the entries that are no crowds."""
         return [entry for entry in self.entries if not entry.crowd]
+
+
+def without_doubles(entries: list[Entry], path: object) -> list[Entry]:
+    """The entries themselves.
+
+    Raises:
+        InputError: if an id is there twice in an image, or a video.
+    """
+    known = set()
+    for entry in entries:
+        if entry.id is not None and (entry.group, entry.id) in known:
+            raise InputError(f"{path}: id {entry.id} is there twice in image or video {entry.group}")
+        known.add((entry.group, entry.id))
+    return entries

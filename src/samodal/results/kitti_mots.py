@@ -9,8 +9,10 @@ sequence, of which the video may be the beginning: frames after its last one are
 from pathlib import Path
 
 from samodal.errors import InputError
-from samodal.files import image_size, read_map, read_text
+from samodal.files import read_text
+from samodal.pictures import image_size, read_map
 from samodal.results.columns import VisibleColumns
+from samodal.results.fields import is_number, numbered
 from samodal.rle import masks_of_ids
 from samodal.tracks import Clip
 
@@ -30,7 +32,7 @@ def read_kitti(path: Path, name: str, ignored: bool = False) -> Clip:
         InputError: as for `read_kitti_text` and `read_kitti_pictures`.
     """
     if path.is_dir():
-        size = image_size(min(picture for picture in path.glob("*.png") if picture.stem.isdecimal()))
+        size = image_size(next(iter(_pictures(path).values())))
         return read_kitti_pictures(path, name, size, None, ignored)
     return read_kitti_text(path, name, kitti_text_size(path), None, ignored)
 
@@ -52,18 +54,13 @@ def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | 
         parts = line.split()
         if not parts:
             continue
-        try:
-            t, key, kind, height, width = (int(part) for part in parts[:5])
-            (counts,) = parts[5:]
-        except ValueError:
-            raise InputError(
-                f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}"
-            ) from None
-        mask = {"size": [height, width], "counts": counts}
-        if kind != _IGNORE:
-            columns.add(key, _category(kind, where), t, mask)
-        elif ignored:
-            columns.add(key, IGNORED, t, mask, crowd=True)
+        if len(parts) != 6 or not all(map(is_number, parts[:5])):
+            raise InputError(f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}")
+        t, key, kind, height, width = map(int, parts[:5])
+        category = _category(kind, where)
+        if ignored or kind != _IGNORE:
+            mask, where = {"size": [height, width], "counts": parts[5]}, f"{where}: track {key}, frame {t}"
+            columns.add(key, category, t, mask, where=where, crowd=kind == _IGNORE)
     return columns.clip()
 
 
@@ -74,7 +71,7 @@ def kitti_text_size(path: Path) -> tuple[int, int]:
         InputError: if it has no line, or a damaged one.
     """
     parts = read_text(path).partition("\n")[0].split()
-    if len(parts) != 6 or not all(part.isdecimal() for part in parts[3:5]):
+    if len(parts) != 6 or not all(map(is_number, parts[3:5])):
         raise InputError(f"{path}, line 1: expected 'frame id class height width run-lengths', got {parts[:5]}")
     return int(parts[3]), int(parts[4])
 
@@ -88,26 +85,31 @@ def read_kitti_pictures(
         InputError: if a picture is damaged or has another size.
     """
     columns = VisibleColumns(folder, name, size, length, excerpt=True)
-    paths = sorted(path for path in Path(folder).glob("*.png") if path.stem.isdigit())
-    if not paths:
-        raise InputError(f"{folder}: no picture named by its frame, such as 000000.png, in it")
-    for path in paths:
-        pixels = read_map(path)
-        if pixels.shape != columns.size:
+    for t, path in _pictures(folder).items():
+        height, width = image_size(path)
+        if (height, width) != columns.size:
             raise InputError(
-                f"{path}: {pixels.shape[0]}x{pixels.shape[1]} (height x width) but the video is "
+                f"{path}: {height}x{width} (height x width) but the video is "
                 f"{columns.size[0]}x{columns.size[1]}; were the results made on another video?"
             )
-        for key, mask in masks_of_ids(pixels).items():
+        for key, mask in masks_of_ids(read_map(path)).items():
             kind = key // 1000
-            if kind != _IGNORE:
-                columns.add(key, _category(kind, str(path)), int(path.stem), mask)
-            elif ignored:
-                columns.add(key, IGNORED, int(path.stem), mask, crowd=True)
+            category = _category(kind, str(path))
+            if ignored or kind != _IGNORE:
+                columns.add(key, category, t, mask, where=f"{path}: track {key}", crowd=kind == _IGNORE)
     return columns.clip()
 
 
+def _pictures(folder: Path) -> dict[int, Path]:
+    paths = numbered(folder)
+    if not paths:
+        raise InputError(f"{folder}: no picture named by its frame, such as 000000.png, in it")
+    return paths
+
+
 def _category(kind: int, where: str) -> str:
+    if kind == _IGNORE:
+        return IGNORED
     if kind not in CATEGORIES:
         raise InputError(f"{where}: unknown class {kind}, expected 1 (car), 2 (pedestrian) or 10 (ignore region)")
     return CATEGORIES[kind]

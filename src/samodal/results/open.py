@@ -5,7 +5,7 @@ from pathlib import Path
 
 from samodal.columns import Column
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import named, read_json
 from samodal.results import frames, kitti_mots, mmtracking, scalabel, youtube_vis
 from samodal.tracks import Clip
 
@@ -36,7 +36,9 @@ def open_visible(
     if suffix == ".txt":
         return kitti_mots.read_kitti_text(path, clip_name, size, length)
     if suffix == ".jsonl":
-        return _fitting(frames.read_frames(path).tracks(), path, clip_name, size, length)
+        with named(str(path)):
+            clip = frames.read_frames(path).tracks()
+        return _fitting(clip, path, clip_name, size, length)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if suffix != ".json":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -95,18 +95,22 @@ class CompletionSegmenter:
     def _predicted(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> tuple[list[np.ndarray], np.ndarray]:
         """(S, S) probabilities of each crop and (N,) expected IoU."""
         size = self.config.size
+        numbers = [self.config.class_number(prompt.category) for prompt in prompts]
         layers = [
-            told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier)
-            for prompt, crop in zip(prompts, crops, strict=True)
+            told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier, grounded=number > 0)
+            for prompt, crop, number in zip(prompts, crops, numbers, strict=True)
         ]
         together = {name: torch.from_numpy(np.stack([crop[name] for crop in layers])) for name in layers[0]}
-        kinds = torch.tensor([self.config.class_number(prompt.category) for prompt in prompts])
         inputs = stacked(together, self.config.layers).to(self.device, memory_format=torch.channels_last)
-        completed = self.network(inputs, kinds.to(self.device))
+        completed = self.network(inputs, torch.tensor(numbers, device=self.device))
         probability = completed.amodal.float().sigmoid().cpu().numpy()
         kept = [
             without_rims(values, crop["visible"] >= 0.5, (crop["front"] + crop["behind"]) >= 0.5)
             for values, crop in zip(probability, layers, strict=True)
+        ]
+        kept = [
+            values if number else only_behind(values, crop)
+            for values, crop, number in zip(kept, layers, numbers, strict=True)
         ]
         return kept, completed.iou.float().sigmoid().cpu().numpy()
 
@@ -127,6 +131,20 @@ def without_rims(probability: np.ndarray, visible: np.ndarray, covered: np.ndarr
         thin = grown & ~covered & (cv2.dilate(thick, square) == 0)
         kept[thin] = np.minimum(kept[thin], limit)
     return kept
+
+
+def only_behind(probability: np.ndarray, crop: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Probabilities without what lies neither behind another instance nor outside the picture.
+
+    For instances of unknown class. Of a road user, a shape seldom misleads and occluders often have no name, as poles
+    and hedges. Of anything else the shape is a guess, and what nobody hides would be seen.
+
+    Args:
+        probability: (S, S) float32.
+        crop: what the network was told, (S, S) float32 each.
+    """
+    explained = np.maximum(crop["visible"], crop["front"]) + 1 - crop["inside"]
+    return np.where(explained >= 0.5, probability, np.minimum(probability, THRESHOLDS[-1]))
 
 
 @dataclass(frozen=True, eq=False)
