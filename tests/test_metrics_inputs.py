@@ -296,9 +296,9 @@ def test_a_frames_jsonl_can_be_scored_itself_and_one_that_is_cut_is_named(evalua
 @pytest.mark.parametrize(
     ("results", "change", "reason"),
     [
-        ([{"track_id": 7}, {"track_id": 7}], {}, "results.json: in video 1, track id 7 is there twice"),
-        ([], {"annotations": "id"}, "truth.json: in 'annotations', id 0 is there twice"),
-        ([], {"videos": "id"}, "truth.json: in 'videos', id 1 is there twice"),
+        ([{"track_id": 7}, {"track_id": 7}], {}, "results.json: id 7 is there twice in image or video 1"),
+        ([], {"annotations": "id"}, "truth.json: annotation 0: a second annotation has this id"),
+        ([], {"videos": "id"}, "truth.json: video 1: a second video has this id"),
     ],
 )
 def test_ids_that_are_there_twice_are_named(evaluated, results, change, reason):
@@ -312,7 +312,7 @@ def test_ids_that_are_there_twice_are_named(evaluated, results, change, reason):
 def test_an_image_id_that_is_there_twice_is_named(evaluated):
     truth = images((1, 0), (2, 0))
     truth["images"][1]["id"] = 1
-    with pytest.raises(InputError, match="truth.json: in 'images', id 1 is there twice"):
+    with pytest.raises(InputError, match="truth.json: image 1: a second image has this id"):
         evaluated([], truth)
 
 

@@ -14,6 +14,7 @@ from samodal.results.fields import (
     Id,
     Share,
     Side,
+    annotations_of,
     category_names,
     is_crowd,
     objects,
@@ -41,20 +42,15 @@ def read_image_truth(path: Path, masks: str = "amodal") -> Annotated:
     content = read_json(path)
     if not is_image_truth(content):
         raise InputError(f"{path}: expected COCO 'images' and 'annotations'")
-    sizes, clips, known = {}, {}, set()
+    sizes, clips = {}, {}
     for where, image in objects(content, "images", path, "image"):
         key = value_of(image, "id", Id, where)
         if key in sizes:
             raise InputError(f"{where}: a second image has this id")
         sizes[key] = (value_of(image, "height", Side, where), value_of(image, "width", Side, where))
         clips[key] = value_of(image, "file_name", str, where, "").rpartition("/")[0] or str(key)
-    names, entries = category_names(content, path), []
-    for where, annotation in objects(content, "annotations", path, "annotation"):
-        key = value_of(annotation, "id", Id | None, where, None)
-        if key is not None and key in known:
-            raise InputError(f"{where}: a second annotation has this id")
-        known.add(key)
-        entries.append(_entry(annotation, sizes, masks, names, where))
+    names = category_names(content, path)
+    entries = [_entry(annotation, sizes, masks, names, where) for where, annotation in annotations_of(content, path)]
     return Annotated(sizes, dict.fromkeys(sizes, 1), without_doubles(entries, path), clips, names)
 
 

@@ -66,6 +66,21 @@ def objects(content: dict, name: str, path: Path, noun: str) -> Iterator[tuple[s
         yield f"{path}: {noun} {str(key)[:60]}" if fits(key, Id) else f"{path}: {noun} at place {n} of {name!r}", entry
 
 
+def annotations_of(content: dict, path: Path) -> Iterator[tuple[str, dict]]:
+    """(where, annotation) of each of a file's truth.
+
+    Raises:
+        InputError: as for `objects`; also for an id that is there twice.
+    """
+    known = set()
+    for where, annotation in objects(content, "annotations", path, "annotation"):
+        key = value_of(annotation, "id", Id | None, where, None)
+        if key is not None and key in known:
+            raise InputError(f"{where}: a second annotation has this id")
+        known.add(key)
+        yield where, annotation
+
+
 def is_number(text: str) -> bool:
     """Whether a text is a whole number from 0 in plain digits, of a length that Python reads."""
     return text.isascii() and text.isdecimal() and len(text) <= _DIGITS

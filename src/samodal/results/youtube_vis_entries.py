@@ -5,7 +5,7 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.results.entries import Annotated, Entry, without_doubles
-from samodal.results.fields import Area, Id, Share, category_names, is_crowd, objects, value_of
+from samodal.results.fields import Area, Id, Share, annotations_of, category_names, is_crowd, objects, value_of
 from samodal.results.youtube_vis import (
     ListedVideo,
     is_results,
@@ -31,10 +31,7 @@ def read_video_truth(path: Path, masks: str = "amodal") -> Annotated:
     if not is_youtube_vis(content):
         raise InputError(f"{path}: expected YouTube-VIS 'videos' and 'annotations' with 'segmentations'")
     videos, classes = videos_of(content, path), category_names(content, path)
-    entries = [
-        _entry(annotation, videos, masks, classes, where)
-        for where, annotation in objects(content, "annotations", path, "annotation")
-    ]
+    entries = [_entry(annotation, videos, masks, classes, where) for where, annotation in annotations_of(content, path)]
     return Annotated(
         {key: video.size for key, video in videos.items()},
         {key: len(video.frames) for key, video in videos.items()},
