@@ -309,6 +309,13 @@ def test_ids_that_are_there_twice_are_named(evaluated, results, change, reason):
         evaluated([result(1, coded(0)) | more for more in results], truth)
 
 
+def test_an_annotation_id_of_two_tracks_is_named(evaluated):
+    truth = videos(a=[{"id": 5, "track_id": 1, "segmentations": coded(0)}], b=[{"segmentations": coded(0)}])
+    truth["annotations"][1] |= {"id": 5, "track_id": 2}
+    with pytest.raises(InputError, match="truth.json: annotation 5: a second annotation has this id"):
+        evaluated([], truth)
+
+
 def test_an_image_id_that_is_there_twice_is_named(evaluated):
     truth = images((1, 0), (2, 0))
     truth["images"][1]["id"] = 1
@@ -374,6 +381,32 @@ def test_a_crowd_of_scalabel_counts_neither_for_nor_against(evaluated, name):
         assert {(m["AP"], m["miou"]) for m in scores["metrics"].values()} == {(1.0, 1.0)}
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda truth, label: truth["frames"][0].update(videoName=["a"]), "frame at place 0 .*: videoName must be"),
+        (lambda truth, label: truth["frames"][0].update(labels={}), "frame at place 0 .*: labels must be a list"),
+        (lambda truth, label: truth.update(frames=[*truth["frames"], 3]), "frame at place 1 .*: expected an object"),
+        (lambda truth, label: truth.update(config=[1]), "config must be an object"),
+        (lambda truth, label: truth.update(config={"imageSize": {"height": 10}}), "imageSize: no field 'width'"),
+        (lambda truth, label: truth.update(config={"imageSize": 7}), "config: imageSize must be an object"),
+        (lambda truth, label: label.update(rle={"size": [10], "counts": "a"}), "rle: size must be 2 times"),
+        (lambda truth, label: label.update(attributes=["crowd"]), "track 0, frame 0: attributes must be an object"),
+        (lambda truth, label: label.update(attributes={"crowd": "no"}), "track 0, frame 0: crowd must be 0 or 1"),
+    ],
+)
+def test_values_that_scalabel_truth_cannot_have_are_named(evaluated, change, message):
+    truth = {"frames": scalabel(("0.png", 0, [0]))}
+    change(truth, truth["frames"][0]["labels"][0])
+    with pytest.raises(InputError, match=f"truth.json.*{message}"):
+        evaluated(scalabel(("0.png", 0, [0])), truth, masks="visible")
+
+
+def test_videos_of_scalabel_may_be_named_by_numbers(evaluated):
+    truth = [*scalabel(("0.png", 0, [0]), videoName=3), *scalabel(("0.png", 0, [4]), videoName=4)]
+    assert evaluated(truth, truth, masks="visible")["metrics"]["video"]["AP"] == 1.0
+
+
 def kitti(path, *lines: tuple[int, int, int, int]):
     """(frame, id, class, place) of each line."""
     text = [
@@ -391,6 +424,24 @@ def test_kitti_mots_text_is_truth_of_results_of_its_own_form_and_of_runs(evaluat
     for found, true in ((results, truth), (results.parent, truth.parent), (tmp_path / "runs", truth)):
         scores = evaluated(found, true, masks="visible", identity=True)
         assert (scores["metrics"]["video"]["AP"], scores["identity"]["video"]["IDF1"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"0 1001 1 {10**9} 40 0", "line 1: height must be a whole number in"),
+        (
+            f"0 1001 1 {'9' * 500}x 40 0",
+            "line 1: expected 'frame id class height width run-lengths', got '0 1001 1 999",
+        ),
+    ],
+)
+def test_a_first_line_of_kitti_mots_without_a_size_is_cut_short(evaluated, tmp_path, line, message):
+    truth, results = tmp_path / "0002.txt", kitti(tmp_path / "found/0002.txt", (0, 3, 1, 0))
+    truth.write_text(line + "\n")
+    with pytest.raises(InputError, match=message) as caught:
+        evaluated(results, truth, masks="visible")
+    assert len(str(caught.value)) < 500
 
 
 def test_kitti_mots_pictures_are_truth(evaluated, tmp_path):

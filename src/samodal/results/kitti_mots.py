@@ -12,7 +12,7 @@ from samodal.errors import InputError
 from samodal.files import read_text
 from samodal.pictures import image_size, read_map
 from samodal.results.columns import VisibleColumns
-from samodal.results.fields import is_number, numbered
+from samodal.results.fields import Side, is_number, numbered, value_of
 from samodal.rle import masks_of_ids
 from samodal.tracks import Clip
 
@@ -70,10 +70,12 @@ def kitti_text_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: if it has no line, or a damaged one.
     """
-    parts = read_text(path).partition("\n")[0].split()
+    line, where = read_text(path).partition("\n")[0], f"{path}, line 1"
+    parts = line.split()
     if len(parts) != 6 or not all(map(is_number, parts[3:5])):
-        raise InputError(f"{path}, line 1: expected 'frame id class height width run-lengths', got {parts[:5]}")
-    return int(parts[3]), int(parts[4])
+        raise InputError(f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}")
+    sides = {"height": int(parts[3]), "width": int(parts[4])}
+    return value_of(sides, "height", Side, where), value_of(sides, "width", Side, where)
 
 
 def read_kitti_pictures(
