@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import av
 import numpy as np
@@ -27,9 +28,9 @@ from samodal.data.kitti_boxes import read_kitti_boxes
 from samodal.data.open import open_dataset
 from samodal.data.pickles import read_pickle
 from samodal.metrics.evaluate import ScoringRules, evaluate
+from samodal.results import tracks_json
 from samodal.results.frames import FramesWriter, read_frames
 from samodal.results.open import open_visible
-from samodal.results.youtube_vis import write_tracks
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State
 from samodal.video import open_video
@@ -176,6 +177,8 @@ def checked_clip(path: Path) -> None:
 def scored(results: Path, truth: Path, rules: ScoringRules) -> None:
     """Evaluate, and see that what is no mean over nothing lies in [0, 1]."""
     metrics = evaluate(results, truth, rules)["metrics"]
+    if "image" in metrics:  # clips are scored by level
+        metrics = {f"{level} {name}": value for level, of in metrics.items() for name, value in of.items()}
     odd = {name: value for name, value in metrics.items() if value is not None and not 0 <= value <= 1}
     if odd:
         raise Unexpected(f"scores {odd}")
@@ -212,8 +215,10 @@ def result_targets(root: Path) -> list[Target]:
             writer.write(result)
     paths.append(vis / "run" / "frames.jsonl")
     clip = read_frames(paths[-1]).tracks()
-    write_tracks(vis / "tracks.json", Clip("v", SIZE, clip.frames, clip.tracks))
-    paths.append(vis / "tracks.json")
+    for name, most in (("tracks.json", tracks_json.LARGEST_DENSE), ("sparse.json", 0)):
+        with mock.patch.object(tracks_json, "LARGEST_DENSE", most):
+            tracks_json.write_tracks(vis / name, Clip("v", SIZE, clip.frames, clip.tracks))
+        paths.append(vis / name)
     pictures = vis / "pictures"
     pictures.mkdir()
     for t in range(LENGTH):
@@ -227,9 +232,11 @@ def result_targets(root: Path) -> list[Target]:
     evaluate = root / "evaluate"
     images = [put(evaluate, name, content) for name, content in image_files().items()]
     pairs = {"images": images[::-1], "videos": [vis / "genvis.json", truth], "tracks": [vis / "tracks.json", truth]}
-    for name, (result, true) in pairs.items():
+    pairs["sparse"] = [vis / "sparse.json", truth]
+    visible = {"scalabel": [vis / "scalabel.json"] * 2, "mots": [vis / "mots.txt"] * 2}  # masks that these hold
+    for name, (result, true) in (pairs | visible).items():
         arguments = ["evaluate", str(result), "--truth", str(true), "--profile", "strict", "--masks"]
-        for masks in ("amodal", "visible"):
+        for masks in ("visible",) if name in visible else ("amodal", "visible"):
             found.append(
                 Target(f"evaluate {name} {masks}", (result, true), command(evaluate, *arguments, masks), False)
             )

@@ -1,5 +1,7 @@
 """The completer: crops and what is told of them, the segmenter, and what the shipped weights do."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -206,6 +208,21 @@ def test_probabilities_are_given_on_request():
     decoded = completed(segmenter, [Prompt(mask=box(40, 20, 60, 40), category="car")])
     probability = decoded.confidence[0].whole(SIZE)
     assert probability[30, 50] > 0.9 and probability[2, 2] < 0.1
+
+
+def test_probabilities_that_nobody_wants_take_no_memory(shipped):
+    size, prompt = (1000, 1000), Prompt(mask=box(200, 200, 700, 700, (1000, 1000)))
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        completed(shipped, [prompt] * count, size)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(1)
+    # The probabilities of one crop are 1250x1250 numbers of 4 bytes.
+    assert (peak(8) - peak(2)) / 6 < 1250 * 1250 * 2
 
 
 def test_odd_prompts_give_masks(shipped):

@@ -13,7 +13,8 @@ from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.results.frames import FramesWriter, read_frames, schema
 from samodal.results.open import open_visible
-from samodal.results.youtube_vis import read_clips, write_tracks
+from samodal.results.tracks_json import write_tracks
+from samodal.results.youtube_vis import read_clips
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Protocol, TypeVar
@@ -159,6 +160,24 @@ def limit_threads(count: int) -> None:
 
     cv2.setNumThreads(count)
     torch.set_num_threads(count)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work on one core, and on as many as before after that.
+
+    Sums in another order differ in their last digits: results must not depend on how many cores there are.
+    """
+    import cv2
+    import torch
+
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    limit_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 def _attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from samodal.errors import InputError, printable, shown
 from samodal.rle import Rle, check_coco
@@ -23,8 +23,16 @@ def read_text(path: Path) -> str:
     Raises:
         InputError: if it is missing, cannot be read, or is not text.
     """
+    with opened_text(path) as file:
+        return file.read()
+
+
+@contextmanager
+def opened_text(path: Path) -> Iterator[TextIO]:
+    """A text file, open for reading; encodings and what fails in the `with` statement are as in `read_text`."""
     try:
-        return Path(path).read_text(encoding=encoding_of(path))
+        with Path(path).open(encoding=encoding_of(path)) as file:
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:

@@ -1,7 +1,6 @@
 """Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
@@ -23,16 +22,17 @@ from samodal.build import (
     with_segmenter,
 )
 from samodal.errors import Incomplete, InputError, printable
-from samodal.executors import Failure, InProcess, Processes
+from samodal.executors import Failure, InProcess, Processes, one_thread
 from samodal.files import inside, read_json
 from samodal.frontends.remembered import Remembered
 from samodal.method.checks import reported
 from samodal.parts import Frame, Method, Observed, Video, VisSession
 from samodal.progress import frames_bar
-from samodal.results.frames import Frames, FramesWriter, read_frames
-from samodal.results.youtube_vis import write_tracks
+from samodal.results.by_track import Totals
+from samodal.results.frames import FrameLines, FramesWriter
+from samodal.results.tracks_json import write_tracks_of
 from samodal.settings import RunSettings
-from samodal.tracks import UNSEEN, FrameResult
+from samodal.tracks import FrameResult
 from samodal.version import __version__
 from samodal.video import excerpt, open_video, renumber
 
@@ -109,10 +109,13 @@ def run_video(
             raise InputError(f"{error}; the {kept} frames before are written to {out}") from error
         raise
     finally:  # what is done is kept, also after a damaged frame or an interruption
-        content = finish(lines, out / "tracks.json")
-    if content is None:
+        totals = finish(lines, out / "tracks.json")
+    if totals is None:
         raise InputError(f"{video.source}: an empty video, no frame could be read")
-    return summarise(content, perf_counter() - start, out)
+    seconds = perf_counter() - start
+    return Summary(
+        totals.clip, totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden, seconds, out
+    )
 
 
 def run_all(settings: RunSettings) -> list[Summary]:
@@ -143,35 +146,20 @@ def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
 
 
-def finish(lines: Path, tracks: Path) -> Frames | None:
-    """Write tracks.json from frames.jsonl, if there is a frame in it; gives what frames.jsonl holds."""
+def finish(lines: Path, tracks: Path) -> Totals | None:
+    """Write tracks.json from frames.jsonl, if there is a frame in it; counts what frames.jsonl holds."""
     if not lines.exists() or not result_count(lines):
         return None
-    content = read_frames(lines)
-    write_tracks(tracks, content.tracks(), {"settings": content.settings})
-    return content
+    content = FrameLines(lines)
+    totals = Totals(content.clip)
+    write_tracks_of(tracks, content.clip, content.size, totals.counted(content), {"settings": content.settings})
+    return totals
 
 
 def result_count(lines: Path) -> int:
     """Number of finished frames in a frames.jsonl."""
     with lines.open("rb") as file:
         return max(0, sum(1 for _ in file) - 1)
-
-
-def summarise(content: Frames, seconds: float, out: Path) -> Summary:
-    """Count what a frames.jsonl holds."""
-    instances = [instance for result in content.results for instance in result.instances]
-    amodal = [instance for instance in instances if instance.amodal is not None]
-    return Summary(
-        clip=content.clip,
-        frames=len(content.results),
-        tracks=len({instance.id for instance in instances}),
-        visible=sum(instance.visible is not None for instance in instances),
-        amodal=len(amodal),
-        hidden=sum(instance.visible is None and instance.state in UNSEEN for instance in amodal),
-        seconds=seconds,
-        out=out,
-    )
 
 
 class _Overlay:
@@ -251,8 +239,7 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     alone = settings.workers <= 1 or len(lengths) <= 1
     if lengths:  # what is wrong with the method is no clip's failure: finished results stay as they are
         make_method(settings if alone else replace(settings, device="cpu"))
-    threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))
-    executor = InProcess() if alone else Processes(settings.workers, threads)
+    executor = InProcess() if alone else Processes(settings.workers, threads=1)
     done: dict[str, Summary | Failure] = {}
     with frames_bar("frames", None if None in lengths.values() else sum(lengths.values())) as advance:
         work = partial(_run_clip, settings, (lambda _: advance(1)) if alone else None)
@@ -265,10 +252,11 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
 
 
 def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, clip: str) -> Summary:
-    """Run a clip of a data set that this process opens once."""
+    """Run a clip of a data set that this process opens once; for any number of workers it is the same bytes."""
     # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
     video = copy(_opened(settings.data).video(clip))
-    return run_video(settings, video, inside(settings.out, clip), progress)
+    with one_thread():
+        return run_video(settings, video, inside(settings.out, clip), progress)
 
 
 @lru_cache(maxsize=1)

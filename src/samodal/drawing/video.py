@@ -40,7 +40,8 @@ class VideoWriter:
         self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
         self._stream.height, self._stream.width = (n + n % 2 for n in size)
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": "23"}
+        # With more threads the file depends on how many cores there are, and may differ from run to run.
+        self._stream.options = {"preset": "veryfast", "crf": "23", "threads": "1"}
         self._last, self._step = -1, max(1, round(1000 / fps))
 
     def write(self, image: np.ndarray, time: float) -> None:

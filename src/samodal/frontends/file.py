@@ -1,15 +1,16 @@
 """`file:PATH`: results that any VIS method wrote before."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from samodal.columns import present
 from samodal.errors import InputError
 from samodal.frontends.replay import Replay
 from samodal.parts import Video
 from samodal.progress import notice
+from samodal.results.columns import fitted
 from samodal.results.open import open_visible
-from samodal.tracks import COLUMNS, Clip
+from samodal.tracks import Clip
 from samodal.video import StreamVideo
 
 
@@ -39,13 +40,13 @@ class ResultsFile:
             places = self._places(clip, getattr(video, "numbers", None), length)
         else:
             places = _by_name(clip, getattr(video, "files", ()))
-        left = {t for track in clip.tracks for t, mask in enumerate(track.visible) if mask} - set(places)
+        left = {t for track in clip.tracks for t, _ in present(track.visible)} - set(places)
         if left:
             notice(
                 f"{self.path}: goes on to frame {max(left)}, the video has {length} frames; "
                 "if it is not an excerpt of that sequence, the results are of another video"
             )
-        return Replay(_fitted(clip, places), str(self.path))
+        return Replay(fitted(clip, places), str(self.path))
 
     def _of_length(self, video: Video) -> Clip:
         """The clip of a file that must have the video's length."""
@@ -67,7 +68,7 @@ class ResultsFile:
         Where pictures have numbers, too, those are compared, unless the clip's fit the order of the pictures alone.
         """
         order = range(length)
-        labelled = {t for track in clip.tracks for t, mask in enumerate(track.visible) if mask}
+        labelled = {t for track in clip.tracks for t, _ in present(track.visible)}
         if numbers is None or tuple(numbers) == tuple(order):
             return order
         if labelled <= set(numbers) or max(labelled) >= length:
@@ -84,14 +85,3 @@ def _by_name(clip: Clip, files: Sequence[Path]) -> Sequence[int]:
     names = [file.stem for file in files]
     places = {Path(frame).stem: t for t, frame in enumerate(clip.frames)}
     return [places[name] for name in names] if places.keys() == set(names) else range(len(clip))
-
-
-def _fitted(clip: Clip, places: Sequence[int]) -> Clip:
-    """The clip with the frames of these places alone, and absent masks where it has no such frame."""
-
-    def column(values: tuple) -> tuple:
-        return tuple(values[t] if t < len(values) else None for t in places)
-
-    tracks = (replace(t, **{name: column(getattr(t, name)) for name in COLUMNS}) for t in clip.tracks)
-    frames = tuple(f"{t:06d}" for t in range(len(places)))
-    return replace(clip, frames=frames, tracks=tuple(t for t in tracks if any(t.visible)))

@@ -9,7 +9,19 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import read_json, read_mask
 from samodal.results.entries import Annotated, Entry, without_doubles
-from samodal.results.fields import Area, Id, Share, Side, is_crowd, objects, refuse_box_alone, value_of
+from samodal.results.fields import (
+    Area,
+    Id,
+    Share,
+    Side,
+    annotations_of,
+    category_names,
+    is_crowd,
+    objects,
+    refuse_box_alone,
+    value_of,
+)
+from samodal.results.youtube_vis import named_category
 
 
 def is_image_truth(content: object) -> bool:
@@ -30,21 +42,16 @@ def read_image_truth(path: Path, masks: str = "amodal") -> Annotated:
     content = read_json(path)
     if not is_image_truth(content):
         raise InputError(f"{path}: expected COCO 'images' and 'annotations'")
-    sizes, clips, known = {}, {}, set()
+    sizes, clips = {}, {}
     for where, image in objects(content, "images", path, "image"):
         key = value_of(image, "id", Id, where)
         if key in sizes:
             raise InputError(f"{where}: a second image has this id")
         sizes[key] = (value_of(image, "height", Side, where), value_of(image, "width", Side, where))
         clips[key] = value_of(image, "file_name", str, where, "").rpartition("/")[0] or str(key)
-    entries = []
-    for where, annotation in objects(content, "annotations", path, "annotation"):
-        key = value_of(annotation, "id", Id | None, where, None)
-        if key is not None and key in known:
-            raise InputError(f"{where}: a second annotation has this id")
-        known.add(key)
-        entries.append(_entry(annotation, sizes, masks, where))
-    return Annotated(sizes, dict.fromkeys(sizes, 1), without_doubles(entries, path), clips)
+    names = category_names(content, path)
+    entries = [_entry(annotation, sizes, masks, names, where) for where, annotation in annotations_of(content, path)]
+    return Annotated(sizes, dict.fromkeys(sizes, 1), without_doubles(entries, path), clips, names)
 
 
 def read_image_results(path: Path, truth: Annotated, masks: str = "amodal") -> list[Entry]:
@@ -56,11 +63,13 @@ def read_image_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
     content = read_json(path)
     if not isinstance(content, list):
         raise InputError(f"{path}: expected a list of results with image_id, segmentation and score")
-    entries = [_entry(result, truth.sizes, masks, f"{path}: result {i}") for i, result in enumerate(content)]
+    entries = [
+        _entry(result, truth.sizes, masks, truth.categories, f"{path}: result {i}") for i, result in enumerate(content)
+    ]
     return without_doubles(entries, path)
 
 
-def _entry(value: dict, sizes: dict, masks: str, where: str) -> Entry:
+def _entry(value: dict, sizes: dict, masks: str, names: dict[Id, str], where: str) -> Entry:
     group = value_of(value, "image_id", Id, where)
     if group not in sizes:
         raise InputError(f"{where}: image_id {group} is not in the truth; were the results made on other images?")
@@ -84,4 +93,5 @@ def _entry(value: dict, sizes: dict, masks: str, where: str) -> Entry:
         occlusion=None if rate is None else (rate,),
         score=score,
         crowd=is_crowd(value, where),
+        category=named_category(value, names, where),
     )

@@ -1,18 +1,37 @@
 """Collecting what a file says frame by frame into the tracks of a clip."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from samodal.columns import Column, present
 from samodal.errors import InputError
 from samodal.files import read_mask
 from samodal.results.fields import FrameNumber, Id, Share, check_frames, value_of
 from samodal.rle import Rle
-from samodal.tracks import Clip, Track
+from samodal.tracks import COLUMNS, Clip, Track
 
 
 def frame_names(length: int) -> tuple[str, ...]:
     """ "000000", "000001", …: the names of frames that have none."""
     return tuple(f"{t:06d}" for t in range(length))
+
+
+def fitted(clip: Clip, places: Sequence[int]) -> Clip:
+    """The clip with the frames of these places alone, and absent masks where it has no such frame.
+
+    Tracks without a visible mask in these frames are left out.
+    """
+    frames_at: dict[int, list[int]] = {}
+    for t, place in enumerate(places):
+        frames_at.setdefault(place, []).append(t)
+
+    def column(values: Sequence) -> Column:
+        return Column(len(places), {t: value for n, value in present(values) for t in frames_at.get(n, ())})
+
+    tracks = (replace(t, **{name: column(getattr(t, name)) for name in COLUMNS}) for t in clip.tracks)
+    return replace(clip, frames=frame_names(len(places)), tracks=tuple(t for t in tracks if any(t.visible)))
 
 
 class VisibleColumns:
@@ -36,10 +55,20 @@ class VisibleColumns:
         self._masks: dict[int | str, dict[int, Rle]] = {}
         self._scores: dict[int | str, dict[int, float | None]] = {}
         self._categories: dict[int | str, str] = {}
+        self._crowds: set[int | str] = set()
         self._last = -1
         self._beyond: set[int] = set()
 
-    def add(self, key: Any, category: str, t: Any, mask: Any, score: Any = None, where: str | None = None) -> None:
+    def add(
+        self,
+        key: Any,
+        category: str,
+        t: Any,
+        mask: Any,
+        score: Any = None,
+        where: str | None = None,
+        crowd: bool = False,
+    ) -> None:
         """Add one instance in one frame.
 
         Args:
@@ -49,6 +78,7 @@ class VisibleColumns:
             mask: an `Rle`, or run lengths or polygons as a file holds them; without any pixel it is skipped.
             score: in [0, 1] or None.
             where: file and entry, for messages; where it is None, file, track and frame.
+            crowd: whether it is a region that evaluation leaves out.
 
         Raises:
             InputError: if the frame is not one of the clip's, the mask has another size, the id is in this frame
@@ -74,6 +104,8 @@ class VisibleColumns:
         self._masks.setdefault(key, {})[t] = mask
         self._scores.setdefault(key, {})[t] = score
         self._categories.setdefault(key, category)
+        if crowd:
+            self._crowds.add(key)
         self._last = max(self._last, t)
 
     def clip(self) -> Clip:
@@ -84,20 +116,20 @@ class VisibleColumns:
         """
         length = self._last + 1 if self.length is None else self.length
         check_frames(length, len(self._masks), self.path)
-        absent = (None,) * length
         tracks = []
         for key, masks in self._masks.items():
+            # In the order of frames: the last digits of a sum depend on its order.
             known = [score for _, score in sorted(self._scores[key].items()) if score is not None]
-            score = sum(known) / len(known) if known else None
-            scores = _spread(self._scores[key], length) if known else absent
-            tracks.append(Track(key, self._categories[key], score, _spread(masks, length), absent, absent, scores))
+            tracks.append(
+                Track(
+                    id=key,
+                    category=self._categories[key],
+                    score=sum(known) / len(known) if known else None,
+                    visible=Column(length, masks),
+                    amodal=Column(length),
+                    scores=Column(length, self._scores[key]),
+                    crowd=key in self._crowds,
+                )
+            )
         info = {"frames_beyond": len(self._beyond)} if self._beyond else {}
         return Clip(self.name, self.size, frame_names(length), tuple(tracks), info=info)
-
-
-def _spread(values: dict[int, Any], length: int) -> tuple:
-    """A value for each frame, None where there is none."""
-    column: list[Any] = [None] * length
-    for t, value in values.items():
-        column[t] = value
-    return tuple(column)

@@ -20,7 +20,7 @@ Area = Annotated[float, Between(0)]
 MOST_FRAMES = 1_000_000
 """Of a video whose frames a file counts without listing them: nine hours at 30 frames per second."""
 MOST_VALUES = 100_000_000
-"""Frames times tracks of a video; each is held in memory."""
+"""Frames times tracks of a video; scoring looks at each."""
 _DIGITS = 1000  # of a number in a text; Python refuses to read many more
 _REQUIRED = object()
 
@@ -66,6 +66,21 @@ def objects(content: dict, name: str, path: Path, noun: str) -> Iterator[tuple[s
         yield f"{path}: {noun} {str(key)[:60]}" if fits(key, Id) else f"{path}: {noun} at place {n} of {name!r}", entry
 
 
+def annotations_of(content: dict, path: Path) -> Iterator[tuple[str, dict]]:
+    """(where, annotation) of each of a file's truth.
+
+    Raises:
+        InputError: as for `objects`; also for an id that is there twice.
+    """
+    known = set()
+    for where, annotation in objects(content, "annotations", path, "annotation"):
+        key = value_of(annotation, "id", Id | None, where, None)
+        if key is not None and key in known:
+            raise InputError(f"{where}: a second annotation has this id")
+        known.add(key)
+        yield where, annotation
+
+
 def is_number(text: str) -> bool:
     """Whether a text is a whole number from 0 in plain digits, of a length that Python reads."""
     return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
@@ -88,15 +103,15 @@ def numbered(folder: Path) -> dict[int, Path]:
     return dict(sorted(files.items()))
 
 
-def is_crowd(entry: dict, where: str) -> bool:
-    """Whether an entry is marked as a crowd (`iscrowd` 1), a region of many objects.
+def is_crowd(entry: dict, where: str, name: str = "iscrowd") -> bool:
+    """Whether an entry is marked as a crowd (by a field of this name that is 1), a region of many objects.
 
     Raises:
         InputError: if the mark is neither 0 nor 1, as the text "0" of some tools.
     """
-    mark = entry.get("iscrowd")
+    mark = entry.get(name)
     if mark not in (0, 1, None):
-        raise InputError(f"{where}: iscrowd must be 0 or 1, got {shown(mark)}")
+        raise InputError(f"{where}: {name} must be 0 or 1, got {shown(mark)}")
     return bool(mark)
 
 

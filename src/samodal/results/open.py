@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from samodal.columns import Column
 from samodal.errors import InputError
 from samodal.files import named, read_json
 from samodal.results import frames, kitti_mots, mmtracking, scalabel, youtube_vis
@@ -79,7 +80,7 @@ def _fitting(clip: Clip, path: Path, name: str, size: tuple[int, int], length: i
             f"has {size[0]}x{size[1]} in {length} frames; were the results made on another video?"
         )
     tracks = tuple(
-        replace(track, amodal=(None,) * len(clip), states=(None,) * len(clip))
+        replace(track, amodal=Column(len(clip)), states=Column(len(clip)))
         for track in clip.tracks
         if any(track.visible)
     )

@@ -5,8 +5,17 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.results.entries import Annotated, Entry, without_doubles
-from samodal.results.fields import Area, Id, Share, is_crowd, objects, value_of
-from samodal.results.youtube_vis import ListedVideo, is_results, is_youtube_vis, per_frame, read_column, videos_of
+from samodal.results.fields import Area, Id, Share, annotations_of, category_names, is_crowd, objects, value_of
+from samodal.results.youtube_vis import (
+    ListedVideo,
+    is_results,
+    is_youtube_vis,
+    named_category,
+    per_frame,
+    read_column,
+    spread,
+    videos_of,
+)
 
 
 def read_video_truth(path: Path, masks: str = "amodal") -> Annotated:
@@ -21,16 +30,14 @@ def read_video_truth(path: Path, masks: str = "amodal") -> Annotated:
     content = read_json(path)
     if not is_youtube_vis(content):
         raise InputError(f"{path}: expected YouTube-VIS 'videos' and 'annotations' with 'segmentations'")
-    videos = videos_of(content, path)
-    entries = [
-        _entry(annotation, videos, masks, where)
-        for where, annotation in objects(content, "annotations", path, "annotation")
-    ]
+    videos, classes = videos_of(content, path), category_names(content, path)
+    entries = [_entry(annotation, videos, masks, classes, where) for where, annotation in annotations_of(content, path)]
     return Annotated(
         {key: video.size for key, video in videos.items()},
         {key: len(video.frames) for key, video in videos.items()},
         without_doubles(entries, path),
         {key: video.name for key, video in videos.items()},
+        classes,
     )
 
 
@@ -45,10 +52,12 @@ def read_video_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
         key: ListedVideo(key, truth.clips[key], size, ("",) * truth.lengths[key]) for key, size in truth.sizes.items()
     }
     if is_results(content):
-        entries = [_entry(result, videos, masks, f"{path}: result {i}", i) for i, result in enumerate(content)]
+        classes = truth.categories
+        entries = [_entry(result, videos, masks, classes, f"{path}: result {i}", i) for i, result in enumerate(content)]
         return without_doubles(entries, path)
     if not is_youtube_vis(content):
         raise InputError(f"{path}: expected a list of results with video_id and segmentations, or a tracks.json")
+    classes = category_names(content, path)
     by_name = {name: key for key, name in truth.clips.items()}
     known = {}
     for key, video in videos_of(content, path).items():
@@ -56,17 +65,20 @@ def read_video_results(path: Path, truth: Annotated, masks: str = "amodal") -> l
             raise InputError(f"{path}: video {video.name!r} is not in the truth, which has {', '.join(by_name)[:80]}")
         known[key] = videos[by_name[video.name]]
     entries = [
-        _entry(annotation, known, masks, where)
+        _entry(annotation, known, masks, classes, where)
         for where, annotation in objects(content, "annotations", path, "annotation")
     ]
     return without_doubles(entries, path)
 
 
-def _entry(value: dict, videos: dict, masks: str, where: str, index: int | None = None) -> Entry:
+def _entry(
+    value: dict, videos: dict, masks: str, classes: dict[Id, str], where: str, index: int | None = None
+) -> Entry:
     key = value_of(value, "video_id", Id, where)
     if key not in videos:
         raise InputError(f"{where}: video_id {key} is not in the truth; were the results made on other videos?")
     video = videos[key]
+    value = spread(value, video, where)
     both = "visible_segmentations" in value
     visible = read_column(value, "visible_segmentations", video, where) if both else None
     column = visible if masks == "visible" and both else read_column(value, "segmentations", video, where)
@@ -83,4 +95,5 @@ def _entry(value: dict, videos: dict, masks: str, where: str, index: int | None 
         occlusion=per_frame(value, "occlude_rate", Share, video, where),
         score=score,
         crowd=is_crowd(value, where),
+        category=named_category(value, classes, where),
     )

@@ -75,7 +75,7 @@ class CompletionSegmenter:
             beyond=[answer.masks[1] for answer in answers],
             spread=np.abs(boxes[:, 0] - boxes[:, 2]) / 2,
             hypotheses=[answer.masks for answer in answers],
-            confidence=[Confidence.of(*answer.placed) for answer in answers] if self.details else None,
+            confidence=[answer.confidence for answer in answers] if self.details else None,
         )
 
     @torch.inference_mode()
@@ -86,7 +86,10 @@ class CompletionSegmenter:
             part = slice(start, start + self.chunk)
             probability, iou = self._predicted(prompts[part], crops[part])
             rows = zip(prompts[part], crops[part], probability, iou, strict=True)
-            answers += [_Answer.of(prompt.mask, crop, values, float(score)) for prompt, crop, values, score in rows]
+            answers += [
+                _Answer.of(prompt.mask, crop, values, float(score), self.details)
+                for prompt, crop, values, score in rows
+            ]
         return answers
 
     def _predicted(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> tuple[list[np.ndarray], np.ndarray]:
@@ -151,30 +154,30 @@ class _Answer:
     Attributes:
         masks: small, given and large, each within the next; they may reach over the border of the frame.
         iou: expected of the given one.
-        placed: column and row of the first pixel of the crop in the frame, and (h, w) probabilities.
+        confidence: the probability of each pixel, only where it is wanted: it can be larger than all else in a frame.
         at_the_rim: whether the object may go on beyond the crop.
     """
 
     masks: tuple[Mask, Mask, Mask]
     iou: float
-    placed: tuple[int, int, np.ndarray]
+    confidence: Confidence | None
     at_the_rim: bool = False
 
     @classmethod
-    def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float) -> _Answer:
+    def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float, details: bool) -> _Answer:
         """From (S, S) probabilities of a crop."""
         x, y, values = spread(probability, crop)
         small, given, large = (Mask(visible.size, x, y, values > limit).union(visible) for limit in THRESHOLDS)
         rim, (x0, y0, x1, y1), (left, top, right, bottom) = RIM * crop.side, given.box, crop.box
         near = x0 < left + rim or y0 < top + rim or x1 > right - rim or y1 > bottom - rim
-        return cls((small, given, large), iou, (x, y, values), near)
+        return cls((small, given, large), iou, Confidence.of(x, y, values) if details else None, near)
 
     def trusted(self, prompt: Prompt) -> _Answer:
         """The same, or what geometry alone says of the prompt where little of it is to be expected."""
         if self.iou >= TRUSTED:
             return self
         guess = hull_front(prompt.mask, prompt.neighbours or ())
-        return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.placed)
+        return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.confidence)
 
 
 def load_segmenter(checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu"):
