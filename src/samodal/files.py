@@ -1,7 +1,6 @@
 """Reading and writing files so that everything wrong becomes one line with the file's name."""
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from samodal.errors import InputError
+from samodal.outputs import writing
 from samodal.rle import Rle, check_coco
 
 
@@ -153,26 +153,11 @@ def safe_name(name: Any, where: str) -> str:
     return name
 
 
-def cannot_write(path: Path, error: OSError) -> InputError:
-    """The error for a file that could not be written."""
-    return InputError(
-        f"{path}: cannot be written ({error.strerror or error}); free some space or choose another folder"
-    )
-
-
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a JSON file in one step: an interrupted or failed write leaves the file that was there before.
 
     Raises:
         InputError: if it cannot be written, as on a full disk.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=indent, allow_nan=False, separators=None if indent else (",", ":"))
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise cannot_write(path, error) from None
+    with writing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=indent, allow_nan=False, separators=None if indent else (",", ":"))

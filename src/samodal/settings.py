@@ -58,6 +58,9 @@ class RunSettings:
     """auto, cpu, cuda, cuda:1, mps."""
     overlay: bool = True
     """Write overlay.mp4."""
+    overwrite: bool = False
+    """Replace a result of other settings or data in --out, once the new one is whole, and begin anew instead of going
+    on with an unfinished run of other settings."""
     graph: bool = False
     """Draw who hides whom in overlay.mp4: an arrow from what hides to what is hidden, with the hidden share."""
     details: bool = False

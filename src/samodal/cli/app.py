@@ -1,10 +1,12 @@
 """The command line: one dataclass of settings per command, flags and YAML made from it."""
 
 import dataclasses
+import os
 import re
 import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
 from samodal.errors import Incomplete, InputError, nearest
+from samodal.interruption import exit_code, stoppable
 from samodal.registry import listing
 from samodal.version import __version__
 
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0; 2 after a message of one line for what the user can mend; 3 after the list of what failed,
-        where the rest is done; 130 after an interruption; or the command's own.
+        where the rest is done; 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP; or the command's own.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -71,19 +74,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         print(f"samodal: unknown command {name!r}{nearest(name, COMMANDS)}", file=sys.stderr)
         return 2
-    module, settings, description = COMMANDS[name]
-    command = import_module(module)
     try:
-        rest = _configs(rest, getattr(command, "config_path", str))
-        return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
+        with stoppable():
+            return _run(name, rest)
     except InputError as error:
         print(f"samodal {name}: {error}", file=sys.stderr)
         return 3 if isinstance(error, Incomplete) else 2
-    except KeyboardInterrupt:
-        print(f"samodal {name}: stopped; what was finished is kept", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        way_on = f"; the same command goes on from there" if name not in ("evaluate", "data check") else ""
+        print(f"samodal {name}: stopped; what was finished is kept{way_on}", file=sys.stderr)
+        return exit_code(stop)
     except BrokenPipeError:  # as in `samodal evaluate … | head`
+        _silence(sys.stdout)
         return 0
+    except OSError as error:
+        if error.filename is None:  # only standard output and what was not foreseen have no name
+            _silence(sys.stdout)
+        print(f"samodal {name}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _run(name: str, rest: list[str]) -> int:
+    """Run a command with its arguments; gives the exit code."""
+    module, settings, description = COMMANDS[name]
+    command = import_module(module)
+    rest = _configs(rest, getattr(command, "config_path", str))
+    code = command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
+    sys.stdout.flush()  # a disk that is full is told here, not at the end of the interpreter
+    return code
+
+
+def _silence(stream) -> None:
+    """Let what a stream still holds go nowhere: the interpreter would complain of it at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def parse(settings: type, arguments: Sequence[str], prog: str, description: str = ""):

@@ -56,7 +56,7 @@ class AsdVideo(LabelledVideo):
 
     def __init__(self, images: Path, labels: Path, number: int = 1, camera: str = FRONT):
         self.name, self.number, self.source = images.name, number, str(images)
-        self._labels, self._camera = labels, camera
+        self._labels, self._camera, self.label_places = labels, camera, (labels,)
         files = _numbered(images, _IMAGE, camera)
         if not files:
             raise InputError(f"{self.source}: no image {camera}_full_NNNN_rgb.jpg in it")

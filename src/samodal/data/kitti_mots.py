@@ -44,6 +44,7 @@ class KittiMotsVideo(LabelledVideo):
     def __init__(self, folder: Path, labels: Path | None, number: int = 1, excerpt: bool = False):
         self.name, self.number, self.source = folder.name, number, str(folder)
         self._labels, self._excerpt = labels, excerpt
+        self.label_places = () if labels is None else (labels,)
         images = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
         self.numbers = tuple(sorted(images))
         self.paths = tuple(images[number] for number in self.numbers)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from samodal.drawing.overlay import Drawer, outline
-from samodal.files import cannot_write
+from samodal.outputs import cannot_write
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance
 

@@ -8,19 +8,22 @@ this module describes both kinds of line.
 import base64
 import json
 import math
+import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 
 from samodal.confidence import Confidence
 from samodal.errors import InputError
-from samodal.files import cannot_write, field, read_mask, read_text
+from samodal.files import field, read_mask, read_text
 from samodal.masks import Mask
+from samodal.outputs import cannot_write
 from samodal.rle import LARGEST_SIDE, Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
 
@@ -35,18 +38,38 @@ def schema() -> dict:
     return json.loads(files("samodal.results").joinpath("frames.schema.json").read_text(encoding="utf-8"))
 
 
+UNFINISHED = "unfinished"
+"""Folder in the folder of a run that holds what is not finished."""
+
+
+def result_count(lines: Path) -> int:
+    """Number of finished frames in a frames.jsonl; 0 where there is none."""
+    try:
+        with lines.open("rb") as file:
+            return max(0, sum(line.endswith(b"\n") for line in file) - 1)
+    except OSError:
+        return 0
+
+
 class FramesWriter:
     """Appends frame results to a file, each flushed as it is written. Use it in a `with` statement.
 
+    What stands in the file already, as an interrupted run left it, is kept: lines that are written again are held
+    against it. `skip` passes over some.
+
     Args:
-        path: replaced where it is there already.
+        path: of the file.
         clip: name of the clip.
         size: (H, W) of every frame.
         settings: of the run, anything that JSON can hold.
         details: write hypotheses and confidence, too, where a result has them.
 
+    Attributes:
+        position: bytes up to the end of the newest line.
+
     Raises:
-        InputError: on opening or writing, if the disk refuses; lines written before stay readable.
+        InputError: on opening or writing, if the disk refuses, and for a line that differs from the one that stands
+            there; lines written before stay readable.
     """
 
     def __init__(
@@ -55,9 +78,13 @@ class FramesWriter:
         self.path, self.details = Path(path), details
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8")
+            self._file = self.path.open("ab+")
+            self._file.truncate(_end_of_lines(self._file))
+            self._end = self._file.seek(0, os.SEEK_END)
+            self._file.seek(0)
         except OSError as error:
             raise cannot_write(self.path, error) from None
+        self.position, self._number = 0, 0
         self._line({"schema": SCHEMA, "clip": clip, "size": list(size), "settings": settings or {}})
 
     def write(self, result: FrameResult, name: str | None = None) -> None:
@@ -66,12 +93,27 @@ class FramesWriter:
         line = {"t": result.t, "time": round(result.time, 6), "name": name, "instances": instances}
         self._line(line | {"cut": True} if result.cut else line)
 
+    def skip(self) -> bytes:
+        """Pass over a line that stands in the file already, and give it."""
+        line = self._file.readline()
+        self.position, self._number = self.position + len(line), self._number + 1
+        return line
+
     def _line(self, value: dict) -> None:
+        line = (json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        if self.position < self._end:
+            if self.skip() != line:
+                raise InputError(
+                    f"{self.path}, line {self._number}: is not what this run gives; pictures, labels or a part have "
+                    "changed since the run was interrupted; remove the folder, or give --overwrite, to begin anew"
+                )
+            return
         try:
-            self._file.write(json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n")
+            self._file.write(line)
             self._file.flush()
         except OSError as error:
             raise cannot_write(self.path, error) from None
+        self.position += len(line)
 
     def close(self) -> None:
         """Close the file; every line is in it already."""
@@ -84,6 +126,18 @@ class FramesWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """Bytes up to the end of the last whole line."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        begin = max(0, end - (1 << 20))
+        file.seek(begin)
+        if (newline := file.read(end - begin).rfind(b"\n")) >= 0:
+            return begin + newline + 1
+        end = begin
+    return 0
 
 
 @dataclass(frozen=True)
@@ -133,6 +187,12 @@ def read_frames(path: Path) -> Frames:
     results = tuple(_frame(value, size, f"{path}, line {n}") for n, value in enumerate(values[1:], start=2))
     names = tuple(value.get("name") or f"{value['t']:06d}" for value in values[1:])
     return Frames(header["clip"], size, header["settings"], results, names, complete=not lines[-1])
+
+
+def read_line(line: bytes, size: tuple[int, int], where: str) -> FrameResult:
+    """The result of one line that is no header; see `read_frames`."""
+    (value,) = _parse([line.decode()], Path(where))
+    return _frame(value, size, where)
 
 
 def _parse(lines: Sequence[str], path: Path) -> list[dict]:
