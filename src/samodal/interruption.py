@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import active_children, parent_process
 from multiprocessing.connection import wait
@@ -49,6 +49,37 @@ def stoppable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def at_a_good_time() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Put off what ends the program until it suits; a second signal does not wait.
+
+    Gives a function to be called now and then: where a signal came, it calls what it is given, and then raises what the
+    signal stands for.
+    """
+    came: list[int] = []
+    numbers = (signal.SIGINT, *ENDING) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
+
+    def note(number: int, frame) -> None:
+        if came:
+            before[number](number, frame)
+        came.append(number)
+
+    def look(keep: Callable[[], object]) -> None:
+        if came:
+            keep()
+            before[came[0]](came[0], None)
+
+    callable_before = [number for number, handler in before.items() if callable(handler)]
+    for number in callable_before:
+        signal.signal(number, note)
+    try:
+        yield look
+    finally:
+        for number in callable_before:
+            signal.signal(number, before[number])
 
 
 def _raise(number: int, _) -> None:

@@ -23,9 +23,8 @@ PATIENCE_S = 4.0
 
 def cannot_write(path: Path, error: Exception) -> InputError:
     """The error for a file that could not be written."""
-    return InputError(
-        f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); free some space or choose another folder"
-    )
+    reason = getattr(error, "strerror", None) or error
+    return InputError(f"{path}: cannot be written ({reason}); free some space or choose another folder")
 
 
 def check_folder(path: Path, flag: str = "") -> None:

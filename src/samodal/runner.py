@@ -74,7 +74,7 @@ def run_video(
 ) -> Summary:
     """Run one video from its first frame to its last and write frames.jsonl, tracks.json, overlay.mp4 and run.json.
 
-    A run that was interrupted goes on where it stopped, and a finished one is not made again; see `samodal.runs.folder`.
+    A run that was interrupted goes on where it stopped, and a finished one is not made again (`samodal.runs.folder`).
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.
 
     Args:

@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"samodal {name}: {error}", file=sys.stderr)
         return 3 if isinstance(error, Incomplete) else 2
     except KeyboardInterrupt as stop:
-        way_on = f"; the same command goes on from there" if name not in ("evaluate", "data check") else ""
+        way_on = "; the same command goes on from there" if name not in ("evaluate", "data check") else ""
         print(f"samodal {name}: stopped; what was finished is kept{way_on}", file=sys.stderr)
         return exit_code(stop)
     except BrokenPipeError:  # as in `samodal evaluate … | head`

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from samodal.data.asd import open_asd
+from samodal.data.asd import open_asd, open_streetsim
 from samodal.data.chewing_gum import open_chewing_gum
 from samodal.data.coco import open_coco, open_coco_vid
 from samodal.data.cocoa import open_cocoa
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "asd": Kind(open_asd),
-    "streetsim": Kind(open_asd),
+    "streetsim": Kind(open_streetsim),
     "kins": Kind(open_kins),
     "kinscar": Kind(open_kinscar),
     "kitti_mots": Kind(open_kitti_mots),

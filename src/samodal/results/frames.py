@@ -105,7 +105,7 @@ class FramesWriter:
             if self.skip() != line:
                 raise InputError(
                     f"{self.path}, line {self._number}: is not what this run gives; pictures, labels or a part have "
-                    "changed since the run was interrupted; remove the folder, or give --overwrite, to begin anew"
+                    "changed since the run was interrupted; remove the folder to begin anew"
                 )
             return
         try:

@@ -17,8 +17,20 @@ import torch
 from torch import nn
 
 from samodal.errors import InputError
+from samodal.interruption import at_a_good_time
+from samodal.outputs import cannot_write
 from samodal.training import schedule
-from samodal.training.state import Settings, check_resumable, damaged, read_state, replaced, state_path
+from samodal.training.state import (
+    Settings,
+    check_resumable,
+    damaged,
+    publish,
+    read_state,
+    replaced,
+    result_path,
+    state_path,
+    unfinished_path,
+)
 from samodal.training.workers import ahead
 
 
@@ -62,6 +74,7 @@ class Engine:
 
     Attributes:
         threads: that draw steps ahead; 0 draws each step when it is due.
+        checkpoint: the network as it is kept until the training is over; `finish` gives it the name `result`.
         main: whether this process writes log and state, as the first of several does.
         random: a generator on the CPU that draws in turn, or None; a state holds it, too.
 
@@ -87,7 +100,7 @@ class Engine:
         self.clip, self.stage, self.minutes, self.steps = clip, stage, settings.minutes, settings.steps
         self.device, self.random = next(network.parameters()).device, None
         self.progress = Progress()
-        self.checkpoint = Path(settings.out) / f"{settings.name}.safetensors"
+        self.checkpoint, self.result = unfinished_path(settings), result_path(settings)
         self.log_file = Path(settings.out) / f"{settings.name}.log.jsonl"
         self.state_file = state_path(settings, stage)
         self.optimised = check_optimised(self.learner, optimizer)
@@ -140,7 +153,7 @@ class Engine:
         self._began = time.monotonic() - self.progress.seconds
         saved, sums, since = time.monotonic(), {}, (self.progress.step, self.progress.seconds)
         self.network.train()
-        with closing(self._draws()) as draws:
+        with closing(self._draws()) as draws, at_a_good_time() as stop_if_told:
             while (done := self.share_done()) < 1.0:
                 for name, value in self.step(next(draws), done).items():
                     sums[name] = sums.get(name, 0.0) + value
@@ -151,6 +164,7 @@ class Engine:
                 if time.monotonic() - saved > 60 * self.settings.save_minutes:
                     self.save_state()
                     saved = time.monotonic()
+                stop_if_told(self.save_state)
         self.end()
         self.network.eval()
         return self.progress
@@ -191,8 +205,11 @@ class Engine:
     def write(self, line: dict) -> None:
         """A line of the log, printed, too."""
         if self.main:
-            with open(self.log_file, "a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
+            try:
+                with open(self.log_file, "a", encoding="utf-8") as log:
+                    log.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise cannot_write(self.log_file, error) from None
         self.report("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()))
 
     def save_state(self) -> None:
@@ -208,8 +225,9 @@ class Engine:
         self.save_draft()
 
     def finish(self) -> None:
-        """Forget the state; the training is over and what it made is written."""
+        """Let what the training made take the place of an older result, and forget its state."""
         if self.main:
+            publish(self.settings)
             self.state_file.unlink(missing_ok=True)
 
     def _draws(self) -> Generator[Any, None, None]:

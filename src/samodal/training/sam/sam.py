@@ -25,7 +25,7 @@ from samodal.training.sam.paste import Paster, pasted
 from samodal.training.sam.prompts import Prompts, StepPlan, draw_prompts, plan_step
 from samodal.training.sam.settings import TrainSettings
 from samodal.training.sam.validation import Predict, validate
-from samodal.training.state import check_resumable
+from samodal.training.state import check_resumable, once
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -50,6 +50,7 @@ class Outcome:
     minutes: float
 
 
+@once(known=lambda path, facts: Outcome(path, facts.get("metrics", {}), facts["steps"], facts["minutes"]))
 def train(settings: TrainSettings) -> Outcome:
     """Prepare the data, train, keep the best model and write its card.
 
@@ -72,7 +73,7 @@ def train(settings: TrainSettings) -> Outcome:
         _write_card(engine, metrics)
         engine.finish()
     accelerator.end_training()
-    return Outcome(engine.checkpoint, metrics, progress.step, progress.seconds / 60)
+    return Outcome(engine.result, metrics, progress.step, progress.seconds / 60)
 
 
 class SamEngine(Engine):
