@@ -340,11 +340,8 @@ def test_a_clip_that_fails_is_recorded_and_the_others_go_on(tmp_path, capsys, mo
     assert not (tmp_path / "out" / "toy_0000" / "failed.txt").exists()
     FailingHull.broken.unlink()
     assert main(data_command(data, tmp_path / "out")) == 0
-    assert sorted(p.name for p in (tmp_path / "out" / "toy_0001").iterdir()) == [
-        "frames.jsonl",
-        "run.json",
-        "tracks.json",
-    ]
+    names = sorted(path.name for path in (tmp_path / "out" / "toy_0001").iterdir())
+    assert names == ["frames.jsonl", "run.json", "tracks.json"]
 
 
 def test_a_process_that_dies_costs_its_clip_alone(tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """`samodal evaluate`: score results against truth."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ def main(settings: EvaluateSettings) -> None:
     """
     from samodal.files import write_json
     from samodal.metrics.evaluate import ScoringRules, evaluate
+    from samodal.outputs import refuse_inputs
 
     rules = ScoringRules(
         profile=settings.profile,
@@ -24,6 +26,10 @@ def main(settings: EvaluateSettings) -> None:
         resamples=settings.bootstrap,
         seed=settings.seed,
     )
+    if settings.json:
+        results = Path(settings.results)
+        within = results.rglob("*.json*") if results.is_dir() else [results]
+        refuse_inputs([Path(settings.json)], [*within, settings.truth, *re.split("[:,]", str(settings.truth))])
     scores = evaluate(settings.results, settings.truth, rules)
     print_scores(scores)
     if settings.json:

@@ -96,10 +96,9 @@ class AsdDataset(Dataset):
         root: folder of the split.
         camera: whose images are read.
         names: of the sequences that count; None for all.
-        rendered: whether it is StreetSim: where it has camera files, a sequence without its own is not finished.
     """
 
-    def __init__(self, root: Path, camera: str = FRONT, names: tuple[str, ...] | None = None, rendered: bool = False):
+    def __init__(self, root: Path, camera: str = FRONT, names: tuple[str, ...] | None = None):
         self.root = root
         images, labels = _folders(root, camera)
         there = sorted(path.name for path in images.iterdir() if path.is_dir())
@@ -114,27 +113,13 @@ class AsdDataset(Dataset):
 
         @cache
         def find(name: str) -> AsdVideo:
-            marker = camera_file(root, name)
-            if rendered and marker.parent.is_dir() and not marker.exists():
-                raise InputError(
-                    f"{images / name}: is not finished, there is no {marker.name} in {marker.parent}; give the same "
-                    "samodal synth again, or remove the sequence"
-                )
             return AsdVideo(images / name, labels / name, 1 + sequences.index(name), camera)
 
         super().__init__(root, sequences, find)
 
 
-def open_streetsim(path: Path) -> AsdDataset:
-    """The same as `open_asd` of what `samodal synth` rendered; opening a sequence that is not finished is refused."""
-    return open_asd(path, rendered=True)
-
-
-def open_asd(path: Path, rendered: bool = False) -> AsdDataset:
+def open_asd(path: Path, kind: type[AsdDataset] = AsdDataset) -> AsdDataset:
     """The data set in the folder of a split, such as ROOT/val; ",camera=back" and ",split=LIST.json:val" may follow.
-
-    Args:
-        rendered: see `AsdDataset`.
 
     Raises:
         InputError: if the folder is not of that layout, an option is unknown, or a listed sequence is not there.
@@ -146,7 +131,7 @@ def open_asd(path: Path, rendered: bool = False) -> AsdDataset:
             raise InputError(f"{path}: unknown option {name!r}{nearest(name, ('camera', 'split'))}")
         options[name] = value
     names = _listed(options["split"]) if "split" in options else None
-    return AsdDataset(Path(text), options.get("camera", FRONT), names, rendered)
+    return kind(Path(text), options.get("camera", FRONT), names)
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -190,11 +175,6 @@ def _numbered(folder: Path, pattern: str, camera: str) -> dict[int, Path]:
 def frame_stem(number: int, camera: str = FRONT) -> str:
     """How the files of a frame begin: front_full_0007."""
     return f"{camera}_full_{number:04d}"
-
-
-def camera_file(root: Path, name: str) -> Path:
-    """Size, times and camera of a sequence that `samodal synth` rendered, written when all else of it is there."""
-    return root / "camera" / FRONT / f"{name}.json"
 
 
 def write_frame(folder: Path, t: int, instances: Iterable[InstanceTruth], size: tuple[int, int]) -> None:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from samodal.data.asd import open_asd, open_streetsim
+from samodal.data.asd import open_asd
 from samodal.data.chewing_gum import open_chewing_gum
 from samodal.data.coco import open_coco, open_coco_vid
 from samodal.data.cocoa import open_cocoa
@@ -15,6 +15,7 @@ from samodal.data.kins import open_kins
 from samodal.data.kinscar import open_kinscar
 from samodal.data.kitti_mots import open_kitti_mots
 from samodal.data.sailvos import open_sailvos, open_sailvos_cut
+from samodal.data.streetsim import open_streetsim
 from samodal.data.ytvis import open_ytvis
 from samodal.errors import InputError
 

@@ -21,7 +21,7 @@ from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, score_all
 from samodal.experiments.settings import ExperimentsSettings
 from samodal.files import write_json
-from samodal.outputs import writing
+from samodal.outputs import check_folder, locked, writing
 from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
@@ -57,6 +57,12 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         InputError: for unknown names, data or weights, before anything runs.
         Incomplete: for runs that failed, after all else.
     """
+    check_folder(settings.out, "--out")
+    with locked(settings.out / ".experiments.lock", str(settings.out)):
+        return _conduct(settings)
+
+
+def _conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
     experiments = [load(name, _weights_for(name, chosen, settings.weights)) for name in chosen]

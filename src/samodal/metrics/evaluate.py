@@ -1,5 +1,6 @@
 """From files or clips to scores: what `samodal evaluate` does, for use from Python."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ from samodal.metrics.profiles import Profile, profile_named
 from samodal.metrics.regions import PAIRING_RULES, Regions, measure
 from samodal.results import coco, frames, youtube_vis
 from samodal.results.entries import Annotated, Entry
+from samodal.results.frames import UNFINISHED
+from samodal.results.partial import incomplete
 from samodal.results.youtube_vis_entries import read_video_results, read_video_truth
 from samodal.tracks import Clip
 
@@ -98,9 +101,18 @@ def evaluate(results: str | Path, truth: str | Path, rules: ScoringRules) -> dic
         if rules.clips is not None:
             runs = {name: clip for name, clip in runs.items() if name in rules.clips}
         scores = score_clips(runs, true, rules)
+        partial = [name for name in incomplete(results, runs) if name in true] if results.is_dir() else []
     else:
-        scores = _score_files(results, Path(truth), rules)
-    return report(scores, rules, {"results": str(results), "truth": str(truth)})
+        scores, partial = _score_files(results, Path(truth), rules), []
+    inputs: dict[str, Any] = {"results": str(results), "truth": str(truth)}
+    if partial:
+        print(
+            f"{results}: the results of {', '.join(partial)} are not complete; nothing counts as found in the frames "
+            "that are missing",
+            file=sys.stderr,
+        )
+        inputs["incomplete"] = partial
+    return report(scores, rules, inputs)
 
 
 def read_truth(truth: str | Path, clips: Sequence[str] | None = None) -> dict[str, Clip]:
@@ -136,7 +148,7 @@ def read_runs(path: Path) -> dict[str, Clip]:
     """
     if path.is_file():
         return youtube_vis.read_clips(path)
-    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
+    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir() and folder.name != UNFINISHED)]
     clips: dict[str, Clip] = {}
     for folder in folders:
         run = {}
@@ -144,12 +156,13 @@ def read_runs(path: Path) -> dict[str, Clip]:
             run = youtube_vis.read_clips(folder / "tracks.json")
         elif (folder / "frames.jsonl").exists():
             clip = frames.read_frames(folder / "frames.jsonl").tracks()
-            run = {clip.name: clip}
+            run = {clip.name: replace(clip, info=clip.info | {"complete": False})}
         for name in run.keys() & clips.keys():
             raise InputError(f"{folder}: a second run of clip {name!r} in {path}")
         clips |= run
     if not clips:
-        raise InputError(f"{path}: no CLIP/tracks.json in it")
+        begun = incomplete(path, clips)
+        raise InputError(f"{path}: no CLIP/tracks.json in it{f'; not finished: {begun}' * bool(begun)}")
     return clips
 
 
@@ -242,7 +255,7 @@ def _counts(truth: Annotated, results: Sequence[Entry]) -> dict[str, int]:
     }
 
 
-def report(scores: Mapping[str, Scores], rules: ScoringRules, inputs: dict[str, str]) -> dict[str, Any]:
+def report(scores: Mapping[str, Scores], rules: ScoringRules, inputs: dict[str, Any]) -> dict[str, Any]:
     """The content of scores.json; with two levels, `metrics` and the rest are by level."""
     parts = {
         name: {level: getattr(of_level, name) for level, of_level in scores.items()}

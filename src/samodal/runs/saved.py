@@ -87,8 +87,8 @@ class SavedRun:
             yield self._waiting.pop(result.t), result
         if self._reports.hexdigest() != saved["reports"]:
             raise InputError(
-                f"{self._folder.work}: the front end reports something else up to frame {saved['t']} than before the run "
-                "was interrupted; remove the folder to begin anew"
+                f"{self._folder.work}: up to frame {saved['t']} the front end reports something else than before the "
+                "run was interrupted; remove the folder to begin anew"
             )
         self._method.load_state_dict(saved["method"])
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from samodal.data.asd import InstanceTruth, camera_file, frame_stem, write_frame
+from samodal.data.asd import InstanceTruth, frame_stem, write_frame
+from samodal.data.streetsim import camera_file
 from samodal.errors import InputError
 from samodal.executors import InProcess, Processes, results
 from samodal.files import read_json

@@ -20,7 +20,8 @@ from samodal.training.completion.objective import earlier_shapes, losses, measur
 from samodal.training.completion.paste import Paster, PasteSettings
 from samodal.training.completion.settings import CompletionSettings
 from samodal.training.completion.silhouettes import Silhouettes, load_silhouettes
-from samodal.training.engine import Engine, adamw, begin
+from samodal.training.engine import Engine, begin
+from samodal.training.optimizer import adamw
 from samodal.training.state import once
 
 

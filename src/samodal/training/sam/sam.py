@@ -17,7 +17,8 @@ from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.training import card, schedule
 from samodal.training.augment import AugmentSettings
-from samodal.training.engine import Engine, adamw
+from samodal.training.engine import Engine
+from samodal.training.optimizer import adamw
 from samodal.training.sam.batch import Batch, InstanceTable, Order, draw_batch
 from samodal.training.sam.cache import Cache, first_frames, open_cache
 from samodal.training.sam.objective import Objective

@@ -14,7 +14,8 @@ from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3
 from samodal.trackers.cotracker.model import Network
 from samodal.training import card
-from samodal.training.engine import Engine, Progress, adamw, begin, clips_to_train_on
+from samodal.training.engine import Engine, Progress, begin, clips_to_train_on
+from samodal.training.optimizer import adamw
 from samodal.training.state import once, read_state
 from samodal.training.tracker.draw import Draw, Drawer, Step, prepare
 from samodal.training.tracker.features import matching, with_features

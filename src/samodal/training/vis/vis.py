@@ -11,7 +11,8 @@ from torch import nn
 
 from samodal.frontends.videomt import Network, load, save
 from samodal.training import card
-from samodal.training.engine import Engine, adamw, begin, clips_to_train_on
+from samodal.training.engine import Engine, begin, clips_to_train_on
+from samodal.training.optimizer import adamw
 from samodal.training.state import once, replaced
 from samodal.training.vis.clips import Clips, load_clips
 from samodal.training.vis.queries import Objective
