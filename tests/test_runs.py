@@ -1,4 +1,4 @@
-"""Runs survive: kills, interruptions, second runs and places that refuse lose nothing, and nothing finished is touched."""
+"""Runs survive: kills, interruptions, second runs and places that refuse cost nothing that was finished."""
 
 import json
 import os

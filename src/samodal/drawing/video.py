@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from samodal.errors import InputError
+from samodal.outputs import cannot_write
 
 _MILLISECOND = Fraction(1, 1000)
 
@@ -50,11 +50,21 @@ class VideoWriter:
                     packet.duration = self._step
                 self._container.mux(packet)
         except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+            raise cannot_write(self.path, error) from None
 
     def close(self) -> None:
-        self._mux(None)
-        self._container.close()
+        """Bring the file to its end.
+
+        Raises:
+            InputError: if the disk refuses.
+        """
+        try:
+            self._mux(None)
+        finally:
+            try:
+                self._container.close()
+            except OSError as error:
+                raise cannot_write(self.path, error) from None
 
     def __enter__(self) -> "VideoWriter":
         return self

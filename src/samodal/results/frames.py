@@ -54,15 +54,14 @@ def result_count(lines: Path) -> int:
 class FramesWriter:
     """Appends frame results to a file, each flushed as it is written. Use it in a `with` statement.
 
-    What stands in the file already, as an interrupted run left it, is kept: lines that are written again are held
-    against it. `skip` passes over some.
-
     Args:
-        path: of the file.
+        path: replaced where it is there already.
         clip: name of the clip.
         size: (H, W) of every frame.
         settings: of the run, anything that JSON can hold.
         details: write hypotheses and confidence, too, where a result has them.
+        go_on: keep the lines that an interrupted run left; those that are written again are held against them, and
+            `skip` passes over some.
 
     Attributes:
         position: bytes up to the end of the newest line.
@@ -73,12 +72,18 @@ class FramesWriter:
     """
 
     def __init__(
-        self, path: Path, clip: str, size: tuple[int, int], settings: dict | None = None, details: bool = False
+        self,
+        path: Path,
+        clip: str,
+        size: tuple[int, int],
+        settings: dict | None = None,
+        details: bool = False,
+        go_on: bool = False,
     ):
         self.path, self.details = Path(path), details
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab+")
+            self._file = self.path.open("ab+" if go_on else "wb+")
             self._file.truncate(_end_of_lines(self._file))
             self._end = self._file.seek(0, os.SEEK_END)
             self._file.seek(0)

@@ -117,13 +117,15 @@ class RunFolder:
         Raises:
             InputError: where an unfinished run of other settings stands there, with what differs.
         """
-        with held(self.out):
-            _bring_to_an_end(self.work)
-            if overwrite or whole(self.out) is None:
-                self._begin(overwrite)
-            yield
-        with suppress(OSError):  # one that nothing was written to
-            self.out.rmdir()
+        try:
+            with held(self.out):
+                _bring_to_an_end(self.work)
+                if overwrite or whole(self.out) is None:
+                    self._begin(overwrite)
+                yield
+        finally:
+            with suppress(OSError):  # one that nothing was written to
+                self.out.rmdir()
 
     def _begin(self, overwrite: bool) -> None:
         self._take_back()

@@ -58,7 +58,9 @@ class SavedRun:
         self._session, self._method = session, method
         self._reports, self._waiting = hashlib.blake2b(digest_size=16), {}
         self._file, self._saved_at, self._cost = folder.work / "state", time.monotonic(), 0.0
-        self.writer = FramesWriter(folder.lines, video.name, video.size, folder.made.settings, settings.details)
+        self.writer = FramesWriter(
+            folder.lines, video.name, video.size, folder.made.settings, settings.details, go_on=True
+        )
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameResult]]:
         observed = self._observed()
