@@ -477,7 +477,8 @@ def test_workers_end_with_their_parent(number, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: len(list(tmp_path.glob("out/*/unfinished/frames.jsonl"))) == 2)
+    begun = "out/*/unfinished/frames.jsonl"
+    wait_for(lambda: sum(lines.read_bytes().count(b"\n") > 2 for lines in tmp_path.glob(begun)) == 2)
     workers = children_of(process.pid)
     assert len(workers) >= 2
     process.send_signal(number)

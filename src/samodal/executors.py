@@ -174,5 +174,8 @@ def _attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:
         return Failure(f"it wanted to end the program: {error}", "".join(traceback.format_exception(error)))
     except Exception as error:
         return Failure.of(error)
+    except KeyboardInterrupt as stop:
+        Worker.leave(stop)
+        raise
     finally:
         Worker.busy = False

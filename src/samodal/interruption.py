@@ -108,11 +108,12 @@ class Worker:
     A job at work is interrupted like the program itself, so that it can keep what is finished.
     """
 
-    busy = False
+    begun = busy = False
 
     @classmethod
     def begin(cls) -> None:
         """Take on the part of a worker."""
+        cls.begun = True
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the parent gets it, too, and passes it on
         for number in ENDING:
             signal.signal(number, cls._stop)
@@ -123,6 +124,12 @@ class Worker:
         if not cls.busy:
             os._exit(128 + number)
         raise Stopped(number)
+
+    @classmethod
+    def leave(cls, stop: KeyboardInterrupt) -> None:
+        """End this process after a job that was interrupted, if it is a worker: else it would wait for the next job."""
+        if cls.begun:
+            os._exit(exit_code(stop))
 
     @classmethod
     def _watch(cls) -> None:

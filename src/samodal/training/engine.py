@@ -228,7 +228,7 @@ class Engine:
     def finish(self) -> None:
         """Let what the training made take the place of an older result, and forget its state."""
         if self.main:
-            publish(self.settings)
+            publish(self.checkpoint, self.result)
             self.state_file.unlink(missing_ok=True)
 
     def _draws(self) -> Generator[Any, None, None]:

@@ -61,14 +61,18 @@ def result_path(settings: Settings) -> Path:
 
 
 def unfinished_path(settings: Settings) -> Path:
-    """The checkpoint of a training that is not over."""
-    return Path(settings.out) / f"{settings.name}.unfinished.safetensors"
+    """The checkpoint of a training that is not over: apart from that of a finished one, which its card tells."""
+    result = result_path(settings)
+    return result.with_name(f"{settings.name}.unfinished.safetensors") if _card(result).exists() else result
 
 
-def publish(settings: Settings) -> None:
+def _card(result: Path) -> Path:
+    return result.with_suffix(".json")
+
+
+def publish(unfinished: Path, result: Path) -> None:
     """Let the checkpoint of a training that is over, and its card, take the place of an older one."""
-    result, unfinished = result_path(settings), unfinished_path(settings)
-    for suffix in (".safetensors", ".json", ".md"):
+    for suffix in (".safetensors", ".md", ".json") if unfinished != result else ():
         if (made := unfinished.with_suffix(suffix)).exists():
             os.replace(made, result.with_suffix(suffix))
 
@@ -111,10 +115,9 @@ def _finished(settings: Settings, stages: Sequence[str]) -> dict[str, Any] | Non
     """
     path = result_path(settings)
     begun = any(state_path(settings, stage).exists() for stage in stages or ("",))
-    card = path.with_suffix(".json")
-    if not settings.resume or begun or not (path.exists() and card.exists()):
+    if not settings.resume or begun or not (path.exists() and _card(path).exists()):
         return None
-    facts = read_json(card)
+    facts = read_json(_card(path))
     before = facts.get("settings") if isinstance(facts, dict) else None
     if isinstance(before, dict):
         _refuse_changes(path, "a finished training", before, json.loads(json.dumps(dataclasses.asdict(settings))))
