@@ -420,6 +420,18 @@ def test_a_full_disk_loses_no_frame_and_the_run_goes_on(drive, tmp_path, monkeyp
     assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--vis", "list"]])
+def test_a_full_standard_output_is_one_line_and_exit_code_2(arguments):
+    paths = str(Path(outputs.__file__).parents[1])
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "samodal", *arguments], stdout=full, stderr=subprocess.PIPE, text=True,
+            env=os.environ | {"PYTHONPATH": paths},
+        )  # fmt: skip
+    assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
+    assert "output: No space left on device" in ended.stderr
+
+
 # Signals and kills
 
 

@@ -60,48 +60,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the exit code: 0; 2 after a message of one line for what the user can mend; 3 after the list of what failed,
         where the rest is done; 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP; or the command's own.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_overview())
-        return 0
-    if arguments[0] == "--version":
-        print(f"samodal {__version__}")
-        return 0
-    name, *rest = arguments
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if rest and f"{name} {rest[0]}" in COMMANDS:
         name, *rest = f"{name} {rest[0]}", *rest[1:]
-    if name not in COMMANDS:
-        print(f"samodal: unknown command {name!r}{nearest(name, COMMANDS)}", file=sys.stderr)
-        return 2
+    prog = f"samodal {name}" if name in COMMANDS else "samodal"
     try:
         with stoppable():
-            return _run(name, rest)
+            return _flushed(name, rest)
     except InputError as error:
-        print(f"samodal {name}: {error}", file=sys.stderr)
+        print(f"{prog}: {error}", file=sys.stderr)
         return 3 if isinstance(error, Incomplete) else 2
     except KeyboardInterrupt as stop:
         way_on = "; the same command goes on from there" if name not in ("evaluate", "data check") else ""
-        print(f"samodal {name}: stopped; what was finished is kept{way_on}", file=sys.stderr)
+        print(f"{prog}: stopped; what was finished is kept{way_on}", file=sys.stderr)
         return exit_code(stop)
     except BrokenPipeError:  # as in `samodal evaluate … | head`
         _silence(sys.stdout)
         return 0
     except OSError as error:
-        if error.filename is None:  # only standard output and what was not foreseen have no name
+        if error.filename is None:  # as of standard output
             _silence(sys.stdout)
-        print(f"samodal {name}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        print(f"{prog}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def _flushed(name: str, rest: list[str]) -> int:
+    """Run a command; what it printed has left this process at its end, where a full disk can still be told."""
+    try:
+        return _run(name, rest)
+    finally:
+        sys.stdout.flush()
 
 
 def _run(name: str, rest: list[str]) -> int:
     """Run a command with its arguments; gives the exit code."""
+    if name in ("-h", "--help", "help", "--version"):
+        print(f"samodal {__version__}" if name == "--version" else _overview())
+        return 0
+    if name not in COMMANDS:
+        raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}")
+    set_parsing_settings(docstring_parse_attribute_docstrings=True)
     module, settings, description = COMMANDS[name]
     command = import_module(module)
     rest = _configs(rest, getattr(command, "config_path", str))
-    code = command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
-    sys.stdout.flush()  # a disk that is full is told here, not at the end of the interpreter
-    return code
+    return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
 
 
 def _silence(stream) -> None:
