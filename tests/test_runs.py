@@ -26,7 +26,7 @@ from samodal.runner import run_video
 from samodal.runs import saved
 from samodal.runs.state import read_state, write_state
 from samodal.settings import RunSettings
-from samodal.video import open_video
+from samodal.video import ArrayVideo, open_video
 
 FILES = ("frames.jsonl", "tracks.json")
 
@@ -182,6 +182,20 @@ def test_a_state_is_read_as_it_was_written(tmp_path):
     assert again["frames"][0][1].tolist() == [[255, 255], [255, 255]] and again["none"] == {}
 
 
+def test_a_state_from_before_the_pictures_changed_is_not_taken_up(drive, tmp_path):
+    chosen = settings(drive, method="samodal")
+    with stopped(8):
+        run(chosen, tmp_path / "out")
+    for picture in drive.iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
+    for _ in range(2):
+        with pytest.raises(InputError, match="pictures, labels or a part have changed"):
+            run(chosen, tmp_path / "out")
+    run(chosen, tmp_path / "whole")
+    run(replace(chosen, overwrite=True, seed=1), tmp_path / "out")
+    assert read_frames(tmp_path / "out" / "frames.jsonl").settings["seed"] == 1
+
+
 # What is finished
 
 
@@ -321,6 +335,19 @@ def test_evaluate_names_results_that_are_not_complete(tmp_path, capsys):
     scores = evaluate(out, data, ScoringRules())
     assert scores["settings"]["incomplete"] == ["toy_0000", "toy_0001"]
     assert "the results of toy_0000, toy_0001 are not complete" in capsys.readouterr().err
+
+
+def test_a_live_source_is_complete_when_it_is_stopped_and_never_gone_on_with(tmp_path):
+    observed = passing_square(FRAMES)[1]
+    video = ArrayVideo("camera", np.stack([seen.frame.image for seen in observed]), source="/dev/video0")
+    video.live = "v4l2"
+    chosen = RunSettings(video="camera:0", vis=f"{__name__}:Report", method="hull", overlay=False, device="cpu")
+    with stopped(4) as stop:
+        run_video(chosen, video, tmp_path)
+    assert stop.value.complete and not (tmp_path / "unfinished").exists()
+    assert "complete" not in json.loads((tmp_path / "tracks.json").read_text())["info"]
+    with pytest.raises(InputError, match="is live, each time another video"):
+        run_video(chosen, video, tmp_path)
 
 
 # Two at a time, and places that refuse

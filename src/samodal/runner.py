@@ -106,7 +106,7 @@ def run_video(
                         progress(result.t + 1)
         except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
             if folder.made.live and isinstance(error, KeyboardInterrupt):
-                _finish(folder, start)  # no other end than this one
+                error.complete = _finish(folder, start) is not None  # no other end than this one
                 raise
             kept, where = _leave(folder, run.frames.length)
             if kept and isinstance(error, InputError):

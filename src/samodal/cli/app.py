@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{prog}: {error}", file=sys.stderr)
         return 3 if isinstance(error, Incomplete) else 2
     except KeyboardInterrupt as stop:
-        way_on = "; the same command goes on from there" if name not in ("evaluate", "data check") else ""
+        ended = name in ("evaluate", "data check") or getattr(stop, "complete", False)
+        way_on = "" if ended else "; the same command goes on from there"
         print(f"{prog}: stopped; what was finished is kept{way_on}", file=sys.stderr)
         return exit_code(stop)
     except BrokenPipeError:  # as in `samodal evaluate … | head`

@@ -237,7 +237,7 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
         if weights.get(key):
             continue
         path = settings.out / "weights" / f"{key}.safetensors"
-        if not path.with_suffix(".json").exists():  # of the card, written last
+        if not path.with_suffix(".md").exists():  # the card is written last
             print(f"training {key}: {changes}", flush=True)
             values = {"minutes": 0, "epochs": 0, "steps": settings.train_steps} | changes
             own = {"data": settings.train, "out": str(path.parent), "name": key, "device": _trainable(settings.device)}

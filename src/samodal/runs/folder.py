@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from samodal.settings import RunSettings
 
 OUTPUTS = ("frames.jsonl", "tracks.json", "overlay.mp4")
 RECORD = "run.json"
+STATE = "state"
 DATA = ("pictures", "labels")
 """Inputs of which an unfinished run is not refused when they have changed: its frames are made again and compared."""
 
@@ -55,15 +56,15 @@ class MadeFrom:
         """The same for run.json."""
         return {"settings": self.settings, "inputs": {name: stamp(files) for name, files in self.inputs.items()}}
 
-    def differences(self, record: dict[str, Any]) -> dict[str, str]:
-        """What differs from what a record says, in words, by name."""
+    def differences(self, record: dict[str, Any], harmless: Collection[str] = ("device",)) -> dict[str, str]:
+        """What differs from what a record says, in words, by name; `harmless` settings may."""
         if self.live:
             return {"source": f"{self.settings['source']} is live, each time another video"}
         before, now = _flat(record["settings"]), _flat(self.settings)
         differences = {
             name: f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
             for name in dict.fromkeys([*before, *now])
-            if before.get(name) != now.get(name) and name != "device"
+            if before.get(name) != now.get(name) and name not in harmless
         }
         if differences:  # other settings, as another video, have other files: that is told already
             return differences
@@ -131,7 +132,7 @@ class RunFolder:
         self._take_back()
         begun = read_record(self.work)
         if begun is not None and result_count(self.lines):
-            differences = self.made.differences(begun)
+            differences = self.made.differences(begun, harmless=())  # the lines of one file have one header
             others = {name: text for name, text in differences.items() if name not in DATA}
             if not overwrite:
                 self._refuse(others, f"an unfinished run of {result_count(self.lines)} frames", self.work)
@@ -139,6 +140,7 @@ class RunFolder:
         if not self.going_on:
             shutil.rmtree(self.work, ignore_errors=True)
         if not self.trusted:
+            (self.work / STATE).unlink(missing_ok=True)
             write_json(self.work / RECORD, {"complete": False} | self.made.record())
 
     def _refuse(self, differences: dict[str, str], what: str, where: Path) -> None:

@@ -14,7 +14,7 @@ from samodal.errors import InputError
 from samodal.method.checks import reported
 from samodal.parts import Frame, LearningSession, Method, Observed, Video
 from samodal.results.frames import FramesWriter, read_line
-from samodal.runs.folder import RunFolder
+from samodal.runs.folder import STATE, RunFolder
 from samodal.runs.state import read_state, write_state
 from samodal.settings import RunSettings
 from samodal.tracks import FrameResult, VisibleInstance
@@ -57,7 +57,7 @@ class SavedRun:
         self._folder, self._settings, self._name, self._size = folder, settings, video.name, video.size
         self._session, self._method = session, method
         self._reports, self._waiting = hashlib.blake2b(digest_size=16), {}
-        self._file, self._saved_at, self._cost = folder.work / "state", time.monotonic(), 0.0
+        self._file, self._saved_at, self._cost = folder.work / STATE, time.monotonic(), 0.0
         self.writer = FramesWriter(
             folder.lines, video.name, video.size, folder.made.settings, settings.details, go_on=True
         )

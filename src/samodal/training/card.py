@@ -99,7 +99,7 @@ def write_card(
     ends["End of the log"] = "```\n" + "\n".join(log[-LOG_LINES:]) + "\n```"
     about = "\n".join([f"# {facts['name']}", "", what, "", *(f"* {point}" for point in points)])
     blocks = [about, *(f"## {title}\n\n{text}" for title, text in (parts | ends).items())]
-    for suffix, text in ((".md", "\n\n".join(blocks)), (".json", json.dumps(facts, indent=1))):
+    for suffix, text in ((".json", json.dumps(facts, indent=1)), (".md", "\n\n".join(blocks))):
         with writing(engine.checkpoint.with_suffix(suffix)) as partial:
             partial.write_text(text + "\n", encoding="utf-8")
 

@@ -67,12 +67,13 @@ def unfinished_path(settings: Settings) -> Path:
 
 
 def _card(result: Path) -> Path:
-    return result.with_suffix(".json")
+    """What is written last of a training that is over."""
+    return result.with_suffix(".md")
 
 
 def publish(unfinished: Path, result: Path) -> None:
     """Let the checkpoint of a training that is over, and its card, take the place of an older one."""
-    for suffix in (".safetensors", ".md", ".json") if unfinished != result else ():
+    for suffix in (".safetensors", ".json", ".md") if unfinished != result else ():
         if (made := unfinished.with_suffix(suffix)).exists():
             os.replace(made, result.with_suffix(suffix))
 
@@ -117,7 +118,7 @@ def _finished(settings: Settings, stages: Sequence[str]) -> dict[str, Any] | Non
     begun = any(state_path(settings, stage).exists() for stage in stages or ("",))
     if not settings.resume or begun or not (path.exists() and _card(path).exists()):
         return None
-    facts = read_json(_card(path))
+    facts = read_json(path.with_suffix(".json"))
     before = facts.get("settings") if isinstance(facts, dict) else None
     if isinstance(before, dict):
         _refuse_changes(path, "a finished training", before, json.loads(json.dumps(dataclasses.asdict(settings))))
