@@ -182,18 +182,21 @@ def test_a_state_is_read_as_it_was_written(tmp_path):
     assert again["frames"][0][1].tolist() == [[255, 255], [255, 255]] and again["none"] == {}
 
 
-def test_a_state_from_before_the_pictures_changed_is_not_taken_up(drive, tmp_path):
+def test_a_state_from_before_the_pictures_changed_is_not_taken_up(drive, tmp_path, monkeypatch):
     chosen = settings(drive, method="samodal")
     with stopped(8):
         run(chosen, tmp_path / "out")
     for picture in drive.iterdir():
         Image.fromarray(255 - np.asarray(Image.open(picture))).save(picture)
-    for _ in range(2):
-        with pytest.raises(InputError, match="pictures, labels or a part have changed"):
-            run(chosen, tmp_path / "out")
+    steps, plain = [], Pipeline.step
+    monkeypatch.setattr(Pipeline, "step", lambda self, *given: steps.append(1) or plain(self, *given))
+    with stopped(2):
+        run(chosen, tmp_path / "out")
+    assert len(steps) == 2
+    run(chosen, tmp_path / "out")
+    assert len(steps) == FRAMES
     run(chosen, tmp_path / "whole")
-    run(replace(chosen, overwrite=True, seed=1), tmp_path / "out")
-    assert read_frames(tmp_path / "out" / "frames.jsonl").settings["seed"] == 1
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
 
 
 # What is finished
