@@ -373,6 +373,7 @@ def test_a_folder_that_another_process_writes_is_refused_with_its_number(drive, 
     assert run(settings(drive), tmp_path / "out").frames == FRAMES  # a lock of a process that was killed is none
 
 
+@pytest.mark.heavy
 def test_two_runs_of_other_settings_into_one_folder_leave_a_whole_result_of_one(drive, tmp_path):
     out = tmp_path / "out"
     processes = [
