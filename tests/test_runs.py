@@ -19,6 +19,7 @@ from made_up import passing_square
 from samodal import outputs
 from samodal.cli.app import main
 from samodal.errors import InputError
+from samodal.interruption import COMPLETE
 from samodal.method.pipeline import Pipeline
 from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.results.frames import read_frames
@@ -347,7 +348,7 @@ def test_a_live_source_is_complete_when_it_is_stopped_and_never_gone_on_with(tmp
     chosen = RunSettings(video="camera:0", vis=f"{__name__}:Report", method="hull", overlay=False, device="cpu")
     with stopped(4) as stop:
         run_video(chosen, video, tmp_path)
-    assert stop.value.complete and not (tmp_path / "unfinished").exists()
+    assert COMPLETE in stop.value.args and not (tmp_path / "unfinished").exists()
     assert "complete" not in json.loads((tmp_path / "tracks.json").read_text())["info"]
     with pytest.raises(InputError, match="is live, each time another video"):
         run_video(chosen, video, tmp_path)

@@ -91,10 +91,10 @@ def test_a_sequence_without_its_camera_file_is_told_by_readers(written, tmp_path
     (tmp_path / "train" / "camera" / "front" / "train_0001_dusk.json").unlink()
     data = f"streetsim:{tmp_path / 'train'}"
     assert app.main(["data", "check", data]) == 1
-    assert "train_0001_dusk: is not finished" in capsys.readouterr().out
+    assert "train_0001_dusk is not finished" in capsys.readouterr().out
     command = ["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(tmp_path / "out")]
     assert app.main(command) == 3
-    assert "train_0001_dusk: is not finished" in " ".join(capsys.readouterr().err.split())
+    assert "train_0001_dusk is not finished" in " ".join(capsys.readouterr().err.split())
     assert (tmp_path / "out" / "train_0000_day" / "tracks.json").exists()
 
 

@@ -17,6 +17,10 @@ GRACE_S = 60.0
 """Seconds in which a worker brings its job to an end after its parent has ended."""
 
 
+COMPLETE = "complete"
+"""Argument of an interruption after which nothing is left to do, as of a run from a camera."""
+
+
 class Stopped(KeyboardInterrupt):
     """The program was told to end by another signal than SIGINT.
 
@@ -60,7 +64,8 @@ def at_a_good_time() -> Iterator[Callable[[Callable[[], object]], None]]:
     """
     came: list[int] = []
     numbers = (signal.SIGINT, *ENDING) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.getsignal(number) for number in numbers}
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
 
     def note(number: int, frame) -> None:
         if came:
@@ -72,14 +77,13 @@ def at_a_good_time() -> Iterator[Callable[[Callable[[], object]], None]]:
             keep()
             before[came[0]](came[0], None)
 
-    callable_before = [number for number, handler in before.items() if callable(handler)]
-    for number in callable_before:
+    for number in before:
         signal.signal(number, note)
     try:
         yield look
     finally:
-        for number in callable_before:
-            signal.signal(number, before[number])
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _raise(number: int, _) -> None:
@@ -133,7 +137,8 @@ class Worker:
 
     @classmethod
     def _watch(cls) -> None:
-        wait([parent_process().sentinel])
+        if (parent := parent_process()) is not None:
+            wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
         until = time.monotonic() + GRACE_S
         while cls.busy and time.monotonic() < until:

@@ -22,6 +22,7 @@ from samodal.build import (
 from samodal.errors import Incomplete, InputError
 from samodal.executors import Failure, InProcess, Processes
 from samodal.frontends.remembered import Remembered
+from samodal.interruption import COMPLETE
 from samodal.outputs import check_folder
 from samodal.parts import Frame, Video
 from samodal.progress import frames_bar
@@ -89,12 +90,12 @@ def run_video(
     """
     settings = settled(settings, video)
     folder = RunFolder(out, MadeFrom.of(settings, video))
-    if folder.finished(settings.overwrite):
-        return _known(folder.there, video, out)
+    if (record := folder.finished(settings.overwrite)) is not None:
+        return _known(record, video, out)
     session, method = make_session(settings, video, remembered), make_method(settings)
     with folder.opened(settings.overwrite):
-        if folder.finished(settings.overwrite):  # by another process, meanwhile
-            return _known(folder.there, video, out)
+        if (record := folder.finished(settings.overwrite)) is not None:  # by another process, meanwhile
+            return _known(record, video, out)
         run = SavedRun(folder, settings, video, session, method)
         start = perf_counter()
         try:
@@ -106,7 +107,8 @@ def run_video(
                         progress(result.t + 1)
         except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
             if folder.made.live and isinstance(error, KeyboardInterrupt):
-                error.complete = _finish(folder, start) is not None  # no other end than this one
+                _finish(folder, start)  # no other end than this one
+                error.args = (*error.args, COMPLETE)
                 raise
             kept, where = _leave(folder, run.frames.length)
             if kept and isinstance(error, InputError):

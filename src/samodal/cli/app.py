@@ -14,7 +14,7 @@ from pathlib import Path
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 
 from samodal.errors import Incomplete, InputError, nearest
-from samodal.interruption import exit_code, stoppable
+from samodal.interruption import COMPLETE, exit_code, stoppable
 from samodal.registry import listing
 from samodal.version import __version__
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{prog}: {error}", file=sys.stderr)
         return 3 if isinstance(error, Incomplete) else 2
     except KeyboardInterrupt as stop:
-        ended = name in ("evaluate", "data check") or getattr(stop, "complete", False)
+        ended = name in ("evaluate", "data check") or COMPLETE in stop.args
         way_on = "" if ended else "; the same command goes on from there"
         print(f"{prog}: stopped; what was finished is kept{way_on}", file=sys.stderr)
         return exit_code(stop)

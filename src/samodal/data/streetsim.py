@@ -5,7 +5,8 @@ A sequence without its camera file is not finished, unless no sequence has one, 
 
 from pathlib import Path
 
-from samodal.data.asd import FRONT, AsdDataset, AsdVideo, open_asd
+from samodal.data.asd import FRONT, AsdDataset, open_asd
+from samodal.data.dataset import LabelledVideo
 from samodal.errors import InputError
 
 
@@ -17,7 +18,7 @@ def camera_file(root: Path, name: str) -> Path:
 class StreetSimDataset(AsdDataset):
     """The sequences of one split; opening what is not finished is refused."""
 
-    def video(self, sequence: str) -> AsdVideo:
+    def video(self, sequence: str) -> LabelledVideo:
         """The sequence of this name.
 
         Raises:
@@ -26,12 +27,12 @@ class StreetSimDataset(AsdDataset):
         video, marker = super().video(sequence), camera_file(self.root, sequence)
         if marker.parent.is_dir() and not marker.exists():
             raise InputError(
-                f"{video.source}: is not finished, there is no {marker}; give the same samodal synth again, or remove "
-                "the sequence"
+                f"{self.root}: {sequence} is not finished, there is no {marker}; give the same samodal synth again, or "
+                "remove the sequence"
             )
         return video
 
 
-def open_streetsim(path: Path) -> StreetSimDataset:
+def open_streetsim(path: Path) -> AsdDataset:
     """The data set in the folder of a split; see `open_asd`."""
     return open_asd(path, StreetSimDataset)

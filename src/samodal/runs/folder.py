@@ -81,14 +81,12 @@ class RunFolder:
 
     Attributes:
         out, work: the folder, and that of what is not finished.
-        there: what run.json says of a finished result in it, None where there is none.
         going_on: whether frames of an interrupted run stand in `work`.
         trusted: whether a saved state of it fits its data.
     """
 
     def __init__(self, out: Path, made: MadeFrom):
         self.out, self.work, self.made = out, out / UNFINISHED, made
-        self.there: dict[str, Any] | None = None
         self.going_on = self.trusted = False
 
     @property
@@ -96,8 +94,8 @@ class RunFolder:
         """The frames.jsonl that is being written."""
         return self.work / "frames.jsonl"
 
-    def finished(self, overwrite: bool) -> bool:
-        """Whether there is nothing to do: a whole result of the same settings and data is there.
+    def finished(self, overwrite: bool) -> dict[str, Any] | None:
+        """What run.json says of a whole result of the same settings and data; None where there is work to do.
 
         Raises:
             InputError: for a result of other settings, with what differs, unless it is to be overwritten; and for a
@@ -105,11 +103,10 @@ class RunFolder:
         """
         inputs = [self.made.settings["source"], *(path for files in self.made.inputs.values() for path in files)]
         refuse_inputs([self.out, *(self.out / name for name in OUTPUTS)], inputs)
-        self.there = whole(self.out)
-        if overwrite or self.there is None:
-            return False
-        self._refuse(self.made.differences(self.there), "a finished result", self.out)
-        return True
+        record = None if overwrite else whole(self.out)
+        if record is not None:
+            self._refuse(self.made.differences(record), "a finished result", self.out)
+        return record
 
     @contextmanager
     def opened(self, overwrite: bool) -> Iterator[None]:

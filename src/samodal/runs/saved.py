@@ -64,12 +64,13 @@ class SavedRun:
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameResult]]:
         observed = self._observed()
-        saved = self._saved() if self._folder.trusted and isinstance(self._method, Resumable) else None
-        if saved is None:
-            results = self._method.run(self._name, observed)
-        else:
+        method, saved = self._method, self._saved() if self._folder.trusted else None
+        if saved is not None and isinstance(method, Resumable):
             yield from self._again(observed, saved)
-            results = (self._method.step(seen.frame.image, seen.visible, seen.frame.time) for seen in observed)
+            method.load_state_dict(saved["method"])
+            results = (method.step(seen.frame.image, seen.visible, seen.frame.time) for seen in observed)
+        else:
+            results = method.run(self._name, observed)
         for result in results:
             self._session.learn(result)
             frame = self._waiting.pop(result.t)
@@ -78,7 +79,7 @@ class SavedRun:
             yield frame, result
 
     def _again(self, observed: Iterator[Observed], saved: dict[str, Any]) -> Iterator[tuple[Frame, FrameResult]]:
-        """The frames up to the saved state, whose results stand; the method is brought to it."""
+        """The frames up to the saved state, whose results stand."""
         print(f"{self._name}: going on after frame {saved['t']}", file=sys.stderr)
         for _ in range(saved["t"] + 1):
             seen = next(observed, None)
@@ -92,7 +93,6 @@ class SavedRun:
                 f"{self._folder.work}: up to frame {saved['t']} the front end reports something else than before the "
                 "run was interrupted; remove the folder to begin anew"
             )
-        self._method.load_state_dict(saved["method"])
 
     def _saved(self) -> dict[str, Any] | None:
         """The last state, where the lines up to it stand."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 
@@ -16,8 +16,8 @@ from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.outputs import cannot_write, locked, make_folder, refuse_inputs, writing
 
-Outcome = TypeVar("Outcome")
-Train = TypeVar("Train", bound=Callable)
+Train = Callable[[Any], Any]
+"""A function that trains by its settings."""
 
 HARMLESS = frozenset(
     "out device workers resume compile save_minutes check_minutes log_every cache val_cache test test_cache".split()
@@ -78,7 +78,7 @@ def publish(unfinished: Path, result: Path) -> None:
             os.replace(made, result.with_suffix(suffix))
 
 
-def once(*stages: str, known: Callable[[Path, dict], Outcome] | None = None) -> Callable[[Train], Train]:
+def once(*stages: str, known: Callable[[Path, dict], Any] | None = None) -> Callable[[Train], Train]:
     """Of a function that trains by its settings: no other process trains under this name meanwhile, and what is
     finished is not trained again, unless `resume` is off.
 
@@ -89,7 +89,7 @@ def once(*stages: str, known: Callable[[Path, dict], Outcome] | None = None) -> 
 
     def guarded(train: Train) -> Train:
         @wraps(train)
-        def run(settings: Settings) -> Outcome:
+        def run(settings: Settings) -> Any:
             if int(os.environ.get("LOCAL_RANK", "0")):  # of several processes the first holds the lock
                 return train(settings)
             path = result_path(settings)
