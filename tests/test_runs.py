@@ -166,6 +166,16 @@ def test_a_front_end_that_reports_something_else_than_before_is_named(drive, tmp
             run(settings(drive, method=method), out)
 
 
+def test_a_part_whose_state_no_file_can_hold_begins_anew(drive, tmp_path, monkeypatch):
+    chosen = settings(drive, method="samodal")
+    run(chosen, tmp_path / "whole")
+    monkeypatch.setattr(Pipeline, "state_dict", lambda self: {"open": object()})
+    with stopped(6):
+        run(chosen, tmp_path / "out")
+    run(chosen, tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
 def test_a_state_is_read_as_it_was_written(tmp_path):
     state = {
         "t": 3, 7: ("a", [np.arange(6, dtype=np.float32).reshape(2, 3), None, True, 0.1]), "empty": np.zeros((0, 2)),

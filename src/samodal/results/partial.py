@@ -15,9 +15,9 @@ def incomplete(path: Path, clips: Mapping[str, Clip]) -> list[str]:
         path: of one run, or with a folder for each clip.
         clips: what was read of it; those of an interrupted run say so (`complete` in their info).
     """
-    said = [name for name, clip in clips.items() if clip.info.get("complete") is False]
+    stopped = [name for name, clip in clips.items() if clip.info.get("complete") is False]
     begun = [_clip(lines) for lines in path.glob(f"**/{UNFINISHED}/frames.jsonl")]
-    return sorted({*said, *(name for name in begun if name is not None and name not in clips)})
+    return sorted({*stopped, *(name for name in begun if name is not None and name not in clips)})
 
 
 def _clip(lines: Path) -> str | None:

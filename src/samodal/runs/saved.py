@@ -68,7 +68,7 @@ class SavedRun:
         if saved is not None and isinstance(method, Resumable):
             yield from self._again(observed, saved)
             method.load_state_dict(saved["method"])
-            results = (method.step(seen.frame.image, seen.visible, seen.frame.time) for seen in observed)
+            results = (method.step(now.frame.image, now.visible, now.frame.time) for now in observed)
         else:
             results = method.run(self._name, observed)
         for result in results:
@@ -82,10 +82,10 @@ class SavedRun:
         """The frames up to the saved state, whose results stand."""
         print(f"{self._name}: going on after frame {saved['t']}", file=sys.stderr)
         for _ in range(saved["t"] + 1):
-            seen = next(observed, None)
-            if seen is None:
+            observation = next(observed, None)
+            if observation is None:
                 raise InputError(f"{self._name}: ends before frame {saved['t']}, where it was interrupted")
-            result = read_line(self.writer.skip(), self._size, f"{self._folder.lines}, frame {seen.frame.t}")
+            result = read_line(self.writer.skip(), self._size, f"{self._folder.lines}, frame {observation.frame.t}")
             self._session.learn(result)
             yield self._waiting.pop(result.t), result
         if self._reports.hexdigest() != saved["reports"]:
@@ -106,23 +106,27 @@ class SavedRun:
         if not isinstance(self._method, Resumable) or start - self._saved_at < max(SAVE_S, self._cost / SHARE):
             return
         saved = {"t": result.t, "position": self.writer.position, "reports": self._reports.hexdigest()}
-        write_state(self._file, saved | {"method": self._method.state_dict()})
+        try:
+            write_state(self._file, saved | {"method": self._method.state_dict()})
+        except (AttributeError, NotImplementedError, TypeError):  # a part of others' whose state no file can hold
+            self._cost = float("inf")
+            return
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - start
 
     def _observed(self) -> Iterator[Observed]:
         """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
-        chosen = self._settings.classes
-        wanted = chosen.split(",") if chosen else None
+        wanted = self._settings.classes.split(",") if self._settings.classes else None
         classes: set[str] = set()
         for t, frame in enumerate(self.frames):
             visible = reported(self._session, frame.image, frame.t)
             for instance in visible:
-                told = (instance.id, instance.category, instance.score, instance.mask.rle.counts)
-                self._reports.update(f"{t} {told}\n".encode(errors="surrogatepass"))
+                entry = (instance.id, instance.category, instance.score, instance.mask.rle.counts)
+                self._reports.update(f"{t} {entry}\n".encode(errors="surrogatepass"))
             classes.update(instance.category for instance in visible)
             self._waiting[t] = renumber(frame, t)
-            yield Observed(self._waiting[t], [seen for seen in visible if wanted is None or seen.category in wanted])
+            chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
+            yield Observed(self._waiting[t], chosen)
         if wanted and classes.isdisjoint(wanted):
             present = ", ".join(sorted(classes)) or "none"
             print(f"{self._name}: no instance of class {', '.join(wanted)}; seen: {present}", file=sys.stderr)
