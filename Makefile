@@ -5,7 +5,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test check install lint
+.PHONY: demo test check install lint audit
 
 demo: install
 	$(BIN)/samodal demo
@@ -13,13 +13,19 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -m "not heavy" --durations=8
 
-# What is too heavy for every edit: lint and the longest tests.
-check: install lint
+# What is too heavy for every edit: lint, known faults of what is installed, and the longest tests.
+check: install lint audit
 	$(BIN)/python -m pytest -m heavy --durations=8
 
 lint: install
 	$(BIN)/ruff check src tests benchmarks scripts
 	$(BIN)/ruff format --check src tests benchmarks scripts
+
+# pip-audit lives beside the pins, not among them. Without it, or without its service, the table alone is held.
+audit: install
+	test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; } || true
+	$(BIN)/python scripts/audit.py --pip-audit $(VENV)/audit/bin/pip-audit
 
 install: $(VENV)/.installed
 

@@ -33,9 +33,9 @@ def twice(name: str) -> Callable[[dict], None]:
 def places(value, before=()):
     """The keys down to every value of a JSON object."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inner:
+    for key, entry in inner:
         yield (*before, key)
-        yield from places(one, (*before, key))
+        yield from places(entry, (*before, key))
 
 
 def refusals(data: str, path: Path, whole: dict) -> int:

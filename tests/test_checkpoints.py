@@ -254,3 +254,14 @@ def test_a_failed_write_leaves_the_file_that_was_there(tmp_path, monkeypatch):
         AmodalSam.from_checkpoint(tmp_path / "a.safetensors").state_dict()["mask_decoder.iou_token.weight"],
         STATE["mask_decoder.iou_token.weight"],
     )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", NETWORKS)
+def test_weights_that_are_no_numbers_are_refused_by_name(key, value, tmp_path):
+    header, tensors = written(key, tmp_path / "a.safetensors")
+    name = sorted(tensors)[0]
+    tensors[name].view(-1)[-1] = value
+    del header["checksums"]
+    save_file(tensors, tmp_path / "b.safetensors", metadata={key: json.dumps(header)})
+    assert f"{name} has values that are no numbers" in refusal(NETWORKS[key][0], tmp_path / "b.safetensors")

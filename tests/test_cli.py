@@ -5,6 +5,7 @@ import pytest
 from samodal.cli.app import COMMANDS, main, parse
 from samodal.errors import Incomplete, InputError
 from samodal.settings import EvaluateSettings, RunSettings
+from samodal.training.recipes import load_recipe
 
 
 def test_the_overview_names_every_command(capsys):
@@ -120,6 +121,79 @@ def test_a_shortened_flag_is_refused_with_the_whole_one(capsys):
             parse(RunSettings, ["v.mp4", *given], "samodal run")
         assert stop.value.code == 2
         assert "unknown setting --vis_scal; did you mean 'vis_scale'" in capsys.readouterr().err
+
+
+ALIASES = [f"{b}: &{b} [{', '.join(['*' + a] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True)]
+BOMB = ["a: &a [x, x, x, x, x, x, x, x, x]", *ALIASES]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("method: Stra\xdfe".encode("latin-1"), "expected text"),
+        (b"seed: 1: 2", "no YAML"),
+        (b"\tseed: 1", "no YAML"),
+        (b"- 1", "expected names with values"),
+        (b"", "expected names with values"),
+        (b"3: 4", "expected names as text, found 3"),
+        (b"seed: 1\nseed: 2", "line 2: 'seed' is there twice"),
+        (b"seed: " + b"9" * 5000, "no YAML that can be read"),
+        (b"vis: " + b"[" * 20_000, "no YAML that can be read"),
+        (b"vis: &v [*v]", "contains itself"),
+        ("\n".join(BOMB).encode(), "more than 100000 values"),
+        (f"vis: '{{{', '.join(BOMB)}}}'".encode(), "more than 100000 values"),
+        (b"rules: {points: {class_path: my_part.Part}}", "rules: expected single values"),
+        (b"rules: '{points: {class_path: my_part.Part}}'", "points must be a whole number"),
+        (b"rules: {points: '{class_path: my_part.Part}'}", "points must be a whole number"),
+        (b"rules: {class_path: my_part.Part}", "unknown rule 'class_path'"),
+        (b"!!python/object/apply:my_part.Part {}", "no YAML"),
+        (b"vis: my_part:Part", "--config: vis names code, 'my_part:Part'"),
+        (b"method: my_part:Part", "--config: method names code"),
+        (b"rules: {prompt: 'center+my_part:Part'}", "--config: rules.prompt names code"),
+        (b"rules: '{prompt: \"my_part:Part\"}'", "--config: rules.prompt names code"),
+        (b"tracker: tapir:.,weights.pt", "--config: tracker names code"),
+        (b"trust_config: true\nvis: my_part:Part", "trust_config is for the command line alone"),
+        (b"config: other.yaml", "config is for the command line alone"),
+        (b'out: "\\e[8m"\n"\\e[31mseed": 1', r"\x1b[31mseed"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_settings_of_others_are_read_in_bounds_and_run_nothing(content, told, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_part.py").write_text("open('it ran', 'w')\nclass Part:\n    open = 1\n")
+    (tmp_path / "other.yaml").write_text("vis: my_part:Part")
+    (tmp_path / "run.yaml").write_bytes(content)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(["run", "v.mp4", "--config", "run.yaml"])
+    except SystemExit as stop:
+        code = stop.code
+    error = capsys.readouterr().err
+    assert code == 2 and told in error and error.count("\n") == 1 and "\x1b" not in error
+    assert not (tmp_path / "it ran").exists()
+
+
+def test_code_is_named_on_the_command_line_or_in_a_file_that_it_trusts(tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text("vis: my_part:Part\nrules: {prompt: 'my_part:Prompt'}\n")
+    given = ["v.mp4", f"--config={config}"]
+    for flags in (["--trust-config"], ["--vis", "my_part:Part", "--rules.prompt=my_part:Prompt"]):
+        assert parse(RunSettings, [*given, *flags], "samodal run").vis == "my_part:Part"
+    with pytest.raises(InputError, match="rules.prompt names code"):
+        parse(RunSettings, [*given, "--vis=my_part:Part", "--rules.points=3"], "samodal run")
+
+
+@pytest.mark.parametrize("text", ["lr: [1]", "lr: x", "names: 3", "steps: 1.5", "- 1", "resume: 7"])
+def test_a_recipe_of_others_is_checked(text, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(InputError, match="mine.yaml"):
+        load_recipe(str(tmp_path / "mine.yaml"))
+
+
+def test_a_yaml_file_with_a_byte_order_mark_of_windows_is_read(tmp_path):
+    (tmp_path / "run.yaml").write_bytes(b"\xef\xbb\xbfseed: 3\r\nmethod: hull\r\nclasses: 2020-13-45\r\n")
+    settings = parse(RunSettings, ["v.mp4", "--config", str(tmp_path / "run.yaml")], "samodal run")
+    assert (settings.seed, settings.method, settings.classes) == (3, "hull", "2020-13-45")
 
 
 def test_a_yaml_file_that_is_not_there_is_one_plain_sentence(capsys):

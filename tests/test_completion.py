@@ -1,5 +1,7 @@
 """The completer: crops and what is told of them, the segmenter, and what the shipped weights do."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from samodal.registry import SEGMENTERS
 from samodal.segmenters.completion import Completer, CompletionConfig, CompletionSegmenter, load, load_segmenter, save
 from samodal.segmenters.completion.layers import Crop, agrees, filters, inside, resampled, spread, told
 from samodal.segmenters.completion.network import stacked
-from samodal.segmenters.completion.segmenter import THRESHOLDS, without_rims
+from samodal.segmenters.completion.segmenter import THRESHOLDS, only_behind, without_rims
 
 SIZE = (60, 100)
 
@@ -208,6 +210,21 @@ def test_probabilities_are_given_on_request():
     assert probability[30, 50] > 0.9 and probability[2, 2] < 0.1
 
 
+def test_probabilities_that_nobody_wants_take_no_memory(shipped):
+    size, prompt = (1000, 1000), Prompt(mask=box(200, 200, 700, 700, (1000, 1000)))
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        completed(shipped, [prompt] * count, size)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(1)
+    # The probabilities of one crop are 1250x1250 numbers of 4 bytes.
+    assert (peak(8) - peak(2)) / 6 < 1250 * 1250 * 2
+
+
 def test_odd_prompts_give_masks(shipped):
     pixel, frame, unknown = box(99, 59, 100, 60), np.ones(SIZE, bool), box(10, 10, 30, 30)
     overlapping = box(5, 5, 40, 40)
@@ -259,3 +276,12 @@ def test_where_little_is_to_be_expected_geometry_answers():
 
     assert decoded.amodal[0] == hull_front(Mask.of(ring), [Mask.of(front)])
     assert decoded.hypotheses[0][0] == Mask.of(ring) and decoded.iou[0] < 0.1
+
+
+def test_of_unknown_things_only_what_someone_in_front_or_the_border_covers_is_completed():
+    sure = np.full((4, 4), 0.9, np.float32)
+    columns = {"visible": [1, 0, 0, 0], "front": [0, 1, 0, 0], "behind": [0, 0, 1, 0], "inside": [1, 1, 1, 1]}
+    crop = {name: np.tile(np.float32(row), (4, 1)) for name, row in columns.items()}
+    assert (only_behind(sure, crop) > 0.6).tolist() == [[True, True, False, False]] * 4
+    crop["inside"] = np.tile(np.float32([1, 1, 1, 0]), (4, 1))
+    assert (only_behind(sure, crop) > 0.6).tolist() == [[True, True, False, True]] * 4

@@ -1,6 +1,8 @@
 """`samodal data check`: what is counted, and that nothing broken escapes it."""
 
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from samodal.cli.app import main
 from samodal.data.check import OCCLUSIONS, SIZES, check, occlusion_bin, size_bin
+from samodal.data.open import open_dataset
 from samodal.metrics.profiles import profile_named
 from samodal.rle import Rle
 from test_datasets_coco import PAGE, example, write
@@ -46,6 +49,21 @@ def test_the_bins_are_those_of_the_strict_evaluation():
     for side in (31, 32, 33, 95, 96, 97):
         mask = Rle.encode(np.ones((side, side)))
         assert next(name for name in SIZES if mask.area <= bins[name].area[1]) == size_bin(mask)
+
+
+def test_names_from_files_forge_no_line_and_control_no_terminal(tmp_path, capsys):
+    content, name = example(), "drive/\x1b]0;owned\x07\r\nbroken nothing.png"
+    content["categories"][0]["name"] = "car 9\x1b[8m\n  broken     nothing\u202e"
+    content["images"].append(content["images"][0] | {"id": 4, "frame_id": 9, "file_name": name})
+    data = write(tmp_path, content)
+    (tmp_path / "images" / name).unlink()
+    assert main(["data", "check", data]) == 1
+    assert main(["run", "--data", data, "--clips", "drive", "--method", "hull", "--out", str(tmp_path / "out")]) == 2
+    text = "".join(capsys.readouterr())
+    assert not set(text) & {"\x1b", "\x07", "\r", "\u202e"}
+    assert [line for line in text.splitlines() if line.lstrip().startswith("broken")] == ["  broken     2 problems"]
+    assert r"car 9\x1b[8m\n  broken     nothing\u202e" in text
+    assert r"drive/\x1b]0;owned\x07 broken nothing.png: no such" in text
 
 
 def test_everything_broken_is_told_at_once(tmp_path, capsys):
@@ -152,3 +170,55 @@ def test_the_help_and_the_documentation_name_every_kind_once(capsys):
     page = PAGE.read_text(encoding="utf-8")
     table = page[page.index("## All kinds") : page.index("## AmodalSynthDrive")]
     assert sorted(re.findall(r"^\| `([\w-]+):", table, re.MULTILINE)) == sorted(KINDS)
+
+
+def test_crowds_are_counted_and_told(tmp_path, capsys):
+    content = example()
+    content["annotations"][0]["iscrowd"] = 1
+    content["annotations"][1].pop("occluders")
+    assert check(write(tmp_path, content)).odd == ["1 of 5 masks are crowds (iscrowd 1) and left out"]
+
+
+def test_where_all_annotations_are_crowds_it_is_said_with_the_way_out(tmp_path, capsys):
+    content = example()
+    for annotation in content["annotations"]:
+        annotation["iscrowd"] = 1
+    data = write(tmp_path, content)
+    odd, *_ = check(data).odd
+    assert odd.startswith("all 5 masks are crowds (iscrowd 1) and left out") and "write iscrowd 0" in odd
+    assert "crowds" not in capsys.readouterr().err
+    open_dataset(data)
+    assert "labels.json" in (warned := capsys.readouterr().err) and "all 5 annotations are crowds" in warned
+
+
+def test_crowds_of_other_kinds_are_counted(tmp_path):
+    from test_datasets_visible_json import write as write_visible
+    from test_datasets_visible_json import ytvis
+    from toy_kins import write_kins
+
+    (tmp_path / "ytvis").mkdir()
+    data = write_visible(tmp_path / "ytvis", "ytvis", ytvis())
+    assert "3 of 6 masks are crowds (iscrowd 1) and left out" in check(data).odd
+    data = write_kins(tmp_path / "kins", 1, 1)
+    path = tmp_path / "kins" / "update_train_2020.json"
+    path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd": 1', 2))
+    assert "2 of 3 masks are crowds (iscrowd 1) and left out" in check(data).odd
+    data = write_toy(tmp_path / "asd", 1, 1, 1)
+    (path,) = tmp_path.glob("asd/amodal_instance_seg/front/*/*.json")
+    path.write_text(path.read_text().replace('"iscrowd":0', '"iscrowd":1', 1))
+    assert "1 of 3 masks are crowds (iscrowd 1) and left out" in check(data).odd
+
+
+def test_pictures_that_claim_to_be_enormous_do_not_end_it(tmp_path):
+    data = write(tmp_path, example())
+    for name, size in (("drive/000000.png", 60_000), ("yard.png", 2**31 - 1)):
+        path = tmp_path / "images" / name
+        path.write_bytes(png_of(path.read_bytes(), size))
+    problems = list(check(data).problems)
+    assert len(problems) == 2 and all("images" in problem for problem in problems)
+
+
+def png_of(content: bytes, side: int) -> bytes:
+    """A PNG whose head claims other sides."""
+    head = b"IHDR" + struct.pack(">II", side, side) + content[24:29]
+    return content[:12] + head + struct.pack(">I", zlib.crc32(head)) + content[33:]

@@ -182,7 +182,10 @@ def without_masks() -> list[dict]:
         ({"annotations": changed(0, a_segm=[1, 1, 3, 1, 3, 3])}, "annotation 11, a_segm: expected run lengths"),
         ({"annotations": without_masks()}, "annotation 11: neither a_segm and i_segm nor segmentation and inmodal_seg"),
         ({"images": []}, "no image in it"),
-        ({"images": [image_entry(7, SIZES[7]) | {"height": "8"}]}, "image 7: height '8' is not a number of pixels"),
+        (
+            {"images": [image_entry(7, SIZES[7]) | {"height": "8"}]},
+            "image 7: height must be a whole number in .1, 23170., got '8'",
+        ),
         ({"images": [image_entry(n, SIZES.get(n, (8, 12))) for n in (7, 2, 55)]}, "1 of the 3 .* first 000055.png"),
     ],
 )

@@ -124,6 +124,43 @@ def test_pickles_reach_no_numpy_and_nothing_outside(tmp_path):
         read_pickle(path)
 
 
+class Buffer:
+    """Is pickled as numpy's array over bytes that other arrays share."""
+
+    def __init__(self, raw: bytes):
+        self.raw = raw
+
+    def __reduce__(self):
+        make, *_ = np.zeros(0, np.uint8).__reduce__()
+        return make, (np.ndarray, (0,), b"b"), (1, (len(self.raw),), np.dtype(np.uint8), False, self.raw)
+
+
+def threefold(levels: int) -> bytes:
+    """A tuple of thrice a tuple of thrice …, as a program of a pickle."""
+    return b")" + b"".join(b"q%c0h%ch%ch%c\x87" % ((level,) * 4) for level in range(levels))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"Nr\x00\x00\x00\x04.", "object number 67108864 after 1 steps"),  # 1 GB for the numbers before it
+        (b"Np99999999\n.", "object number 99999999"),
+        (b"\x80\x02})" + b"\x85" * 200_000 + b"K\x01s.", "nested more than 100 deep"),  # a key: overflows C's stack
+        (b"(" * 5000 + b"t" * 5000 + b".", "nested more than 100 deep"),
+        (b"\x80\x02}" + threefold(40) + b"K\x01s.", "or into itself"),  # a key: hashed 3 ** 40 times
+        (b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little") + b".", "1099511627776 bytes"),
+        (b"\x80\x05\x96" + (1 << 33).to_bytes(8, "little") + b".", "8589934592 bytes"),
+        (pickle.dumps({1 << 90_000: 2}), "a number of 90001 bits"),
+        (pickle.dumps([Buffer(shared) for shared in [bytes(1000)] * 50]), "hold more bytes than the file"),
+        (b"\x80\x02t.", "an end without a beginning"),
+    ],
+)
+def test_a_small_pickle_cannot_take_gigabytes_or_end_the_process(tmp_path, content, message):
+    (tmp_path / "a.pkl").write_bytes(content)
+    with pytest.raises(InputError, match=rf"a\.pkl: (damaged|refused).*{message}"):
+        read_pickle(tmp_path / "a.pkl")
+
+
 def test_every_cut_pickle_is_refused(tmp_path):
     whole = pickle.dumps(pickled())
     path = tmp_path / "a.pkl"
@@ -145,6 +182,8 @@ def of_first(change) -> dict:
     ("content", "message"),
     [
         ([1], "expected SAVOS'"),
+        ({"a": [[["x" * 99] * 99] * 99] * 99}, r"a: expected a dict by object, got \[\[\[\.\.\."),
+        (of_first(lambda v: v.update({"9" * 5000: {}})), "object '9999.*999' is no number"),
         (pickled() | {f"2011_09_26/{VIDEO}": {}}, "is there twice"),
         (pickled() | {"2011_09_30_drive_0009_sync": {}}, "no video 2011_09_30_drive_0009_sync in any date"),
         (of_first(lambda v: v.update({"3": v[3]})), "object 3 is there twice"),

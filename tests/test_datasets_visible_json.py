@@ -162,7 +162,7 @@ WRONG_YTVIS = [
     (twice("annotations"), "annotation 4: a second annotation has this id"),
     (twice("videos"), "video 1: a second video has this id"),
     (change("videos", 1, "file_names", ["0043f083b5/00000.jpg"]), "video 2: a file of it is there twice"),
-    (change("videos", 0, "file_names", ["a/../../b.jpg"] * 3), "video 1: file_names are no list of paths inside"),
+    (change("videos", 0, "file_names", [".."] * 3), "video 1: file_names are no list of paths inside"),
     (change("videos", 0, "length", 4), "video 1: 3 file_names, but its length is 4"),
     (change("annotations", None), "no list 'annotations' .* test and validation splits is not published"),
     (change("annotations", 0, "occlude_rate", [0.1, None, 0]), "annotation 4: its masks are amodal .*--truth .*json"),

@@ -23,7 +23,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 README = DOCS.parent / "README.md"
-PAGES = [README, *sorted(DOCS.glob("*.md"))]
+PAGES = [README, README.with_name("SECURITY.md"), *sorted(DOCS.glob("*.md"))]
 
 
 def blocks(path: Path, language: str) -> list[str]:

@@ -7,6 +7,7 @@ from made_up import square
 from samodal.drawing.graph import _write
 from samodal.drawing.overlay import Drawer, color_of
 from samodal.drawing.video import VideoWriter
+from samodal.errors import InputError
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance, State
 
@@ -128,6 +129,11 @@ def test_shares_are_written_clear_of_each_other_and_of_the_labels():
         assert all(x1 < a0 or a1 < x0 or y1 < b0 or b1 < y0 for a0, b0, a1, b1 in others[:n])
 
 
+def test_frames_too_large_for_a_video_are_refused_with_the_limit(tmp_path):
+    with pytest.raises(InputError, match="a.mp4: 16385x10 pixels .* 16384 on a side at most; give --no-overlay"):
+        VideoWriter(tmp_path / "a.mp4", (10, 16385), 10.0)
+
+
 def test_odd_sizes_and_uneven_times_are_written_as_h264_that_plays(tmp_path):
     av = pytest.importorskip("av")
     times = [0, 0.1, 0.35, 0.4]
@@ -141,3 +147,12 @@ def test_odd_sizes_and_uneven_times_are_written_as_h264_that_plays(tmp_path):
     assert (stream.height, stream.width) == (102, 122)
     assert [f.time for f in frames] == pytest.approx(times, abs=2e-3)
     assert [round(f.to_ndarray(format="rgb24").mean() / 60) for f in frames] == [0, 1, 2, 3]
+
+
+def test_frames_that_are_weeks_apart_are_shown_for_some_hours(tmp_path):
+    av = pytest.importorskip("av")
+    with VideoWriter(tmp_path / "a.mp4", SIZE, 0.01) as writer:
+        for time in (0, 500, 2e11):
+            writer.write(np.zeros((*SIZE, 3), np.uint8), time)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert [frame.time for frame in container.decode(video=0)] == [0, 500, 500 + 21_600]

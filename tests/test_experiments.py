@@ -194,7 +194,7 @@ def test_a_run_that_fails_costs_its_row_alone_and_is_told_of(tmp_path, data, mon
     rows = {"fails": {"method": "my_method:Fails"}, "hull": {"method": "hull"}}
     path = write(tmp_path, rows=rows, front_ends={"truth": {"vis": "truth"}}, relations=[])
     command = ["experiments", path, "--data", data, "--out", str(tmp_path / "out"), "--workers", "1"]
-    assert main([*command, "--device", "cpu", "--seeds", "1"]) == 3
+    assert main([*command, "--device", "cpu", "--seeds", "1", "--trust-config"]) == 3
     assert "left out of the tables: 1\n  toy_0001: out of memory" in capsys.readouterr().err
     record = json.loads((tmp_path / "out" / "small.json").read_text(encoding="utf-8"))
     assert [one["row"] for one in record["table"]] == ["hull"]
@@ -320,12 +320,47 @@ def test_a_page_tells_claims_and_what_counts_nothing():
         ({"rows": {"a": {"metod": "hull"}}}, "unknown setting 'metod'; did you mean 'method'"),
         ({"rows": {"a": {"out": "x"}}}, "unknown setting 'out'"),
         ({"relations": [{"claim": "c", "left": "cpy", "right": "hull", "column": "mIoU"}]}, "did you mean 'copy'"),
-        ({"relations": [{"claim": "c", "left": "copy", "right": "hull"}]}, "column"),
+        ({"relations": [{"claim": "c", "left": "copy", "right": "hull"}]}, "lacks column"),
+        ({"relations": 5}, "relations: expected a list of claims, found 5"),
+        ({"relations": [7]}, "relations: expected names with values, found 7"),
+        ({"relations": [{"claim": "c", "left": 5, "right": "a", "column": "mIoU"}]}, "left should be text, found 5"),
+        ({"relations": [{"claim": "c", "lft": "a", "left": "a", "right": "a", "column": "mIoU"}]}, "mean 'left'"),
+        ({"rows": 5}, "rows: expected names with values, found 5"),
+        ({"rows": {"a": "hull"}}, "rows: a: expected names with values, found 'hull'"),
+        ({"rows": {7: {}}}, "rows: expected names as text, found 7"),
+        ({"rows": {"a": {"vis": 5}}}, "a: vis should be text or null .*, found 5"),
+        ({"rows": {"a": {"vis_scale": "big"}}}, "a: vis_scale should be a number, found 'big'"),
+        ({"rows": {"a": {"rules": [1]}}}, "a: expected names with values, found .1."),
+        ({"rows": {"a": {"rules": {"points": {"class_path": "x"}}}}}, "rules should be single values by name"),
+        ({"columns": {"AP": 3}}, "columns: AP: expected text, found 3"),
+        ({"weights": {"sam": {"a": 1}}}, "weights: sam: expected a name"),
+        ({"train": {"sam": {"steps": 1}}}, "train: sam: expected a recipe"),
+        ({"title": ["T"]}, "title: expected text, found .'T'."),
+        ({"masks": "modal"}, "unknown masks 'modal'; did you mean 'amodal'"),
+        ({"base": "../table1"}, "unknown base '../table1'; did you mean 'table1'"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_nearest_known_name(tmp_path, changes, said):
     with pytest.raises(InputError, match=said):
         load(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("row", "setting"),
+    [
+        ({"method": "os:system:touch proof"}, "method"),
+        ({"vis": "pathlib:Path:x"}, "vis"),
+        ({"rules": {"prompt": "center+os:system"}}, "rules.prompt"),
+        ({"tracker": "cotracker1:checkout,weights.pth"}, "tracker"),
+        ({"segmenter": "samodal.files:read_json:x"}, "segmenter"),
+    ],
+)
+def test_a_table_of_others_names_code_only_where_it_is_trusted(tmp_path, row, setting, capsys):
+    path = write(tmp_path, rows={"mine": row}, relations=[])
+    assert main(["experiments", path, "--data", "chewing-gum:test,1", "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert f"{path}: mine: {setting} names code" in told and "--trust-config" in told and told.count("\n") == 1
+    assert not (tmp_path / "out").exists() and load(path, trusted=True).rows == {"mine": row}
 
 
 def test_unknown_experiments_weights_and_clips_are_refused(tmp_path, capsys):
@@ -383,7 +418,8 @@ def test_a_process_that_dies_costs_the_rows_of_its_clip_alone(tmp_path, data, mo
     rows = {"hull": {"method": "hull"}, "dies": {"method": "my_dying:Dies"}}
     path = write(tmp_path, rows=rows, front_ends={"truth": {"vis": "truth"}}, relations=[])
     command = ["experiments", path, "--data", data, "--out", str(tmp_path / "out"), "--workers", "1"]
-    assert main([*command, "--device", "cpu"]) == 3
+    assert main([*command, "--device", "cpu"]) == 2  # a table that names code is a program
+    assert main([*command, "--device", "cpu", "--trust-config"]) == 3
     record = json.loads((tmp_path / "out" / "small.json").read_text(encoding="utf-8"))
     assert [row["row"] for row in record["table"]] == ["hull"]
     assert record["missing"][0]["needs"].startswith("toy_0001: its process died")

@@ -109,7 +109,7 @@ def test_distances_that_are_not_known_are_read_back_as_infinite(data, tmp_path, 
         "title: T\nkind: points\ncolumns: {δ: points all delta_full, n: points all full}\n"
         "rows: {lost: {tracker: 'my_lost:Lost'}}\n"
     )
-    record = run(str(tmp_path / "lost.yaml"), data, tmp_path / "out", "--seeds", "5")
+    record = run(str(tmp_path / "lost.yaml"), data, tmp_path / "out", "--seeds", "5", "--trust-config")
     assert record["table"][0]["columns"]["δ"]["values"] == [0.0] * 5
     assert record["table"][0]["columns"]["n"]["mean"] > 0
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 
 import jsonschema
 import numpy as np
@@ -13,7 +14,8 @@ from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.results.frames import FramesWriter, read_frames, schema
 from samodal.results.open import open_visible
-from samodal.results.youtube_vis import read_clips, write_tracks
+from samodal.results.tracks_json import write_tracks
+from samodal.results.youtube_vis import read_clips
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
@@ -176,6 +178,47 @@ def test_frames_come_back_as_they_were_written(lines):
                 assert getattr(one, name) == getattr(other, name)
             np.testing.assert_array_equal(one.points, other.points)
             np.testing.assert_array_equal(one.followed, other.followed)
+
+
+CAR = Instance(3, "car", 0.5, State.VISIBLE, rle(0, 2), rle(0, 4))
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (FrameResult(1, 0.1, (CAR, CAR)), "frame 1, instance 3: the id is there twice"),
+        (FrameResult(1, 0.1, (CAR, replace(CAR, id="3"))), "frame 1, instance '3': the id is there twice"),
+        (FrameResult(1, 0.1, (replace(CAR, id=(1, 2)),)), "expected an int or str as id, got tuple"),
+        (FrameResult(1, 0.1, (replace(CAR, id=True),)), "expected an int or str as id, got bool"),
+        (FrameResult(1, 0.1, (replace(CAR, category=None),)), "expected a class name as text, got None"),
+        (FrameResult(1, 0.1, (replace(CAR, score=7.5),)), "expected a score in .0, 1. or None, got 7.5"),
+        (FrameResult(1, 0.1, (replace(CAR, score=float("nan")),)), "expected a score"),
+        (
+            FrameResult(1, 0.1, (replace(CAR, amodal=np.ones((5, 6), bool)),)),
+            r"a mask of \(5, 6\) in frames of \(4, 6\)",
+        ),
+        (FrameResult(1, float("nan"), ()), "its time nan is no number"),
+        (FrameResult(0, 0.1, ()), "frame 0: comes after frame 0"),
+        (FrameResult(2, 0.1, ()), "frame 2: comes after frame 0"),
+    ],
+)
+def test_a_frame_that_would_spoil_the_file_is_refused_and_the_file_goes_on(tmp_path, result, message):
+    with FramesWriter(tmp_path / "f.jsonl", "clip", SIZE) as writer:
+        writer.write(results()[0])
+        with pytest.raises(InputError, match=message):
+            writer.write(result)
+        writer.write(results()[1])
+    assert len(read_frames(tmp_path / "f.jsonl").tracks()) == 2
+
+
+def test_ids_may_be_numbers_of_numpy(tmp_path):
+    with FramesWriter(tmp_path / "f.jsonl", "clip", SIZE) as writer:
+        hidden, other = (
+            replace(CAR, id=np.int64(7)),
+            Instance(np.int32(8), "bus", None, State.VISIBLE, rle(2, 4), rle(2, 4)),
+        )
+        writer.write(FrameResult(np.int64(0), np.float32(0), (hidden, other)))
+    assert read_frames(tmp_path / "f.jsonl").results[0].edges() == [(8, 7, 0.5)]
 
 
 def test_each_frame_is_in_the_file_as_soon_as_it_is_written(tmp_path):

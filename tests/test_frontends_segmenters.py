@@ -120,6 +120,25 @@ def test_what_a_checkpoint_says_of_its_preparation_is_used(tmp_path):
         Preparation.read(tmp_path, default)
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[1]", "expected names and values"),
+        ("{", "not valid JSON"),
+        ('{"size": 8}', "expected names and values"),
+        ('{"size": {"height": "8", "width": 8}}', "size should be a whole number"),
+        ('{"size": {"height": 1000000000, "width": 8}}', r"in \[1, 8192\], found 1000000000"),
+        ('{"size_divisor": -3}', "size_divisor should be a whole number"),
+        ('{"image_mean": [0, 0]}', "image_mean should be 3 times a number"),
+        ('{"image_std": [1, 1, 0]}', "image_std should be"),
+    ],
+)
+def test_a_preparation_that_no_model_has_is_refused(content, told, tmp_path):
+    (tmp_path / "preprocessor_config.json").write_text(content)
+    with pytest.raises(InputError, match=f"preprocessor_config.json: .*{told}"):
+        Preparation.read(tmp_path, Preparation({"height": 8, "width": 8}, 4))
+
+
 class Told(torch.nn.Module):
     """A Mask2Former whose output is given: class logits over cat, car, person, nothing, and 4x8 mask logits."""
 

@@ -13,10 +13,11 @@ from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.spread import spread_points
 from samodal.method.rules import PRESETS, preset
 from samodal.parts import Decoded, Frame, Observed
+from samodal.results.by_track import clip_from_results
 from samodal.results.frames import FramesWriter, read_frames
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.still import Still
-from samodal.tracks import State, VisibleInstance, clip_from_results
+from samodal.tracks import State, VisibleInstance
 from test_pipeline import FrameOracle
 
 

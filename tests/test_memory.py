@@ -129,3 +129,67 @@ def test_the_summary_has_a_line_per_instance():
     assert head.split()[:2] == ["id", "category"]
     assert line.split()[:3] == ["7", "car", "2"]
     assert "t = 1" in line
+
+
+def with_hidden() -> dict:
+    """A saved memory of an instance that was seen once and is hidden now."""
+    memory = filled(seen(0))
+    (remembered,) = memory
+    remembered.phase = HiddenPhase.begin(remembered.history, 1, PRESETS["default"])
+    return {"memory": 3, "instances": memory.state()}
+
+
+def test_an_instance_seen_once_can_be_saved_while_it_is_hidden(tmp_path):
+    (tmp_path / "memory.json").write_text(json.dumps(with_hidden(), allow_nan=False))
+    memory = PointMemory(4, 3)
+    memory.load(tmp_path / "memory.json")
+    (remembered,) = memory
+    assert np.isinf(remembered.phase.limit).all() and remembered.phase.anchor is remembered.last
+    assert memory.state() == with_hidden()["instances"]
+
+
+def spoil(*path, value) -> dict:
+    content = with_hidden()
+    place = content["instances"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return content
+
+
+EMPTY = {"size": [60, 120], "counts": "PPc0"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"memory": 3},
+        {"memory": 3, "instances": {}},
+        {"memory": 3, "instances": [7]},
+        {"memory": 3, "instances": with_hidden()["instances"] * 2},
+        spoil(0, "id", value=[1]),
+        spoil(0, "category", value=None),
+        spoil(0, "extra", value=1),
+        spoil(0, "recent", value=[]),
+        spoil(0, "tuples", value=[[0, []]]),
+        spoil(0, "tuples", value=[[0, [["a", 1]]]]),
+        spoil(0, "centres", value=[[1, [1, 2]], [0, [1, 2]]]),
+        spoil(0, "centres", value=[[0, [1e300, 2]]]),
+        spoil(0, "best", "score", value="NaN"),
+        spoil(0, "best", "visible", value=EMPTY),
+        spoil(0, "best", "amodal", "size", value=[60]),
+        spoil(0, "best", "amodal", "counts", value="\u00e9"),
+        spoil(0, "recent", 0, "time", value=None),
+        spoil(0, "phase", "anchor", value=9),
+        spoil(0, "phase", "place", value="elsewhere"),
+        spoil(0, "phase", "speed", value=[1]),
+        spoil(0, "phase", "covered", value=0),
+        spoil(0, "phase", "scale", value=0),
+    ],
+)
+def test_a_memory_that_was_never_saved_is_refused_and_the_old_one_stays(content, tmp_path):
+    (tmp_path / "memory.json").write_text(json.dumps(content))
+    memory = filled(seen(0))
+    with pytest.raises(InputError, match=r"memory\.json: damaged point memory: "):
+        memory.load(tmp_path / "memory.json")
+    assert [remembered.id for remembered in memory] == [7]

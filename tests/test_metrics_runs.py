@@ -11,7 +11,7 @@ from samodal.data.asd import InstanceTruth, write_frame
 from samodal.errors import InputError
 from samodal.metrics import levels
 from samodal.results.frames import FramesWriter
-from samodal.results.youtube_vis import write_tracks
+from samodal.results.tracks_json import write_tracks
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Instance, State, Track
 
@@ -165,12 +165,15 @@ def test_equal_results_have_an_interval_without_width_and_unequal_ones_do_not(ro
     assert (low, high) == (0.25, 1.0)
 
 
-def test_scores_ones_ranks_nothing(root):
+def test_scores_of_one_in_order_rank_by_the_order_of_the_file_and_else_not_at_all(root):
     wrong = Track(9, "car", 0.9, (None,) * 4, (rectangle(0, 3),) * 4, scores=(0.9,) * 4)
     night = clip("night", PERFECT)
     runs = save(root, Clip("night", SIZE, night.frames, (*night.tracks, wrong)), clip("morning", PERFECT))
-    given, ones = (scores(root, runs, scores=s)["metrics"]["video"]["AP50"] for s in ("given", "ones"))
-    assert given < ones == 1.0  # the true ones come first by order
+    given, ones, in_order = (
+        scores(root, runs, scores=s)["metrics"]["video"]["AP50"] for s in ("given", "ones", "ones_in_order")
+    )
+    assert given < in_order == 1.0  # the true track comes first
+    assert ones == pytest.approx(2 / 3)  # 2 of 3 tracks are right
 
 
 @pytest.mark.parametrize(

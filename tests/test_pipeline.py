@@ -334,11 +334,23 @@ def test_what_cannot_be_of_the_frame_is_refused_and_nothing_has_changed(what):
     assert results[0].instances[0].amodal == results[1].instances[0].amodal
 
 
+def test_a_tracker_in_two_pipelines_is_told_of_and_not_silently_wrong():
+    tracker = LucasKanade()
+    first, second = (Pipeline(Oracle([[square(10)]]), tracker, PRESETS["default"]) for _ in range(2))
+    second.step(*good())
+    with pytest.raises(InputError, match="the LucasKanade works for another pipeline now"):
+        first.step(*good())
+    first.reset()
+    assert first.step(*good()).t == 0
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         ({"id": (1, 2)}, "expected an int or str as id, got tuple"),
         ({"id": True}, "expected an int or str as id, got bool"),
+        ({"category": None}, "expected a class name as text, got None"),
+        ({"category": 3}, "expected a class name as text, got 3"),
         ({"score": 1.5}, r"expected a score in \[0, 1\] or None, got 1.5"),
         ({"score": float("nan")}, "expected a score"),
         ({"score": "0.5"}, "expected a score"),
@@ -368,7 +380,9 @@ def test_a_visible_instance_takes_an_array_run_lengths_or_a_cut_out_and_numpys_i
         ("unite", "maybe", "true or false, got 'maybe'"),
         ("decay", 5, r"a number in \[0, 1\], got 5"),
         ("decay", -1, r"a number in \[0, 1\], got -1"),
-        ("border", "abc", "a whole number at least 0 or null"),
+        ("border", "abc", r"a whole number in \[0, 1e\+06\] or null"),
+        ("min_visible", 10**30, "in .1, 1e.09. or null"),
+        ("prompt", 7, "prompt must be text"),
         ("border", 2.5, "a whole number"),
         ("points", True, "a whole number"),
         ("points", 1_000_000, r"in \[1, 256\]"),

@@ -122,3 +122,11 @@ def test_points_and_labels_must_agree():
 def test_an_erosion_that_cannot_be_meant_is_refused_before_it_takes_for_ever(prompt):
     with pytest.raises(InputError, match="expected a whole number from 1 to 255 after the colon"):
         make_selector(prompt, points=1)
+
+
+def test_selectors_without_end_are_refused():
+    with pytest.raises(InputError, match="prompt: 100000 selectors joined by .; 8 at most"):
+        make_selector("+".join(["center"] * 100_000), 1)
+    with pytest.raises(InputError) as refused:
+        make_selector("c" * 10**6, 1)
+    assert len(str(refused.value)) < 6000

@@ -109,13 +109,11 @@ def test_run_lengths_that_are_none_are_refused_before_they_reach_coco(counts, me
         Rle.from_coco({"size": [3, 4], "counts": counts}, (3, 4))
 
 
-@pytest.mark.parametrize(
-    ("runs", "as_written"),
-    [([3, 2, 1, 2, 4, 0], [3, 2, 1, 2, 4]), ([2, 0, 1, 2, 1, 2, 4], [3, 2, 1, 2, 4]), ([0, 0, 0, 12], [0, 12])],
-)
-def test_runs_of_no_pixel_are_joined_as_coco_has_room_for_none(runs, as_written):
-    rle = Rle.from_coco({"size": [3, 4], "counts": runs}, (3, 4))
-    assert run_lengths(rle.counts).tolist() == as_written
+@pytest.mark.parametrize("counts", [[3, 2, 1, 2, 4, 0], [2, 0, 1, 2, 1, 2, 4], [0, 0, 0, 12], "0000<"])
+def test_a_run_of_no_pixel_is_refused_but_for_the_first(counts):
+    assert Rle.from_coco({"size": [3, 4], "counts": [0, 12]}, (3, 4)).area == 12
+    with pytest.raises(InputError, match="no mask of 3x4|a run of 0 pixels"):
+        Rle.from_coco({"size": [3, 4], "counts": counts}, (3, 4))
 
 
 @pytest.mark.parametrize("corner", [1e308, float("inf"), float("nan"), 1e12, 3e8, -241, 10**400])
@@ -128,9 +126,17 @@ def test_a_polygon_may_lie_partly_outside_the_frame():
     assert Rle.from_coco([[-240, 0, 3, 0, 3, 240, -240, 240]], (40, 60)).box == (0, 0, 3, 40)
 
 
-def test_an_outline_that_goes_to_and_fro_without_end_is_refused():
-    with pytest.raises(InputError, match="outline is .* pixels long"):
-        Rle.from_coco([[-200, 0, 200, 0] * 1000], (40, 60))
+@pytest.mark.parametrize(
+    ("polygons", "size"),
+    [
+        ([[-200, 0, 200, 0] * 1000], (40, 60)),
+        ([[-200, 0, 200, 0] * 10] * 100, (40, 60)),
+        ([[-20_000, 0, 20_000, 0] * 200], (20_000, 20_000)),
+    ],
+)
+def test_an_outline_that_goes_to_and_fro_without_end_is_refused(polygons, size):
+    with pytest.raises(InputError, match="an outline of .* pixels on a frame of"):
+        Rle.from_coco(polygons, size)
 
 
 @pytest.mark.parametrize("value", [[[1, 2, 3, 4]], [[1, 1, 5, 1, 5]], [["a"] * 6], [5], "text", {"counts": "l0"}, 7])

@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import pickle
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def settings(drive, **changes):
 
 
 def run(settings, out):
-    return run_video(settings, open_video(settings.video), out)
+    return run_video(settings, open_video(settings.video, settings.strict), out)
 
 
 def test_a_run_writes_frames_tracks_and_an_overlay(drive, weights, tmp_path):
@@ -161,10 +162,41 @@ def test_what_was_computed_before_a_damaged_frame_is_kept(drive, tmp_path):
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "000005.png").write_bytes(b"broken")
     with pytest.raises(InputError, match="000005.png.*; the 5 frames before are written to .*out"):
-        run(settings(drive, video=str(folder), method="copy-visible"), tmp_path / "out")
+        run(settings(drive, video=str(folder), method="copy-visible", strict=True), tmp_path / "out")
     assert len(read_frames(tmp_path / "out" / "frames.jsonl").results) == 5
     (clip,) = read_clips(tmp_path / "out" / "tracks.json").values()
     assert len(clip) == 5
+
+
+def test_a_damaged_frame_is_left_out_and_the_others_keep_their_masks_and_times(drive, tmp_path, capsys):
+    for name in ("whole", "damaged"):
+        shutil.copytree(drive / "frames", tmp_path / name)
+    (tmp_path / "damaged/000005.png").write_bytes(b"broken")
+    found = {}
+    for name in ("whole", "damaged"):
+        run(settings(drive, video=str(tmp_path / name), method="copy-visible"), tmp_path / "out" / name)
+        content = read_frames(tmp_path / "out" / name / "frames.jsonl")
+        found[name] = [
+            (picture, result.time, [instance.visible.rle for instance in result.instances])
+            for picture, result in zip(content.names, content.results, strict=True)
+        ]
+    assert found["damaged"] == found["whole"][:5] + found["whole"][6:]
+    assert "000005.png: damaged picture" in capsys.readouterr().err
+    assert main(["run", str(tmp_path / "damaged"), "--vis", f"file:{drive / 'mots.txt'}", "--strict", "--no-overlay",
+                 "--method", "copy-visible", "--out", str(tmp_path / "strict")]) == 2  # fmt: skip
+
+
+def test_names_that_are_no_utf_8_and_names_with_colons_are_names(drive, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsdecode(b"stra\xdfe")
+    shutil.copytree(drive / "frames", tmp_path / odd)
+    shutil.copy(drive / "mots.txt", tmp_path / f"{odd}.txt")
+    for out in (odd + "-out", "run-12:30", "7:15"):
+        arguments = ["run", odd, "--vis", f"file:{odd}.txt", "--frames", "0:3", "--out", out]
+        assert main(arguments) == 0
+        assert len(read_frames(tmp_path / out / "frames.jsonl").results) == 3
+        assert (tmp_path / out / "overlay.mp4").stat().st_size > 0
+    assert read_frames(tmp_path / "7:15" / "frames.jsonl").clip == odd
 
 
 BAD = {

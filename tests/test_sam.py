@@ -4,6 +4,7 @@ import torch
 
 from samodal.parts import Prompt
 from samodal.segmenters.sam import AmodalSam, AmodalSamConfig, SamSegmenter
+from samodal.segmenters.sam import segmenter as sam_segmenter
 from samodal.segmenters.sam.adapter import Adapter, high_pass
 
 TINY = AmodalSamConfig.named("tiny")
@@ -261,6 +262,19 @@ def test_two_runs_give_equal_bytes(segmenter):
     one, other = (segmenter.decode(segmenter.encode([frame]), prompts, [0] * 5) for _ in range(2))
     assert torch.equal(one.amodal, other.amodal)
     assert torch.equal(one.iou, other.iou)
+
+
+@pytest.mark.parametrize("held", [1, 2, 3, 6])
+def test_masks_and_scores_are_the_same_where_the_logits_of_all_prompts_do_not_fit(segmenter, monkeypatch, held):
+    frame, mask = a_frame((90, 200)), np.zeros((90, 200), bool)
+    mask[20:60, 30:90] = True
+    prompts = [Prompt(points=[[30 * i, 20]], mask=mask if i % 2 else None) for i in range(7)]
+    whole = segmenter.decode(segmenter.encode([frame]), prompts, [0] * 7)
+    monkeypatch.setattr(sam_segmenter, "BUDGET", held * 90 * 200 * 4)
+    parts = segmenter.decode(segmenter.encode([frame]), prompts, [0] * 7)
+    assert torch.is_tensor(whole.amodal) and not torch.is_tensor(parts.amodal)
+    assert 0 < whole.masks()[0].area < 90 * 200
+    assert parts.masks() == whole.masks() and torch.equal(parts.iou, whole.iou)
 
 
 def test_no_prompts_give_no_masks(segmenter):

@@ -154,6 +154,13 @@ def test_flow_of_a_moving_picture_goes_both_ways():
     assert not np.any(observe_flow(images[:1]))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (8, 60), (60, 8), (12, 200)])
+def test_small_frames_have_flow_too(size):
+    images = [np.full((*size, 3), 40 * t, np.uint8) for t in range(2)]
+    forward, reverse = observe_flow(images)
+    assert forward.shape == reverse.shape == (2, *size, 2) and np.isfinite(forward).all()
+
+
 def test_flow_that_is_remembered_is_not_observed_again(monkeypatch):
     import cv2
 

@@ -10,14 +10,15 @@ from PIL import Image
 from samodal.cli.app import main
 from samodal.errors import InputError
 from samodal.masks import Mask
-from samodal.segmenters.completion import CompletionConfig, load
+from samodal.segmenters.completion import CompletionConfig, layers, load
 from samodal.segmenters.completion.layers import Crop, told
+from samodal.shapes import convex_hull
 from samodal.training.completion import canvases
 from samodal.training.completion.canvases import LAYERS, load_canvases, unpacked
 from samodal.training.completion.completion import new_network, train
 from samodal.training.completion.draw import NO_DAMAGE, DamageSettings, Drawer, boxes
 from samodal.training.completion.objective import earlier_shapes, measure
-from samodal.training.completion.paste import Paster, PasteSettings
+from samodal.training.completion.paste import Paster, PasteSettings, hull, stands_in_front
 from samodal.training.completion.settings import CompletionSettings
 from samodal.training.completion.silhouettes import SIZE, load_silhouettes, squared
 from toy_data import write_toy
@@ -69,6 +70,20 @@ def test_canvases_come_back_from_their_file_and_other_settings_are_refused(tmp_p
     assert set(made.kind.tolist()) <= {CONFIG.class_number("car"), CONFIG.class_number("person")}
     with pytest.raises(InputError, match="cache.pt: prepared with other settings: min_visible was 16 and is 20"):
         load_canvases(data, CONFIG, path=path, min_visible=20)
+    whole = torch.load(path, weights_only=True)
+    rows = whole["rows"]
+    bomb = torch.frombuffer(bytearray(canvases.zlib.compress(bytes(10**8))), dtype=torch.uint8)
+    for change in (
+        {"packed": rows["packed"] ^ 85},
+        {"packed": bomb[: len(rows["packed"])]},
+        {"lengths": rows["lengths"] + 1},
+        {"partner": rows["partner"] + 10**6},
+        {"kind": None},
+        {"visible_box": rows["visible_box"][1:]},
+    ):
+        torch.save(whole | {"rows": rows | change}, path)
+        with pytest.raises(InputError, match=r"cache\.pt: .*delete it"):
+            load_canvases(data, CONFIG, path=path)
 
 
 def test_a_partner_is_the_frame_that_shows_most_of_the_same_object_and_more_than_this_one():
@@ -127,6 +142,40 @@ def test_what_is_pasted_hides_its_share_and_nothing_visible_is_covered(tmp_path)
     assert kind.tolist() == [CONFIG.class_number("car")] * 64
     alone = Paster(bank, PasteSettings(alone=1.0, second=0.0))(8, torch.Generator().manual_seed(0))[0]
     assert torch.equal(alone[:, 0], alone[:, 4])
+
+
+def test_pairs_are_ordered_as_in_use_where_hulls_are_clear(tmp_path):
+    size = (canvases.SIZE, canvases.SIZE)
+    pairs = {
+        "a bite out of the side": ((20, 100, 40, 90), (60, 110, 70, 120), [True, True]),
+        "bitten by what stands higher": ((40, 120, 40, 120), (30, 70, 60, 90), [False, True]),
+        "far apart, lower": ((20, 60, 20, 60), (100, 140, 100, 140), [True, True]),
+    }
+    for name, (rear, front, wanted) in pairs.items():
+        front_mask, mask = np.zeros(size, bool), np.zeros(size, bool)
+        mask[rear[0] : rear[1], rear[2] : rear[3]] = True
+        front_mask[front[0] : front[1], front[2] : front[3]] = True
+        mask &= ~front_mask
+        given = [layers.stands_in_front(Mask.of(front_mask), Mask.of(mask), grounded) for grounded in (True, False)]
+        tensors = [torch.from_numpy(m)[None].expand(2, -1, -1) for m in (front_mask, mask)]
+        assert given == wanted == stands_in_front(*tensors, torch.tensor([True, False])).tolist(), name
+
+
+def test_hulls_on_the_grid_are_those_of_the_shapes():
+    masks = torch.zeros(2, 40, 40, dtype=torch.bool)
+    masks[0, 5:30, 5:10] = masks[0, 25:30, 5:35] = True
+    wanted = torch.from_numpy(convex_hull(Mask.of(masks[0].numpy())).decode())
+    given = hull(masks)
+    assert not (wanted & ~given[0]).any() and given[0].sum() <= 1.06 * wanted.sum() and not given[1].any()
+
+
+def test_outlines_of_unknown_class_are_also_turned(tmp_path):
+    named = polygons(tmp_path / "a.json", 2, categories=[{"id": 3, "name": "spoon"}])
+    cars = polygons(tmp_path / "b.json", 2)
+    bank = load_silhouettes(f"{named},{cars}", CONFIG, turned=2)
+    assert bank.kind.tolist() == [0] * 6 + [CONFIG.class_number("car")] * 2
+    assert not torch.equal(bank.bits[0], bank.bits[1])
+    assert bank.bits[0].sum() / bank.extent[0].prod() > bank.bits[1].sum() / bank.extent[1].prod()  # no box any more
 
 
 # --- samples

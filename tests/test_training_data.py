@@ -111,8 +111,36 @@ def test_a_cache_is_loaded_from_its_file_and_refused_for_other_settings(data, ca
     first = open_cache(data, TRANSFORM, path=path, min_visible=4, workers=1, report=quiet)
     again = open_cache(data, TRANSFORM, path=path, min_visible=4, report=pytest.fail)
     assert torch.equal(first.visible, again.visible) and first.counts == again.counts
-    with pytest.raises(InputError, match=r"train\.pt: prepared with .*4.*expected .*9"):
+    with pytest.raises(InputError, match=r"train\.pt: prepared with other settings: min_visible was 4 and is 9"):
         open_cache(data, TRANSFORM, path=path, min_visible=9)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda held: [held],
+        lambda held: held | {"cache": None},
+        lambda held: {"cache": held["cache"]},
+        lambda held: changed(held, frames=None),
+        lambda held: changed(held, frames=held["cache"]["frames"].float()),
+        lambda held: changed(held, visible=held["cache"]["visible"][1:]),
+        lambda held: changed(held, centre=torch.zeros(len(held["cache"]["centre"]), 3)),
+        lambda held: changed(held, frame=held["cache"]["frame"] - 1),
+        lambda held: changed(held, frame=held["cache"]["frame"] + 10**6),
+        lambda held: changed(held, frame=held["cache"]["frame"].flip(0)),
+        lambda held: changed(held, counts={"frames": "many"}),
+    ],
+)
+def test_a_cache_of_others_is_checked_before_it_is_learned_from(data, tmp_path, change):
+    path = tmp_path / "train.pt"
+    open_cache(data, TRANSFORM, path=path, min_visible=4, workers=1, report=quiet)
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    with pytest.raises(InputError, match=r"train\.pt: .*(delete it)"):
+        open_cache(data, TRANSFORM, path=path, min_visible=4)
+
+
+def changed(held: dict, **columns) -> dict:
+    return held | {"cache": held["cache"] | columns}
 
 
 def test_the_first_frames_of_a_cache_have_centres_on_visible_pixels(cache):

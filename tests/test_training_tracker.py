@@ -217,6 +217,21 @@ def write_split(folder, clips: Clips) -> None:
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "change", [{"xy": np.array([{}])}, {"visible": np.zeros((2, 2))}, {"ids": np.zeros(0, np.int32)}]
+)
+def test_points_of_others_are_checked(tmp_path, change):
+    clips = dots(clips=1)
+    write_split(tmp_path, clips)
+    (path,) = (tmp_path / "points" / "front").glob("*.npz")
+    np.savez(path, **(dict(np.load(path)) | change))
+    with pytest.raises(InputError, match="npz: damaged, or not point tracks"):
+        load_clips(tmp_path, tiny().network)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(InputError, match="npz: damaged, or not point tracks"):
+        load_clips(tmp_path, tiny().network)
+
+
 def test_points_are_read_in_pixels_of_the_networks_frames(tmp_path):
     clips = dots(clips=1)
     clips.xy[0][0, 0] = np.nan

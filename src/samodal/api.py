@@ -178,12 +178,18 @@ class AmodalTracker:
         Raises:
             InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
-        session, t = None, self._pipeline.t + 1
+        return self._step(image, visible, time, self._pipeline.t + 1)
+
+    def _step(
+        self, image: np.ndarray, visible: Iterable[VisibleInstance] | None, time: float | None, number: int
+    ) -> FrameResult:
+        """`step` with the number that the frame has for the front end: videos may leave out frames."""
+        session = None
         if visible is None:
             check_frame(image, (), self._pipeline.size)
-            checked_time(time, t, self._pipeline.time)
+            checked_time(time, self._pipeline.t + 1, self._pipeline.time)
             session = self._session or self._open(image)
-            visible = reported(session, image, t)
+            visible = reported(session, image, number)
         result = self._pipeline.step(image, listed(visible), time)
         if session is not None:
             session.learn(result)
@@ -223,7 +229,7 @@ class AmodalTracker:
                     "make a tracker for each with samodal.load()"
                 )
             if video is not None:
-                yield self.step(entry.image, time=entry.time)
+                yield self._step(entry.image, None, entry.time, entry.t)
                 continue
             if isinstance(entry, tuple) and len(entry) != 2:
                 raise InputError(f"source: expected an image or a pair (image, visible), got {len(entry)} values")

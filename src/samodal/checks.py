@@ -23,8 +23,8 @@ class Between:
 
     def __str__(self) -> str:
         if self.high is None:
-            return f"at least {self.low:g}"
-        return f"in [{self.low:g}, {self.high:g}]"
+            return f"at least {self.low:.10g}"
+        return f"in [{self.low:.10g}, {self.high:.10g}]"
 
 
 def check_fields(settings: Any, what: str) -> None:
@@ -69,7 +69,7 @@ def fits(value: Any, hint: Any) -> bool:
     if hint is type(None):
         return value is None
     if hint is float:
-        return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        return isinstance(value, numbers.Real) and not isinstance(value, bool) and _finite(value)
     if hint is int:
         return isinstance(value, numbers.Integral) and not isinstance(value, bool)
     return isinstance(value, hint)
@@ -90,7 +90,14 @@ def in_words(hint: Any) -> str:
     if origin is Literal:
         return " or ".join(map(repr, get_args(hint)))
     words = {type(None): "null (off)", float: "a number", int: "a whole number", bool: "true or false", str: "text"}
-    return words[hint]
+    return (words | {list: "a list", dict: "an object"})[hint]
+
+
+def _finite(value: numbers.Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number of more digits than any float
+        return False
 
 
 def _choices(hint: Any) -> list[str]:

@@ -11,11 +11,12 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Protocol, TypeVar
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable
 from samodal.interruption import Worker, ending_processes
 from samodal.progress import frames_bar
 
@@ -38,8 +39,11 @@ class Failure:
     @classmethod
     def of(cls, error: Exception) -> Failure:
         """The failure that an exception means."""
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return cls(reason, "" if isinstance(error, InputError) else "".join(traceback.format_exception(error)))
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        if isinstance(error, InputError):
+            return cls(reason)
+        lines = "".join(traceback.format_exception(error)).split("\n")
+        return cls(reason, "\n".join(map(printable, lines)))
 
     @property
     def error(self) -> Exception:
@@ -163,6 +167,24 @@ def limit_threads(count: int) -> None:
 
     cv2.setNumThreads(count)
     torch.set_num_threads(count)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work on one core, and on as many as before after that.
+
+    Sums in another order differ in their last digits: results must not depend on how many cores there are.
+    """
+    import cv2
+    import torch
+
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    limit_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
 
 
 def _attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:

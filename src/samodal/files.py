@@ -1,32 +1,52 @@
-"""Reading and writing files so that everything wrong becomes one line with the file's name."""
+"""Reading and writing text files so that everything wrong becomes one line with the file's name."""
 
+import codecs
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-import numpy as np
-
-from samodal.errors import InputError
+from samodal.errors import InputError, printable, shown
 from samodal.outputs import writing
 from samodal.rle import Rle, check_coco
 
+LONGEST_NAME = 240
+"""Bytes; file systems take 255, and endings are added."""
+
 
 def read_text(path: Path) -> str:
-    """The content of a text file in UTF-8.
+    """The content of a text file in UTF-8, or in UTF-16 with a byte order mark, as Windows' shell writes it.
+
+    Byte order marks are dropped, and every line ends with a line feed.
 
     Raises:
         InputError: if it is missing, cannot be read, or is not text.
     """
+    with opened_text(path) as file:
+        return file.read()
+
+
+@contextmanager
+def opened_text(path: Path) -> Iterator[TextIO]:
+    """A text file, open for reading; encodings and what fails in the `with` statement are as in `read_text`."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        with Path(path).open(encoding=encoding_of(path)) as file:
+            yield file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: expected text, found other bytes") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected text, found other bytes at {error.start}; save it as UTF-8") from None
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file by its byte order mark, which is dropped on reading; UTF-8 where it has none."""
+    with Path(path).open("rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def read_json(path: Path) -> Any:
@@ -35,31 +55,41 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: if it is missing, cut off, or not JSON.
     """
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """The content of a JSON text.
+
+    Args:
+        where: it stands, for the message.
+
+    Raises:
+        InputError: if it is cut off, or not JSON.
+    """
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
+            f"{where}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
             "was the file cut off while it was written or copied?"
         ) from None
-    except InputError:
-        raise
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
-        raise InputError(f"{path}: no JSON that can be read ({error})") from None
+        raise InputError(f"{where}: no JSON that can be read ({error})") from None
 
 
 def read_mask(value: Any, size: tuple[int, int], where: str) -> Rle | None:
     """A COCO-like mask, None where it is absent or has no pixel.
 
     Args:
-        value: run lengths, polygons, or None.
+        value: run lengths, polygons (an empty list of them is no pixel), or None.
         size: (H, W) that the mask must have.
         where: file, id and frame, for the message.
 
     Raises:
         InputError: if it is damaged or of another size.
     """
-    if not value:
+    if value is None:
         return None
     with named(where):
         mask = Rle.from_coco(value, size)
@@ -88,52 +118,6 @@ def named(where: str) -> Iterator[None]:
         raise InputError(f"{where}: {error}") from None
 
 
-def read_image(path: Path) -> np.ndarray:
-    """A picture as (H, W, 3) uint8 RGB.
-
-    Raises:
-        InputError: if it is missing or damaged.
-    """
-    with _picture(path) as picture:
-        return np.asarray(picture.convert("RGB"))
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(H, W) of a picture in pixels, from its head alone.
-
-    Raises:
-        InputError: if it is missing or no picture.
-    """
-    with _picture(path) as picture:
-        return picture.height, picture.width
-
-
-def read_map(path: Path) -> np.ndarray:
-    """A single-channel picture of numbers as (H, W) int32.
-
-    Raises:
-        InputError: if it is missing, damaged, or has several channels.
-    """
-    with _picture(path) as picture:
-        pixels = np.asarray(picture)
-    if pixels.ndim != 2:
-        raise InputError(f"{path}: expected one channel holding ids, found shape {pixels.shape}")
-    return pixels.astype(np.int32)
-
-
-@contextmanager
-def _picture(path: Path) -> Iterator[Any]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            yield picture
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: damaged picture ({error}); remove or replace it") from None
-
-
 def field(entry: dict, name: str, where: str) -> Any:
     """A required entry of a JSON object."""
     try:
@@ -146,11 +130,28 @@ def safe_name(name: Any, where: str) -> str:
     """A name from a file that may become a folder's name.
 
     Raises:
-        InputError: if it is no text, or leads out of the folder that it is put in.
+        InputError: if it is no text, leads out of the folder that it is put in, is longer than file systems take, or
+            would control a terminal.
     """
-    if not isinstance(name, str) or name in ("", ".", "..") or any(part in name for part in "/\\\0"):
-        raise InputError(f"{where}: the name {name!r} cannot name a folder")
+    if not isinstance(name, str) or not _names_folder(name):
+        raise InputError(f"{where}: the name {shown(name)} cannot name a folder")
     return name
+
+
+def _names_folder(name: str) -> bool:
+    try:
+        content = os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    # Names on disk need not be UTF-8; such bytes are no reason to refuse them.
+    text = content.decode("utf-8", "replace")
+    leads_out = name in ("", ".", "..") or any(part in name for part in "/\\") or bool(Path(name).drive)
+    return not leads_out and printable(text) == text and len(content) <= LONGEST_NAME
+
+
+def inside(folder: Path, name: Any, where: str = "output") -> Path:
+    """Where the output of a name from a file lies: right below a folder, never elsewhere. Raises as `safe_name`."""
+    return Path(folder) / safe_name(name, where)
 
 
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:

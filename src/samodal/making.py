@@ -8,7 +8,7 @@ from typing import Any
 
 from samodal import parts
 from samodal.errors import InputError, nearest
-from samodal.registry import TRACKERS, Part
+from samodal.registry import FRONT_ENDS, METHODS, SEGMENTERS, SELECTORS, TRACKERS, Part
 
 PROTOCOLS = {
     "front end": parts.FrontEnd,
@@ -17,6 +17,9 @@ PROTOCOLS = {
     "method": parts.Method,
     "prompt selector": parts.PromptSelector,
 }
+NAMED = {"vis": FRONT_ENDS, "segmenter": SEGMENTERS, "tracker": TRACKERS, "method": METHODS}
+"""Settings of `samodal run` that name parts."""
+UNTRUSTED = "a settings file that names code is a program: give --trust-config where you trust it, or name it in a flag"
 HELP = "see docs/extend.md"
 
 
@@ -47,6 +50,26 @@ def split(text: str, table: dict[str, Part]) -> tuple[str, str | None]:
         attribute, _, argument = argument.partition(":")
         name = f"{name}:{attribute}"
     return name, argument or None
+
+
+def code_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of `samodal run` whose value names code outside the package, each with the value.
+
+    Args:
+        settings: by name; `rules` by name in it.
+    """
+    rules = settings.get("rules")
+    named = {name: (settings.get(name), table) for name, table in NAMED.items()}
+    named["rules.prompt"] = (rules.get("prompt") if isinstance(rules, Mapping) else None, SELECTORS)
+    return {name: text for name, (text, table) in named.items() if isinstance(text, str) and _is_code(text, table)}
+
+
+def _is_code(text: str, table: dict[str, Part]) -> bool:
+    for part in text.split("+") if table is SELECTORS else [text]:
+        name, argument = split(part, table)
+        if ":" in name if name not in table else table[name].runs and argument is not None:
+            return True
+    return False
 
 
 def check_name(table: dict[str, Part], text: str, what: str) -> None:

@@ -1,11 +1,19 @@
 """Progress on the terminal: how many are done, how fast, how long it still takes."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from samodal.errors import printable
+
+
+def notice(text: str) -> None:
+    """One line on standard error about something odd that does not stop the work."""
+    print(printable(text), file=sys.stderr)
 
 
 class _Rate(ProgressColumn):

@@ -21,6 +21,7 @@ class Part:
         needs: what must be there and how to get it.
         group: heading that it is listed under, where there are several.
         embedded: name of the weights that come with it.
+        runs: whether its argument names a folder whose code is run.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Part:
     needs: str = ""
     group: str = ""
     embedded: str = ""
+    runs: bool = False
 
 
 PIXELS = "From pixels alone:"
@@ -196,6 +198,7 @@ TRACKERS = {
         "CoTracker v1, the paper's own tracker (2023), with the settings of its released code. Re-reads all frames "
         "since an instance was last seen.",
         argument="CHECKOUT,CHECKPOINT",
+        runs=True,
         licence=NON_COMMERCIAL,
         cost=REREADS.format(1.4),
         needs=CLONE.format("facebookresearch/co-tracker -b v1.0") + "; pip install einops timm; "
@@ -205,6 +208,7 @@ TRACKERS = {
         "samodal.trackers.cotracker_original:CoTracker2",
         "CoTracker v2 (end of 2023), re-reading as v1 does.",
         argument="CHECKOUT,CHECKPOINT",
+        runs=True,
         licence=NON_COMMERCIAL,
         cost=REREADS.format(2.3),
         needs=CLONE.format("facebookresearch/co-tracker") + "; "
@@ -214,6 +218,7 @@ TRACKERS = {
         "samodal.trackers.tapir:Tapir",
         "BootsTAPIR (2024), re-reading as CoTracker v1 does. Points are tracked independently.",
         argument="CHECKOUT,CHECKPOINT",
+        runs=True,
         licence="Apache-2.0 (code and weights)",
         cost=REREADS.format(0.7),
         needs=CLONE.format("google-deepmind/tapnet") + "; pip install dm-tree einshape; "

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as _untyped
 
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 
 coco: Any = _untyped  # its stubs say that run lengths are text, where they are bytes
 
@@ -26,6 +26,7 @@ _LARGEST_VIDEO = 2**32 - 1  # pixels; run lengths are counted in 32 bits
 _LONGEST_NUMBER = 6  # characters; enough for a frame of LARGEST_SIDE, and read alike by COCO's library
 _LONGER = re.compile("[P-_]0|[`-o]O")  # a number with a last character that adds nothing to it
 _POLYGON_NUMBERS = 6  # Fewer make no polygon; COCO's library would take four for a box.
+_LONGEST_OUTLINE = 10**7  # pixels, of all polygons of a mask; the library takes 80 bytes for each
 _FARTHEST = 4  # larger sides of the frame from its corner to a polygon's; the library takes memory for what is outside
 
 
@@ -71,10 +72,10 @@ class Rle:
         height, width = size
         if len(runs) > height * width + 1 or (len(runs) and not 0 <= runs.min() <= runs.max() <= height * width):
             raise InputError(f"run lengths that no mask of {height}x{width} pixels has: a damaged file?")
+        if not runs[1:].all():  # COCO's library has room for as many runs as a mask has pixels.
+            raise InputError("a run of 0 pixels, which only the first one may have: a damaged file?")
         if runs.sum() != height * width:
             raise InputError(f"run lengths that do not add up to {height}x{width} pixels: a truncated file?")
-        if not runs[1:].all():
-            return from_runs(_without_empty(runs), size)
         written = isinstance(counts, str) and not _LONGER.search(counts)  # as COCO's library writes them
         return cls((int(height), int(width)), counts) if written else from_runs(runs, size)
 
@@ -122,59 +123,49 @@ def check_coco(value: Any, size: tuple[int, int]) -> None:
                 "is it of another video or image?"
             )
     elif isinstance(value, list) and all(map(_is_polygon, value)):
-        for polygon in value:
-            _check_corners(polygon, size)
+        outline = sum(_outline(polygon, size) for polygon in value)
+        # Memory is taken for each pixel of an outline, and a short text can go to and fro very often.
+        if outline > min(4 * size[0] * size[1] + 8 * _FARTHEST * max(size), _LONGEST_OUTLINE):
+            raise InputError(f"an outline of {outline:.0f} pixels on a frame of {_by(size)} (height x width)")
     else:
         raise InputError(
             "expected run lengths (size, counts) or polygons [[x, y, x, y, x, y, …], …] of three points or more, "
-            f"got {str(value)[:60]}"
+            f"got {shown(value)}"
         )
 
 
 def _is_polygon(value: Any) -> bool:
     if not isinstance(value, list) or len(value) < _POLYGON_NUMBERS or len(value) % 2:
         return False
-    return all(isinstance(number, int | float) for number in value)
+    return all(isinstance(number, int | float) and not isinstance(number, bool) for number in value)
 
 
-def _check_corners(polygon: list, size: tuple[int, int]) -> None:
+def _outline(polygon: list, size: tuple[int, int]) -> float:
+    """Length of a polygon's outline in pixels; its corners are near the frame."""
     farthest = _FARTHEST * max(size)
     for number in polygon:
         if not abs(number) <= farthest:  # also where it is nan
             raise InputError(
-                f"a polygon has a corner at {number}, farther than {farthest} pixels from a frame of {_by(size)} "
-                "(height x width)"
+                f"a polygon has a corner at {shown(number)}, farther than {farthest} pixels from a frame of "
+                f"{_by(size)} (height x width)"
             )
-    # Memory is taken for each pixel of an outline, and a short text can go to and fro very often.
     corners = np.array(polygon, float).reshape(-1, 2)
-    outline = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum()
-    if outline > 4 * size[0] * size[1] + 8 * farthest:
-        raise InputError(
-            f"a polygon's outline is {outline:.0f} pixels long, on a frame of {_by(size)} (height x width)"
-        )
+    return float(np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1).sum())
 
 
 def _by(size: Sequence) -> str:
-    return "x".join(map(str, size))
+    return "x".join(map(shown, size))
 
 
 def _whole_numbers(counts: Any) -> np.ndarray:
     """Plain run lengths as integers."""
-    if not isinstance(counts, list | tuple) or not all(isinstance(run, int | np.integer) for run in counts):
-        raise InputError(f"run lengths must be text or a list of whole numbers, got {str(counts)[:60]}")
+    whole = isinstance(counts, list | tuple) and all(isinstance(run, int | np.integer) for run in counts)
+    if not whole or any(isinstance(run, bool) for run in counts):
+        raise InputError(f"run lengths must be text or a list of whole numbers, got {shown(counts)}")
     try:
         return np.array(counts, np.int64)
     except OverflowError:
         raise InputError("run lengths must be whole numbers of 32 bits") from None
-
-
-def _without_empty(runs: np.ndarray) -> np.ndarray:
-    """The same runs, neighbours of one of no pixel joined: COCO's library has no room for any but the first."""
-    inside, ends = np.arange(len(runs)) % 2 == 1, runs.cumsum()
-    inside, ends = inside[runs > 0], ends[runs > 0]
-    last = np.append(inside[1:] != inside[:-1], True)
-    joined = np.diff(ends[last], prepend=0)
-    return np.append(0, joined) if inside[0] else joined
 
 
 def run_lengths(counts: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -19,19 +18,21 @@ from samodal.build import (
     settled,
     with_segmenter,
 )
-from samodal.errors import Incomplete, InputError
-from samodal.executors import Failure, InProcess, Processes
+from samodal.errors import Incomplete, InputError, printable
+from samodal.executors import Failure, InProcess, Processes, one_thread
+from samodal.files import inside
 from samodal.frontends.remembered import Remembered
 from samodal.interruption import COMPLETE
 from samodal.outputs import check_folder
 from samodal.parts import Frame, Video
 from samodal.progress import frames_bar
-from samodal.results.frames import Frames, read_frames, result_count
-from samodal.results.youtube_vis import write_tracks
+from samodal.results.by_track import Totals
+from samodal.results.frames import FrameLines, result_count
+from samodal.results.tracks_json import write_tracks_of
 from samodal.runs.folder import MadeFrom, RunFolder, held, whole
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
-from samodal.tracks import UNSEEN, FrameResult
+from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
 
 
@@ -61,8 +62,9 @@ class Summary:
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
         return (
-            f"{self.clip}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> {self.amodal} "
-            f"amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s ({rate:.1f} frames/s)"
+            f"{printable(self.clip)}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> "
+            f"{self.amodal} amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s "
+            f"({rate:.1f} frames/s)"
         )
 
 
@@ -122,11 +124,12 @@ def run_video(
 
 def _finish(folder: RunFolder, start: float) -> Summary | None:
     """Bring a result to its end; None where it has no frame."""
-    content = finish(folder.lines, folder.work / "tracks.json")
-    if content is None:
+    totals = finish(folder.lines, folder.work / "tracks.json")
+    if totals is None:
         folder.clear()
         return None
-    summary = summarise(content, perf_counter() - start, folder.out)
+    counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
+    summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out)
     folder.complete({name: value for name, value in asdict(summary).items() if name not in ("out", "before")})
     return summary
 
@@ -168,33 +171,19 @@ def run_all(settings: RunSettings) -> list[Summary]:
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
 
 
-def finish(lines: Path, tracks: Path, complete: bool = True) -> Frames | None:
-    """Write tracks.json from frames.jsonl, if there is a frame in it; gives what frames.jsonl holds.
+def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:
+    """Write tracks.json from frames.jsonl, if there is a frame in it; counts what frames.jsonl holds.
 
     Args:
         complete: False says in tracks.json that frames are missing.
     """
     if not result_count(lines):
         return None
-    content = read_frames(lines)
-    write_tracks(tracks, content.tracks(), {"settings": content.settings} | ({} if complete else {"complete": False}))
-    return content
-
-
-def summarise(content: Frames, seconds: float, out: Path) -> Summary:
-    """Count what a frames.jsonl holds."""
-    instances = [instance for result in content.results for instance in result.instances]
-    amodal = [instance for instance in instances if instance.amodal is not None]
-    return Summary(
-        clip=content.clip,
-        frames=len(content.results),
-        tracks=len({instance.id for instance in instances}),
-        visible=sum(instance.visible is not None for instance in instances),
-        amodal=len(amodal),
-        hidden=sum(instance.visible is None and instance.state in UNSEEN for instance in amodal),
-        seconds=seconds,
-        out=out,
-    )
+    content = FrameLines(lines)
+    totals = Totals(content.clip)
+    info = {"settings": content.settings} | ({} if complete else {"complete": False})
+    write_tracks_of(tracks, content.clip, content.size, totals.counted(content), info)
+    return totals
 
 
 @contextmanager
@@ -225,7 +214,7 @@ class _Overlay:
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
-    video = open_video(source)
+    video = open_video(source, settings.strict)
     for notice in notices(settings):
         print(notice)
     length = excerpt(video, settings.frames).length
@@ -233,9 +222,10 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
         summary = run_video(settings, video, settings.out, progress=lambda _: advance(1))
     print(summary)
     if summary.before:
-        print(f"{settings.out}: is finished with these settings already; --overwrite makes it anew")
+        print(f"{printable(settings.out)}: is finished with these settings already; --overwrite makes it anew")
         return summary
-    print(f"wrote {', '.join(sorted(path.name for path in settings.out.iterdir()))} to {settings.out}")
+    written = ", ".join(sorted(path.name for path in settings.out.iterdir()))
+    print(printable(f"wrote {written} to {settings.out}"))
     return summary
 
 
@@ -252,24 +242,24 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     alone = settings.workers <= 1 or len(lengths) <= 1
     if lengths:  # what is wrong with the method is no clip's failure: finished results stay as they are
         make_method(settings if alone else replace(settings, device="cpu"))
-    threads = max(1, (os.cpu_count() or 1) // max(1, settings.workers))
-    executor = InProcess() if alone else Processes(settings.workers, threads)
+    executor = InProcess() if alone else Processes(settings.workers, threads=1)
     done: dict[str, Summary | Failure] = {}
     with frames_bar("frames", None if None in lengths.values() else sum(lengths.values())) as advance:
         work = partial(_run_clip, settings, (lambda _: advance(1)) if alone else None)
         for clip, outcome in executor.run(work, list(lengths)):
             done[clip] = outcome
-            _record(settings.out / clip / "failed.txt", outcome)
+            _record(inside(settings.out, clip) / "failed.txt", outcome)
             if not alone and isinstance(outcome, Summary):
                 advance(outcome.frames)
     return _report(settings, clips, done)
 
 
 def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, clip: str) -> Summary:
-    """Run a clip of a data set that this process opens once."""
+    """Run a clip of a data set that this process opens once; for any number of workers it is the same bytes."""
     # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
     video = copy(_opened(settings.data).video(clip))
-    return run_video(settings, video, settings.out / clip, progress)
+    with one_thread():
+        return run_video(settings, video, inside(settings.out, clip), progress)
 
 
 @lru_cache(maxsize=1)
@@ -286,7 +276,7 @@ def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | 
         try:
             video = _opened(settings.data).video(clip)
             length = excerpt(video, settings.frames).length
-            if not _finished(settings, video, settings.out / clip):
+            if not _finished(settings, video, inside(settings.out, clip)):
                 lengths[clip] = length
         except InputError:
             lengths[clip] = 0  # running it says why
@@ -323,11 +313,11 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
     if len(failed) == len(clips) and len({failure.reason for failure in failed.values()}) == 1:
         raise failed[clips[0]].error
     if failed:
-        reasons = "".join(f"\n  {clip}: {failure.reason}" for clip, failure in failed.items())
         raise Incomplete(
             f"{len(failed)} of {len(clips)} clips failed, the others are done; see {settings.out}/CLIP/failed.txt, and "
-            f"run the same again for those that failed:{reasons}"
+            "run the same again for those that failed:",
+            [f"{clip}: {failure.reason}" for clip, failure in failed.items()],
         )
     if not done:
-        print(f"{settings.out}: every clip is finished with these settings already")
+        print(f"{printable(settings.out)}: every clip is finished with these settings already")
     return summaries

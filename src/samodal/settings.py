@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from samodal.checks import Between, fits, in_words
 from samodal.errors import InputError
@@ -37,7 +37,7 @@ class RunSettings:
     preset: str = "default"
     """Rules of method samodal: default (ours), points (ours, around the amodal SAM), paper (the paper's text), released
     (its authors' code)."""
-    rules: dict[str, Any] = field(default_factory=dict)
+    rules: dict[str, bool | int | float | str | None] = field(default_factory=dict)
     """Change single rules, as --rules.unite=false, --rules.points=3 or --rules.prompt=center+box.
     samodal/method/rules.py explains each."""
     segmenter: str | None = field(default=None, metadata={"parts": ("segmenter", SEGMENTERS)})
@@ -50,6 +50,9 @@ class RunSettings:
     """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
+    strict: bool = False
+    """Refuse a video with a frame or a timestamp that cannot be used, instead of leaving out the frame and mending the
+    time. Data sets are always read so."""
     clips: str | None = None
     """Only these clips of the data set, separated by commas."""
     classes: str | None = None
@@ -68,7 +71,7 @@ class RunSettings:
     seed: int = 0
     """Seed of random prompts. The default preset has none."""
     workers: int = 1
-    """How many clips of a data set run at the same time, each in its own process."""
+    """How many clips of a data set run at the same time, each in a process on one core; results are the same."""
 
     def __post_init__(self):
         if not fits(self.seed, Annotated[int, Between(0)]):
@@ -80,17 +83,23 @@ class EvaluateSettings:
     """Score results against truth: AP of images and videos, and mean IoUs of whole and hidden regions."""
 
     results: str = field(metadata={"positional": str})
-    """Results file in YouTube-VIS or COCO form, a tracks.json, or a folder of runs with CLIP/tracks.json."""
+    """Results file in YouTube-VIS, COCO, Scalabel or KITTI MOTS form, a tracks.json, or a folder of runs with
+    CLIP/tracks.json."""
     truth: str
-    """Truth in the same form, or a data set: KIND:PATH, as asd:ROOT/val (samodal data check --help lists all kinds)."""
+    """Truth in one of these forms, or a data set: KIND:PATH, as asd:ROOT/val (samodal data check --help lists all)."""
     profile: Literal["official", "strict"] = "official"
     """official: the published evaluation with its quirks. strict: every instance, fully hidden ones included."""
     masks: Literal["amodal", "visible"] = "amodal"
     """Which masks are scored."""
     json: str | None = None
     """Write the scores to this file."""
-    scores: Literal["given", "ones"] = "given"
-    """ones: every detection has score 1, so that AP does not depend on how well a method ranks."""
+    per_class: bool = False
+    """Also AP by class, where a detection counts only for instances of its class, and its mean over classes."""
+    identity: bool = False
+    """Also how ids are held in each video: HOTA, IDF1, id switches, old ids found again after gaps."""
+    scores: Literal["given", "ones", "ones_in_order"] = "given"
+    """ones: every detection has score 1 and all count together, so that AP depends neither on how well a method ranks
+    nor on the order of a file. ones_in_order: score 1, and the file's order ranks, as in the published evaluation."""
     level: Literal["auto", "image", "video"] = "auto"
     """auto: what the file holds; for a data set both."""
     clips: str | None = None

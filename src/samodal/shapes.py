@@ -29,20 +29,18 @@ def hull_front(mask: Mask, neighbours: Sequence[Mask]) -> Mask:
     Source: ours. On COCOA it is better than the hull alone, which also grows where nothing hides the object.
     """
     hull = convex_hull(mask)
-    fronts = [other for other in neighbours if in_front(mask, hull, other)]
+    fronts = [other for other in neighbours if hull.overlap(other) and in_front(mask, hull, other)]
     return union([mask, hull.minus(hull.minus(union(fronts, mask.size)))], mask.size)
 
 
 def in_front(mask: Mask, hull: Mask, other: Mask) -> bool:
-    """Whether another instance, of which pixels lie in the hull of a mask, stands in front of it.
+    """Whether another instance stands in front of a mask, of which the hull is given as well.
 
-    Both are completed by their hulls. What reaches farther into the other is behind. Where they are level, the lower
-    bottom edge in the picture is in front.
+    Both are completed by their hulls. What reaches farther into the other is behind. Where both reach equally far, the
+    lower bottom edge in the picture is in front.
 
     Source: the order of PCNet-M (Zhan et al., CVPR 2020, section 3.3), with hulls in place of its network.
     """
     into = hull.overlap(other)
-    if not into:
-        return False
     back = convex_hull(other).overlap(mask)
     return into > back or (into == back and other.box[3] > mask.box[3])

@@ -6,7 +6,7 @@ Identity is the pair (clip name, id). A method receives `VisibleInstance`s and r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from samodal.columns import Column
 from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask, MaskLike
@@ -63,6 +64,8 @@ class VisibleInstance:
         key = int(id) if isinstance(id, np.integer) else id
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError(f"instance {key!r}: expected an int or str as id, got {type(key).__name__}")
+        if not isinstance(category, str):
+            raise InputError(f"instance {key}: expected a class name as text, got {category!r}")
         score = None if score is None else checked_score(score, f"instance {key}")
         try:
             mask = Mask.of(mask)
@@ -90,7 +93,7 @@ class Instance:
     """One instance in one frame of a result.
 
     Attributes:
-        id, category: as the front end named them.
+        id, category: as the front end named them; a NumPy integer becomes an int.
         score: in [0, 1], what AP ranks by; None for a method that has none, and where the instance is lost.
         state: see `State`.
         visible: the front end's mask, None where it reported nothing; an `Rle` or array becomes a `Mask`, as below.
@@ -125,6 +128,7 @@ class Instance:
     confidence: Confidence | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "id", int(self.id) if isinstance(self.id, np.integer) else self.id)
         for name in ("visible", "amodal"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, Mask.of(getattr(self, name)))
@@ -232,7 +236,7 @@ COLUMNS = ("visible", "amodal", "states", "scores")
 
 @dataclass(frozen=True)
 class Track:
-    """One instance through a clip, one entry per frame, None where absent.
+    """One instance through a clip, one entry per frame, None where absent: columns are tuples, or `Column`s.
 
     Attributes:
         id: stable within the clip.
@@ -241,21 +245,23 @@ class Track:
         visible, amodal: masks.
         states: None where the instance is absent; truth has none at all and holds Nones.
         scores: of each frame.
+        crowd: whether it is no instance but a region that evaluation leaves out.
     """
 
     id: int | str
     category: str
     score: float | None
-    visible: tuple[Rle | None, ...]
-    amodal: tuple[Rle | None, ...]
-    states: tuple[State | None, ...] = ()
-    scores: tuple[float | None, ...] = ()
+    visible: Sequence[Rle | None]
+    amodal: Sequence[Rle | None]
+    states: Sequence[State | None] = ()
+    scores: Sequence[float | None] = ()
+    crowd: bool = False
 
     def __post_init__(self):
         length = len(self.amodal)
         for name in ("states", "scores"):
             if not getattr(self, name):
-                object.__setattr__(self, name, (None,) * length)
+                object.__setattr__(self, name, Column(length))
         lengths = {name: len(getattr(self, name)) for name in COLUMNS}
         if set(lengths.values()) != {length}:
             raise ValueError(f"track {self.id}: columns of different length: {lengths}")
@@ -307,43 +313,3 @@ def occlusion_rate(visible: Rle | None, amodal: Rle | None) -> float | None:
     if amodal is None or amodal.area == 0:
         return None
     return 1.0 - (overlap(visible, amodal) / amodal.area if visible is not None else 0.0)
-
-
-def clip_from_results(
-    name: str,
-    size: tuple[int, int],
-    frames: Sequence[str],
-    results: Iterable[FrameResult],
-    info: dict | None = None,
-) -> Clip:
-    """Turn a stream of frame results into columns per track.
-
-    The score of a track is the mean of its frame scores over the frames in which it was reported (as in
-    the released code; frames filled in by following points do not count), None where no frame has one.
-
-    An id that a front end uses again after a scene cut is another instance: its track is named "ID@T" after the first
-    frame T of its scene.
-    """
-    length = len(frames)
-    columns: dict[int | str, dict] = {}
-    scene, scene_of = 0, {}
-    for result in results:
-        scene = result.t if result.cut else scene
-        for instance in result.instances:
-            key = instance.id if scene_of.setdefault(instance.id, scene) == scene else f"{instance.id}@{scene}"
-            empty = {"category": instance.category} | {name: [None] * length for name in COLUMNS}
-            column = columns.setdefault(key, empty)
-            column["visible"][result.t] = None if instance.visible is None else instance.visible.rle
-            column["amodal"][result.t] = None if instance.amodal is None else instance.amodal.rle
-            column["states"][result.t] = instance.state
-            column["scores"][result.t] = instance.score
-    tracks = tuple(
-        Track(key, c["category"], _track_score(c["scores"], c["states"]), *(tuple(c[name]) for name in COLUMNS))
-        for key, c in columns.items()
-    )
-    return Clip(name, (size[0], size[1]), tuple(frames), tracks, info=info or {})
-
-
-def _track_score(scores: list[float | None], states: list[State | None]) -> float | None:
-    reported = [s for s, state in zip(scores, states, strict=True) if s is not None and state not in UNSEEN]
-    return float(np.mean(reported)) if reported else None

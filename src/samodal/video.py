@@ -1,43 +1,97 @@
 """Videos as frames: a folder of pictures, a file, a camera or stream, a data set's clip, arrays.
 
 Times come from the source's own timestamps, so that variable frame rates stay right. Frames are turned
-upright by the rotation flag of the file.
+upright by the orientation that the file states. Frames that cannot be used are told and left out, and the others keep
+their numbers and times.
 """
 
+import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlparse
 
 import numpy as np
 
+from samodal.decoding import Clock, Opened, upright
 from samodal.errors import InputError
-from samodal.files import image_size, read_image
 from samodal.parts import Frame, Video
+from samodal.pictures import PICTURES, RARE_PICTURES, check_single, common_size, frames_in, read_image
+from samodal.progress import notice
 from samodal.tracks import Clip
 
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-STREAMS = ("rtsp://", "rtmp://", "http://", "https://", "udp://", "tcp://")
+STREAMS = ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "http://", "https://", "udp://", "tcp://", "rtp://", "srt://")
+MOST_IN_A_ROW = 10
+"""Frames that are left out one after another before a video is refused; also how many of any, at least."""
+MOST_OF_ALL = 0.1
+"""Share of the frames so far that is left out before a video is refused."""
+_LOOKED_AT = 9  # pictures whose sizes say what the size of a folder's frames is
 
 
-def open_video(source: str | Path) -> Video:
+def open_video(source: str | Path, strict: bool = False) -> Video:
     """Open what a user names: a video file, a folder of frames, `camera:0`, or a stream's URL.
+
+    Args:
+        source: what is there as a file or folder is taken for it, whatever its name.
+        strict: refuse a video with a frame or a timestamp that cannot be used. Otherwise such frames are told and left
+            out, and such timestamps told and mended.
 
     Raises:
         InputError: if there is nothing there, or nothing that can be read as video.
     """
     text = str(source)
-    if text.startswith("camera:"):
-        return StreamVideo.open(f"/dev/video{text.removeprefix('camera:')}", name=text.replace(":", ""), live="v4l2")
-    if text.startswith(STREAMS):
-        return StreamVideo.open(text, name="stream", live="")
-    path = Path(source)
-    if path.is_dir():
-        return FolderVideo.open(path)
-    if not path.exists():
+    path = Path(os.fsdecode(unquote_to_bytes(urlparse(text).path)) if text.startswith("file://") else source)
+    if not _is_there(path):
+        if text.startswith("camera:"):
+            device = f"/dev/video{text.removeprefix('camera:')}"
+            return StreamVideo.open(device, text.replace(":", ""), live="v4l2", strict=strict)
+        if text.startswith(STREAMS):
+            return StreamVideo.open(text, "stream", live="", strict=strict)
         raise InputError(f"{path}: no such file or folder; give a video file, a folder of frames, camera:N or a URL")
-    if path.suffix.lower() in PICTURES:
-        return FolderVideo(path.stem, [path], image_size(path), source=text)
-    return StreamVideo.open(text, name=path.stem)
+    if path.is_dir():
+        return FolderVideo.open(path, strict)
+    if not path.is_file():
+        raise InputError(f"{path}: a pipe or device, which cannot be read twice; give a file, camera:N or a URL")
+    if path.suffix.lower() in PICTURES + RARE_PICTURES:
+        return FolderVideo(path.stem, [path], check_single(path), source=text, strict=True)
+    return StreamVideo.open(str(path), path.stem, strict=strict)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or with a null in it
+        return False
+
+
+class _LeftOut:
+    """Counts the frames of a video that cannot be used, and refuses a video with too many."""
+
+    def __init__(self, source: str, strict: bool):
+        self._source, self._strict = source, strict
+        self._count = self._in_a_row = 0
+
+    def add(self, t: int, why: str) -> None:
+        """Tell of frame t, and why it is left out.
+
+        Raises:
+            InputError: the reason, where the video is to be refused.
+        """
+        self._count, self._in_a_row = self._count + 1, self._in_a_row + 1
+        if self._strict:
+            raise InputError(why)
+        if self._in_a_row > MOST_IN_A_ROW or self._count > max(MOST_IN_A_ROW, MOST_OF_ALL * (t + 1)):
+            raise InputError(f"{why}; {self._count} of {t + 1} frames cannot be used, which is too many")
+        notice(f"{why}; frame {t} is left out")
+
+    def used(self) -> None:
+        """A frame was used."""
+        self._in_a_row = 0
+
+    def end(self, frames: int) -> None:
+        """Refuse a video of which half the frames, or more, were left out."""
+        if 2 * self._count >= frames > 0:
+            raise InputError(f"{self._source}: {self._count} of {frames} frames cannot be used, which is too many")
 
 
 class NoDataSet:
@@ -72,7 +126,11 @@ class ArrayVideo(NoDataSet):
 
 @dataclass
 class FolderVideo(NoDataSet):
-    """Pictures of one folder in the order of their names, at a constant rate (KITTI's and AmodalSynthDrive's 10 Hz)."""
+    """Pictures of one folder at a constant rate (KITTI's and AmodalSynthDrive's 10 Hz).
+
+    Attributes:
+        numbers: of the frames, as the names of the pictures say; None where they say none.
+    """
 
     name: str
     files: Sequence[Path]
@@ -80,31 +138,34 @@ class FolderVideo(NoDataSet):
     fps: float = 10.0
     truth: Clip | None = None
     source: str = ""
+    numbers: tuple[int, ...] | None = None
+    strict: bool = False
 
     @classmethod
-    def open(cls, folder: Path) -> "FolderVideo":
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in PICTURES)
-        if not files:
-            raise InputError(f"{folder}: no pictures ({', '.join(PICTURES)}) in this folder{_pictures_below(folder)}")
-        return cls(folder.name, files, image_size(files[0]), source=str(folder))
+    def open(cls, folder: Path, strict: bool = False) -> "FolderVideo":
+        """The frames of a folder in the order of their numbers, of the size that most of the first ones have."""
+        frames = frames_in(folder)
+        if frames.foreign:
+            notice(f"{frames.foreign[0]}: no frame, as it has no number and all others have; it is left out")
+        size = common_size(frames.files[: 1 if strict else _LOOKED_AT])
+        name = os.path.basename(os.path.abspath(folder)) or "frames"
+        return cls(name, frames.files, size, source=str(folder), numbers=frames.numbers, strict=strict)
 
     @property
     def length(self) -> int:
         return len(self.files)
 
     def __iter__(self) -> Iterator[Frame]:
+        left_out = _LeftOut(self.source, self.strict)
         for t, file in enumerate(self.files):
-            image = read_image(file)
-            check_size(str(file), t, image, self.size)
+            try:
+                image = read_image(file, self.size, "but the video is {}; split the video where its size changes")
+            except InputError as error:
+                left_out.add(t, str(error))
+                continue
+            left_out.used()
             yield Frame(t, t / self.fps, image, file.name)
-
-
-def _pictures_below(folder: Path) -> str:
-    """The end of a message where pictures lie one folder deeper."""
-    for below in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if count := sum(file.suffix.lower() in PICTURES for file in below.iterdir()):
-            return f"; its subfolder {below.name} has {count} pictures: give that"
-    return ""
+        left_out.end(len(self.files))
 
 
 @dataclass
@@ -114,34 +175,73 @@ class StreamVideo(NoDataSet):
     name: str
     size: tuple[int, int]
     fps: float
-    length: int | None
     source: str
     live: str | None = None
     truth: Clip | None = None
+    strict: bool = False
+    _length: int | None = field(default=None, init=False, repr=False)
 
     @classmethod
-    def open(cls, source: str, name: str, live: str | None = None) -> "StreamVideo":
-        """Read the first frame and the header. `live`: the input format of a live source, "" to let PyAV find out."""
-        with _container(source, live) as container:
-            stream = _video_stream(container, source)
-            first = next(_decoded(container, stream, source), None)
+    def open(cls, source: str, name: str, live: str | None = None, strict: bool = False) -> "StreamVideo":
+        """Read the first frame. `live`: the input format of a live source, "" to let PyAV find out."""
+        with Opened(source, live) as opened:
+            first = next((frame for frame in opened.frames() if not isinstance(frame, Exception)), None)
             if first is None:
                 raise InputError(f"{source}: an empty video, no frame could be decoded")
-            fps = float(stream.average_rate or stream.guessed_rate or 10)
-            length = None if live is not None else stream.frames or None
-            return cls(name, _upright(first).shape[:2], fps, length, source, live)
+            return cls(name, upright(first, source).shape[:2], opened.fps, source, live, strict=strict)
+
+    @property
+    def length(self) -> int | None:
+        """Number of frames in the file, as its packets tell; None of a live source."""
+        if self.live is None and self._length is None:
+            with Opened(self.source) as opened:
+                self._length = opened.count()
+        return self._length
+
+    def counted(self) -> int:
+        """Number of frames as decoding finds it, which takes long: some packets hold no frame, or half a frame."""
+        with Opened(self.source) as opened:
+            self._length = sum(1 for _ in opened.frames())
+        return self._length
 
     def __iter__(self) -> Iterator[Frame]:
-        with _container(self.source, self.live) as container:
-            stream = _video_stream(container, self.source)
-            start, before = None, 0.0
-            for t, frame in enumerate(_decoded(container, stream, self.source)):
-                image = _upright(frame)
-                check_size(self.source, t, image, self.size)
-                time = t / self.fps if frame.time is None else float(frame.time)
-                start = time if start is None else start
-                before = max(before, time - start)  # damaged files have times that go back
-                yield Frame(t, before, image, f"{t:06d}")
+        with Opened(self.source, self.live) as opened:
+            clock, left_out = Clock(self.fps), _LeftOut(self.source, self.strict)
+            t, passed, end = 0, 1, 0.0
+            for frame in opened.frames():
+                if isinstance(frame, Exception):
+                    if t:  # before the first frame nothing is counted, as no player shows anything
+                        left_out.add(t, f"{self.source}: frame {t} cannot be decoded ({frame.strerror})")
+                        t, passed = t + 1, passed + 1
+                    continue
+                time, why = clock.time(frame.time, passed)
+                end = max(end, time, frame.time or 0.0)
+                if why is not None and (self.strict or clock.mended == 1):
+                    self._tell(f"frame {t}: {why}; the time goes on at {self.fps:g} frames a second")
+                image = upright(frame, self.source)
+                if image.shape[:2] == self.size:
+                    left_out.used()
+                    yield Frame(t, time, image, f"{t:06d}")
+                else:
+                    left_out.add(t, _other_size(self.source, t, image.shape, self.size))
+                t, passed = t + 1, 1
+            left_out.end(t)
+            if self.live is None and not clock.mended and (shortage := opened.shortage(end)):
+                self._tell(f"its header states {shortage}; is the file cut off or damaged?")
+            if clock.mended > 1:
+                notice(f"{self.source}: {clock.mended} timestamps were mended")
+
+    def _tell(self, what: str) -> None:
+        if self.strict:
+            raise InputError(f"{self.source}: {what}")
+        notice(f"{self.source}: {what}")
+
+
+def _other_size(source: str, t: int, other: tuple[int, ...], size: tuple[int, int]) -> str:
+    return (
+        f"{source}: frame {t} is {other[1]}x{other[0]} but the video began with {size[1]}x{size[0]} "
+        "(width x height); split the video where its size changes"
+    )
 
 
 @dataclass
@@ -212,54 +312,3 @@ def excerpt(video: Video, frames: str | None) -> Video:
 def renumber(frame: Frame, t: int) -> Frame:
     """The same frame with another index."""
     return replace(frame, t=t)
-
-
-def check_size(source: str, t: int, image: np.ndarray, size: tuple[int, int]) -> None:
-    """Raise InputError where a frame has another size than the first one."""
-    if image.shape[:2] != tuple(size):
-        raise InputError(
-            f"{source}: frame {t} is {image.shape[1]}x{image.shape[0]} but the video began with {size[1]}x{size[0]} "
-            "(width x height); split the video where its size changes"
-        )
-
-
-def _container(source: str, live: str | None):
-    try:
-        import av
-        from av.error import FFmpegError, InvalidDataError
-    except ImportError as error:
-        raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
-    try:
-        container = av.open(source, format=live or None)
-    except InvalidDataError as error:
-        raise InputError(f"{source}: no video or folder of pictures, or damaged at its start") from error
-    except (FFmpegError, OSError) as error:
-        raise InputError(f"{source}: cannot be opened as video ({error})") from error
-    if container.format.name == "tty":  # ffmpeg takes any .txt for the picture of a terminal
-        raise InputError(f"{source}: no video or folder of pictures, but text")
-    return container
-
-
-def _video_stream(container, source: str):
-    if not container.streams.video:
-        raise InputError(f"{source}: holds no video stream")
-    stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _decoded(container, stream, source: str) -> Iterator:
-    from av.error import FFmpegError
-
-    count = 0
-    try:
-        for frame in container.decode(stream):
-            yield frame
-            count += 1
-    except FFmpegError as error:
-        raise InputError(f"{source}: damaged after frame {count - 1} ({error})") from error
-
-
-def _upright(frame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned by the file's rotation flag, which PyAV gives in degrees counterclockwise."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))

@@ -7,7 +7,7 @@ import typing
 from typing import Any, Self
 
 from samodal.checks import fits, in_words
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 
 LARGEST = 1 << 16
 """No size of any network comes near it; a file that says more would only fill the memory."""
@@ -38,7 +38,7 @@ class NetworkConfig:
             InputError: for a field that is not known, has another type, or cannot be meant.
         """
         if not isinstance(values, dict):
-            raise InputError(f"{where}: expected a config of names and values, found {_shown(values)}")
+            raise InputError(f"{where}: expected a config of names and values, found {shown(values)}")
         hints = typing.get_type_hints(cls)
         fields = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
         unknown = sorted(set(values) - set(fields))
@@ -50,7 +50,7 @@ class NetworkConfig:
             if not (fits(value, fields[name]) and _sane(value)):
                 raise InputError(
                     f"{where}: {name} of the config should be {in_words(fields[name])} (numbers from 0 to {LARGEST}), "
-                    f"found {_shown(value)}"
+                    f"found {shown(value)}"
                 )
         try:
             return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
@@ -65,8 +65,3 @@ def _sane(value: Any) -> bool:
     if isinstance(value, str):
         return len(value) < LONGEST
     return value is None or 0 <= value <= LARGEST
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"

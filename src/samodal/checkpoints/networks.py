@@ -153,6 +153,25 @@ def read(path: Path, kind: Kind) -> Weights:
     return Weights(str(path), tensors, config, _base(header, path))
 
 
+def load(name: str | Path, kind: Kind, make: Callable[[Any], Network], title: str, advice: str = "") -> Network:
+    """A whole network that `samodal train KEY` of its kind wrote, in float32 on the CPU, in evaluation.
+
+    Args:
+        name: a .safetensors, or the name of weights shipped with this package.
+        make: builds the network from a config.
+        title: of what is expected, for messages.
+        advice: ends the message where the file is of another kind.
+
+    Raises:
+        InputError: for a missing or damaged file, or the weights of another network.
+    """
+    weights = read(locate(str(name), kind), kind)
+    if weights.config is None:
+        expected = f"weights of `samodal train {kind.key}`"
+        raise InputError(f"{weights.where}: expected {expected}, found {weights.content()}{advice}")
+    return build(lambda: make(weights.config), weights.tensors, weights.where, title)
+
+
 def check_base(delta: Weights, base: Weights) -> None:
     """Raises InputError where the base of a delta is not what it was made on."""
     for name, wanted in delta.base.checksums.items():
@@ -173,7 +192,7 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
         title: of what is expected.
 
     Raises:
-        InputError: where a parameter is missing, foreign, of another shape, or no real number.
+        InputError: where a parameter is missing, foreign, of another shape, or no real number, as nan.
     """
     try:
         with torch.device("meta"), _at_most(len(tensors)):
@@ -190,6 +209,8 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
     if any(buffer.is_meta for buffer in network.buffers()):
         network = make()
     state = {name: tensors[name].to(torch.float32).contiguous() for name in expected}
+    if (broken := next((name for name, value in state.items() if not value.isfinite().all()), None)) is not None:
+        raise InputError(f"{where}: {broken} has values that are no numbers (nan or infinite); did its training fail?")
     network.load_state_dict(state, assign=True)
     return network.eval()
 

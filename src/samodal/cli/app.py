@@ -11,12 +11,15 @@ from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
-from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace, get_loader, set_loader, set_parsing_settings
+from yaml import YAMLError
 
-from samodal.errors import Incomplete, InputError, nearest
+from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.interruption import COMPLETE, exit_code, stoppable
+from samodal.making import UNTRUSTED, code_of
 from samodal.registry import listing
 from samodal.version import __version__
+from samodal.yaml_files import read_settings
 
 COMMANDS = {
     "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the embedded clip and weights"),
@@ -34,6 +37,9 @@ COMMANDS = {
 }
 
 
+TRUST = "Let YAML files name code outside the package, as package.module:Class, which is then run."
+
+
 class _Parser(ArgumentParser):
     """Errors are one line with the nearest known flag, and exit code 2."""
 
@@ -45,7 +51,7 @@ class _Parser(ArgumentParser):
         if unknown:
             name = unknown[1] or unknown[2]
             message = f"unknown setting {name}{nearest(name.lstrip('-'), self.flags)}"
-        print(f"{self.prog}: {' '.join(message.split())}", file=sys.stderr)
+        print(f"{self.prog}: {printable(' '.join(message.split()))}", file=sys.stderr)
         sys.exit(2)
 
     def format_help(self) -> str:
@@ -81,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.filename is None:  # as of standard output
             _silence(sys.stdout)
-        print(f"{prog}: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        print(f"{prog}: {printable(error.filename or 'output')}: {error.strerror or error}", file=sys.stderr)
         return 2
 
 
@@ -101,6 +107,8 @@ def _run(name: str, rest: list[str]) -> int:
     if name not in COMMANDS:
         raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}")
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    # A path that is no UTF-8, and so no YAML, stays the text that it is.
+    set_loader("yaml", get_loader("yaml"), exceptions=(YAMLError, UnicodeEncodeError))
     module, settings, description = COMMANDS[name]
     command = import_module(module)
     rest = _configs(rest, getattr(command, "config_path", str))
@@ -118,12 +126,21 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
 
     Fields whose metadata has `positional` are given without a flag. Those whose metadata has `parts`, (what they are,
     a table of `samodal.registry`), list it below the help, and alone where asked for by `list` or `help`.
-    Unknown keys end the program with exit code 2 and the nearest known one.
+    Unknown keys end the program with exit code 2 and the nearest known one. A file may name code outside the package,
+    as package.module:Class, with --trust-config alone, which it cannot give itself.
+
+    Raises:
+        InputError: for a file that is no YAML of settings, or names code.
     """
     configs, rest = _configs_first(arguments)
+    for argument in configs:
+        if argument != "--config":
+            _check_config(argument.removeprefix("--config="))
     parser = _Parser(prog=prog, description=description, default_env=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file with any of these settings.")
     fields = dataclasses.fields(settings)
+    if "trust_config" not in {f.name for f in fields}:
+        parser.add_argument("--trust_config", action="store_true", help=TRUST)
     positional = {f.name for f in fields if f.metadata.get("positional")}
     switches = {f.name for f in fields if f.type in (bool, "bool")}
     parser.add_class_arguments(settings, nested_key=None, skip=positional | switches)
@@ -139,15 +156,34 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
                 flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
             )
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
-    parser.flags = ["help", "config", *(f.name for f in fields), *(f"no-{name}" for name in switches)]
+    parser.flags = ["help", "config", "trust_config", *(f.name for f in fields), *(f"no-{name}" for name in switches)]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
-    parsed = parser.parse_args([*configs, *(_underscored(argument, {f.name for f in fields}) for argument in rest)])
+    known = {"trust_config", *(f.name for f in fields)}
+    parsed = parser.parse_args([*configs, *(_underscored(argument, known) for argument in rest)])
     for field in fields:
         if field.name not in parsed:
             parsed[field.name] = field.default
+    if configs and not parsed.trust_config:
+        _check_code({f.name: _plain(parsed[f.name]) for f in fields}, rest)
     for name, (what, table) in tables.items():
         _check_part(name, what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
+
+
+def _check_config(path: str) -> None:
+    """Refuse a settings file that cannot be read, or that decides what else is read or trusted."""
+    content = read_settings(Path(path))
+    for name in ("config", "trust_config"):
+        if content.get(name):
+            raise InputError(f"{path}: {name} is for the command line alone")
+
+
+def _check_code(settings: dict, flags: Sequence[str]) -> None:
+    """Refuse code that no flag names, and so a settings file does."""
+    for name, text in code_of(settings).items():
+        begins = f"--{name.partition('.')[0]}"
+        if not any(flag.startswith(begins) and text in " ".join(flags[n : n + 2]) for n, flag in enumerate(flags)):
+            raise InputError(f"--config: {name} names code, {text!r}; {UNTRUSTED}")
 
 
 def _check_part(name: str, what: str, given: str | None, table: dict, prog: str) -> None:

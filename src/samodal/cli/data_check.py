@@ -6,7 +6,8 @@ from samodal.data.check import CheckSettings
 def main(settings: CheckSettings) -> int:
     """Print what there is; 1 where something is broken, else 0."""
     from samodal.data.check import check, lines
+    from samodal.errors import printable
 
     tally = check(settings.data, settings.pixels)
-    print(settings.data, *lines(tally), sep="\n")
+    print(printable(settings.data), *lines(tally), sep="\n")
     return 1 if tally.problems else 0

@@ -1,6 +1,8 @@
 """`samodal evaluate`: score results against truth."""
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ def main(settings: EvaluateSettings) -> None:
     Raises:
         InputError: if something is missing, damaged, or of other videos.
     """
+    from samodal.errors import printable
     from samodal.files import write_json
     from samodal.metrics.evaluate import ScoringRules, evaluate
     from samodal.outputs import refuse_inputs
@@ -22,9 +25,11 @@ def main(settings: EvaluateSettings) -> None:
         masks=settings.masks,
         scores=settings.scores,
         level=settings.level,
-        clips=tuple(settings.clips.split(",")) if settings.clips else None,
+        clips=None if settings.clips is None else tuple(dict.fromkeys(settings.clips.split(","))),
         resamples=settings.bootstrap,
         seed=settings.seed,
+        per_class=settings.per_class,
+        identity=settings.identity,
     )
     if settings.json:
         results = Path(settings.results)
@@ -32,9 +37,11 @@ def main(settings: EvaluateSettings) -> None:
         refuse_inputs([Path(settings.json)], [*within, settings.truth, *re.split("[:,]", str(settings.truth))])
     scores = evaluate(settings.results, settings.truth, rules)
     print_scores(scores)
+    for note in scores.get("notes", []):
+        print(f"samodal evaluate: {_printable(note)}", file=sys.stderr)
     if settings.json:
         write_json(Path(settings.json), scores, indent=2)
-        print(f"scores written to {settings.json}")
+        print(f"scores written to {printable(settings.json)}")
 
 
 def print_scores(scores: dict[str, Any]) -> None:
@@ -45,7 +52,8 @@ def print_scores(scores: dict[str, Any]) -> None:
     levels = ["image", "video"] if scores["level"] == "both" else [scores["level"]]
     parts = {
         name: scores[name] if scores["level"] == "both" else {levels[0]: scores[name]}
-        for name in ("metrics", "counts", "intervals")
+        for name in ("metrics", "counts", "intervals", "per_class", "identity")
+        if name in scores
     }
     table = Table(title=f"{scores['settings']['masks']} masks, profile {scores['profile']}")
     table.add_column("")
@@ -57,13 +65,39 @@ def print_scores(scores: dict[str, Any]) -> None:
     table.add_section()
     for name in parts["counts"][levels[0]]:
         table.add_row(name, *(str(parts["counts"][level][name]) for level in levels))
+    table.add_section()
+    for name, cells in _extra_rows(parts, levels):
+        table.add_row(name, *cells)
     console = Console()
     console.print(table)
     console.print(f"score of a detection: {scores['settings']['score_rule']}", highlight=False)
     console.print(f"prediction of an instance: {scores['settings']['pairing_rule']}", highlight=False)
 
 
-def _cell(value: float | None, interval: list[float] | None) -> str:
+def _extra_rows(parts: dict[str, dict], levels: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """Rows of class-aware AP and of identities, where they were wanted."""
+    from rich.markup import escape
+
+    classes = parts.get("per_class", {})
+    if classes:
+        first = classes[levels[0]]
+        for number in first["mean"]:
+            yield f"class-aware {number}", [_cell(classes[level]["mean"][number]) for level in levels]
+        for name in first["classes"]:
+            numbers = [classes[level]["classes"].get(name, {}).get("AP") for level in levels]
+            yield f"AP of {escape(_printable(name))}", [_cell(number) for number in numbers]
+    identities = [parts.get("identity", {}).get(level) for level in levels]
+    for name in next(filter(None, identities), {}):
+        values = [None if of_level is None else of_level[name] for of_level in identities]
+        yield name, [str(value) if isinstance(value, int) else _cell(value) for value in values]
+
+
+def _printable(text: str) -> str:
+    """Names come from files: what would steer a terminal is written out."""
+    return text if text.isprintable() else repr(text)
+
+
+def _cell(value: float | None, interval: list[float] | None = None) -> str:
     if value is None:
         return "-"
     text = f"{value:.4f}"

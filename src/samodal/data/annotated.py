@@ -11,13 +11,12 @@ from pathlib import Path
 
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo, Report, collected, refuse
 from samodal.data.fields import FRAMES_PER_SECOND
+from samodal.data.paths import ImageFolder
 from samodal.errors import InputError
 from samodal.files import read_mask, safe_name
 from samodal.parts import Frame
+from samodal.pictures import PICTURES, RARE_PICTURES
 from samodal.rle import Rle, difference, overlap, union
-
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Suffixes by which a file in the folder of images counts as one."""
 
 _LEAST_INSIDE = 0.5  # Outlines drawn one after the other differ at the border, by no more than some pixels.
 
@@ -56,12 +55,14 @@ class AnnotatedImage:
         size: (H, W) in pixels as the file says.
         number: of the frame in its sequence; numbers ascend and may leave gaps.
         annotations: in the file's order, crowds left out.
+        crowds: how many were left out as crowds.
     """
 
     file_name: str
     size: tuple[int, int]
     number: int
     annotations: tuple[Annotation, ...]
+    crowds: int = 0
 
     def instances(self, report: Report = refuse) -> list[InstanceTruth]:
         """The instances with their masks drawn; those without any amodal pixel are left out.
@@ -120,12 +121,12 @@ class AnnotatedVideo(LabelledVideo):
         self.has_amodal, self.fps, self.size = has_amodal, sequence.fps, sequence.images[0].size
         self.paths = tuple(folder / image.file_name for image in sequence.images)
         self.numbers = tuple(image.number for image in sequence.images)
-        self._images = sequence.images
+        self._folder, self._images = folder, sequence.images
 
     def frame(self, t: int) -> Frame:
         """Frame t with its image."""
         if not self.paths[t].is_file():
-            raise InputError(missing(self.paths[t]))
+            raise InputError(missing(self.paths[t], ImageFolder(self._folder)))
         return super().frame(t)
 
     def frame_truth(self, t: int) -> list[InstanceTruth]:
@@ -135,6 +136,10 @@ class AnnotatedVideo(LabelledVideo):
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
         return self._images[t].visible_instances()
+
+    def crowds(self, t: int) -> int:
+        """How many annotations of frame t were left out as crowds."""
+        return self._images[t].crowds
 
     def labels(self, t: int, report: Report = refuse) -> list[InstanceTruth]:
         """What is known of frame t; only the instances that are damaged are left out."""
@@ -169,13 +174,20 @@ class AnnotatedDataset(Dataset):
             videos[sequence.name] = AnnotatedVideo(images, sequence, number, has_amodal)
             videos[sequence.name].label_places = (annotations,)
         super().__init__(annotations, videos, videos.__getitem__)
+        folder = ImageFolder(images)
         for path in (path for video in videos.values() for path in video.paths if not path.is_file()):
-            report(missing(path))
+            report(missing(path, folder))
+
+    def crowds_alone(self) -> int:
+        """How many annotations were left out as crowds, where nothing else is left; else 0."""
+        images = [image for video in self for image in video._images]
+        return 0 if any(image.annotations for image in images) else sum(image.crowds for image in images)
 
     def unlisted(self) -> list[Path]:
         """Pictures in the folder that the annotations do not list, sorted."""
         listed = {path for video in self for path in video.paths}
-        pictures = (path for path in self.images.rglob("*") if path.suffix.lower() in PICTURES)
+        suffixes = PICTURES + RARE_PICTURES
+        pictures = (path for path in self.images.rglob("[!.]*") if path.suffix.lower() in suffixes)
         return sorted(path for path in pictures if path not in listed)
 
 
@@ -206,9 +218,11 @@ def two_paths(path: Path, kind: str) -> tuple[Path, Path]:
     return Path(f"{annotations}.json"), Path(images)
 
 
-def missing(path: Path) -> str:
-    """What is said of an image that is not there."""
-    return f"{path}: no such image, but the annotations list it"
+def missing(path: Path, images: ImageFolder) -> str:
+    """What is said of an image that is not in the folder of images, as the annotations list it."""
+    near = images.only(path.name)
+    hint = "" if near is None else f"; there is {images.folder / near}"
+    return f"{path}: no such image, but the annotations list it{hint}"
 
 
 class TrackCheck:

@@ -25,8 +25,10 @@ import numpy as np
 
 from samodal.categories import CATEGORIES, CATEGORY_IDS
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
-from samodal.errors import InputError, nearest
-from samodal.files import field, image_size, read_json, read_map, read_mask
+from samodal.errors import InputError, nearest, shown
+from samodal.files import field, read_json, read_mask
+from samodal.pictures import image_size, read_map
+from samodal.results.fields import FrameNumber, is_crowd, value_of
 from samodal.rle import Rle, difference, masks_of_ids
 from samodal.tracks import Clip
 
@@ -75,6 +77,11 @@ class AsdVideo(LabelledVideo):
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
         return read_visible_frame(self._labels, self.numbers[t], self.size, self._camera)
+
+    def crowds(self, t: int) -> int:
+        """How many entries of frame t are marked as crowds and left out."""
+        path = self._labels / f"{frame_stem(self.numbers[t], self._camera)}_aminseg.json"
+        return sum(is_crowd(entry, f"{path}: instance {key}") for key, entry in read_json(path).items())
 
     @cached_property
     def truth(self) -> Clip | None:
@@ -169,7 +176,8 @@ def _numbered(folder: Path, pattern: str, camera: str) -> dict[int, Path]:
         return {}
     fitting = re.compile(pattern.format(camera=re.escape(camera)))
     matches = ((fitting.fullmatch(path.name), path) for path in folder.iterdir())
-    return {int(match[1]): path for match, path in matches if match}
+    names = [(match[1], path) for match, path in matches if match]
+    return {value_of({"number": int(text)}, "number", FrameNumber, str(path)): path for text, path in names}
 
 
 def frame_stem(number: int, camera: str = FRONT) -> str:
@@ -298,9 +306,9 @@ def _read(folder: Path, t: int, size: tuple[int, int] | None, camera: str, read:
 def _instance(entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int], path: Path) -> InstanceTruth | None:
     where = f"{path}: instance {key}"
     track_id, category = _identity(entry, where)
-    if entry.get("iscrowd"):
+    if is_crowd(entry, where):
         return None
-    if entry.get("occluded"):
+    if value_of(entry, "occluded", bool | int | None, where, None):
         amodal = read_mask(field(entry, "amodal_mask", where), size, where)
         hidden = read_mask(entry.get("occlusion_mask"), size, where)
         # And-not: the released subtraction in uint8 wraps where the occlusion mask leaves the amodal one.
@@ -309,14 +317,14 @@ def _instance(entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int
         amodal = visible = drawn.get(key)
     if amodal is None:
         return None
-    return InstanceTruth(track_id, category, amodal, visible, entry.get("depth_order"))
+    return InstanceTruth(track_id, category, amodal, visible, value_of(entry, "depth_order", int | None, where, None))
 
 
 def _visible_instance(
     entry: dict, key: int, drawn: dict[int, Rle], size: tuple[int, int], path: Path
 ) -> InstanceTruth | None:
     track_id, category = _identity(entry, f"{path}: instance {key}")
-    visible = None if entry.get("iscrowd") else drawn.get(key)
+    visible = None if is_crowd(entry, f"{path}: instance {key}") else drawn.get(key)
     return None if visible is None else InstanceTruth(track_id, category, visible, visible)
 
 
@@ -334,4 +342,4 @@ def _whole(value: Any, where: str) -> int:
     try:
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{where} {str(value)[:60]!r} is no whole number") from None
+        raise InputError(f"{where} {shown(value)} is no whole number") from None

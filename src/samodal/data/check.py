@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable
 
 if TYPE_CHECKING:
     from samodal.data.dataset import InstanceTruth, LabelledVideo
@@ -45,6 +45,7 @@ class Tally:
         masks: amodal masks, one for each instance and frame.
         occlusions, sizes: masks by bin.
         images: frames by (H, W).
+        crowds: masks left out as crowds.
         only_visible: whether nothing is known of what is hidden, as in KITTI MOTS; masks are then visible ones.
         odd: what is strange but breaks nothing, in words.
         problems: what is broken, in order, none twice.
@@ -59,6 +60,7 @@ class Tally:
     occlusions: Counter = field(default_factory=Counter)
     sizes: Counter = field(default_factory=Counter)
     images: Counter = field(default_factory=Counter)
+    crowds: int = 0
     only_visible: bool = False
     odd: list[str] = field(default_factory=list)
     problems: dict[str, None] = field(default_factory=dict)
@@ -116,9 +118,9 @@ def lines(tally: Tally) -> list[str]:
         "odd": "; ".join(tally.odd) or "nothing",
         "broken": _number(len(tally.problems), "problem") if tally.problems else "nothing",
     }
-    text = [f"  {name:<10} {value}" for name, value in parts.items()]
+    text = [f"  {name:<10} {printable(value)}" for name, value in parts.items()]
     problems = list(tally.problems)
-    text += [f"    {' '.join(problem.split())}" for problem in problems[:SHOWN]]
+    text += [f"    {printable(problem)}" for problem in problems[:SHOWN]]
     return text + ([f"    and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [])
 
 
@@ -147,6 +149,7 @@ def _check_video(video: LabelledVideo, tally: Tally, pixels: bool) -> None:
         instances = video.labels(t, tally.report)
         if instances is not None:
             tally.labelled += 1
+            tally.crowds += video.crowds(t)
             tally.without += not instances
             classes |= {instance.id: instance.category for instance in instances}
             _count_masks(instances, tally)
@@ -194,8 +197,14 @@ def size_bin(amodal: Rle) -> str:
 
 
 def _note_odd(tally: Tally, unlisted: list) -> None:
+    from samodal.data.dataset import ALL_CROWDS
+
     if unlisted:
         tally.odd.append(f"{_number(len(unlisted), 'image')} that the annotations do not list, first {unlisted[0]}")
+    if tally.crowds and not tally.masks:
+        tally.odd.append(ALL_CROWDS.format(f"all {tally.crowds} masks are crowds (iscrowd 1)"))
+    elif tally.crowds:
+        tally.odd.append(f"{tally.crowds} of {tally.crowds + tally.masks} masks are crowds (iscrowd 1) and left out")
     if tally.without:
         tally.odd.append(f"{_number(tally.without, 'labelled frame')} without an instance")
     if tally.labelled < tally.frames:

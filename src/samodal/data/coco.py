@@ -12,6 +12,7 @@ docs/data.md has a whole example. What makes it more than COCO's instances:
 Other data sets say the same in other words: `Form`.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -29,14 +30,17 @@ from samodal.data.fields import (
     check_size,
     class_names,
     class_of,
+    frame_number,
     frame_rate,
     listed,
     place_of,
     usable_path,
     whole_number,
 )
-from samodal.errors import InputError
+from samodal.data.paths import ImageFolder
+from samodal.errors import InputError, shown
 from samodal.files import check_mask, field, read_json
+from samodal.results.fields import is_crowd
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def open_coco(path: Path, report: Report = refuse) -> AnnotatedDataset:
         InputError: if files are missing, damaged, or do not fit one another.
     """
     annotations, images = two_paths(path, "coco")
-    return AnnotatedDataset(annotations, images, read_amodal_coco(annotations, report), report)
+    return AnnotatedDataset(annotations, images, read_amodal_coco(annotations, report, images=images), report)
 
 
 def open_coco_vid(path: Path, report: Report = refuse) -> AnnotatedDataset:
@@ -82,16 +86,19 @@ def open_coco_vid(path: Path, report: Report = refuse) -> AnnotatedDataset:
     Args, Raises: as for `open_coco`.
     """
     annotations, images = two_paths(path, "coco-vid")
-    sequences = read_amodal_coco(annotations, report, COCO_VID)
+    sequences = read_amodal_coco(annotations, report, COCO_VID, images)
     return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
 
 
-def read_amodal_coco(path: Path, report: Report = refuse, form: Form = OWN) -> list[AnnotatedSequence]:
+def read_amodal_coco(
+    path: Path, report: Report = refuse, form: Form = OWN, images: Path | None = None
+) -> list[AnnotatedSequence]:
     """The sequences of a file, sorted by name; an image without a video is a sequence of one frame.
 
     Args:
         form: how the file says it.
         report: gets each thing that is wrong; what it concerns is then left out.
+        images: the folder of images, for paths as labelling tools write them; None: paths are taken as they stand.
 
     Raises:
         InputError: if the file is missing, cut off, or no such JSON; the rest goes to `report`.
@@ -100,6 +107,10 @@ def read_amodal_coco(path: Path, report: Report = refuse, form: Form = OWN) -> l
     for name in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise InputError(f"{path}: no list {name!r} in it; docs/data.md shows a whole file")
+    folder = None if images is None else ImageFolder(images)
+    for entry in content["images"] if folder is not None else ():
+        if isinstance(entry, dict) and "file_name" in entry:
+            entry["file_name"] = folder.path(entry["file_name"])
     reader = _Reader(path, content, report, form)
     sequences = collected(reader.groups(), reader.sequence, report)
     return by_name(sequences, path, report)
@@ -116,8 +127,10 @@ class _Reader:
             collected(listed(content, "videos", str(path)), self._add_video, report)
         self._images: dict[int, dict] = {}
         self._files: set[str] = set()
+        self._refused: set[int] = set()  # ids of images, of whose annotations no second problem is made
         collected(content["images"], self._add_image, report)
         self._members: dict[int, list[Annotation]] = {key: [] for key in self._images}
+        self._crowds: Counter[int] = Counter()
         self._seen: set[int] = set()
         collected(content["annotations"], self._add_annotation, report)
         for members in self._members.values():
@@ -135,8 +148,9 @@ class _Reader:
 
     def sequence(self, entries: list[dict]) -> AnnotatedSequence:
         """One sequence; an InputError where frames or sizes do not fit one another."""
-        entries = sorted(entries, key=lambda entry: entry.get("frame_id", 0))
         first, video, tracks = entries[0], self._video(entries[0]), TrackCheck()
+        if video is not None:
+            entries = sorted(entries, key=lambda entry: entry["frame_id"])
         images = [self._image(entry, tracks) for entry in entries]
         for image, before in zip(images[1:], images, strict=False):
             if image.number == before.number:
@@ -159,7 +173,8 @@ class _Reader:
         members = collected(
             self._members[entry["id"]], lambda annotation: tracks.passed(annotation, name), self._report
         )
-        return AnnotatedImage(name, _size(entry), entry.get("frame_id", 0), tuple(members))
+        number = 0 if self._video(entry) is None else entry["frame_id"]
+        return AnnotatedImage(name, _size(entry), number, tuple(members), self._crowds[entry["id"]])
 
     def _add_video(self, entry: dict) -> None:
         key = whole_number(entry, "id", f"{self._path}: a video")
@@ -169,29 +184,42 @@ class _Reader:
         self._videos[key] = entry
 
     def _add_image(self, entry: dict) -> None:
+        try:
+            self._check_image(entry)
+        except InputError:
+            if isinstance(entry, dict) and isinstance(entry.get("id"), int):
+                self._refused.add(entry["id"])
+            raise
+        self._images[entry["id"]] = entry
+        self._files.add(entry["file_name"])
+
+    def _check_image(self, entry: dict) -> None:
         key = whole_number(entry, "id", f"{self._path}: an image")
         where = f"{self._path}: image {key}"
         name = field(entry, "file_name", where)
         if not usable_path(name):
-            raise InputError(f"{where}: file_name {name!r} is no path inside the folder of images")
+            raise InputError(f"{where}: file_name {shown(name)} is no path inside the folder of images")
         if key in self._images or name in self._files:
-            raise InputError(f"{where}: the id or its file {name} is there twice")
+            raise InputError(f"{where}: the id or its file {name[:100]} is there twice")
         check_size(entry, where)
         if self._form.by_folder:
-            whole_number(entry, "frame_id", where)
+            frame_number(entry, "frame_id", where)
             if len(PurePosixPath(name).parts) < 2:
-                raise InputError(f"{where}: file_name {name!r} has no folder, which names the video")
+                raise InputError(f"{where}: file_name {shown(name)} has no folder, which names the video")
         elif entry.get("video_id") is not None:
-            whole_number(entry, "frame_id", where)
+            frame_number(entry, "frame_id", where)
             if whole_number(entry, "video_id", where) not in self._videos and self._videos:
-                raise InputError(f"{where}: unknown video_id {entry['video_id']!r}, 'videos' does not list it")
-        self._images[key] = entry
-        self._files.add(name)
+                raise InputError(f"{where}: unknown video_id {shown(entry['video_id'])}, 'videos' does not list it")
 
     def _add_annotation(self, entry: dict) -> None:
+        key = entry.get("image_id") if isinstance(entry, dict) else None
+        if isinstance(key, int) and key in self._refused and key not in self._images:
+            return
         where, image = place_of(entry, "image", self._images, self._seen, self._path)
         class_of(entry, self._names, where)
-        if not entry.get("iscrowd"):
+        if is_crowd(entry, where):
+            self._crowds[image["id"]] += 1
+        else:
             self._members[image["id"]].append(self._annotation(entry, image, where))
 
     def _annotation(self, entry: dict, image: dict, where: str) -> Annotation:
@@ -224,7 +252,9 @@ class _Reader:
         others = [other.key for other in members if other is not annotation]
         for key in annotation.occluders:
             if key not in others:
-                raise InputError(f"{annotation.where}: its occluder {key!r} is no other annotation of the same image")
+                raise InputError(
+                    f"{annotation.where}: its occluder {shown(key)} is no other annotation of the same image"
+                )
         return annotation
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSequence, Annotation, by_name, two_paths
 from samodal.data.dataset import Report, collected, refuse
-from samodal.data.fields import check_size, listed, whole_number
-from samodal.errors import InputError
-from samodal.files import check_mask, field, image_size, read_json
+from samodal.data.fields import check_size, listed, usable_path, whole_number
+from samodal.errors import InputError, shown
+from samodal.files import check_mask, field, read_json
+from samodal.pictures import image_size
 
 
 def open_cocoa(path: Path, report: Report = refuse) -> AnnotatedDataset:
@@ -35,7 +36,7 @@ def open_cocoa(path: Path, report: Report = refuse) -> AnnotatedDataset:
 
     def find(names: list[str]) -> tuple[str, tuple[int, int]]:
         for name in names:
-            if name and (images / name).is_file():
+            if usable_path(name) and (images / name).is_file():
                 return name, image_size(images / name)
         raise InputError(f"{images}: none of the images {', '.join(filter(None, names))} of {annotations} is in it")
 
@@ -82,8 +83,8 @@ def read_cocoa(
 def _add_image(images: dict[int, dict], entry: dict, path: Path) -> None:
     key = whole_number(entry, "id", f"{path}: an image")
     check_size(entry, f"{path}: image {key}")
-    if not isinstance(field(entry, "file_name", f"{path}: image {key}"), str):
-        raise InputError(f"{path}: image {key}: file_name {entry['file_name']!r} is no text")
+    if not usable_path(field(entry, "file_name", f"{path}: image {key}")):
+        raise InputError(f"{path}: image {key}: file_name {shown(entry['file_name'])} is no path inside IMAGES")
     if key in images:
         raise InputError(f"{path}: image {key}: a second image has this id")
     images[key] = entry
@@ -93,9 +94,11 @@ def _image_of(entry: dict, images: dict[int, dict], annotated: set[int], path: P
     """The image of an annotation; each has one."""
     key = whole_number(entry, "image_id", f"{path}: an annotation")
     if key not in images:
-        raise InputError(f"{path}: annotation {entry.get('id')}: unknown image_id {key!r}, 'images' does not list it")
+        raise InputError(
+            f"{path}: annotation {shown(entry.get('id'))}: unknown image_id {shown(key)}, 'images' does not list it"
+        )
     if key in annotated:
-        raise InputError(f"{path}: annotation {entry.get('id')}: a second annotation of image {key}; keep one")
+        raise InputError(f"{path}: annotation {shown(entry.get('id'))}: a second annotation of image {key}; keep one")
     annotated.add(key)
     return images[key]
 
@@ -122,7 +125,7 @@ def _region(entry: dict, number: int, size: tuple[int, int], where: str) -> Anno
     order = None if entry.get("order") is None else whole_number(entry, "order", where) - 1
     name = field(entry, "name", where)
     if not isinstance(name, str):
-        raise InputError(f"{where}: name {name!r} is no text")
+        raise InputError(f"{where}: name {shown(name)} is no text")
     return Annotation(number, number, " ".join(name.lower().split()), amodal, visible, (), order, where)
 
 

@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from samodal.errors import InputError
-from samodal.files import read_image, safe_name
+from samodal.files import safe_name
 from samodal.parts import Frame
+from samodal.pictures import read_image
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
+
+ALL_CROWDS = (
+    "{} and left out, so that nothing is left; tools for drawing mark every brush mask so: write iscrowd 0 for a mask "
+    "of a single object"
+)
+"""What is said where all labels are crowds."""
 
 Report = Callable[[str], None]
 """Gets one line for each thing that is wrong."""
@@ -113,10 +120,7 @@ class LabelledVideo:
         Raises:
             InputError: if the image is missing, damaged, or not of the sequence's size.
         """
-        image = read_image(self.paths[t])
-        if image.shape[:2] != self.native_size:
-            expected = self.wrong_size.format("x".join(map(str, self.native_size)))
-            raise InputError(f"{self.paths[t]}: {image.shape[0]}x{image.shape[1]} (height x width), {expected}")
+        image = read_image(self.paths[t], self.native_size, self.wrong_size, unturned=True)
         return Frame(t, (self.numbers[t] - self.numbers[0]) / self.fps, image, self.paths[t].name)
 
     def frame_truth(self, t: int) -> list[InstanceTruth]:
@@ -133,6 +137,10 @@ class LabelledVideo:
     def frame_visible(self, t: int) -> list[InstanceTruth]:
         """What is visible in frame t, as if no amodal masks were there: `amodal` is the visible mask."""
         raise NotImplementedError
+
+    def crowds(self, t: int) -> int:
+        """How many annotations of frame t were left out as crowds, regions of many objects (`iscrowd` 1)."""
+        return 0
 
     def labels(self, t: int, report: Report = refuse) -> list[InstanceTruth] | None:
         """`frame_truth`, or `frame_visible` where nothing is known of what is hidden.
@@ -237,6 +245,10 @@ class Dataset:
     def judged(self, sequence: str) -> Mapping[str, Clip]:
         """The truth that results of a sequence are scored against, by name of the clip."""
         return {sequence: self.truth(sequence)}
+
+    def crowds_alone(self) -> int:
+        """How many annotations were left out as crowds, where nothing else is left and that is known; else 0."""
+        return 0
 
     def unlisted(self) -> list[Path]:
         """Images in the data set's folder that no label speaks of, sorted."""

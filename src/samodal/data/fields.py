@@ -1,14 +1,19 @@
 """Fields that JSON files of the COCO family share, each checked where it is read."""
 
+import os
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
+from samodal.checks import Between
 from samodal.data.dataset import Report, collected
-from samodal.errors import InputError
+from samodal.errors import InputError, shown
 from samodal.files import field
+from samodal.results.fields import FrameNumber, value_of
 from samodal.rle import LARGEST_SIDE
 
 FRAMES_PER_SECOND = 10.0
 """Of videos for which a file states none."""
+_LONGEST_PART, _LONGEST_PATH = 255, 1000  # bytes of a name and characters of a path, which file systems take
 
 
 def check_size(entry: dict, where: str) -> None:
@@ -45,7 +50,7 @@ def class_of(annotation: dict, names: dict[int, str], where: str) -> str:
     """
     number = whole_number(annotation, "category_id", where)
     if number not in names:
-        raise InputError(f"{where}: unknown category_id {number!r}, 'categories' lists {sorted(names)}")
+        raise InputError(f"{where}: unknown category_id {shown(number)}, 'categories' lists {sorted(names)}")
     return names[number]
 
 
@@ -67,7 +72,7 @@ def place_of(annotation: dict, kind: str, owners: dict[int, dict], earlier: set[
     earlier.add(key)
     number = whole_number(annotation, f"{kind}_id", where)
     if number not in owners:
-        raise InputError(f"{where}: unknown {kind}_id {number!r}, '{kind}s' does not list it")
+        raise InputError(f"{where}: unknown {kind}_id {shown(number)}, '{kind}s' does not list it")
     return where, owners[number]
 
 
@@ -75,26 +80,34 @@ def frame_rate(video: dict, where: str) -> float:
     """Frames per second that a video states.
 
     Raises:
-        InputError: if it is no number above 0.
+        InputError: if it is no number from 0.01 to 1000.
     """
-    fps = video.get("fps", FRAMES_PER_SECOND)
-    if not isinstance(fps, int | float) or not 0 < fps < 1e6:
-        raise InputError(f"{where}: fps {fps!r} is no number above 0")
-    return float(fps)
+    return float(value_of(video, "fps", Annotated[float, Between(0.01, 1000)], where, FRAMES_PER_SECOND))
 
 
 def usable_path(name: object) -> bool:
-    """Whether a name of a file or folder stays inside the folder that it is put in."""
+    """Whether a name of a file or folder stays inside the folder that it is put in, and a file may have it."""
     path = PurePosixPath(name) if isinstance(name, str) else PurePosixPath("..")
-    return path.name != "" and not path.is_absolute() and ".." not in path.parts
+    try:
+        longest = max((len(os.fsencode(part)) for part in path.parts), default=0)
+    except UnicodeEncodeError:  # half of a pair that stands for one character
+        return False
+    fits = longest <= _LONGEST_PART and len(str(path)) <= _LONGEST_PATH and "\0" not in str(path)
+    return path.name != "" and not path.is_absolute() and ".." not in path.parts and fits
 
 
 def whole_number(entry: dict, name: str, where: str) -> int:
     """A required whole number of a JSON object."""
     value = field(entry, name, where)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"{where}: {name} {value!r} is no whole number")
+        raise InputError(f"{where}: {name} {shown(value)} is no whole number")
     return value
+
+
+def frame_number(entry: dict, name: str, where: str) -> int:
+    """A required number of a frame, from 0."""
+    whole_number(entry, name, where)
+    return value_of(entry, name, FrameNumber, where)
 
 
 def listed(entry: dict, name: str, where: str) -> list:
@@ -103,5 +116,5 @@ def listed(entry: dict, name: str, where: str) -> list:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise InputError(f"{where}: {name} is no list but {str(value)[:60]}")
+        raise InputError(f"{where}: {name} is no list but {shown(value)}")
     return value

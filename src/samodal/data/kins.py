@@ -15,6 +15,7 @@ masks are counted. Source: https://github.com/qqlu/Amodal-Instance-Segmentation-
 """
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
-from samodal.errors import InputError
-from samodal.files import field, read_json, read_mask
+from samodal.errors import InputError, shown
+from samodal.files import read_json, read_mask
+from samodal.results.fields import Id, Side, category_names, is_crowd, value_of
 from samodal.rle import Rle, difference
 
 CATEGORIES = {
@@ -78,11 +80,13 @@ class KinsImage:
         file_name: without folders, such as 000007.png.
         size: (H, W) in pixels as the file says.
         annotations: in the file's order, crowds left out.
+        crowds: how many were left out as crowds.
     """
 
     file_name: str
     size: tuple[int, int]
     annotations: tuple[KinsAnnotation, ...]
+    crowds: int = 0
 
     def instances(self) -> list[InstanceTruth]:
         """The instances with their masks drawn; the amodal mask is the file's, the visible one is its part of it.
@@ -132,6 +136,10 @@ class KinsVideo(LabelledVideo):
         """What is visible, as if no amodal masks were there: `amodal` is the visible mask."""
         return self._image.visible_instances()
 
+    def crowds(self, t: int) -> int:
+        """How many annotations of the image were left out as crowds."""
+        return self._image.crowds
+
 
 class KinsDataset(Dataset):
     """The images of one split, by name without suffix, sorted.
@@ -152,7 +160,7 @@ class KinsDataset(Dataset):
         if missing:
             raise InputError(
                 f"{folder}: {len(missing)} of the {len(images)} images of {annotations.name} are missing, first "
-                f"{missing[0]}; was data_object_image_2.zip unpacked completely?"
+                f"{missing[0][:100]}; was data_object_image_2.zip unpacked completely?"
             )
         videos = {}
         for number, image in enumerate(images, start=1):
@@ -239,20 +247,25 @@ def read_kins(path: Path) -> list[KinsImage]:
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
             raise InputError(f"{path}: no list {name!r} in it; expected KINS' instances_*.json or update_*_2020.json")
     images = _images(content["images"], path)
-    names = _category_names(content.get("categories"), path)
+    names = category_names(content, path) or CATEGORIES
     members: dict[int, list[KinsAnnotation]] = {key: [] for key in images}
-    keys = set()
+    keys: set[int] = set()
+    crowds: Counter[int] = Counter()
     for entry in content["annotations"]:
-        key, image = field(entry, "id", f"{path}: an annotation"), entry.get("image_id")
+        key = value_of(entry, "id", int, f"{path}: an annotation")
+        where = f"{path}: annotation {key}"
         if key in keys:
             raise InputError(f"{path}: two annotations have the id {key}")
         keys.add(key)
+        image = value_of(entry, "image_id", int, where)
         if image not in images:
-            raise InputError(f"{path}: annotation {key}: its image_id {image} is not among the images; cut off?")
-        if not entry.get("iscrowd"):
-            members[image].append(_annotation(entry, names, f"{path}: annotation {key}"))
-    found = [KinsImage(name, size, tuple(members[key])) for key, (name, size) in images.items()]
-    return sorted(found, key=lambda image: image.file_name)
+            raise InputError(f"{where}: its image_id {image} is not among the images; cut off?")
+        if is_crowd(entry, where):
+            crowds[image] += 1
+        else:
+            members[image].append(_annotation(entry, names, where))
+    read = [KinsImage(name, size, tuple(members[key]), crowds[key]) for key, (name, size) in images.items()]
+    return sorted(read, key=lambda image: image.file_name)
 
 
 def _images(entries: list, path: Path) -> dict[int, tuple[str, tuple[int, int]]]:
@@ -260,40 +273,27 @@ def _images(entries: list, path: Path) -> dict[int, tuple[str, tuple[int, int]]]
     images: dict[int, tuple[str, tuple[int, int]]] = {}
     names = set()
     for entry in entries:
-        key = field(entry, "id", f"{path}: an image")
+        key = value_of(entry, "id", int, f"{path}: an image")
         where = f"{path}: image {key}"
-        name = PurePosixPath(str(field(entry, "file_name", where))).name
+        name = PurePosixPath(value_of(entry, "file_name", str, where)).name
         if key in images or name in names:
-            raise InputError(f"{where}: the id or its file {name} is there twice")
+            raise InputError(f"{where}: the id or its file {name[:100]} is there twice")
         names.add(name)
-        images[key] = name, (_pixels(entry, "height", where), _pixels(entry, "width", where))
+        images[key] = name, (value_of(entry, "height", Side, where), value_of(entry, "width", Side, where))
     if not images:
         raise InputError(f"{path}: no image in it")
     return images
 
 
-def _pixels(entry: dict, name: str, where: str) -> int:
-    value = field(entry, name, where)
-    if not isinstance(value, int) or value < 1:
-        raise InputError(f"{where}: {name} {value!r} is not a number of pixels")
-    return value
-
-
-def _category_names(entries: Any, path: Path) -> dict[int, str]:
-    """Class names by number: the file's own where it has some."""
-    if not entries:
-        return CATEGORIES
-    return {field(entry, "id", f"{path}: a category"): field(entry, "name", f"{path}: a category") for entry in entries}
-
-
 def _annotation(entry: dict, names: dict[int, str], where: str) -> KinsAnnotation:
-    number = field(entry, "category_id", where)
+    number = value_of(entry, "category_id", Id, where)
     if number not in names:
-        raise InputError(f"{where}: unknown category_id {number}, expected one of {sorted(names)}")
+        raise InputError(f"{where}: unknown category_id {shown(number)}, expected one of {', '.join(map(str, names))}")
     for amodal, visible in _MASKS:
         if amodal in entry and visible in entry:
             shapes = _shape(entry[amodal], f"{where}, {amodal}"), _shape(entry[visible], f"{where}, {visible}")
-            return KinsAnnotation(int(entry["id"]), names[number], *shapes, entry.get("ico_id"), where)
+            order = value_of(entry, "ico_id", int | None, where, None)
+            return KinsAnnotation(entry["id"], names[number], *shapes, order, where)
     pairs = " nor ".join(f"{amodal} and {visible}" for amodal, visible in _MASKS)
     raise InputError(f"{where}: neither {pairs} in it; a file converted for another program? Give KINS' own")
 
@@ -303,11 +303,11 @@ def _shape(value: Any, where: str) -> dict | tuple[np.ndarray, ...]:
         return value
     try:
         polygons = tuple(np.array(polygon, np.float64) for polygon in value or ())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         polygons = (np.full(1, np.nan),)
     for polygon in polygons:
         if polygon.ndim != 1 or len(polygon) % 2 or not np.isfinite(polygon).all():
-            raise InputError(f"{where}: expected run lengths or polygons [[x, y, x, y, …], …], got {str(value)[:60]}")
+            raise InputError(f"{where}: expected run lengths or polygons [[x, y, x, y, …], …], got {shown(value)}")
     return polygons
 
 

@@ -27,9 +27,11 @@ import numpy as np
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.data.kins import KinsImage, KinsImages
 from samodal.data.pickles import read_pickle
-from samodal.errors import InputError
-from samodal.files import field, image_size, read_mask
+from samodal.errors import InputError, shown
+from samodal.files import field, read_mask
 from samodal.parts import Frame
+from samodal.pictures import image_size
+from samodal.results.fields import numbered
 from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
@@ -67,11 +69,10 @@ class KinsCarVideo(LabelledVideo):
         self.name, self.number, self.source = folder.name, number, str(folder)
         self.released_size = released_size
         self._objects, self._kins = objects, images
-        paths = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
+        paths = numbered(folder)
         if not paths:
             raise InputError(f"{folder}: no image named by its number, such as 0000000000.png, in it")
-        self.numbers = tuple(sorted(paths))
-        self.paths = tuple(paths[number] for number in self.numbers)
+        self.numbers, self.paths = tuple(paths), tuple(paths.values())
 
     def __getstate__(self) -> dict:
         """What travels to another process: the labels of this video, not those of all KINS."""
@@ -192,7 +193,7 @@ class KinsCarDataset(Dataset):
         folders = {path.name: path for path in raw.glob("*/*") if path.is_dir()}
         for name in objects:
             if name not in folders:
-                raise InputError(f"{raw}: no video {name} in any date's folder, but {pickled} lists it")
+                raise InputError(f"{raw}: no video {name[:100]} in any date's folder, but {pickled} lists it")
         places = [place / name for name in _ANNOTATIONS for place in (root / "Kins", root / "Kins" / "annotations")]
         annotations = next((path for path in places if path.is_file()), None)
         if annotations is None:
@@ -267,12 +268,12 @@ def read_objects(path: Path) -> dict[str, Objects]:
     """
     content = read_pickle(path)
     if not isinstance(content, dict) or not content:
-        raise InputError(f"{path}: expected SAVOS' {{video: {{object: {{t: {{'VM': …}}}}}}}}, got {str(content)[:60]}")
+        raise InputError(f"{path}: expected SAVOS' {{video: {{object: {{t: {{'VM': …}}}}}}}}, got {shown(content)}")
     videos: dict[str, Objects] = {}
     for entry in sorted(content, key=str):
         name = PurePosixPath(str(entry)).name  # some list videos as date/video
         if name in videos or not name:
-            raise InputError(f"{path}: video {entry!r} is there twice, or has no name")
+            raise InputError(f"{path}: video {shown(entry)} is there twice, or has no name")
         objects = _numbered(content[entry], f"{path}: {name}", "object")
         videos[name] = {key: _frames(frames, f"{path}: {name}, object {key}") for key, frames in objects.items()}
     return videos
@@ -297,7 +298,7 @@ def _frames(content: Any, where: str) -> dict[int, dict]:
         value = field(entry, "VM", f"{where}, t {t}")
         size = value.get("size") if isinstance(value, dict) else None
         if not isinstance(size, list | tuple) or "counts" not in value:
-            raise InputError(f"{where}, t {t}: expected run lengths (size, counts) in VM, got {str(value)[:60]}")
+            raise InputError(f"{where}, t {t}: expected run lengths (size, counts) in VM, got {shown(value)}")
         frames[t] = {"size": list(size), "counts": value["counts"]}
     return frames
 
@@ -305,11 +306,11 @@ def _frames(content: Any, where: str) -> dict[int, dict]:
 def _numbered(content: Any, where: str, what: str) -> dict[int, Any]:
     """A dict by whole numbers, which some write as text."""
     if not isinstance(content, dict):
-        raise InputError(f"{where}: expected a dict by {what}, got {str(content)[:60]}")
+        raise InputError(f"{where}: expected a dict by {what}, got {shown(content)}")
     numbered = {}
     for key, value in content.items():
-        if isinstance(key, bool) or not str(key).isdecimal():
-            raise InputError(f"{where}: {what} {key!r} is no number")
+        if isinstance(key, bool) or not str(key).isdecimal() or len(str(key)) > 18:
+            raise InputError(f"{where}: {what} {shown(key)} is no number")
         if int(key) in numbered:
             raise InputError(f"{where}: {what} {int(key)} is there twice")
         numbered[int(key)] = value

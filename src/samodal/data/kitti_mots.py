@@ -14,7 +14,8 @@ from pathlib import Path
 
 from samodal.data.dataset import Dataset, InstanceTruth, LabelledVideo
 from samodal.errors import InputError
-from samodal.files import image_size
+from samodal.pictures import image_size
+from samodal.results.fields import numbered
 from samodal.results.kitti_mots import read_kitti_pictures, read_kitti_text
 from samodal.rle import Rle, union
 from samodal.tracks import Clip, Track
@@ -45,9 +46,8 @@ class KittiMotsVideo(LabelledVideo):
         self.name, self.number, self.source = folder.name, number, str(folder)
         self._labels, self._excerpt = labels, excerpt
         self.label_places = () if labels is None else (labels,)
-        images = {int(path.stem): path for path in folder.glob("*.png") if path.stem.isdigit()}
-        self.numbers = tuple(sorted(images))
-        self.paths = tuple(images[number] for number in self.numbers)
+        images = numbered(folder)
+        self.numbers, self.paths = tuple(images), tuple(images.values())
         if not images:
             raise InputError(f"{folder}: no image named by its frame, such as 000000.png, in it")
 
@@ -74,9 +74,11 @@ class KittiMotsVideo(LabelledVideo):
         read = read_kitti_pictures if self._labels.is_dir() else read_kitti_text
         clip = read(self._labels, self.name, self.size, None)
         end = self.numbers[-1] + 1 if self._excerpt else len(clip)
-        for number in (n for n in range(min(end, len(clip))) if n not in self.numbers):
-            if any(track.visible[number] for track in clip.tracks):
-                raise InputError(f"{self.source}: no image {number:06d}.png, but {self._labels} has masks in it")
+        there = set(self.numbers)
+        for track in clip.tracks:
+            for number, mask in enumerate(track.visible[:end]):
+                if mask is not None and number not in there:
+                    raise InputError(f"{self.source}: no image {number:06d}.png, but {self._labels} has masks in it")
         tracks = tuple(track for track in map(self._fitted, clip.tracks) if any(track.visible))
         for t in range(self.length):
             self._refuse_overlap([track.visible[t] for track in tracks if track.visible[t]], t)

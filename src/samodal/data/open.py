@@ -1,6 +1,7 @@
 """Opening a data set by what the user writes: KIND:PATH."""
 
 import re
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,7 +11,7 @@ from samodal.data.asd import open_asd
 from samodal.data.chewing_gum import open_chewing_gum
 from samodal.data.coco import open_coco, open_coco_vid
 from samodal.data.cocoa import open_cocoa
-from samodal.data.dataset import Dataset, Report, refuse
+from samodal.data.dataset import ALL_CROWDS, Dataset, Report, refuse
 from samodal.data.kins import open_kins
 from samodal.data.kinscar import open_kinscar
 from samodal.data.kitti_mots import open_kitti_mots
@@ -61,7 +62,10 @@ def open_dataset(text: str, report: Report = refuse) -> Dataset:
     name, colon, path = text.partition(":")
     if name in KINDS and path:
         kind = KINDS[name]
-        return kind.open(Path(path), report) if kind.reports else kind.open(Path(path))
+        dataset = kind.open(Path(path), report) if kind.reports else kind.open(Path(path))
+        if report is refuse and (crowds := dataset.crowds_alone()):
+            print(f"{path}: {ALL_CROWDS.format(f'all {crowds} annotations are crowds')}", file=sys.stderr)
+        return dataset
     known = ", ".join(f"{name}:PATH" for name in KINDS)
     if not colon or not path:
         raise InputError(f"data {text!r}: expected one of {known}")

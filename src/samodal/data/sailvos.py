@@ -29,7 +29,8 @@ from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSe
 from samodal.data.coco import SAILVOS, read_amodal_coco
 from samodal.data.dataset import Report, refuse
 from samodal.errors import InputError
-from samodal.files import read_image, read_json, safe_name, write_json
+from samodal.files import read_json, safe_name, write_json
+from samodal.pictures import read_image
 
 SPLITS = {"train": "train.json", "val": "valid.json", "valid": "valid.json"}
 """The annotations of each split."""
@@ -194,9 +195,10 @@ def _scenes(video: AnnotatedSequence, structure: dict[str, list[str]], path: Pat
         safe_name(name, str(path))
         stems = {Path(file).stem for file in files}
         if strange := sorted(stems - known.keys()):
-            raise InputError(f"{path}: scene {name} has frame {strange[0]}, but the annotations do not list it")
+            frame = f"scene {name[:100]} has frame {strange[0][:100]}"
+            raise InputError(f"{path}: {frame}, but the annotations do not list it")
         if twice := sorted(stems & taken):
-            raise InputError(f"{path}: scene {name} has frame {twice[0]}, which is in another scene, too")
+            raise InputError(f"{path}: scene {name[:100]} has frame {twice[0][:100]}, which is in another scene, too")
         taken |= stems
         scenes.append(replace(video, name=name, images=tuple(image for stem, image in known.items() if stem in stems)))
     if not scenes:

@@ -9,13 +9,16 @@ such a file is refused, unless `visible_segmentations` beside them say what can 
 those two columns the visible one is read.
 """
 
+from collections import Counter
 from pathlib import Path
 
 from samodal.data.annotated import AnnotatedDataset, AnnotatedImage, AnnotatedSequence, Annotation, by_name, two_paths
 from samodal.data.dataset import Report, collected, refuse
 from samodal.data.fields import check_size, class_names, class_of, frame_rate, place_of, usable_path, whole_number
-from samodal.errors import InputError
+from samodal.data.paths import ImageFolder
+from samodal.errors import InputError, shown
 from samodal.files import check_mask, field, read_json
+from samodal.results.fields import is_crowd
 from samodal.results.youtube_vis import check_length, video_name
 
 VISIBLE = "visible_segmentations"
@@ -28,15 +31,16 @@ def open_ytvis(path: Path, report: Report = refuse) -> AnnotatedDataset:
     Args, Raises: as for `open_coco`.
     """
     annotations, images = two_paths(path, "ytvis")
-    sequences = read_youtube_vis_truth(annotations, report)
+    sequences = read_youtube_vis_truth(annotations, report, images)
     return AnnotatedDataset(annotations, images, sequences, report, has_amodal=False)
 
 
-def read_youtube_vis_truth(path: Path, report: Report = refuse) -> list[AnnotatedSequence]:
+def read_youtube_vis_truth(path: Path, report: Report = refuse, images: Path | None = None) -> list[AnnotatedSequence]:
     """The videos of a file, sorted by name; an instance's id is that of its annotation.
 
     Args:
         report: gets each thing that is wrong; what it concerns is then left out.
+        images: the folder of images, for paths as labelling tools write them; None: paths are taken as they stand.
 
     Raises:
         InputError: if the file is missing, cut off, no such JSON, or has no visible masks; the rest goes to `report`.
@@ -48,6 +52,10 @@ def read_youtube_vis_truth(path: Path, report: Report = refuse) -> list[Annotate
                 f"{path}: no list {name!r} in it; expected the truth of YouTube-VIS (that of its test and validation "
                 "splits is not published: give `samodal run` the folder of a video's frames instead)"
             )
+    folder = None if images is None else ImageFolder(images)
+    for video in content["videos"] if folder is not None else ():
+        if isinstance(video, dict) and isinstance(video.get("file_names"), list):
+            video["file_names"] = [folder.path(name) for name in video["file_names"]]
     reader = _Reader(path, content, report)
     return by_name(collected(reader.videos.values(), reader.sequence, report), path, report)
 
@@ -62,14 +70,16 @@ class _Reader:
         self._files: set[str] = set()
         collected(content["videos"], self._add_video, report)
         self._columns: dict[int, list[list[Annotation | None]]] = {key: [] for key in self.videos}
+        self._crowds: dict[int, Counter[int]] = {key: Counter() for key in self.videos}
         self._seen: set[int] = set()
         collected(content["annotations"], self._add_annotation, report)
 
     def sequence(self, video: dict) -> AnnotatedSequence:
         """A video with what its annotations say of each frame."""
         columns, size = self._columns[video["id"]], (video["height"], video["width"])
+        crowds = self._crowds[video["id"]]
         images = [
-            AnnotatedImage(name, size, t, tuple(column[t] for column in columns if column[t] is not None))
+            AnnotatedImage(name, size, t, tuple(column[t] for column in columns if column[t] is not None), crowds[t])
             for t, name in enumerate(video["file_names"])
         ]
         name = video_name(video).replace("/", "_")
@@ -88,7 +98,7 @@ class _Reader:
         if entry.get("length", len(files)) != len(files):
             raise InputError(f"{where}: {len(files)} file_names, but its length is {entry['length']}")
         if not usable_path(entry.get("name") or "video"):
-            raise InputError(f"{where}: its name {entry['name']!r} cannot name a folder")
+            raise InputError(f"{where}: its name {shown(entry['name'])} cannot name a folder")
         if len(set(files)) < len(files) or self._files & set(files):
             raise InputError(f"{where}: a file of it is there twice, in it or in another video")
         self._files.update(files)
@@ -102,15 +112,18 @@ class _Reader:
                 f"{where}: its masks are amodal (occlude_rate) and none say what can be seen; as truth for "
                 f"`samodal evaluate` give the file itself: --truth {self._path}"
             )
-        if not entry.get("iscrowd"):
-            self._columns[video["id"]].append(self._column(entry, video, where))
+        column = self._column(entry, video, where)
+        if is_crowd(entry, where):
+            self._crowds[video["id"]].update(t for t, mask in enumerate(column) if mask is not None)
+        else:
+            self._columns[video["id"]].append(column)
 
     def _column(self, entry: dict, video: dict, where: str) -> list[Annotation | None]:
         """The masks of an annotation, frame by frame."""
         name = VISIBLE if VISIBLE in entry else "segmentations"
         masks = field(entry, name, where)
         if not isinstance(masks, list):
-            raise InputError(f"{where}: {name} is no list but {str(masks)[:60]}")
+            raise InputError(f"{where}: {name} is no list but {shown(masks)}")
         check_length(masks, len(video["file_names"]), where)
         return [self._mask(entry, mask, video, f"{where}, frame {t}") for t, mask in enumerate(masks)]
 

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from samodal.errors import InputError
 from samodal.outputs import cannot_write
 
 _MILLISECOND = Fraction(1, 1000)
+_LONGEST_SIDE = 16384  # of H.264
+_LONGEST = 21_600_000  # ms that a frame is shown at most; files of this kind cannot hold much more than a day
 
 
 class VideoWriter:
@@ -17,19 +20,29 @@ class VideoWriter:
         path: of the file, *.mp4.
         size: (H, W) of the frames.
         fps: frames per second, used where a frame's own time is not later than the one before.
+
+    Raises:
+        InputError: if the frames are too large for H.264, or the file cannot be written.
     """
 
     def __init__(self, path: Path, size: tuple[int, int], fps: float):
         import av
 
+        if max(size) > _LONGEST_SIDE:
+            raise InputError(
+                f"{path}: {size[1]}x{size[0]} pixels (width x height), but a video has {_LONGEST_SIDE} on a side at "
+                "most; give --no-overlay"
+            )
         self.path, self.size = path, size
-        self._container = av.open(str(path), "w", options={"movflags": "+faststart"})
+        # FFmpeg takes what stands before a colon for a protocol.
+        self._container = av.open(f"file:{path}", "w", options={"movflags": "+faststart"})
         # Frames keep their own times: a video of variable rate stays in step with its source.
         self._stream = self._container.add_stream("libx264", rate=max(1, round(fps)))
         self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
         self._stream.height, self._stream.width = (n + n % 2 for n in size)
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"preset": "veryfast", "crf": "23"}
+        # With more threads the file depends on how many cores there are, and may differ from run to run.
+        self._stream.options = {"preset": "veryfast", "crf": "23", "threads": "1"}
         self._last, self._step = -1, max(1, round(1000 / fps))
 
     def write(self, image: np.ndarray, time: float) -> None:
@@ -39,17 +52,19 @@ class VideoWriter:
         rows, columns = (n % 2 for n in self.size)
         frame = av.VideoFrame.from_ndarray(np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge"), "rgb24")
         shown = round(time * 1000)
-        self._last = shown if shown > self._last else self._last + self._step
+        self._last = min(shown, self._last + _LONGEST) if shown > self._last else self._last + self._step
         frame.pts, frame.time_base = self._last, _MILLISECOND
         self._mux(frame)
 
     def _mux(self, frame) -> None:
+        from av.error import FFmpegError
+
         try:
             for packet in self._stream.encode(frame):
                 if packet.duration in (None, 0):
                     packet.duration = self._step
                 self._container.mux(packet)
-        except OSError as error:
+        except (FFmpegError, OSError) as error:
             raise cannot_write(self.path, error) from None
 
     def close(self) -> None:
@@ -58,12 +73,14 @@ class VideoWriter:
         Raises:
             InputError: if the disk refuses.
         """
+        from av.error import FFmpegError
+
         try:
             self._mux(None)
         finally:
             try:
                 self._container.close()
-            except OSError as error:
+            except (FFmpegError, OSError) as error:
                 raise cannot_write(self.path, error) from None
 
     def __enter__(self) -> "VideoWriter":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from samodal.experiments import scenes
-from samodal.experiments.report import markdown
+from samodal.experiments.report import markdown, page_text
 
 LETTERS = "abcdefgh"
 """Of the scenes of a figure."""
@@ -45,7 +45,7 @@ RULES = {
 
 def captions(content: dict) -> str:
     """figures.md from what figures.json holds."""
-    parts = [f"# The paper's figures on {content['data']}\n\n{_how_to_read(content)}\n"]
+    parts = [f"# The paper's figures on {page_text(content['data'])}\n\n{_how_to_read(content)}\n"]
     parts += [_caption(name, figure) for name, figure in content["figures"].items()]
     return "\n".join(parts)
 
@@ -53,13 +53,14 @@ def captions(content: dict) -> str:
 def _how_to_read(content: dict) -> str:
     clips = content["clips"]
     return (
-        f"Chosen by rule among {len(clips)} clips ({', '.join(clips)}). The instance that a strip is about is yellow "
-        "in every frame, its visible part tinted and its hidden part striped; what is visible of others is outlined in "
-        "grey. A white cross is a prompt point (the paper's Figure 10); small yellow dots are where the tracker has "
-        "the points of a hidden instance, also those that the method does not believe. Hidden shares are the truth's; "
-        "IoU is that of the amodal mask with the true one in that frame. States: visible, predicted from a prompt; "
-        "kept, the prediction was rejected and the visible mask stands; hidden or leaving, the last mask moved along; "
-        "lost, known without a mask; no mask, not in the results."
+        f"Chosen by rule among {len(clips)} clips ({page_text(', '.join(clips))}). "
+        "The instance that a strip is about is yellow in every frame, its visible part tinted and its hidden part "
+        "striped; what is visible of others is outlined in grey. A white cross is a prompt point (the paper's Figure "
+        "10); small yellow dots are where the tracker has the points of a hidden instance, also those that the method"
+        " does not believe. Hidden shares are the truth's; IoU is that of the amodal mask with the true one in that "
+        "frame. States: visible, predicted from a prompt; kept, the prediction was rejected and the visible mask "
+        "stands; hidden or leaving, the last mask moved along; lost, known without a mask; no mask, not in the "
+        "results."
     )
 
 
@@ -70,7 +71,8 @@ def _caption(name: str, figure: dict) -> str:
     lines += [f"Note: {figure['missing']}", ""] if figure["missing"] else []
     for n, scene in enumerate(figure["scenes"]):
         letter = f"({LETTERS[n]}) " if len(figure["scenes"]) > 1 else ""
-        lines += [f"{letter}Clip {scene['clip']}, {scene['category']} {scene['id']}: {scene['words']}.", ""]
+        about = f"Clip {scene['clip']}, {scene['category']} {scene['id']}"
+        lines += [f"{letter}{page_text(about)}: {scene['words']}.", ""]
         lines += [_table(scene["frames"]), ""]
     return "\n".join(lines)
 

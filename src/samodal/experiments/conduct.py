@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from samodal.errors import Incomplete, InputError, nearest
+from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.executors import Executor, Processes
 from samodal.experiments import report
 from samodal.experiments.config import Experiment, load, names
@@ -20,7 +20,7 @@ from samodal.experiments.real import parts_of, real_scores
 from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, score_all
 from samodal.experiments.settings import ExperimentsSettings
-from samodal.files import write_json
+from samodal.files import inside, write_json
 from samodal.outputs import check_folder, locked, writing
 from samodal.training.card import command, commit
 
@@ -65,7 +65,9 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
 def _conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
-    experiments = [load(name, _weights_for(name, chosen, settings.weights)) for name in chosen]
+    experiments = [
+        load(name, weights, settings.trust_config) for name, weights in _weights_for(chosen, settings).items()
+    ]
     executor = Processes(settings.workers, threads=1)
     apart = [experiment for experiment in experiments if experiment.kind == "real"]
     experiments = [experiment for experiment in experiments if experiment.kind != "real"]
@@ -81,7 +83,7 @@ def _conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         experiments = [trained(experiment, settings) for experiment in experiments]
     planned = _planned(experiments, data, clips, settings)
     for todo in planned:
-        print(f"{todo.experiment.name}: {todo.experiment.title}, {len(todo.runs)} runs", flush=True)
+        print(_announced(todo.experiment, len(todo.runs)), flush=True)
     todos, reused, failed = _run(planned, clips, executor, settings.workers)
     tables = [todo for todo in todos if todo.experiment.kind != "figures"]
     scores = _scores(tables, data, clips, settings.resamples, executor)
@@ -95,16 +97,19 @@ def _conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     figures = [todo for todo in planned if todo.experiment.kind == "figures" and not todo.folders & failed.keys()]
     records += made + [_figures(todo, data, clips, settings.out) for todo in figures]
     if failed:
-        reasons = "".join(f"\n  {reason}" for reason in failed.values())
-        raise Incomplete(f"runs that failed and are left out of the tables: {len(failed)}{reasons}")
+        raise Incomplete(f"runs that failed and are left out of the tables: {len(failed)}", failed.values())
     return records
+
+
+def _announced(experiment: Experiment, runs: int) -> str:
+    return printable(f"{experiment.name}: {experiment.title}, {runs} runs")
 
 
 def _on_real(experiment: Experiment, root: Path, settings: ExperimentsSettings, executor: Executor) -> dict[str, Any]:
     """The record of a table on the real pictures and labels in `root`, which is written."""
     start, parts = time.perf_counter(), parts_of(root)
     runs, missing = plan(experiment, str(root), settings.out, seeds=settings.seeds, device=settings.device)
-    print(f"{experiment.name}: {experiment.title}, {len(runs)} runs", flush=True)
+    print(_announced(experiment, len(runs)), flush=True)
     scores, reused = real_scores(runs, root, parts, executor)
     about = _about(settings, str(root), [f"{part.folder} {part.name}" for part in parts], start)
     record = _record(_Todo(experiment, runs, missing), scores) | about
@@ -149,7 +154,7 @@ def _planned(
     if not todos:
         raise InputError("; ".join(lacking))
     if lacking:
-        print("\n".join(lacking), flush=True)
+        print(*map(printable, lacking), sep="\n", flush=True)
     return todos
 
 
@@ -193,14 +198,14 @@ def _scorings(todo: _Todo, run: Planned, data: str, clips: tuple[str, ...], resa
     return {name: Scoring(run.folder, data, clips, todo.experiment.masks, name, drawn) for name in profiles}
 
 
-def _weights_for(name: str, chosen: Sequence[str], given: dict[str, str]) -> dict[str, str]:
-    """The given weights that an experiment has keys for; a key that none of the chosen ones has is an error."""
-    keys = {experiment: load(experiment).weights for experiment in chosen}
+def _weights_for(chosen: Sequence[str], settings: ExperimentsSettings) -> dict[str, dict[str, str]]:
+    """By experiment the given weights that it has keys for; a key that none of the chosen ones has is an error."""
+    keys = {name: load(name, trusted=settings.trust_config).weights for name in chosen}
     known = {key for weights in keys.values() for key in weights}
-    for key in given:
+    for key in settings.weights:
         if key not in known:
             raise InputError(f"--weights.{key}: no such key in {', '.join(chosen)}{nearest(key, known)}")
-    return {key: value for key, value in given.items() if key in keys[name]}
+    return {name: {k: v for k, v in settings.weights.items() if k in held} for name, held in keys.items()}
 
 
 def _record(todo: _Todo, scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -236,9 +241,9 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
     for key, changes in experiment.train.items():
         if weights.get(key):
             continue
-        path = settings.out / "weights" / f"{key}.safetensors"
+        path = inside(settings.out / "weights", f"{key}.safetensors", f"{experiment.name}: train")
         if not path.with_suffix(".md").exists():  # the card is written last
-            print(f"training {key}: {changes}", flush=True)
+            print(printable(f"training {key}: {changes}"), flush=True)
             values = {"minutes": 0, "epochs": 0, "steps": settings.train_steps} | changes
             own = {"data": settings.train, "out": str(path.parent), "name": key, "device": _trainable(settings.device)}
             prepared = str(path.parent / "training-data.pt")  # once for all of them
@@ -250,7 +255,7 @@ def trained(experiment: Experiment, settings: ExperimentsSettings) -> Experiment
 def by_clip(runs: Sequence[Planned], clips: Sequence[str]) -> list[list[Run]]:
     """For each clip its runs, equal ones once, in the order of the tables: those of one front end stay together."""
     unique = {run.folder: run for run in runs}.values()
-    return [[(run.settings, clip, run.folder / clip) for run in unique] for clip in clips]
+    return [[(run.settings, clip, inside(run.folder, clip)) for run in unique] for clip in clips]
 
 
 def _digests(runs: Sequence[Planned]) -> dict[str, str]:
@@ -276,8 +281,8 @@ def _figures(todo: _Todo, data: str, clips: Sequence[str], out: Path) -> dict[st
     from samodal.experiments.figures import make_figures
 
     folders = {run.row: run.folder for run in reversed(todo.runs)}  # the first run of a row
-    made = make_figures(data, clips, folders, out / todo.experiment.name)
-    print(f"figures and their captions: {out / todo.experiment.name}", flush=True)
+    made = make_figures(data, clips, folders, inside(out, todo.experiment.name))
+    print(f"figures and their captions: {printable(out / todo.experiment.name)}", flush=True)
     return made
 
 

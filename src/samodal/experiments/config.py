@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-import yaml
-
-from samodal.errors import InputError, nearest
+from samodal.checks import fits, in_words
+from samodal.errors import InputError, nearest, shown
+from samodal.making import UNTRUSTED, code_of
 from samodal.metrics.gaps import GAPS, named
 from samodal.settings import RunSettings
+from samodal.yaml_files import SCALARS, check_names, read_yaml
 
 FOLDER = Path(__file__).parent / "configs"
+MASKS = ("amodal", "visible")
 KINDS = ("table", "figures", "points", "real")
 _PRECISION = ("image", "video")
 PROFILES = {
@@ -85,46 +87,81 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def load(name: str, weights: Mapping[str, str] | None = None) -> Experiment:
+def load(name: str, weights: Mapping[str, str] | None = None, trusted: bool = False) -> Experiment:
     """An experiment by its name or its YAML file.
 
     Args:
         weights: replaces what keys stand for; several are separated by commas that no "=" follows later, as in
             "a.safetensors,b.safetensors".
+        trusted: whether a file of the user's may name code outside the package.
 
     Raises:
-        InputError: for an unknown name, key, row setting or column, with the nearest known one.
+        InputError: for an unknown name, key, row setting or column, with the nearest known one, a value of another
+            type, or code.
     """
     path = FOLDER / f"{name}.yaml" if name in names() else Path(name)
     if not path.is_file():
         raise InputError(f"unknown experiment {name!r}{nearest(name, names())}")
     content = _content(path)
-    known = {f.name for f in fields(Experiment)} - {"name"}
-    for key in content:
-        if key not in known:
-            raise InputError(f"{path.name}: unknown key {key!r}{nearest(key, known)}")
+    _check_content(path, content)
     keys = {key: _listed(value) for key, value in content.pop("weights", {}).items()}
     for key, value in (weights or {}).items():
         if key not in keys:
             raise InputError(f"--weights.{key}: {path.stem} has no such key{nearest(key, keys)}")
         keys[key] = tuple(str(value).split(","))
     columns = {head: _column(path, head, text) for head, text in content.pop("columns", {}).items()}
-    relations = tuple(_relation(path, values) for values in content.pop("relations", ()))
+    relations = tuple(_relation(path, values) for values in content.pop("relations", None) or ())
     experiment = Experiment(path.stem, columns=columns, weights=keys, relations=relations, **content)
     _check(path, experiment)
+    for group in (experiment.rows, experiment.front_ends):
+        for name, values in group.items() if path.parent != FOLDER and not trusted else ():
+            for setting, text in code_of(values).items():
+                raise InputError(f"{path}: {name}: {setting} names code, {text!r}; {UNTRUSTED}")
     return experiment
+
+
+def _check_content(path: Path, content: dict[str, Any]) -> None:
+    """Whether the keys of a file are known, and hold what an experiment has there."""
+    known = {f.name for f in fields(Experiment)} - {"name"}
+    for key, value in content.items():
+        where = f"{path.name}: {key}"
+        if key not in known:
+            raise InputError(f"{path.name}: unknown key {key!r}{nearest(key, known)}")
+        if key in ("title", "note", "masks", "kind"):
+            if not isinstance(value, str):
+                raise InputError(f"{where}: expected text, found {shown(value)}")
+        elif key == "relations":
+            if not isinstance(value, list):
+                raise InputError(f"{where}: expected a list of claims, found {shown(value)}")
+        else:
+            for name, part in check_names(value, where).items():
+                _check_part(key, part, f"{where}: {name}")
+    if not {"title", "rows"} <= content.keys():
+        raise InputError(f"{path.name}: expected a title and rows, as samodal/experiments/configs has")
+
+
+def _check_part(key: str, value: Any, where: str) -> None:
+    """Whether a value by name is what the key of an experiment has: settings, a column, or weights."""
+    if key == "weights":
+        fitting = fits(value, str | tuple[str, ...] | None)
+    elif key == "columns":
+        fitting = isinstance(value, str)
+    else:
+        check_names(value, where)
+        fitting = key != "train" or isinstance(value.get("recipe"), str)
+    if not fitting:
+        expected = {"weights": "a name, a list of them, or nothing", "train": "a recipe and changes of it"}
+        raise InputError(f"{where}: expected {expected.get(key, 'text')}, found {shown(value)}")
 
 
 def _content(path: Path) -> dict[str, Any]:
     """The keys of a file, over those of the experiment that it names as its `base`."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: no YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(content, dict) or not {"title", "base"} & content.keys():
-        raise InputError(f"{path}: expected a mapping with title, rows and columns, as samodal/experiments/configs has")
-    base = content.pop("base", None)
-    return content if base is None else _content(FOLDER / f"{base}.yaml") | content
+    content = read_yaml(path)
+    if (base := content.pop("base", None)) is None:
+        return content
+    if base not in names():
+        raise InputError(f"{path.name}: unknown base {shown(base)}{nearest(str(base), names())}")
+    return _content(FOLDER / f"{base}.yaml") | content
 
 
 def _listed(value: Any) -> tuple[str, ...]:
@@ -142,25 +179,44 @@ def _column(path: Path, head: str, text: str) -> tuple[str, str, str]:
     return parts
 
 
-def _relation(path: Path, values: dict) -> Relation:
-    try:
-        ends = values.get("front_end", "truth")
-        return Relation(**values | {"front_end": tuple(ends) if isinstance(ends, list) else ends})
-    except TypeError as error:
-        raise InputError(f"{path.name}: relations: {error}") from None
+def _relation(path: Path, values: Any) -> Relation:
+    where = f"{path.name}: relations"
+    values = {"front_end": "truth"} | check_names(values, where)
+    hints = get_type_hints(Relation)
+    if missing := hints.keys() - values.keys():
+        raise InputError(f"{where}: {shown(values)} lacks {', '.join(sorted(missing))}")
+    for name, value in values.items():
+        if name not in hints:
+            raise InputError(f"{where}: unknown key {name!r}{nearest(name, hints)}")
+        if not fits(value, hints[name]):
+            raise InputError(f"{where}: {name} should be {in_words(hints[name])}, found {shown(value)}")
+    ends = values["front_end"]
+    return Relation(**values | {"front_end": tuple(ends) if isinstance(ends, list) else ends})
 
 
 def _check(path: Path, experiment: Experiment) -> None:
     if experiment.kind not in KINDS:
         raise InputError(f"{path.name}: unknown kind {experiment.kind!r}{nearest(experiment.kind, KINDS)}")
+    if experiment.masks not in MASKS:
+        raise InputError(f"{path.name}: unknown masks {experiment.masks!r}{nearest(experiment.masks, MASKS)}")
+    hints = get_type_hints(RunSettings, include_extras=True)
     for head, (profile, _, _) in experiment.columns.items():
         if profile != experiment.kind and {profile, experiment.kind} & {"points", "real"}:
             raise InputError(f"{path.name}: column {head}: {profile} is not for the kind {experiment.kind}")
     for group in (experiment.rows, experiment.front_ends):
         for name, settings in group.items():
-            for key in settings:
+            for key, value in settings.items():
                 if key not in SETTABLE:
                     raise InputError(f"{path.name}: {name}: unknown setting {key!r}{nearest(key, SETTABLE)}")
+                if key == "rules":
+                    fitting = all(
+                        isinstance(rule, SCALARS) for rule in check_names(value, f"{path.name}: {name}").values()
+                    )
+                else:
+                    fitting = fits(value, hints[key])
+                if not fitting:
+                    expected = "single values by name" if key == "rules" else in_words(hints[key])
+                    raise InputError(f"{path.name}: {name}: {key} should be {expected}, found {shown(value)}")
     for relation in experiment.relations:
         ends = relation.front_end if isinstance(relation.front_end, tuple) else (relation.front_end,)
         for what, name, table in (

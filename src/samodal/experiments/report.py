@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from samodal.errors import printable
 from samodal.experiments.config import Experiment, Relation
 from samodal.experiments.plan import Planned
 
@@ -80,25 +81,27 @@ def markdown_of(record: dict[str, Any]) -> str:
     table, counted = record["table"], any(_is_counted(v) for row in record["table"] for v in row["columns"].values())
     several = len({row["front_end"] for row in table}) > 1
     columns = list(dict.fromkeys(head for row in table for head in row["columns"]))
-    head = [*(["front end"] if several else []), "method", *columns]
+    head = [*(["front end"] if several else []), "method", *map(page_text, columns)]
     rows = [
-        [*([row["front_end"]] if several else []), row["row"], *(_cell(row["columns"][name]) for name in columns)]
+        [page_text(row[name]) for name in (["front_end"] if several else []) + ["row"]]
+        + [_cell(row["columns"][name]) for name in columns]
         for row in table
     ]
-    lines = [f"### {record['title']}", "", markdown(head, rows), ""]
-    lines += [f"* {row['front_end']}, {row['row']}: not run. {row['needs']}" for row in record["missing"]]
-    lines += [f"* {_verdict(relation)}" for relation in record["relations"]]
+    lines = [f"### {page_text(record['title'])}", "", markdown(head, rows), ""]
+    lines += [page_text(f"* {row['front_end']}, {row['row']}: not run. {row['needs']}") for row in record["missing"]]
+    lines += [page_text(f"* {_verdict(relation)}") for relation in record["relations"]]
     if record["missing"] or record["relations"]:
         lines.append("")
     together = [name for name in record["together"] if name != record["experiment"]]
     lines += [
         f"In percent{', but for counts' if counted else ''}; mean ± standard deviation over weights and "
         f"inference seeds ({settings['seeds']} where chance "
-        f"plays a part). {record['note']}".rstrip(),
+        f"plays a part). {page_text(record['note'])}".rstrip(),
         "",
-        f"`{record['command']}`: {settings['data']}, {len(settings['clips'])} clips; {record['machine']}; "
+        f"`{printable(record['command'])}`: {page_text(settings['data'])}, {len(settings['clips'])} clips; "
+        f"{record['machine']}; "
         f"commit {record['commit'][:7]}; {record['cost_s']} s"
-        + (f" together with {', '.join(together)}" if together else "")
+        + (f" together with {page_text(', '.join(together))}" if together else "")
         + (" for what was not there yet" if record["reused"] else "")
         + ".",
     ]
@@ -122,6 +125,11 @@ def _cell(value: dict[str, Any] | str | None) -> str:
         return value or "-"
     text = spread(value["values"], 0 if _is_counted(value) else 1)
     return text + (f" [{value['interval'][0]:.1f}, {value['interval'][1]:.1f}]" if value["interval"] else "")
+
+
+def page_text(text: str) -> str:
+    """A text from a file as a page in Markdown shows it: on one line, without HTML, links, or ends of cells."""
+    return printable(" ".join(text.split())).replace("<", "&lt;").replace("|", "\\|").replace("](", "]\\(")
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -71,7 +71,7 @@ def score_all(scorings: Sequence[Scoring], executor: Executor) -> dict[Scoring, 
 
 def _score(scorings: Sequence[Scoring]) -> None:
     """Score one run by all its profiles."""
-    from samodal.metrics.evaluate import read_runs
+    from samodal.metrics.inputs import read_runs
 
     first = scorings[0]
     truth = _truth(first.data, first.clips)
@@ -82,7 +82,7 @@ def _score(scorings: Sequence[Scoring]) -> None:
 
 @lru_cache(maxsize=1)
 def _truth(data: str, clips: tuple[str, ...]) -> dict[str, Clip]:
-    from samodal.metrics.evaluate import read_truth
+    from samodal.metrics.inputs import read_truth
 
     return read_truth(data, clips)
 
@@ -95,7 +95,7 @@ def _precision(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
     rules = ScoringRules(
         profile="official" if ones else scoring.profile,
         masks=scoring.masks,
-        scores="ones" if ones else "given",
+        scores="ones_in_order" if ones else "given",
         resamples=0 if ones else scoring.resamples,
     )
     return {

@@ -36,6 +36,8 @@ class ExperimentsSettings:
     """Steps of each of these trainings."""
     resamples: int = 0
     """Resamples of a bootstrap over clips, for 95 % intervals of a row's first run; 0 for none."""
+    trust_config: bool = False
+    """Let YAML files name code outside the package, as package.module:Class, which is then run."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     workers: int = os.cpu_count() or 1

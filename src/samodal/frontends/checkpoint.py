@@ -66,8 +66,11 @@ def pretrained(architecture: Any, folder: Path, checkpoint: str, title: str, hin
     """
     try:
         model, report = architecture.from_pretrained(folder, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{checkpoint}: transformers cannot load it ({str(error).strip().splitlines()[0]})") from None
+    except ImportError:  # the caller says what to install
+        raise
+    except Exception as error:  # transformers, torch and safetensors raise anything for damaged files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{checkpoint}: transformers cannot load it ({reason})") from error
     # The loss of a model holds parameters of its own, which files leave out.
     missing = sorted(name for name in report["missing_keys"] if not name.startswith("criterion."))
     if missing:

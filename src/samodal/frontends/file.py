@@ -1,14 +1,17 @@
 """`file:PATH`: results that any VIS method wrote before."""
 
-import sys
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
+from samodal.columns import present
 from samodal.errors import InputError
 from samodal.frontends.replay import Replay
 from samodal.parts import Video
+from samodal.progress import notice
+from samodal.results.columns import fitted
 from samodal.results.open import open_visible
 from samodal.tracks import Clip
+from samodal.video import StreamVideo
 
 
 class ResultsFile:
@@ -31,27 +34,54 @@ class ResultsFile:
         if video.length is None:
             raise InputError(f"{video.source}: results from a file need a video of known length, not a live stream")
         open_ended = self.path.is_dir() or self.path.suffix.lower() == ".txt"
-        length = None if open_ended else video.length
-        # A data set's sequences have numbers, by which one results file of GenVIS tells them apart.
-        clip = open_visible(self.path, video.name, video.size, length, video.number)
-        if len(clip) > video.length:
-            print(
-                f"{self.path}: goes on to frame {len(clip) - 1}, the video has {video.length} frames; "
-                "if it is not an excerpt of that sequence, the results are of another video",
-                file=sys.stderr,
+        clip = self._read(video, None) if open_ended else self._of_length(video)
+        length = video.length or 0  # which `_of_length` may have corrected
+        if open_ended or clip.info.get("numbered"):
+            places = self._places(clip, getattr(video, "numbers", None), length)
+        else:
+            places = _by_name(clip, getattr(video, "files", ()))
+        left = {t for track in clip.tracks for t, _ in present(track.visible)} - set(places)
+        if left:
+            notice(
+                f"{self.path}: goes on to frame {max(left)}, the video has {length} frames; "
+                "if it is not an excerpt of that sequence, the results are of another video"
             )
-        return Replay(_fitted(clip, video.length), str(self.path))
+        return Replay(fitted(clip, places), str(self.path))
+
+    def _of_length(self, video: Video) -> Clip:
+        """The clip of a file that must have the video's length."""
+        try:
+            return self._read(video, video.length)
+        except InputError:
+            estimate = video.length
+            if not isinstance(video, StreamVideo) or video.counted() == estimate:
+                raise
+            return self._read(video, video.length)
+
+    def _read(self, video: Video, length: int | None) -> Clip:
+        # A data set's sequences have numbers, by which one results file of GenVIS tells them apart.
+        return open_visible(self.path, video.name, video.size, length, video.number)
+
+    def _places(self, clip: Clip, numbers: Sequence[int] | None, length: int) -> Sequence[int]:
+        """For each frame of the video its frame in a clip whose file numbers its frames.
+
+        Where pictures have numbers, too, those are compared, unless the clip's fit the order of the pictures alone.
+        """
+        order = range(length)
+        labelled = {t for track in clip.tracks for t, _ in present(track.visible)}
+        if numbers is None or tuple(numbers) == tuple(order):
+            return order
+        if labelled <= set(numbers) or max(labelled) >= length:
+            return numbers
+        notice(
+            f"{self.path}: masks in frame {min(labelled)} on, but the pictures count from {numbers[0]}; "
+            "the first picture is taken for frame 0"
+        )
+        return order
 
 
-def _fitted(clip: Clip, length: int) -> Clip:
-    """The clip cut or filled up with absent masks to a number of frames."""
-
-    def column(values: tuple) -> tuple:
-        return values[:length] + (None,) * (length - len(values))
-
-    tracks = (
-        replace(t, **{name: column(getattr(t, name)) for name in ("visible", "amodal", "states", "scores")})
-        for t in clip.tracks
-    )
-    frames = clip.frames[:length] + tuple(f"{t:06d}" for t in range(len(clip), length))
-    return replace(clip, frames=frames, tracks=tuple(t for t in tracks if any(t.visible)))
+def _by_name(clip: Clip, files: Sequence[Path]) -> Sequence[int]:
+    """For each picture its frame in a clip of as many, by name where the clip knows the same names."""
+    names = [file.stem for file in files]
+    places = {Path(frame).stem: t for t, frame in enumerate(clip.frames)}
+    return [places[name] for name in names] if places.keys() == set(names) else range(len(clip))

@@ -6,13 +6,12 @@ scores. Identities come from `samodal.method.association`.
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -20,13 +19,17 @@ import torch.nn.functional as F
 from PIL import Image
 
 from samodal.checkpoints.hub import Wanted, model_folder
-from samodal.errors import InputError
+from samodal.checks import Between, fits, in_words
+from samodal.errors import InputError, shown
+from samodal.files import read_json
 from samodal.frontends.checkpoint import fitting, parse, pretrained
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
 from samodal.frontends.road_users import mapping, named
 from samodal.method.association import AssociationRules, Detection
 from samodal.parts import Video
 
+Pixels = Annotated[int, Between(1, 8192)]
+Above0 = Annotated[float, Between(1e-6)]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -62,20 +65,30 @@ class Preparation:
 
     @classmethod
     def read(cls, folder: Path, default: Preparation) -> Preparation:
-        """From the checkpoint's preprocessor_config.json, `default` for what it leaves out."""
+        """From the checkpoint's preprocessor_config.json, `default` for what it leaves out.
+
+        Raises:
+            InputError: for a file that is damaged, or values that no model has.
+        """
         path = folder / "preprocessor_config.json"
-        config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        config = read_json(path) if path.is_file() else {}
+        if not isinstance(config, dict) or not isinstance(config.get("size", {}), dict):
+            raise InputError(f"{path}: expected names and values, and a size with names, found {shown(config)}")
         size = config.get("size", default.size)
         if not ({"height", "width"} <= set(size) or {"shortest_edge", "longest_edge"} <= set(size)):
             raise InputError(
                 f"{path}: size {size} is of no known kind; expected height and width, or shortest_edge and longest_edge"
             )
-        return cls(
-            size,
-            config.get("size_divisor", default.divisor) or 1,
-            config.get("image_mean", default.mean),
-            config.get("image_std", default.std),
-        )
+        divisor = config.get("size_divisor", default.divisor) or 1
+        mean, std = config.get("image_mean", default.mean), config.get("image_std", default.std)
+        sides = [size[name] for name in ("height", "width", "shortest_edge", "longest_edge") if name in size]
+        for name, value, kind in (
+            *(("size", side, Pixels) for side in sides), ("size_divisor", divisor, Pixels),
+            ("image_mean", mean, tuple[float, float, float]), ("image_std", std, tuple[Above0, Above0, Above0]),
+        ):  # fmt: skip
+            if not fits(value, kind):
+                raise InputError(f"{path}: {name} should be {in_words(kind)}, found {shown(value)}")
+        return cls(size, divisor, mean, std)
 
     def input_size(self, frame_size: tuple[int, int]) -> tuple[int, int]:
         """(H, W) of the input for a frame of (H, W)."""

@@ -90,10 +90,12 @@ def tokenizer_of(folder: Path, checkpoint: str) -> Any:
     if not (folder / "tokenizer.json").is_file():
         raise InputError(f"{checkpoint}: no tokenizer to read words with; expected tokenizer.json beside the model")
     try:
-        return AutoTokenizer.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{checkpoint}: tokenizer.json cannot be read ({reason})") from None
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except ImportError:  # the caller says what to install
+        raise
+    except Exception as error:  # tokenizers raises its own kinds for damaged files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{checkpoint}: tokenizer.json cannot be read ({reason})") from error
 
 
 def read_word(loaded: Loaded, word: str) -> Any:

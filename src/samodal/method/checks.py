@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
@@ -46,6 +48,27 @@ def check_frame(image: Any, visible: Sequence[VisibleInstance], size: tuple[int,
                 f"width); {way}"
             )
     return height, width
+
+
+_USERS: WeakKeyDictionary[Any, ref] = WeakKeyDictionary()
+"""What works with each point tracker."""
+
+
+def take(tracker: Any, user: object) -> Any:
+    """The tracker, after noting who works with it from now on; one without weak references is not watched."""
+    with suppress(TypeError):
+        _USERS[tracker] = ref(user)
+    return tracker
+
+
+def check_taken(tracker: Any, user: object) -> None:
+    """Raise InputError where another took the tracker since: its points are of another video."""
+    try:
+        taken = _USERS.get(tracker)
+    except TypeError:
+        return
+    if taken is not None and taken() is not user:
+        raise InputError(f"the {type(tracker).__name__} works for another pipeline now; give each pipeline its own")
 
 
 def listed(visible: Any) -> Any:

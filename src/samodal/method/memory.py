@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from samodal.errors import InputError
-from samodal.files import read_json, write_json
+from samodal.files import named, read_json, write_json
 from samodal.masks import Mask, union
 from samodal.method.hidden import HiddenPhase, Place, Position, Surroundings
 from samodal.method.history import History, Seen
 from samodal.method.rules import Rules
-from samodal.rle import Rle
+from samodal.method.saved import plain_entry, read_entry
 from samodal.tracks import Instance, State, VisibleInstance
 
 VERSION = 3
@@ -126,11 +122,23 @@ class PointMemory:
 
     def state(self) -> list[dict]:
         """Everything that is known, as JSON can hold it, without a rounding error."""
-        return [_plain(remembered) for remembered in self]
+        return [plain_entry(r.id, r.category, r.history, r.phase) for r in self]
 
     def load_state(self, state: list[dict]) -> None:
-        """Take over what `state` gave, in place of what is known."""
-        self._known = {entry["id"]: _remembered(entry, self.tuples) for entry in state}
+        """Take over what `state` gave, in place of what is known.
+
+        Raises:
+            InputError: for what `state` never gives; nothing has changed then.
+        """
+        known: dict[int | str, Remembered] = {}
+        for entry in state if isinstance(state, list) else [None]:
+            history = History(self.tuples)
+            phase = read_entry(entry, history)
+            remembered = Remembered(entry["id"], entry["category"], self.tuples)
+            remembered.history, remembered.phase = history, phase
+            if known.setdefault(remembered.id, remembered) is not remembered:
+                raise InputError(f"instance {remembered.id!r} is there twice")
+        self._known = known
 
     def save(self, path: Path) -> None:
         """Write a JSON file that can be read by eye and by `load`.
@@ -150,10 +158,8 @@ class PointMemory:
         if not isinstance(content, dict) or content.get("memory") != VERSION:
             found = content.get("memory") if isinstance(content, dict) else None
             raise InputError(f"{path}: expected a point memory of version {VERSION}, found {found}; save it again")
-        try:
-            self.load_state(content["instances"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise InputError(f"{path}: damaged point memory ({type(error).__name__}: {error}); save it again") from None
+        with named(f"{path}: damaged point memory"):
+            self.load_state(content.get("instances"))
 
     def summary(self) -> str:
         """A line per instance, for reading: what is known of it, and where it is thought to be."""
@@ -171,63 +177,3 @@ class PointMemory:
                 f"{f't = {remembered.last.t}':>9} {believed:>8} {moved:>16} {scale:>6}"
             )
         return "\n".join(lines)
-
-
-def _plain(remembered: Remembered) -> dict:
-    history, phase = remembered.history, remembered.phase
-    return {
-        "id": remembered.id,
-        "category": remembered.category,
-        "tuples": [[t, points.tolist()] for t, points in history.tuples],
-        "centres": [[t, centre.tolist()] for t, centre in history.centres],
-        "recent": [_plain_seen(seen) for seen in history.recent],
-        "best": None if history.best is None else _plain_seen(history.best),
-        "phase": None if phase is None else _plain_phase(phase, list(history.recent)),
-    }
-
-
-def _plain_seen(seen: Seen) -> dict:
-    return {f.name: _value(getattr(seen, f.name)) for f in fields(Seen)}
-
-
-def _plain_phase(phase: HiddenPhase, recent: list[Seen]) -> dict:
-    plain = {f.name: _value(getattr(phase, f.name)) for f in fields(HiddenPhase) if f.name not in ("anchor", "mask")}
-    return plain | {"anchor": recent.index(phase.anchor)}
-
-
-def _value(value: Any) -> Any:
-    """An attribute as JSON holds it."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mask):
-        return value.to_coco()
-    return value
-
-
-def _remembered(plain: dict, bound: int) -> Remembered:
-    remembered = Remembered(plain["id"], plain["category"], bound)
-    history = remembered.history
-    history.tuples.extend((t, np.array(points, np.float32)) for t, points in plain["tuples"])
-    history.centres.extend((t, np.array(centre)) for t, centre in plain["centres"])
-    history.recent.extend(_seen(entry) for entry in plain["recent"])
-    history.best = None if plain["best"] is None else _seen(plain["best"])
-    if plain["phase"] is not None:
-        remembered.phase = _phase(plain["phase"], list(history.recent))
-    return remembered
-
-
-def _phase(plain: dict, recent: list[Seen]) -> HiddenPhase:
-    arrays: dict[str, Any] = {name: np.array(plain[name]) for name in ("velocity", "limit", "shift")}
-    arrays["start"] = np.array(plain["start"], np.float32).reshape(-1, 2)
-    arrays["speed"] = None if plain["speed"] is None else np.array(plain["speed"])
-    return HiddenPhase(**(plain | arrays | {"anchor": recent[plain["anchor"]], "place": Place(plain["place"])}))
-
-
-def _seen(plain: dict) -> Seen:
-    values: dict[str, Any] = {name: _mask(plain[name]) for name in ("visible", "amodal")}
-    values["points"] = None if plain["points"] is None else np.array(plain["points"], np.float32)
-    return Seen(**(plain | values))
-
-
-def _mask(plain: dict) -> Mask:
-    return Mask.from_rle(Rle.from_coco(plain, tuple(plain["size"])))

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from samodal.method.checks import check_frame, checked_time
+from samodal.method.checks import check_frame, check_taken, checked_time, take
 from samodal.method.cuts import CutDetector
 from samodal.method.hidden import HiddenPhase, Surroundings
 from samodal.method.history import Seen
@@ -24,7 +24,7 @@ class Pipeline:
 
     Args:
         segmenter: the amodal SAM.
-        tracker: follows the points of hidden instances; it serves one pipeline at a time.
+        tracker: follows the points of hidden instances; it serves one pipeline at a time, the one that was reset last.
         rules: see `samodal.method.rules`.
         seed: of the random prompts, with the clip, the instance and the frame.
         select: chooses the prompt of each visible instance; None: as the rules say.
@@ -41,7 +41,7 @@ class Pipeline:
         """Forget everything: the next frame is frame 0 of another video, named `clip`."""
         self.clip, self.t, self.time, self.size = clip, -1, 0.0, None
         self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
-        self.tracker.reset()
+        take(self.tracker, self).reset()
         self.cuts.reset()
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
@@ -61,10 +61,10 @@ class Pipeline:
         Raises:
             InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
         """
+        check_taken(self.tracker, self)
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
-        cut = self.cuts.step(image)
-        if cut:
+        if cut := self.cuts.step(image):
             self.memory.clear()
             self.tracker.reset()
         self.tracker.observe(image, self.t)
@@ -82,7 +82,6 @@ class Pipeline:
         hidden = self._follow(missing, visible, slivers, {instance.id for instance in shown})
         known = {remembered.id for remembered in missing}
         stray = [Instance.copied(sliver, State.KEPT) for key, sliver in slivers.items() if key not in known]
-
         for key in self.memory.forget(self.time, self.rules.remember_s):
             self.tracker.drop(key)
         order = {remembered.id: n for n, remembered in enumerate(self.memory)}
@@ -146,5 +145,6 @@ class Pipeline:
     def load_state_dict(self, state: dict) -> None:
         """Go on from `state_dict()`; the next step is the frame after it."""
         self.clip, self.t, self.time, self.size = (state[name] for name in ("clip", "t", "time", "size"))
+        take(self.tracker, self)
         for name in ("memory", "tracker", "cuts"):
             getattr(self, name).load_state(state[name])

@@ -25,7 +25,7 @@ class Rules:
     earlier: Annotated[float, Between(0, 1)] | None = None
     """The segmenter is told an instance's best earlier shape, if its visible share times its expected IoU is at least
     this, in [0, 1]; for the segmenter `completion` (ours; None: it is not told)."""
-    min_visible: Annotated[int, Between(1)] | None = None
+    min_visible: Annotated[int, Between(1, 1_000_000_000)] | None = None
     """Fewest visible pixels that are prompted. An instance with fewer counts as hidden (ours)."""
     min_cover: Annotated[float, Between(0, 1)] | None = None
     """Least share of the visible mask that the prediction must cover, in [0, 1]. Below it the visible mask replaces the
@@ -59,7 +59,7 @@ class Rules:
     clamp: bool = False
     """Limit |dx|, |dy| to the mean step between earlier prompt points, times the frames elapsed (released
     `coco_preds_to_ytvis.py`)."""
-    border: Annotated[int, Between(0)] | None = None
+    border: Annotated[int, Between(0, 1_000_000)] | None = None
     """An instance last seen within so many pixels of the left or right edge has left the image; it is not hidden
     (released: 20)."""
     leaving: Annotated[float, Between(0, 1)] | None = None

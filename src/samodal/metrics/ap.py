@@ -90,10 +90,13 @@ class Problem:
         truth: images or videos.
         results: entries of the same groups, each with a score; ties keep their order.
         profile: says how the rates of a track's frames become a single rate.
+        tied: no detection ranks before another, so that their order must not matter; they are put into an order of
+            their masks, by which those within a group are matched, and `samodal.metrics.matching` counts them together.
     """
 
-    def __init__(self, truth: Annotated, results: Sequence[Entry], profile: Profile):
-        self.truth, self.results, self.profile = truth, list(results), profile
+    def __init__(self, truth: Annotated, results: Sequence[Entry], profile: Profile, tied: bool = False):
+        self.truth, self.profile, self.tied = truth, profile, tied
+        self.results = sorted(results, key=_masks) if tied else list(results)
         self.numbers = {group: n for n, group in enumerate(truth.sizes, start=_FIRST)}
         self._curves: dict[Bin, Curves] = {}
 
@@ -146,6 +149,10 @@ class Problem:
             "segmentation": join(entry.masks, size).to_coco(),
             "area": float(np.mean(areas)) if areas else 0.0,
         }
+
+
+def _masks(entry: Entry) -> list[str]:
+    return [mask.counts if mask else "" for mask in entry.masks]
 
 
 def _indexed(images: list[dict], annotations: list[dict]) -> COCO:

@@ -23,7 +23,7 @@ def gap_lengths(truth: Annotated) -> np.ndarray:
     Returns:
         (N,) int, frames; 0 for rows that are not in a stretch.
     """
-    return np.array([length for entry in truth.entries for length in _lengths(entry)], int)
+    return np.array([length for entry in truth.instances for length in _lengths(entry)], int)
 
 
 def named(gap: tuple[int, int | None]) -> str:

@@ -7,15 +7,16 @@ published implementation of all three.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from pycocotools import mask as coco
 from scipy.optimize import linear_sum_assignment
 
 from samodal.metrics.levels import results_by_video, truth_by_video
-from samodal.results.entries import Entry
+from samodal.results.entries import Annotated, Entry
+from samodal.rle import Rle
 from samodal.tracks import Clip
 
 ALPHAS = np.arange(0.05, 0.96, 0.05)
@@ -91,16 +92,42 @@ def count_identities(
     Raises:
         InputError: if there are results of a clip that the truth does not have, or of other frames.
     """
-    true = truth_by_video(truth, masks)
-    predicted = results_by_video(results, truth, masks, "ones")
+    return count_entries(truth_by_video(truth, masks), results_by_video(results, truth, masks, "ones"))
 
-    def of_clip(entries: Sequence[Entry], name: str) -> list[Entry]:
-        return [entry for entry in entries if entry.group == name]
 
+def count_entries(truth: Annotated, results: Sequence[Entry]) -> dict[Hashable, Counts]:
+    """Counts by video. Crowds are not counted, nor what lies in one and is no instance."""
     return {
-        name: _count(of_clip(true.entries, name), of_clip(predicted, name), length)
-        for name, length in true.lengths.items()
+        group: _count(
+            [entry for entry in truth.instances if entry.group == group],
+            _outside_crowds(truth, [entry for entry in results if entry.group == group]),
+            length,
+        )
+        for group, length in truth.lengths.items()
     }
+
+
+def _outside_crowds(truth: Annotated, results: Sequence[Entry]) -> list[Entry]:
+    """Result tracks without the masks of which more than half lies in a crowd, unless they match an instance."""
+    group = results[0].group if results else None
+    true = [entry for entry in truth.entries if entry.group == group]
+    if not any(entry.crowd for entry in true):
+        return list(results)
+
+    def counts(mask: Rle | None, t: int) -> bool:
+        others = [(entry.masks[t].to_coco(), entry.crowd) for entry in true if entry.masks[t] is not None]
+        if mask is None or not others:
+            return mask is not None
+        masks, crowds = map(list, zip(*others, strict=True))
+        # The IoU with a crowd is the share of the mask that lies in it.
+        overlaps = np.asarray(coco.iou([mask.to_coco()], masks, crowds))[0]
+        crowded = np.array(crowds, bool)
+        return bool((overlaps[~crowded] >= MATCH).any() or not (overlaps[crowded] > MATCH).any())
+
+    return [
+        replace(entry, masks=tuple(mask if counts(mask, t) else None for t, mask in enumerate(entry.masks)), areas=())
+        for entry in results
+    ]
 
 
 def identity_scores(counts: Iterable[Counts]) -> dict[str, float | int | None]:

@@ -1,10 +1,11 @@
 """Clips of truth and of results as the entries that evaluation counts, by image and by video."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
+from samodal.columns import Column, present
 from samodal.errors import InputError
 from samodal.results.entries import Annotated, Entry
-from samodal.rle import Rle
 from samodal.tracks import Clip, Track
 
 SCORE_RULE = (
@@ -20,17 +21,26 @@ def truth_by_video(clips: Mapping[str, Clip], masks: str) -> Annotated:
     Raises:
         InputError: if amodal masks are to be scored and the truth has visible masks alone, as KITTI MOTS.
     """
+    _check_masks(clips, masks, "truth has")
     entries = []
-    tracks = [track for clip in clips.values() for track in clip.tracks]
-    if masks == "amodal" and any(any(t.visible) for t in tracks) and not any(any(t.amodal) for t in tracks):
-        raise InputError("the truth has visible masks alone, no amodal ones: give --masks visible")
     for name, clip in clips.items():
         for track in clip.tracks:
             column = _column(track, masks, labelled(clip))
             if any(column):
                 visible = _column(track, "visible", labelled(clip))
-                rates = tuple(track.occlusion(t) for t in labelled(clip))
-                entries.append(Entry(name, track.id, column, visible, occlusion=rates))
+                shares = {i: track.occlusion(t) for i, t in enumerate(labelled(clip)) if track.amodal[t]}
+                rates = Column(len(column), shares)
+                entries.append(
+                    Entry(
+                        name,
+                        track.id,
+                        column,
+                        visible,
+                        occlusion=rates,
+                        crowd=track.crowd,
+                        category=track.category,
+                    )
+                )
     return Annotated(
         {name: clip.size for name, clip in clips.items()},
         {name: len(labelled(clip)) for name, clip in clips.items()},
@@ -58,6 +68,8 @@ def _frames(entry: Entry) -> list[Entry]:
             (mask,),
             (entry.visible[i],) if entry.visible is not None else None,
             occlusion=(entry.occlusion[i],) if entry.occlusion is not None else None,
+            crowd=entry.crowd,
+            category=entry.category,
         )
         for i, mask in enumerate(entry.masks)
         if mask is not None
@@ -73,18 +85,21 @@ def results_by_video(
         results: by clip name; none of the instances of a clip without results count as found.
         truth: by clip name.
         masks: "amodal" or "visible".
-        scores: "given", or "ones" for 1 everywhere.
+        scores: "given"; else each is 1.
 
     Raises:
-        InputError: if there are results of a clip that the truth does not have, or of other frames.
+        InputError: if there are results of a clip that the truth does not have, or of other frames, or amodal masks
+            are to be scored and the results have visible ones alone.
     """
+    _check_masks(results, masks, "results have")
     entries = []
     for name, clip in results.items():
         for track, frames in _joined(clip, truth, name):
             column = _column(track, masks, frames)
             if any(column):
-                score = 1.0 if scores == "ones" else _track_score(track)
-                entries.append(Entry(name, track.id, column, _column(track, "visible", frames), score=score))
+                score = _track_score(track) if scores == "given" else 1.0
+                visible = _column(track, "visible", frames)
+                entries.append(Entry(name, track.id, column, visible, score=score, category=track.category))
     return entries
 
 
@@ -104,11 +119,18 @@ def results_by_image(
     for name, clip in results.items():
         for track, frames in _joined(clip, truth, name):
             column, visible = _column(track, masks, frames), _column(track, "visible", frames)
-            for i, t in enumerate(frames):
-                if column[i] is not None and not (only_visible and visible[i] is None):
-                    score = 1.0 if scores == "ones" else _frame_score(track, t)
-                    entries.append(Entry((name, i), track.id, (column[i],), (visible[i],), score=score))
+            for i, mask in sorted(present(column), key=itemgetter(0)):
+                if not (only_visible and visible[i] is None):
+                    score = _frame_score(track, frames[i]) if scores == "given" else 1.0
+                    shown = (visible[i],)
+                    entries.append(Entry((name, i), track.id, (mask,), shown, score=score, category=track.category))
     return entries
+
+
+def _check_masks(clips: Mapping[str, Clip], masks: str, which: str) -> None:
+    tracks = [track for clip in clips.values() for track in clip.tracks]
+    if masks == "amodal" and any(any(t.visible) for t in tracks) and not any(any(t.amodal) for t in tracks):
+        raise InputError(f"the {which} visible masks alone, no amodal ones: give --masks visible")
 
 
 def labelled(clip: Clip) -> tuple[int, ...]:
@@ -121,12 +143,18 @@ def _joined(clip: Clip, truth: Mapping[str, Clip], name: str) -> list[tuple[Trac
     if name not in truth:
         some = ", ".join(list(truth)[:3])
         raise InputError(f"results of clip {name!r}, which the truth does not have (it has {some}, …)")
-    frames = _frame_map(clip, truth[name])
+    frames = frame_map(clip, truth[name])
     return [(track, frames) for track in clip.tracks]
 
 
-def _frame_map(clip: Clip, truth: Clip) -> list[int | None]:
-    """By file name where the results' frames are all known by name, else by position in equally long clips."""
+def frame_map(clip: Clip, truth: Clip) -> list[int | None]:
+    """The result frame of each labelled frame of the truth, None where there is none.
+
+    Frames are known by file name where the truth has all names of the results, else by position in equally long clips.
+
+    Raises:
+        InputError: if the results are of another video.
+    """
     if clip.size != truth.size:
         raise InputError(
             f"clip {clip.name}: results of {clip.size[0]}x{clip.size[1]} (height x width) but the truth has "
@@ -143,9 +171,10 @@ def _frame_map(clip: Clip, truth: Clip) -> list[int | None]:
     return list(labelled(truth))
 
 
-def _column(track: Track, masks: str, frames: tuple[int, ...] | list[int | None]) -> tuple[Rle | None, ...]:
+def _column(track: Track, masks: str, frames: Sequence[int | None]) -> Column:
     column = track.amodal if masks == "amodal" else track.visible
-    return tuple(column[t] if t is not None else None for t in frames)
+    known = dict(present(column))
+    return Column(len(frames), {i: known[t] for i, t in enumerate(frames) if t in known} if known else None)
 
 
 def _frame_score(track: Track, t: int) -> float:

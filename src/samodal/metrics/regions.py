@@ -1,6 +1,7 @@
 """Mean IoUs of whole and of hidden regions: how good the masks are, apart from any score.
 
 Each true instance in each frame is compared with the prediction that belongs to it; without a prediction the IoU is 0.
+Crowds are no instances.
 `miou`: the mean over instances and frames. `miou_micro`: pixels pooled, sum of intersections over sum of unions,
 which large objects dominate. `miou_hidden`: only the part that is not visible in truth, of the prediction against
 the truth, where truth has such a part. `miou_hidden_micro`: the same, pixels pooled. `miou_fully_hidden`: frames
@@ -82,6 +83,8 @@ def measure(truth: Annotated, results: Sequence[Entry]) -> Regions:
     pairs, rule = pair(truth, results)
     rows = []
     for entry, prediction in zip(truth.entries, pairs, strict=True):
+        if entry.crowd:
+            continue
         clip = truth.clip_of(entry.group)
         rows.extend((clip, *row) for row in _rows(entry, prediction))
     clips, whole, hidden, visible, after, has_hidden = (
@@ -136,16 +139,20 @@ def _uncovered(mask: Rle, cover: Rle | None) -> int:
 
 
 def pair(truth: Annotated, results: Sequence[Entry]) -> tuple[list[Entry | None], str]:
-    """The prediction of every entry of the truth, and the rule that found it (a key of `PAIRING_RULES`)."""
+    """The prediction of every entry of the truth, and the rule that found it (a key of `PAIRING_RULES`).
+
+    A crowd has none.
+    """
     by_group: dict[object, list[Entry]] = {}
     for result in results:
         by_group.setdefault(result.group, []).append(result)
     if _ids_agree(truth, by_group):
         known = {(r.group, r.id): r for r in results}
-        return [known.get((entry.group, entry.id)) for entry in truth.entries], "identity"
-    visible = all(e.visible is not None for e in (*truth.entries, *results))
+        return [None if entry.crowd else known.get((entry.group, entry.id)) for entry in truth.entries], "identity"
+    visible = all(e.visible is not None for e in (*truth.instances, *results))
     pairs: dict[int, Entry] = {}
-    order = sorted(range(len(truth.entries)), key=lambda i: str(truth.entries[i].group))
+    order = [i for i, entry in enumerate(truth.entries) if not entry.crowd]
+    order.sort(key=lambda i: str(truth.entries[i].group))
     for _, indices in groupby(order, key=lambda i: truth.entries[i].group):
         pairs |= _assigned(truth, list(indices), by_group, visible)
     return [pairs.get(i) for i in range(len(truth.entries))], "visible" if visible else "masks"

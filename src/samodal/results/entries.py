@@ -1,8 +1,10 @@
 """What evaluation reads out of COCO-like files: one entry per instance of an image, or per track of a video."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 
+from samodal.columns import Column, present
+from samodal.errors import InputError
 from samodal.rle import Rle
 
 
@@ -20,20 +22,23 @@ class Entry:
             None where it is not known.
         score: confidence, None where there is none.
         crowd: a region that may be matched many times and never counts as missed.
+        category: class name, None where none is known.
     """
 
     group: Hashable
     id: int | str | None
-    masks: tuple[Rle | None, ...]
-    visible: tuple[Rle | None, ...] | None = None
-    areas: tuple[float | None, ...] = ()
-    occlusion: tuple[float | None, ...] | None = None
+    masks: Sequence[Rle | None]
+    visible: Sequence[Rle | None] | None = None
+    areas: Sequence[float | None] = ()
+    occlusion: Sequence[float | None] | None = None
     score: float | None = None
     crowd: bool = False
+    category: str | None = None
 
     def __post_init__(self):
         if not self.areas:
-            object.__setattr__(self, "areas", tuple(m.area if m else None for m in self.masks))
+            areas = {t: mask.area for t, mask in present(self.masks)}
+            object.__setattr__(self, "areas", Column(len(self.masks), areas))
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +50,34 @@ class Annotated:
         lengths: number of frames of each group, 1 for images.
         entries: in the file's order.
         clips: which clip each group is part of, for resampling; a group on its own where this is empty.
+        categories: class names by number, as the file has them.
     """
 
     sizes: dict[Hashable, tuple[int, int]]
     lengths: dict[Hashable, int]
     entries: list[Entry]
     clips: dict[Hashable, str]
+    categories: dict[int | str, str] = field(default_factory=dict)
 
     def clip_of(self, group: Hashable) -> str:
         """The clip that a group is part of."""
         return str(self.clips.get(group, group))
+
+    @property
+    def instances(self) -> list[Entry]:
+        """What is to be found: the entries that are no crowds."""
+        return [entry for entry in self.entries if not entry.crowd]
+
+
+def without_doubles(entries: list[Entry], path: object) -> list[Entry]:
+    """The entries themselves.
+
+    Raises:
+        InputError: if an id is there twice in an image, or a video.
+    """
+    known = set()
+    for entry in entries:
+        if entry.id is not None and (entry.group, entry.id) in known:
+            raise InputError(f"{path}: id {entry.id} is there twice in image or video {entry.group}")
+        known.add((entry.group, entry.id))
+    return entries

@@ -5,27 +5,25 @@ interrupted leaves a file whose last line may be cut; everything before it is re
 this module describes both kinds of line.
 """
 
-import base64
 import json
 import math
+import numbers
 import os
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import numpy as np
-
-from samodal.confidence import Confidence
-from samodal.errors import InputError
-from samodal.files import field, read_mask, read_text
-from samodal.masks import Mask
+from samodal.errors import InputError, shown
+from samodal.files import opened_text, parse_json
 from samodal.outputs import cannot_write
-from samodal.rle import LARGEST_SIDE, Rle
-from samodal.tracks import Clip, FrameResult, Instance, State, clip_from_results
+from samodal.results.by_track import clip_from_results
+from samodal.results.fields import FrameNumber, Side, value_of
+from samodal.results.instances import from_json, to_json
+from samodal.tracks import Clip, FrameResult, checked_score
 
 SCHEMA = 2
 """Version of frames.jsonl that is written. 2 has who hides whom, and what a segmenter says beside its mask."""
@@ -67,8 +65,8 @@ class FramesWriter:
         position: bytes up to the end of the newest line.
 
     Raises:
-        InputError: on opening or writing, if the disk refuses, and for a line that differs from the one that stands
-            there; lines written before stay readable.
+        InputError: on opening or writing, if the disk refuses, a frame is none that `read_frames` reads, or a line
+            differs from the one that stands there; lines written before stay readable.
     """
 
     def __init__(
@@ -80,7 +78,7 @@ class FramesWriter:
         details: bool = False,
         go_on: bool = False,
     ):
-        self.path, self.details = Path(path), details
+        self.path, self.details, self._size, self._t = Path(path), details, tuple(size), None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab+" if go_on else "wb+")
@@ -94,12 +92,19 @@ class FramesWriter:
 
     def write(self, result: FrameResult, name: str | None = None) -> None:
         """Append one frame; `name` is its file name where it has one."""
-        instances = [_to_json(instance, result.hidden_by[instance.id], self.details) for instance in result.instances]
-        line = {"t": result.t, "time": round(result.time, 6), "name": name, "instances": instances}
+        check_result(result, self._size, self._t)
+        self._t = result.t
+        instances = [to_json(instance, result.hidden_by[instance.id], self.details) for instance in result.instances]
+        line = {"t": int(result.t), "time": round(float(result.time), 6), "name": name, "instances": instances}
         self._line(line | {"cut": True} if result.cut else line)
 
     def skip(self) -> bytes:
-        """Pass over a line that stands in the file already, and give it."""
+        """Pass over the line of a frame that stands in the file already, and give it."""
+        line = self._standing()
+        self._t = self._number - 2  # the header is line 1, and frames of runs count from 0
+        return line
+
+    def _standing(self) -> bytes:
         line = self._file.readline()
         self.position, self._number = self.position + len(line), self._number + 1
         return line
@@ -107,7 +112,7 @@ class FramesWriter:
     def _line(self, value: dict) -> None:
         line = (json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n").encode()
         if self.position < self._end:
-            if self.skip() != line:
+            if self._standing() != line:
                 raise InputError(
                     f"{self.path}, line {self._number}: is not what this run gives; pictures, labels or a part have "
                     "changed since the run was interrupted; remove the folder to begin anew"
@@ -145,6 +150,40 @@ def _end_of_lines(file: BinaryIO) -> int:
     return 0
 
 
+def check_result(result: FrameResult, size: tuple[int, int], before: int | None) -> None:
+    """Refuse a frame for which `read_frames` would refuse the whole file.
+
+    Args:
+        size: (H, W) of every frame.
+        before: t of the frame before; None for the first.
+
+    Raises:
+        InputError: says what of which instance.
+    """
+    where = f"frame {result.t}"
+    if not isinstance(result.t, numbers.Integral):
+        raise InputError(f"{where}: expected the index of a frame, from 0, got {shown(result.t)}")
+    if before is not None and result.t != before + 1:
+        raise InputError(f"{where}: comes after frame {before}; frames are written in order, none left out")
+    if not isinstance(result.time, numbers.Real) or not math.isfinite(result.time):
+        raise InputError(f"{where}: its time {result.time!r} is no number of seconds")
+    ids = set()
+    for instance in result.instances:
+        key, place = instance.id, f"{where}, instance {shown(instance.id)}"
+        if isinstance(key, bool) or not isinstance(key, int | str):
+            raise InputError(f"{place}: expected an int or str as id, got {type(key).__name__}")
+        if str(key) in ids:
+            raise InputError(f"{place}: the id is there twice in one frame; ids must be unique")
+        ids.add(str(key))
+        if not isinstance(instance.category, str):
+            raise InputError(f"{place}: expected a class name as text, got {shown(instance.category)}")
+        if instance.score is not None:
+            checked_score(instance.score, place)
+        for mask in (instance.visible, instance.amodal):
+            if mask is not None and mask.size != size:
+                raise InputError(f"{place}: a mask of {mask.size} in frames of {size} (height, width)")
+
+
 @dataclass(frozen=True)
 class Frames:
     """The content of a frames.jsonl.
@@ -173,177 +212,74 @@ class Frames:
         return clip_from_results(self.clip, self.size, self.names, self.results, {"settings": self.settings})
 
 
-def read_frames(path: Path) -> Frames:
-    """Read a frames.jsonl of this or an earlier schema; a last line that was cut off is left out.
+class FrameLines:
+    """A frames.jsonl of this or an earlier schema, read line by line, so that memory does not grow with its length.
 
-    Who hides whom is not read: it follows from the masks.
+    Iterating gives (name, result) of each complete line; a name is an index of six digits where there is none. Who
+    hides whom is not read: it follows from the masks.
+
+    Attributes:
+        clip: name.
+        size: (H, W).
+        settings: of the run.
+        complete: False where the last line was cut off; known after an iteration.
 
     Raises:
-        InputError: if it is missing, of another schema, or a line other than the last is damaged.
+        InputError: if the file is missing, of another schema, or a line other than the last is damaged.
     """
-    lines = read_text(path).split("\n")
-    values = _parse(lines[:-1], path)
-    if not values or "schema" not in values[0]:
-        raise InputError(f"{path}: no header in the first line; is this a frames.jsonl?")
-    header = values[0]
-    if header["schema"] not in READABLE:
-        raise InputError(f"{path}: schema {header['schema']}, this version reads 1 and 2; update samodal")
-    size = (int(header["size"][0]), int(header["size"][1]))
-    results = tuple(_frame(value, size, f"{path}, line {n}") for n, value in enumerate(values[1:], start=2))
-    names = tuple(value.get("name") or f"{value['t']:06d}" for value in values[1:])
-    return Frames(header["clip"], size, header["settings"], results, names, complete=not lines[-1])
+
+    def __init__(self, path: Path):
+        self.path, self.complete = Path(path), True
+        self.clip, self.size, self.settings = _header(next(self._values(), None), self.path)
+
+    def __iter__(self) -> Iterator[tuple[str, FrameResult]]:
+        for number, value in islice(enumerate(self._values(), start=1), 1, None):
+            where = f"{self.path}, line {number}"
+            yield frame_name(value, where), _frame(value, self.size, where)
+
+    def _values(self) -> Iterator[Any]:
+        with opened_text(self.path) as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith("\n"):
+                    self.complete = False
+                    return
+                yield parse_json(line, f"{self.path}, line {number}")
+
+
+def read_frames(path: Path) -> Frames:
+    """The whole content of a frames.jsonl; a last line that was cut off is left out. See `FrameLines`."""
+    lines = FrameLines(path)
+    names, results = tuple(zip(*lines, strict=True)) or ((), ())
+    return Frames(lines.clip, lines.size, lines.settings, results, names, lines.complete)
 
 
 def read_line(line: bytes, size: tuple[int, int], where: str) -> FrameResult:
-    """The result of one line that is no header; see `read_frames`."""
-    (value,) = _parse([line.decode()], Path(where))
-    return _frame(value, size, where)
+    """The result of one line that is no header; see `FrameLines`."""
+    return _frame(parse_json(line, where), size, where)
 
 
-def _parse(lines: Sequence[str], path: Path) -> list[dict]:
-    values = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}, line {number}: not valid JSON ({error.msg})") from None
-    return values
+def _header(value: Any, path: Path) -> tuple[str, tuple[int, int], dict]:
+    """Clip, (H, W) and settings of the first line."""
+    if not isinstance(value, dict) or "schema" not in value:
+        raise InputError(f"{path}: no header in the first line; is this a frames.jsonl?")
+    where = f"{path}, line 1"
+    schema = value_of(value, "schema", int, where)
+    if schema not in READABLE:
+        raise InputError(f"{path}: schema {schema}, this version reads 1 and 2; update samodal")
+    height, width = value_of(value, "size", tuple[Side, Side], where)
+    return value_of(value, "clip", str, where), (height, width), value_of(value, "settings", dict, where)
 
 
-def _frame(value: dict, size: tuple[int, int], where: str) -> FrameResult:
-    instances = tuple(_from_json(instance, size, where) for instance in field(value, "instances", where))
+def frame_name(value: dict, where: str) -> str:
+    """The name of a frame's line, an index of six digits where it has none."""
+    return value_of(value, "name", str | None, where, None) or f"{value_of(value, 't', FrameNumber, where):06d}"
+
+
+def _frame(value: Any, size: tuple[int, int], where: str) -> FrameResult:
+    instances = tuple(from_json(entry, size, where) for entry in value_of(value, "instances", list, where))
     ids = [instance.id for instance in instances]
     if len(set(ids)) != len(ids):
         twice = next(key for key in ids if ids.count(key) > 1)
         raise InputError(f"{where}: id {twice} is there twice in one frame")
-    return FrameResult(field(value, "t", where), field(value, "time", where), instances, value.get("cut", False))
-
-
-def _to_json(instance: Instance, hidden_by: Iterable[tuple[int | str, float]], details: bool) -> dict:
-    rate, expected = instance.occlusion, instance.expected_iou
-    values = {
-        "id": instance.id,
-        "category": instance.category,
-        "score": None if instance.score is None else float(instance.score),
-        "state": str(instance.state),
-        "visible": _coded(instance.visible),
-        "amodal": _coded(instance.amodal),
-        "visible_box": _box(instance.visible),
-        "amodal_box": _box(instance.amodal),
-        "occlusion": None if rate is None else round(rate, 6),
-        "points": _points(instance.points),
-        "followed": _points(instance.followed),
-        "frames_since_seen": int(instance.frames_since_seen),
-        "seconds_since_seen": round(float(instance.seconds_since_seen), 6),
-        "hidden_by": [{"id": key, "share": round(share, 6)} for key, share in hidden_by],
-        "expected_iou": None if expected is None else float(expected),
-        "box_spread": None if instance.spread is None else [round(float(n), 2) for n in instance.spread],
-        "beyond": _canvas(instance.beyond) if _reaches_further(instance) else None,
-    }
-    if not details:
-        return values
-    masks, confidence = instance.hypotheses, instance.confidence
-    return values | {
-        "hypotheses": None if masks is None else [_coded(mask) if mask else None for mask in masks],
-        "confidence": None if confidence is None else _packed(confidence),
-    }
-
-
-def _reaches_further(instance: Instance) -> bool:
-    """Whether the whole object has other pixels than the amodal mask, which ends at the border of the frame."""
-    beyond, amodal = instance.beyond, instance.amodal
-    if not beyond or not amodal:
-        return bool(beyond)
-    return beyond.box != amodal.box or not np.array_equal(beyond.inside, amodal.inside)
-
-
-def _from_json(value: dict, size: tuple[int, int], where: str) -> Instance:
-    where = f"{where}: instance {value.get('id')}"
-    return Instance(
-        id=field(value, "id", where),
-        category=field(value, "category", where),
-        score=value.get("score"),
-        state=State(field(value, "state", where)),
-        visible=read_mask(value.get("visible"), size, where),
-        amodal=read_mask(value.get("amodal"), size, where),
-        points=_array(value.get("points")),
-        followed=_array(value.get("followed")),
-        frames_since_seen=value.get("frames_since_seen", 0),
-        seconds_since_seen=value.get("seconds_since_seen", 0.0),
-        expected_iou=value.get("expected_iou"),
-        beyond=_from_canvas(value.get("beyond"), size, where),
-        spread=None if value.get("box_spread") is None else np.array(value["box_spread"], np.float32),
-        hypotheses=_hypotheses(value.get("hypotheses"), size, where),
-        confidence=_unpacked(value.get("confidence"), where),
-    )
-
-
-def _hypotheses(masks: list | None, size: tuple[int, int], where: str) -> tuple[Mask, Mask, Mask] | None:
-    if masks is None:
-        return None
-    read = [read_mask(mask, size, f"{where}, hypotheses") for mask in masks]
-    small, given, large = (Mask.nowhere(size) if mask is None else Mask.of(mask) for mask in read)
-    return small, given, large
-
-
-def _canvas(mask: Mask) -> dict:
-    """A mask that may lie partly outside the frame, on a canvas of its own whose first pixel is x0, y0 of the frame."""
-    return {"x0": int(mask.x), "y0": int(mask.y)} | Mask(mask.shape, 0, 0, mask.inside).to_coco()
-
-
-def _from_canvas(value: dict | None, size: tuple[int, int], where: str) -> Mask | None:
-    if value is None:
-        return None
-    where = f"{where}, beyond"
-    x0, y0, canvas = _place(value, where)
-    mask = read_mask({"size": canvas, "counts": field(value, "counts", where)}, canvas, where)
-    return None if mask is None else Mask(size, x0, y0, mask.decode())
-
-
-def _place(value: dict, where: str) -> tuple[int, int, tuple[int, int]]:
-    """Column and row in the frame of a cut-out's first pixel, and its (height, width)."""
-    x0, y0, size = (field(value, name, where) for name in ("x0", "y0", "size"))
-    numbers = [x0, y0, *size] if isinstance(size, list) else [x0, y0]
-    if len(numbers) != 4 or not all(type(n) is int for n in numbers) or not 1 <= min(size) <= max(size) <= LARGEST_SIDE:
-        raise InputError(f"{where}: expected whole x0 and y0 and a size [height, width], got {str(numbers)[:60]}")
-    return x0, y0, (size[0], size[1])
-
-
-def _packed(confidence: Confidence) -> dict:
-    """A cut-out of probabilities: its rows of bytes, compressed by zlib, in base 64."""
-    data = base64.b64encode(zlib.compress(np.ascontiguousarray(confidence.values).tobytes())).decode("ascii")
-    size = [int(n) for n in confidence.values.shape]
-    return {"x0": int(confidence.x), "y0": int(confidence.y), "size": size, "zlib": data}
-
-
-def _unpacked(value: dict | None, where: str) -> Confidence | None:
-    if value is None:
-        return None
-    where = f"{where}, confidence"
-    x0, y0, (h, w) = _place(value, where)
-    try:
-        data = zlib.decompressobj().decompress(base64.b64decode(field(value, "zlib", where)), h * w)
-        return Confidence(x0, y0, np.frombuffer(data, np.uint8).reshape(h, w))
-    except (TypeError, ValueError, zlib.error) as error:
-        raise InputError(f"{where}: damaged ({error})") from None
-
-
-def _coded(mask: Rle | None) -> dict | None:
-    return None if mask is None else mask.to_coco()
-
-
-def _box(mask: Rle | None) -> list[float] | None:
-    return None if mask is None else [float(n) for n in mask.box]
-
-
-def _points(points: np.ndarray | None) -> list[list[float | None]] | None:
-    """Coordinates to a hundredth of a pixel; JSON has no nan, so a lost point is [null, null]."""
-    if points is None:
-        return None
-    return [[round(v, 2) if math.isfinite(v) else None for v in xy] for xy in np.asarray(points).tolist()]
-
-
-def _array(points: list | None) -> np.ndarray | None:
-    if points is None:
-        return None
-    return np.array(points, dtype=np.float32).reshape(-1, 2)  # None becomes nan
+    t, time = value_of(value, "t", FrameNumber, where), value_of(value, "time", float, where)
+    return FrameResult(t, time, instances, value_of(value, "cut", bool, where, False))

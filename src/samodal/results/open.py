@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from samodal.columns import Column
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import named, read_json
 from samodal.results import frames, kitti_mots, mmtracking, scalabel, youtube_vis
 from samodal.tracks import Clip
 
@@ -35,7 +36,9 @@ def open_visible(
     if suffix == ".txt":
         return kitti_mots.read_kitti_text(path, clip_name, size, length)
     if suffix == ".jsonl":
-        return _fitting(frames.read_frames(path).tracks(), path, clip_name, size, length)
+        with named(str(path)):
+            clip = frames.read_frames(path).tracks()
+        return _fitting(clip, path, clip_name, size, length)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if suffix != ".json":
@@ -77,7 +80,7 @@ def _fitting(clip: Clip, path: Path, name: str, size: tuple[int, int], length: i
             f"has {size[0]}x{size[1]} in {length} frames; were the results made on another video?"
         )
     tracks = tuple(
-        replace(track, amodal=(None,) * len(clip), states=(None,) * len(clip))
+        replace(track, amodal=Column(len(clip)), states=Column(len(clip)))
         for track in clip.tracks
         if any(track.visible)
     )

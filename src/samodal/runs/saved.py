@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from samodal.errors import InputError
+from samodal.errors import InputError, printable
 from samodal.method.checks import reported
 from samodal.parts import Frame, LearningSession, Method, Observed, Video
 from samodal.results.frames import FramesWriter, read_line
@@ -80,7 +80,7 @@ class SavedRun:
 
     def _again(self, observed: Iterator[Observed], saved: dict[str, Any]) -> Iterator[tuple[Frame, FrameResult]]:
         """The frames up to the saved state, whose results stand."""
-        print(f"{self._name}: going on after frame {saved['t']}", file=sys.stderr)
+        print(f"{printable(self._name)}: going on after frame {saved['t']}", file=sys.stderr)
         for _ in range(saved["t"] + 1):
             observation = next(observed, None)
             if observation is None:
@@ -129,4 +129,5 @@ class SavedRun:
             yield Observed(self._waiting[t], chosen)
         if wanted and classes.isdisjoint(wanted):
             present = ", ".join(sorted(classes)) or "none"
-            print(f"{self._name}: no instance of class {', '.join(wanted)}; seen: {present}", file=sys.stderr)
+            text = f"{self._name}: no instance of class {', '.join(wanted)}; seen: {present}"
+            print(printable(text), file=sys.stderr)

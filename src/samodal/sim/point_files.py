@@ -1,7 +1,6 @@
 """Point tracks of StreetSim and their files; reading them needs no renderer."""
 
 import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +51,14 @@ def read_points(split: Path, name: str) -> PointTracks:
     if not path.exists():
         raise InputError(f"{path}: no point tracks; `samodal synth --points` writes them beside the masks")
     try:
-        with np.load(path) as content:
-            return PointTracks(**{part: content[part] for part in ("xy", "visible", "ids", "anchors")})
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        with np.load(path, allow_pickle=False) as content:
+            tracks = PointTracks(**{part: content[part] for part in ("xy", "visible", "ids", "anchors")})
+        count, length, _ = tracks.xy.shape
+        expected = {"xy": ("f", (count, length, 2)), "visible": ("b", (count, length))}
+        expected |= {"ids": ("i", (count,)), "anchors": ("i", (count,))}
+        found = {part: (array.dtype.kind, array.shape) for part, array in vars(tracks).items()}
+        if found != expected:
+            raise ValueError(f"expected {expected}, found {found}")
+        return tracks
+    except Exception as error:  # numpy and zipfile raise anything for damaged files
         raise InputError(f"{path}: damaged, or not point tracks of StreetSim ({error}); render it again") from None

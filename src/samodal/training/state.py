@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from samodal.errors import InputError
-from samodal.files import read_json
+from samodal.files import read_json, safe_name
 from samodal.outputs import cannot_write, locked, make_folder, refuse_inputs, writing
 
 Train = Callable[[Any], Any]
@@ -47,7 +47,11 @@ def check_resumable(settings: Settings, *stages: str) -> None:
     """Make the folder, and refuse to go on with a training of this name that had other settings.
 
     Before the data are read: the engine itself looks only after that.
+
+    Raises:
+        InputError: also for a name that cannot name files in the folder.
     """
+    safe_name(settings.name, "--name")
     make_folder(Path(settings.out))
     refuse_inputs([result_path(settings)], [getattr(settings, name, None) for name in ("init", "encoder")])
     for path in (state_path(settings, stage) for stage in stages or ("",)):
@@ -167,6 +171,45 @@ def read_tensors(path: Path, mmap: bool = False) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: damaged (expected a dictionary, found {type(content).__name__}); {ANEW}")
     return content
+
+
+def read_prepared(path: Path, made_from: dict[str, Any], key: str, mmap: bool = False) -> dict[str, Any]:
+    """The tensors by name of a file of prepared data.
+
+    Args:
+        made_from: data and settings that it must have been made from.
+        key: of its content.
+
+    Raises:
+        InputError: for a damaged file, or other data or settings, with the names that differ.
+    """
+    held = read_tensors(path, mmap)
+    before, content = held.get("made_from"), held.get(key)
+    if not isinstance(before, dict) or not isinstance(content, dict):
+        raise InputError(f"{path}: holds no prepared data; delete it or name another file")
+    names = [name for name in before | made_from if before.get(name) != made_from.get(name)]
+    if names:
+        changes = ", ".join(f"{name} was {before.get(name)!r} and is {made_from.get(name)!r}" for name in names)
+        raise InputError(f"{path}: prepared with other settings: {changes}; delete it or name another file")
+    return content
+
+
+def checked_columns(path: Path, content: dict[str, Any], columns: dict[str, tuple[torch.dtype, str]]) -> dict[str, Any]:
+    """The tensors that columns name, each of its type and shape.
+
+    Args:
+        columns: (type, sizes) by name, as (torch.float32, "NT2"); a letter stands for one size everywhere.
+
+    Raises:
+        InputError: where one is missing, or of another type or shape.
+    """
+    sizes = {digit: int(digit) for digit in "123456789"}
+    for name, (dtype, letters) in columns.items():
+        tensor = content.get(name)
+        fitting = isinstance(tensor, torch.Tensor) and tensor.dtype == dtype and tensor.ndim == len(letters)
+        if not fitting or any(sizes.setdefault(s, n) != n for s, n in zip(letters, tensor.shape, strict=True)):
+            raise InputError(f"{path}: {name} is not what was prepared; {ANEW}")
+    return {name: content[name] for name in columns}
 
 
 def damaged(path: Path, error: Exception) -> InputError:

@@ -8,6 +8,7 @@ import numpy as np
 
 LIMIT = 10**9
 """Bytes of flow that are kept at most."""
+_LEAST_SIDE = 16  # OpenCV refuses smaller frames, or reads and writes past their memory
 
 
 class FlowMemory:
@@ -42,12 +43,21 @@ class FlowMemory:
         key = (start[1], end[1])
         if self.remember and key in self._known:
             return self._known[key]
-        flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(start[0], end[0], None)
+        (height, width), small = start[0].shape, min(start[0].shape) < _LEAST_SIDE
+        images = [_enlarged(image) if small else image for image in (start[0], end[0])]
+        flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(*images, None)
+        flow = np.ascontiguousarray(flow[:height, :width]) if small else flow
         if self.remember:
             self._known[key] = flow
             while len(self._known) * flow.nbytes > LIMIT:
                 del self._known[next(iter(self._known))]
         return flow
+
+
+def _enlarged(image: np.ndarray) -> np.ndarray:
+    """A (H, W) image, its last row and column repeated down and right up to the least size that has flow."""
+    missing = [(0, max(0, _LEAST_SIDE - side)) for side in image.shape]
+    return np.pad(image, missing, mode="edge")
 
 
 def observe_flow(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

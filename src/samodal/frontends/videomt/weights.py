@@ -60,8 +60,11 @@ def _from_transformers(folder: Path, name: str) -> Network:
 
     try:
         model, loaded = VideomtForUniversalSegmentation.from_pretrained(folder, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"{name}: transformers cannot load it ({str(error).strip().splitlines()[0]})") from None
+    except ImportError:  # the caller says what to install
+        raise
+    except Exception as error:  # transformers, torch and safetensors raise anything for damaged files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{name}: transformers cannot load it ({reason})") from error
     missing = sorted(set(loaded["missing_keys"]) - set(_UNUSED))
     if missing:
         raise InputError(f"{name}: {len(missing)} parameters of VidEoMT are missing, as {missing[0]}; is it damaged?")

@@ -11,6 +11,9 @@ from samodal.registry import SELECTORS
 LARGEST = 255
 """Of the number after a selector's name: erosion takes time with its square."""
 
+MOST = 8
+"""Selectors together."""
+
 
 def make_selector(prompt: str, points: int) -> PromptSelector:
     """The selector of a name.
@@ -22,6 +25,8 @@ def make_selector(prompt: str, points: int) -> PromptSelector:
     Raises:
         InputError: for an unknown name, or an argument that it does not take.
     """
+    if prompt.count("+") >= MOST:
+        raise InputError(f"prompt: {prompt.count('+') + 1} selectors joined by +; {MOST} at most")
     selectors = [_selector(name, points) for name in prompt.split("+")]
     return selectors[0] if len(selectors) == 1 else Together(selectors)
 

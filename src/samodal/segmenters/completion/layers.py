@@ -11,9 +11,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from samodal.masks import Mask
+from samodal.shapes import convex_hull, in_front
 
 CONTRADICTED = 0.1
 """Share of the visible mask outside an earlier shape, and of the shape where nothing hides it, that is put up with."""
+LEVEL = 0.05
+"""Two stand level where their bottom edges differ by no more than this share of the taller one's height."""
 Array = TypeVar("Array")  # NumPy or torch
 
 
@@ -98,14 +101,27 @@ def inside(crop: Crop, size: int, frame: tuple[int, int]) -> np.ndarray:
     return np.outer(rows, columns).astype(np.float32)
 
 
-def stands_in_front(other: Mask, mask: Mask) -> bool:
-    """Whether another visible mask is taken to be in front: on a road, what is nearer reaches lower in the picture."""
-    return other.box[3] > mask.box[3]
+def stands_in_front(other: Mask, mask: Mask, grounded: bool = True) -> bool:
+    """Whether another visible mask is taken to be in front.
+
+    On a road, what is nearer reaches lower in the picture. Of other things, and of two that stand level, the hulls say
+    more than the bottom edges.
+
+    Args:
+        other, mask: visible masks, not empty.
+        grounded: whether the instance of `mask` is known to stand on the road.
+    """
+    lower = other.box[3] - mask.box[3]
+    height = max(m.box[3] - m.box[1] for m in (other, mask))
+    if grounded and abs(lower) > LEVEL * height:
+        return lower > 0
+    return in_front(mask, convex_hull(mask), other)
 
 
 def told(
-    crop: Crop, size: int, visible: Mask, neighbours: Sequence[Mask] = (), earlier: Mask | None = None
-) -> dict[str, np.ndarray]:
+    crop: Crop, size: int, visible: Mask, neighbours: Sequence[Mask] = (), earlier: Mask | None = None,
+    grounded: bool = True,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """What can be told of an instance, (size, size) float32 in [0, 1] each.
 
     Args:
@@ -114,10 +130,13 @@ def told(
         visible: the instance's visible mask.
         neighbours: visible masks of other instances; what the instance has itself is not theirs.
         earlier: an earlier amodal mask of the instance, moved to this frame.
+        grounded: whether the instance is of a class that stands on the road; decides who is taken to be in front.
     """
-    near = [mask for mask in neighbours if crop.meets(mask)]
-    front = [mask for mask in near if stands_in_front(mask, visible)]
-    behind = [mask for mask in near if not stands_in_front(mask, visible)]
+    front: list[Mask] = []
+    behind: list[Mask] = []
+    for mask in neighbours:
+        if crop.meets(mask):
+            (front if stands_in_front(mask, visible, grounded) else behind).append(mask)
     own = resampled(visible, crop, size)
     seen = {
         "visible": own,

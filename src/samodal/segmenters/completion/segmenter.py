@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -75,7 +75,7 @@ class CompletionSegmenter:
             beyond=[answer.masks[1] for answer in answers],
             spread=np.abs(boxes[:, 0] - boxes[:, 2]) / 2,
             hypotheses=[answer.masks for answer in answers],
-            confidence=[Confidence.of(*answer.placed) for answer in answers] if self.details else None,
+            confidence=[answer.confidence for answer in answers] if self.details else None,
         )
 
     @torch.inference_mode()
@@ -86,24 +86,31 @@ class CompletionSegmenter:
             part = slice(start, start + self.chunk)
             probability, iou = self._predicted(prompts[part], crops[part])
             rows = zip(prompts[part], crops[part], probability, iou, strict=True)
-            answers += [_Answer.of(prompt.mask, crop, values, float(score)) for prompt, crop, values, score in rows]
+            answers += [
+                _Answer.of(prompt.mask, crop, values, float(score), self.details)
+                for prompt, crop, values, score in rows
+            ]
         return answers
 
     def _predicted(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> tuple[list[np.ndarray], np.ndarray]:
         """(S, S) probabilities of each crop and (N,) expected IoU."""
         size = self.config.size
+        numbers = [self.config.class_number(prompt.category) for prompt in prompts]
         layers = [
-            told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier)
-            for prompt, crop in zip(prompts, crops, strict=True)
+            told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier, grounded=number > 0)
+            for prompt, crop, number in zip(prompts, crops, numbers, strict=True)
         ]
         together = {name: torch.from_numpy(np.stack([crop[name] for crop in layers])) for name in layers[0]}
-        kinds = torch.tensor([self.config.class_number(prompt.category) for prompt in prompts])
         inputs = stacked(together, self.config.layers).to(self.device, memory_format=torch.channels_last)
-        completed = self.network(inputs, kinds.to(self.device))
+        completed = self.network(inputs, torch.tensor(numbers, device=self.device))
         probability = completed.amodal.float().sigmoid().cpu().numpy()
         kept = [
             without_rims(values, crop["visible"] >= 0.5, (crop["front"] + crop["behind"]) >= 0.5)
             for values, crop in zip(probability, layers, strict=True)
+        ]
+        kept = [
+            values if number else only_behind(values, crop)
+            for values, crop, number in zip(kept, layers, numbers, strict=True)
         ]
         return kept, completed.iou.float().sigmoid().cpu().numpy()
 
@@ -126,6 +133,20 @@ def without_rims(probability: np.ndarray, visible: np.ndarray, covered: np.ndarr
     return kept
 
 
+def only_behind(probability: np.ndarray, crop: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Probabilities without what lies neither behind another instance nor outside the picture.
+
+    For instances of unknown class. Of a road user, a shape seldom misleads and occluders often have no name, as poles
+    and hedges. Of anything else the shape is a guess, and what nobody hides would be seen.
+
+    Args:
+        probability: (S, S) float32.
+        crop: what the network was told, (S, S) float32 each.
+    """
+    explained = np.maximum(crop["visible"], crop["front"]) + 1 - crop["inside"]
+    return np.where(explained >= 0.5, probability, np.minimum(probability, THRESHOLDS[-1]))
+
+
 @dataclass(frozen=True, eq=False)
 class _Answer:
     """What is said of one prompt.
@@ -133,30 +154,30 @@ class _Answer:
     Attributes:
         masks: small, given and large, each within the next; they may reach over the border of the frame.
         iou: expected of the given one.
-        placed: column and row of the first pixel of the crop in the frame, and (h, w) probabilities.
+        confidence: the probability of each pixel, only where it is wanted: it can be larger than all else in a frame.
         at_the_rim: whether the object may go on beyond the crop.
     """
 
     masks: tuple[Mask, Mask, Mask]
     iou: float
-    placed: tuple[int, int, np.ndarray]
+    confidence: Confidence | None
     at_the_rim: bool = False
 
     @classmethod
-    def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float) -> _Answer:
+    def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float, details: bool) -> _Answer:
         """From (S, S) probabilities of a crop."""
         x, y, values = spread(probability, crop)
         small, given, large = (Mask(visible.size, x, y, values > limit).union(visible) for limit in THRESHOLDS)
         rim, (x0, y0, x1, y1), (left, top, right, bottom) = RIM * crop.side, given.box, crop.box
         near = x0 < left + rim or y0 < top + rim or x1 > right - rim or y1 > bottom - rim
-        return cls((small, given, large), iou, (x, y, values), near)
+        return cls((small, given, large), iou, Confidence.of(x, y, values) if details else None, near)
 
     def trusted(self, prompt: Prompt) -> _Answer:
         """The same, or what geometry alone says of the prompt where little of it is to be expected."""
         if self.iou >= TRUSTED:
             return self
         guess = hull_front(prompt.mask, prompt.neighbours or ())
-        return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.placed)
+        return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.confidence)
 
 
 def load_segmenter(checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu"):

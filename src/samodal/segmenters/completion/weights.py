@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from samodal.checkpoints import networks
-from samodal.errors import InputError
 from samodal.segmenters.completion.config import CompletionConfig
 from samodal.segmenters.completion.network import Completer
 
@@ -14,24 +13,12 @@ KIND = networks.Kind(
     CompletionConfig,
     "no such file; give a .safetensors of `samodal train completion`, or weights shipped here ({shipped})",
 )
+ADVICE = "; an amodal SAM needs --preset points, paper or released"
 
 
 def load(path_or_name: str | Path) -> Completer:
-    """A network in float32 on the CPU, in evaluation.
-
-    Args:
-        path_or_name: a .safetensors of `samodal train completion`, or the name of weights shipped with this package.
-
-    Raises:
-        InputError: for a missing or damaged file, or the weights of another network.
-    """
-    weights = networks.read(networks.locate(str(path_or_name), KIND), KIND)
-    if weights.config is None:
-        raise InputError(
-            f"{weights.where}: expected weights of `samodal train completion`, found {weights.content()}; an amodal "
-            "SAM needs --preset points, paper or released"
-        )
-    return networks.build(lambda: Completer(weights.config), weights.tensors, weights.where, "a completer")
+    """A completer; see `samodal.checkpoints.networks.load`."""
+    return networks.load(path_or_name, KIND, Completer, "a completer", ADVICE)
 
 
 def save(network: Completer, path: str | Path, half: bool = False) -> None:

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from samodal.masks import Mask
 from samodal.parts import Decoded, Features, Prompt
 from samodal.segmenters.sam.model import AmodalSam
+
+BUDGET = 2**27
+"""Bytes of logits at a frame's size that are held at a time: 16 masks of 1080x1920."""
 
 
 class SamSegmenter:
@@ -16,8 +20,8 @@ class SamSegmenter:
     Args:
         model: is moved to the device and set to evaluation.
         device: as torch names it.
-        chunk: most prompts that are decoded at once. It bounds the memory of the decoder; the masks of all prompts of
-            a frame are held at the frame's size. Results of other chunks may differ by rounding.
+        chunk: most prompts that are decoded at once; bounds the memory of the decoder. Results of other chunks may
+            differ by rounding.
         remember: embeddings of this many frames are kept, for running several methods over the same frames.
     """
 
@@ -47,6 +51,8 @@ class SamSegmenter:
     def decode(self, features: Features, prompts: Sequence[Prompt], index: Sequence[int]) -> Decoded:
         """One amodal mask per prompt, in the order given; neighbours are not used by this model.
 
+        Where the logits of all prompts at the frame's size take more than `BUDGET`, they become masks part by part.
+
         Raises:
             ValueError: where the frames of the features differ in size, or a prompt says nothing.
         """
@@ -54,15 +60,24 @@ class SamSegmenter:
         if len(sizes) > 1:
             raise ValueError(f"prompts of frames of different sizes cannot share a result: {sorted(sizes)}")
         height, width = sizes.pop()
-        logits = torch.empty(len(prompts), height, width, device=self.device)
+        at_once = max(1, BUDGET // (4 * height * width))
+        logits = torch.empty(len(prompts), height, width, device=self.device) if len(prompts) <= at_once else None
+        masks: dict[int, Mask] = {}
         iou = torch.empty(len(prompts), device=self.device)
         for members in self._batches(prompts):
             frames = torch.tensor([index[i] for i in members], device=self.device)
             inputs = self._inputs([prompts[i] for i in members], (height, width))
             low, score = self.model.decode(features.main, **inputs, index=frames)
-            logits[members] = self.transform.to_frame(low[:, 0].float(), (height, width))
             iou[members] = score[:, 0].float()
-        return Decoded(amodal=logits, iou=iou)
+            for start in range(0, len(members), at_once):
+                part = slice(start, start + at_once)
+                large = self.transform.to_frame(low[part, 0].float(), (height, width))
+                if logits is not None:
+                    logits[members[part]] = large
+                else:
+                    masks |= zip(members[part], Decoded(large, iou[members[part]]).masks(), strict=True)
+        amodal = [masks[i] for i in range(len(prompts))] if logits is None else logits
+        return Decoded(amodal=amodal, iou=iou)
 
     def _batches(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Positions of prompts that may share a batch: a point that only fills up would be attended to."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.segmenters.completion.config import CompletionConfig
 from samodal.segmenters.completion.layers import Crop, inside, resampled, told
-from samodal.training.state import read_tensors, replaced
+from samodal.training.state import ANEW, checked_columns, damaged, read_prepared, replaced
 from samodal.training.workers import in_processes, opened, sequences
 
 SIZE = 192
@@ -29,8 +30,13 @@ REACH = 3.4
 FARTHEST = 8.0
 LAYERS = ("visible", "front", "behind", "outside", "amodal")
 """Bits of a canvas, lowest first; "outside" is beyond the border of the picture."""
-LAYOUT = 1
+LAYOUT = 2
 """Changes when what is written does."""
+COLUMNS = {
+    "packed": (torch.uint8, "B"), "lengths": (torch.int64, "N"), "visible_box": (torch.float32, "N4"),
+    "amodal_box": (torch.float32, "N4"), "kind": (torch.int64, "N"), "occlusion": (torch.float32, "N"),
+    "partner": (torch.int64, "N"),
+}  # fmt: skip
 
 
 @dataclass
@@ -116,13 +122,14 @@ def load_canvases(
 
 
 def _read(path: Path, made_from: dict) -> Canvases:
-    held = read_tensors(path)
-    if held["made_from"] != made_from:
-        before = held["made_from"]
-        names = [name for name in made_from if before.get(name) != made_from[name]]
-        changes = ", ".join(f"{name} was {before.get(name)!r} and is {made_from[name]!r}" for name in names)
-        raise InputError(f"{path}: prepared with other settings: {changes}; delete it or name another file")
-    return _canvases(held["rows"])
+    rows = checked_columns(path, read_prepared(path, made_from, "rows"), COLUMNS)
+    count, lengths, partner = len(rows["kind"]), rows["lengths"], rows["partner"]
+    if int(lengths.sum()) != len(rows["packed"]) or bool((lengths < 0).any() or (partner >= count).any()):
+        raise InputError(f"{path}: its lengths or partners are not what was prepared; {ANEW}")
+    try:
+        return _canvases(rows)
+    except (zlib.error, ValueError, RuntimeError) as error:
+        raise damaged(path, error) from None
 
 
 def _sequence(task: tuple) -> list[dict]:
@@ -136,13 +143,14 @@ def _sequence(task: tuple) -> list[dict]:
             if visible.area < min_visible:
                 continue
             others = [mask for m, (_, mask) in enumerate(truth) if m != n]
-            row = canvas(visible, Mask.of(entry.amodal).union(visible), others)
+            kind = config.class_number(entry.category)
+            row = canvas(visible, Mask.of(entry.amodal).union(visible), others, grounded=kind > 0)
             if row is not None:
-                rows.append(row | {"id": entry.id, "kind": config.class_number(entry.category)})
+                rows.append(row | {"id": entry.id, "kind": kind})
     return rows
 
 
-def canvas(visible: Mask, amodal: Mask, others: list[Mask]) -> dict | None:
+def canvas(visible: Mask, amodal: Mask, others: list[Mask], grounded: bool = True) -> dict | None:
     """What `Canvases` has of an instance: packed bits, boxes and occlusion; None where hardly a pixel is left of it."""
     x0, y0, x1, y1 = visible.box
     longest = max(x1 - x0, y1 - y0)
@@ -150,7 +158,7 @@ def canvas(visible: Mask, amodal: Mask, others: list[Mask]) -> dict | None:
     extent = 2.2 * max((whole[2:] - middle).max(), (middle - whole[:2]).max())
     side = max(24.0, REACH * longest, min(extent, FARTHEST * longest))
     crop = Crop(*(middle - side / 2), side)
-    seen = told(crop, SIZE, visible, others)
+    seen = told(crop, SIZE, visible, others, grounded=grounded)
     planes = [seen[name] for name in LAYERS[:3]] + [1 - inside(crop, SIZE, visible.size), resampled(amodal, crop, SIZE)]
     if np.count_nonzero(planes[0] >= 0.5) < 8:
         return None
@@ -193,7 +201,16 @@ def _joined(parts: list[list[dict]], data: str) -> dict[str, torch.Tensor]:
 
 def _canvases(rows: dict[str, torch.Tensor]) -> Canvases:
     packed, ends = rows["packed"].numpy().tobytes(), rows["lengths"].cumsum(0).tolist()
-    bits = torch.empty(len(ends), SIZE, SIZE, dtype=torch.uint8)
-    for n, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
-        bits[n] = torch.frombuffer(bytearray(zlib.decompress(packed[start:end])), dtype=torch.uint8).view(SIZE, SIZE)
-    return Canvases(bits, *(rows[f.name] for f in fields(Canvases)[1:]))
+    bits = np.empty((len(ends), SIZE * SIZE), np.uint8)
+
+    def unpack(n: int) -> None:
+        bits[n] = np.frombuffer(_inflated(packed[ends[n - 1] if n else 0 : ends[n]]), np.uint8)
+
+    with ThreadPoolExecutor() as threads:  # zlib lets others work meanwhile
+        list(threads.map(unpack, range(len(ends)), chunksize=64))
+    return Canvases(torch.from_numpy(bits).view(-1, SIZE, SIZE), *(rows[f.name] for f in fields(Canvases)[1:]))
+
+
+def _inflated(packed: bytes) -> bytes:
+    """The bits of one canvas, and not more of what may unpack to gigabytes."""
+    return zlib.decompressobj().decompress(packed, SIZE * SIZE)

@@ -44,7 +44,9 @@ def train(settings: CompletionSettings) -> str:
         data, val = _split(data, settings.held_out)
     if settings.val:
         val = _load(settings, settings.val, settings.val_cache, config, None)
-    bank = load_silhouettes(settings.silhouettes, config).to(device) if settings.silhouettes else None
+    bank = None
+    if settings.silhouettes:
+        bank = load_silhouettes(settings.silhouettes, config, settings.turned).to(device)
     engine = CompletionEngine(settings, network, data and data.to(device), bank)
     progress = engine.run()
     metrics = {}

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from samodal.segmenters.completion.layers import LEVEL
 from samodal.training.completion.canvases import SIZE
 from samodal.training.completion.silhouettes import Silhouettes
 
 COARSE = 48
-"""Side of the grid on which a place for an occluder is searched for."""
+"""Side of the grid on which a place for an occluder is searched for, and on which hulls are compared."""
+DIRECTIONS = 24
+"""Half planes that a hull is cut from."""
 HALVINGS = 6
 """Of the way on which an occluder is slid, to hide as much as was drawn."""
 
@@ -32,7 +35,8 @@ class PasteSettings:
         second: a second thing stands in front, wherever it comes to lie.
         bar: that second thing is a thin upright bar, as a pole, which no front end names.
         unnamed: a thing in front is not among the neighbours, as no front end names it.
-        road: an occluder stands lower in the picture than what it hides; elsewhere it comes from any side.
+        road: an occluder stands lower in the picture than what it hides, where that is of a class that stands on roads;
+            elsewhere it comes from any side.
         ratio: smallest and largest logarithm of the occluder's size relative to the target's.
         stretch: largest change of a silhouette's aspect, as a logarithm.
     """
@@ -112,7 +116,8 @@ class Paster:
             (behind & ~whole & ~front & ~second),
         ]
         # Which of them are in front is guessed in training as it is in use.
-        guessed = [part & _all(_bottom(part) > _bottom(visible)) for part in parts]
+        grounded = self.bank.kind[target.row] > 0
+        guessed = [part & _all(stands_in_front(part, visible, grounded)) for part in parts]
         lower = guessed[0] | guessed[1] | guessed[2]
         others = (parts[0] | parts[1] | parts[2]) & ~lower
         layers = torch.stack([visible, lower, others, nothing, whole], 1)
@@ -146,7 +151,7 @@ class Paster:
         """Occluders that hide as much of their targets as was drawn, slid there along a random direction."""
         count, settings = len(target.x), self.settings
         other = self._sized(target, generator)
-        road = self._draw(count, 0, 1, generator) < settings.road
+        road = (self._draw(count, 0, 1, generator) < settings.road) & (self.bank.kind[target.row] > 0)
         angle = self._draw(count, 0, 2 * torch.pi, generator)
         side = torch.where(self._draw(count, 0, 1, generator) < 0.5, -1.0, 1.0)
         (_, wanted_h), (_, other_h) = _half(target, self.bank), _half(other, self.bank)
@@ -202,7 +207,36 @@ def _share(part: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
     return part.sum((1, 2)) / whole.sum((1, 2)).clamp_min(1)
 
 
-def _bottom(masks: torch.Tensor) -> torch.Tensor:
-    """(B,) number of the lowest row with a pixel; -1 where there is none."""
+def stands_in_front(others: torch.Tensor, masks: torch.Tensor, grounded: torch.Tensor) -> torch.Tensor:
+    """`samodal.segmenters.completion.layers.stands_in_front` of B pairs at once, but for coarser hulls.
+
+    Args:
+        others, masks: (B, SIZE, SIZE) bool visible masks.
+        grounded: (B,) bool.
+
+    Returns:
+        (B,) bool; what it is for an empty mask does not matter.
+    """
+    (top, bottom), (other_top, other_bottom) = _rows(masks), _rows(others)
+    lower = other_bottom - bottom
+    level = lower.abs() <= LEVEL * torch.maximum(bottom - top, other_bottom - other_top)
+    masks, others = (F.max_pool2d(m[:, None].float(), SIZE // COARSE)[:, 0] > 0 for m in (masks, others))
+    into, back = (hull(masks) & others).sum((1, 2)), (hull(others) & masks).sum((1, 2))
+    by_hulls = (into > back) | ((into == back) & (lower > 0))
+    return torch.where(grounded & ~level, lower > 0, by_hulls)
+
+
+def _rows(masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B,) first row with a pixel and the row after the last one."""
+    lines = masks.any(2)
     rows = torch.arange(masks.shape[1], device=masks.device)
-    return torch.where(masks.any(2), rows, -1).amax(1)
+    return torch.where(lines, rows, masks.shape[1]).amin(1), torch.where(lines, rows + 1, 0).amax(1)
+
+
+def hull(masks: torch.Tensor) -> torch.Tensor:
+    """The convex hulls of (B, S, S) bool masks, as what some half planes have in common; nothing for an empty mask."""
+    place = torch.arange(masks.shape[1], device=masks.device, dtype=torch.float32)
+    angle = torch.arange(DIRECTIONS, device=masks.device) * (2 * torch.pi / DIRECTIONS)
+    along = angle.cos()[:, None, None] * place + angle.sin()[:, None, None] * place[:, None]
+    farthest = torch.where(masks[:, None], along, -torch.inf).amax((2, 3), keepdim=True)
+    return (along <= farthest + 1e-3).all(1)

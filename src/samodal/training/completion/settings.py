@@ -16,7 +16,7 @@ class CompletionSettings:
     silhouettes: str = ""
     """Outlines of whole objects to paste: COCO-form JSON files with polygons, or CLASS:FOLDER of mask pictures, as
     person:masks; several are separated by commas."""
-    pasted: float = 0.5
+    pasted: float = 0.35
     """Share of samples that are pasted, where both data and silhouettes are given."""
     val: str = ""
     """Data set to measure on at the end; empty measures on the last HELD_OUT instances of the data."""
@@ -46,6 +46,8 @@ class CompletionSettings:
     """Predict the hidden part by a head of its own as well. Ignored with --init."""
     damage: bool = True
     """Damage the masks that are told, as a front end would."""
+    turned: int = 4
+    """So many copies more of each outline of unknown class, turned by any angle."""
     alone: float = 0.12
     """Share of pasted samples that nothing hides."""
     occluded_weight: float = 2.0

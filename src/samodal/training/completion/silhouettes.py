@@ -9,7 +9,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from samodal.errors import InputError
-from samodal.files import read_image, read_json
+from samodal.files import read_json
+from samodal.pictures import read_image
 from samodal.segmenters.completion.config import CompletionConfig
 
 SIZE = 128
@@ -42,13 +43,14 @@ class Silhouettes:
         return Silhouettes(self.bits.to(device), self.kind.to(device), self.extent.to(device))
 
 
-def load_silhouettes(sources: str, config: CompletionConfig) -> Silhouettes:
+def load_silhouettes(sources: str, config: CompletionConfig, turned: int = 0) -> Silhouettes:
     """The outlines of files and folders that commas separate.
 
     Args:
         sources: a COCO-form JSON (its "annotations", or "silhouettes", with polygons and `category_id`), or
             CLASS:FOLDER of mask pictures with one object each, as person:masks.
         config: its classes.
+        turned: so many copies more of each polygon of unknown class, turned by random angles: such things lie about.
 
     Raises:
         InputError: if one cannot be read, or nothing in it is large enough.
@@ -57,7 +59,7 @@ def load_silhouettes(sources: str, config: CompletionConfig) -> Silhouettes:
     for source in sources.split(","):
         path = Path(source)
         before = len(shapes)
-        shapes += _polygons(path, config) if path.suffix == ".json" else _pictures(source, config)
+        shapes += _polygons(path, config, turned) if path.suffix == ".json" else _pictures(source, config)
         if len(shapes) == before:
             raise InputError(f"{source}: no outline of {LEAST} pixels or more; expected polygons or mask pictures")
     squares = [squared(mask) for mask, _ in shapes]
@@ -82,13 +84,13 @@ def squared(mask: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
     return square, (w / SIZE, h / SIZE)
 
 
-def _polygons(path: Path, config: CompletionConfig) -> list[tuple[np.ndarray, int]]:
+def _polygons(path: Path, config: CompletionConfig, turned: int) -> list[tuple[np.ndarray, int]]:
     content = read_json(path)
     entries = content.get("annotations", content.get("silhouettes")) if isinstance(content, dict) else None
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a JSON object with annotations or silhouettes")
     names = {entry["id"]: entry["name"] for entry in content.get("categories", ())} or COCO
-    shapes = []
+    shapes, chance = [], np.random.default_rng(0)
     for n, entry in enumerate(entries):
         polygons = entry.get("segmentation") if isinstance(entry, dict) else None
         if not isinstance(polygons, list):
@@ -97,9 +99,16 @@ def _polygons(path: Path, config: CompletionConfig) -> list[tuple[np.ndarray, in
             rings = [np.array(polygon, np.float32).reshape(-1, 2) for polygon in polygons]
         except (TypeError, ValueError) as error:
             raise InputError(f"{path}: entry {n}: polygons should be lists of x and y ({error})") from None
-        if (mask := _filled(rings)) is not None:
-            shapes.append((mask, config.class_number(names.get(entry.get("category_id")))))
+        kind = config.class_number(names.get(entry.get("category_id")))
+        angles = [0.0, *chance.uniform(0, 2 * np.pi, 0 if kind else turned)]
+        masks = [_filled([_turned(ring, angle) for ring in rings]) for angle in angles]
+        shapes += [(mask, kind) for mask in masks if mask is not None]
     return shapes
+
+
+def _turned(ring: np.ndarray, angle: float) -> np.ndarray:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return (ring @ np.array([[cosine, -sine], [sine, cosine]])).astype(np.float32)
 
 
 def _filled(rings: list[np.ndarray]) -> np.ndarray | None:

@@ -3,10 +3,10 @@
 from dataclasses import fields, replace
 from pathlib import Path
 
-import yaml
-
+from samodal.checks import check_fields
 from samodal.errors import InputError, nearest
 from samodal.training.sam.settings import TrainSettings
+from samodal.yaml_files import read_settings
 
 _FOLDER = Path(__file__).parent
 
@@ -38,12 +38,14 @@ def load_recipe(name: str, /, **changes) -> TrainSettings:
         changes: win over the recipe.
 
     Raises:
-        InputError: for an unknown recipe or key, with the nearest known name.
+        InputError: for an unknown recipe or key, with the nearest known name, or a value of another type.
     """
     path = recipe_path(name)
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    values = read_settings(path)
     known = {f.name for f in fields(TrainSettings)}
     for key in [*values, *changes]:
         if key not in known:
             raise InputError(f"{path.name}: unknown setting {key!r}{nearest(key, known)}")
-    return replace(TrainSettings(**values), **changes)
+    settings = replace(TrainSettings(**values), **changes)
+    check_fields(settings, path.name)
+    return settings

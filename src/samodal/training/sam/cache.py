@@ -19,7 +19,7 @@ from scipy.ndimage import distance_transform_edt
 
 from samodal.errors import InputError
 from samodal.rle import Rle
-from samodal.training.state import read_tensors, replaced
+from samodal.training.state import ANEW, checked_columns, read_prepared, replaced
 from samodal.training.workers import in_processes, opened
 
 if TYPE_CHECKING:
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 LAYOUT = 1
 """Changes when the fields below do."""
+COLUMNS = {
+    "frames": (torch.uint8, "FCHW"), "visible": (torch.uint8, "NHB"), "amodal": (torch.uint8, "NHB"),
+    "frame": (torch.int64, "N"), "occlusion": (torch.float32, "N"), "centre": (torch.float32, "N2"),
+    "frame_size": (torch.int32, "F2"), "content": (torch.int32, "F2"), "input_size": (torch.int32, "F2"),
+}  # fmt: skip
+COUNTS = ("frames", "instances", "hidden", "too_small")
 
 
 @dataclass
@@ -137,13 +143,13 @@ def open_cache(
 
 
 def _load(path: Path, made_from: dict) -> Cache:
-    held = read_tensors(path, mmap=True)
-    if held["made_from"] != made_from:
-        differing = [k for k in held["made_from"] | made_from if held["made_from"].get(k) != made_from.get(k)]
-        prepared = {k: held["made_from"].get(k) for k in differing}
-        expected = {k: made_from.get(k) for k in differing}
-        raise InputError(f"{path}: prepared with {prepared}, expected {expected}; delete it or name another file")
-    return Cache(**{f.name: held["cache"][f.name] for f in fields(Cache)})
+    held = read_prepared(path, made_from, "cache", mmap=True)
+    cache = Cache(**checked_columns(path, held, COLUMNS), counts=held.get("counts"))
+    whole = isinstance(cache.counts, dict) and all(isinstance(cache.counts.get(name), int) for name in COUNTS)
+    frames = torch.cat([torch.zeros(1, dtype=torch.int64), cache.frame, torch.tensor([len(cache.frames) - 1])])
+    if not whole or not len(cache) or bool((frames.diff() < 0).any()):
+        raise InputError(f"{path}: its counts or the frames of its instances are not what was prepared; {ANEW}")
+    return cache
 
 
 def _save(cache: Cache, made_from: dict, path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from samodal.errors import InputError
+from samodal.sim.point_files import read_points
 from samodal.trackers.cotracker.model import Network
 
 
@@ -100,9 +101,9 @@ def _frames(folder: Path) -> list[np.ndarray]:
 
 def _points(file: Path, network: Network, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """xy in the network's pixels, visible, known and ids, by ascending id."""
-    with np.load(file) as held:
-        order = np.argsort(held["ids"], kind="stable")
-        xy, visible, ids = held["xy"][order], held["visible"][order], held["ids"][order]
+    held = read_points(file.parents[2], file.stem)
+    order = np.argsort(held.ids, kind="stable")
+    xy, visible, ids = held.xy[order], held.visible[order], held.ids[order]
     known = np.isfinite(xy).all(-1)
     (height, width), (rows, columns) = size, network.config.resolution
     scale = np.array([(columns - 1) / (width - 1), (rows - 1) / (height - 1)], np.float32)

@@ -16,7 +16,7 @@ from samodal.trackers.cotracker.model import Network
 from samodal.training import card
 from samodal.training.engine import Engine, Progress, begin, clips_to_train_on
 from samodal.training.optimizer import adamw
-from samodal.training.state import once, read_state
+from samodal.training.state import damaged, once, read_state
 from samodal.training.tracker.draw import Draw, Drawer, Step, prepare
 from samodal.training.tracker.features import matching, with_features
 from samodal.training.tracker.following import Follow, losses, scores
@@ -162,8 +162,11 @@ def match(engine: TrackerEngine) -> Progress:
     """
     if engine.settings.resume and engine.matched.exists():
         state = read_state(engine.matched, engine.settings)
-        engine.network.load_state_dict(state["model"])
-        return Progress(**state["progress"])
+        try:
+            engine.network.load_state_dict(state["model"])
+            return Progress(**state["progress"])
+        except (KeyError, AttributeError, TypeError, RuntimeError) as error:
+            raise damaged(engine.matched, error) from None
     progress = engine.run()
     engine.save_state()
     engine.state_file.replace(engine.matched)

@@ -1,0 +1,194 @@
+"""Memory and time of `samodal run` as a whole over a long video with cars that come and go.
+
+    python benchmarks/long_run.py                              # 10,000 frames, a stand-in segmenter
+    python benchmarks/long_run.py --frames 2000 --vis file     # visible masks from a file of KITTI MOTS' form
+    python benchmarks/long_run.py --segmenter completion       # the shipped weights, several times slower
+
+The command runs as a process of its own and is watched from outside. Prints its resident memory, and the processor's
+time for each 1,000 frames, and what is left after the last frame: writing tracks.json. A new car comes every fourth
+frame and stays for 40, so that ten are in a frame and 10,000 frames have 2,500 tracks.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import sleep
+
+import av
+import numpy as np
+
+SIZE = (96, 160)
+CAR = (12, 20)
+EVERY, STAY = 4, 40  # frames between two cars, and in the image
+POST = slice(70, 84)
+STEP = 1000
+
+
+def placed(t: int) -> list[tuple[int, int, int]]:
+    """(id, x, y) of the cars of a frame."""
+    keys = range(max(0, (t - STAY) // EVERY + 1), t // EVERY + 1)
+    return [(key, 3 * (t - key * EVERY), 2 + 14 * (key % 6)) for key in keys]
+
+
+def visible_mask(x: int, y: int) -> np.ndarray:
+    """(H, W) bool: a car behind the post."""
+    mask = np.zeros(SIZE, bool)
+    mask[y : y + CAR[0], x : x + CAR[1]] = True
+    mask[:, POST] = False
+    return mask
+
+
+class Cars:
+    """A front end that knows the cars: `--vis long_run:Cars`."""
+
+    def open(self, video):
+        return self
+
+    def reset(self):
+        pass
+
+    def step(self, image, t):
+        from samodal.tracks import VisibleInstance
+
+        masks = [(key, visible_mask(x, y)) for key, x, y in placed(t)]
+        return [VisibleInstance(key, "car", 0.9, mask) for key, mask in masks if mask.any()]
+
+
+class Boxes:
+    """A segmenter that gives the bounding box of what is visible: `--segmenter long_run:Boxes`."""
+
+    def encode(self, frames):
+        from samodal.parts import Features
+
+        return Features(main=None, sizes=tuple(frame.shape[:2] for frame in frames))
+
+    def decode(self, features, prompts, index):
+        from samodal.masks import Mask
+        from samodal.parts import Decoded
+
+        def boxed(mask: Mask) -> Mask:
+            x0, y0, x1, y1 = map(int, mask.box)
+            return Mask(mask.size, x0, y0, np.ones((y1 - y0, x1 - x0), bool))
+
+        return Decoded(amodal=[boxed(prompt.mask) for prompt in prompts], iou=[0.8] * len(prompts))
+
+
+def make_video(path: Path, length: int) -> None:
+    """The cars on a road, at 30 frames a second."""
+    rng = np.random.default_rng(0)
+    road = rng.integers(40, 90, (*SIZE, 3), dtype=np.uint8)
+    paint = rng.integers(100, 256, (*CAR, 3), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30, options={"qscale": "4"})
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        for t in range(length):
+            image = road.copy()
+            for _, x, y in placed(t):
+                part = image[y : y + CAR[0], x : x + CAR[1]]
+                part[:] = paint[: part.shape[0], : part.shape[1]]
+            image[:, POST] = 20
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def make_results(path: Path, length: int) -> None:
+    """The visible masks in KITTI MOTS' text form."""
+    from samodal.rle import Rle
+
+    with path.open("w") as file:
+        for t in range(length):
+            for key, x, y in placed(t):
+                mask = Rle.encode(visible_mask(x, y))
+                if mask.area:
+                    file.write(f"{t} {1000 + key} 1 {SIZE[0]} {SIZE[1]} {mask.counts}\n")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What was measured.
+
+    Attributes:
+        at: (frames, MB resident, seconds of the processor since the start) each `step` frames.
+        peak: MB, over the whole run, its end included.
+        end: seconds of the processor from the last frame to the end of the process.
+    """
+
+    at: list[tuple[int, float, float]]
+    peak: float
+    end: float
+
+
+def watch(command: list[str], lines: Path, step: int = STEP, report=lambda *_: None) -> Watched:
+    """Run a command that writes a line a frame, and measure it from outside (Linux).
+
+    Raises:
+        RuntimeError: with what the command said, if it fails.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    environment |= {"OMP_NUM_THREADS": "1"}
+    at, peak, count, last, spent = [], 0.0, 0, 0.0, 0.0
+    with TemporaryDirectory() as folder, (Path(folder) / "said").open("w+") as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
+        reader = None
+        while process.poll() is None:
+            sleep(0.02)
+            resident, now = _measured(process.pid)
+            peak, spent = max(peak, resident), max(spent, now)
+            reader = reader or (lines.open("rb") if lines.exists() else None)
+            written = reader.read().count(b"\n") if reader else 0
+            if written:
+                count, last = count + written, spent
+            while count - 1 >= step * (len(at) + 1):  # the first line is no frame
+                at.append((step * (len(at) + 1), resident, spent))
+                report(*at[-1])
+        said.seek(0)
+        if process.returncode:
+            raise RuntimeError(said.read())
+    return Watched(at, peak, spent - last)
+
+
+def _measured(pid: int) -> tuple[float, float]:
+    """Megabytes of a process in memory now, and seconds of the processor that it has taken."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, IndexError):  # it has just ended
+        return 0.0, 0.0
+    ticks = int(times[11]) + int(times[12])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6, ticks / os.sysconf("SC_CLK_TCK")
+
+
+def command(folder: Path, length: int, vis: str, segmenter: str) -> tuple[list[str], Path]:
+    """`samodal run` on a video made in a folder, and the frames.jsonl that it writes."""
+    video, out = folder / "cars.mp4", folder / "out"
+    make_video(video, length)
+    if vis == "file":
+        vis = f"file:{folder / 'cars.txt'}"
+        make_results(folder / "cars.txt", length)
+    parts = ["--vis", vis, "--segmenter", segmenter, "--tracker", "lucas_kanade", "--out", str(out)]
+    return [sys.executable, "-m", "samodal", "run", str(video), *parts], out / "frames.jsonl"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--vis", default="long_run:Cars", help="file, or as for samodal run")
+    parser.add_argument("--segmenter", default="long_run:Boxes", help="as for samodal run")
+    given = parser.parse_args()
+    print(f"{'frames':>8}{'resident, MB':>14}{'seconds':>10}", flush=True)
+    with TemporaryDirectory() as folder:
+        run, lines = command(Path(folder), given.frames, given.vis, given.segmenter)
+        watched = watch(run, lines, report=lambda *row: print("{:>8}{:>14.1f}{:>10.1f}".format(*row), flush=True))
+        size = (lines.parent / "tracks.json").stat().st_size / 1e6
+    print(f"end: {watched.end:.1f} s, tracks.json of {size:.1f} MB; highest memory {watched.peak:.1f} MB")
+    first, *_, last = [b[2] - a[2] for a, b in zip(watched.at, watched.at[1:], strict=False)]
+    print(f"memory at the end minus at frame {STEP}: {watched.peak - watched.at[0][1]:.1f} MB")
+    print(f"last {STEP} frames: {last / first:.2f} times the second {STEP} (the first has the start of the program)")
+
+
+if __name__ == "__main__":
+    main()

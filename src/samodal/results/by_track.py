@@ -1,0 +1,91 @@
+"""Results by frame turned into results by track."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from samodal.columns import Column
+from samodal.tracks import COLUMNS, UNSEEN, Clip, FrameResult, Instance, State, Track
+
+
+def clip_from_results(
+    name: str,
+    size: tuple[int, int],
+    frames: Sequence[str],
+    results: Iterable[FrameResult],
+    info: dict | None = None,
+) -> Clip:
+    """Turn a stream of frame results into columns per track; see `track_score` and `instances_by_track`."""
+    length = len(frames)
+    columns: dict[int | str, dict] = {}
+    for t, key, instance in instances_by_track(results):
+        empty = {"category": instance.category} | {name: {} for name in COLUMNS}
+        column = columns.setdefault(key, empty)
+        column["visible"][t] = None if instance.visible is None else instance.visible.rle
+        column["amodal"][t] = None if instance.amodal is None else instance.amodal.rle
+        column["states"][t] = instance.state
+        column["scores"][t] = instance.score
+    tracks = tuple(
+        Track(
+            key,
+            c["category"],
+            track_score([*c["scores"].values()], [*c["states"].values()]),
+            *(Column(length, c[name]) for name in COLUMNS),
+        )
+        for key, c in columns.items()
+    )
+    return Clip(name, (size[0], size[1]), tuple(frames), tracks, info=info or {})
+
+
+def instances_by_track(results: Iterable[FrameResult]) -> Iterator[tuple[int, int | str, Instance]]:
+    """Every instance of a stream as (frame, id of its track, instance).
+
+    An id that a front end uses again after a scene cut is another instance: its track is named "ID@T" after the first
+    frame T of its scene.
+    """
+    scene, scene_of = 0, {}
+    for result in results:
+        scene = result.t if result.cut else scene
+        for instance in result.instances:
+            same = scene_of.setdefault(instance.id, scene) == scene
+            yield result.t, instance.id if same else f"{instance.id}@{scene}", instance
+
+
+def track_score(scores: Sequence[float | None], states: Sequence[State | None]) -> float | None:
+    """The mean of the scores of frames in which a track was reported, None where none of them has one.
+
+    Frames filled in by following points do not count, as in the released code.
+    """
+    reported = [s for s, state in zip(scores, states, strict=True) if s is not None and state not in UNSEEN]
+    return float(np.mean(reported)) if reported else None
+
+
+@dataclass
+class Totals:
+    """What a stream of frames holds, counted as it passes.
+
+    Attributes:
+        clip: name.
+        frames: how many.
+        visible, amodal, hidden: masks: reported by the front end, given out, and of these without a visible part.
+        ids: of all instances.
+    """
+
+    clip: str
+    frames: int = 0
+    visible: int = 0
+    amodal: int = 0
+    hidden: int = 0
+    ids: set[int | str] = field(default_factory=set)
+
+    def counted(self, frames: Iterable[tuple[str, FrameResult]]) -> Iterator[tuple[str, FrameResult]]:
+        """The same (name, result), unchanged."""
+        for name, result in frames:
+            amodal = [instance for instance in result.instances if instance.amodal is not None]
+            self.frames += 1
+            self.ids.update(result.ids)
+            self.visible += sum(instance.visible is not None for instance in result.instances)
+            self.amodal += len(amodal)
+            self.hidden += sum(instance.visible is None and instance.state in UNSEEN for instance in amodal)
+            yield name, result

@@ -1,0 +1,203 @@
+"""Writing tracks.json: YouTube-VIS form, track by track, so that memory does not grow with frames times tracks.
+
+In YouTube-VIS form a track has a value, or null, for every frame of its video. An hour of video with a new road user
+each second is gigabytes of nulls. Above `LARGEST_DENSE` each track therefore names its `frames`, and has values for
+these alone.
+"""
+
+import json
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from samodal.categories import CATEGORY_IDS
+from samodal.errors import InputError
+from samodal.outputs import cannot_write, writing
+from samodal.results.by_track import instances_by_track, track_score
+from samodal.rle import Rle
+from samodal.tracks import Clip, FrameResult, Track, occlusion_rate
+
+SCHEMA, SPARSE_SCHEMA = 1, 2
+"""Versions of tracks.json: with a value for every frame, and with values for a track's `frames` alone."""
+LARGEST_DENSE = 1_000_000
+"""Frames times tracks of a file that has a value for every frame; more would be 35 MB of nulls or more."""
+
+COLUMNS = ("segmentations", "visible_segmentations", "areas", "bboxes", "occlude_rate", "states", "scores")
+_ABSENT = [None] * len(COLUMNS)
+
+
+def write_tracks(path: Path, clips: Clip | Iterable[Clip], info: dict | None = None) -> None:
+    """Write tracks.json, or truth of the same form: it replaces an older file in one step.
+
+    Args:
+        clips: one or several; video and annotation ids are counted from 1.
+        info: settings and whatever else should be known; "schema" is added.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    clips = [clips] if isinstance(clips, Clip) else list(clips)
+    numbers = _numbers(track.category for clip in clips for track in clip.tracks)
+    sparse = sum(len(clip) * len(clip.tracks) for clip in clips) > LARGEST_DENSE
+    tracks = ((video_id, clip, track) for video_id, clip in enumerate(clips, start=1) for track in clip.tracks)
+    annotations = (
+        _annotation(
+            _labels(number, track.id, video_id, numbers[track.category], track.score, track.crowd),
+            {t: row for t in range(len(clip)) if (row := _row_of(track, t)) != _ABSENT},
+            None if sparse else len(clip),
+        )
+        for number, (video_id, clip, track) in enumerate(tracks, start=1)
+    )
+    info = info if info is not None else clips[0].info if clips else {}
+    videos = [_video(clip.name, clip.size, clip.frames, n, clip.labelled) for n, clip in enumerate(clips, start=1)]
+    _write(Path(path), _head(info, sparse, videos, numbers), annotations)
+
+
+def write_tracks_of(
+    path: Path, name: str, size: tuple[int, int], frames: Iterable[tuple[str, FrameResult]], info: dict
+) -> None:
+    """Write tracks.json of a stream of frames; what is held in memory is a few numbers for each instance of a frame.
+
+    Args:
+        name: of the clip.
+        size: (H, W) of its frames.
+        frames: (file name, result) of frames 0, 1, 2, …
+        info: as for `write_tracks`.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    path, names = Path(path), []
+    categories: dict[int | str, str] = {}
+    places: dict[int | str, array] = {}
+
+    def results() -> Iterator[FrameResult]:
+        for file_name, result in frames:
+            if result.t != len(names):
+                raise InputError(f"clip {name}: frames are missing or out of order; they must run from 0")
+            names.append(file_name)
+            yield result
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent) as rows:  # what each track is put together from
+            for t, key, instance in instances_by_track(results()):
+                categories.setdefault(key, instance.category)
+                places.setdefault(key, array("Q")).append(rows.tell())
+                amodal, visible = (None if mask is None else mask.rle for mask in (instance.amodal, instance.visible))
+                row = _row(amodal, visible, str(instance.state), instance.score)
+                rows.write(json.dumps([t, row], separators=(",", ":")).encode() + b"\n")
+            numbers = _numbers(categories.values())
+            sparse = len(names) * len(places) > LARGEST_DENSE
+            head = _head(info, sparse, [_video(name, size, names, 1)], numbers)
+            _write(path, head, _collected(rows, places, categories, numbers, None if sparse else len(names)))
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def _collected(rows, places: dict, categories: dict, numbers: dict, length: int | None) -> Iterator[dict]:
+    for number, (key, offsets) in enumerate(places.items(), start=1):
+        column = {}
+        for offset in offsets:
+            rows.seek(offset)
+            t, row = json.loads(rows.readline())
+            column[t] = row
+        score = track_score([row[-1] for row in column.values()], [row[-2] for row in column.values()])
+        yield _annotation(_labels(number, key, 1, numbers[categories[key]], score), column, length)
+
+
+def _write(path: Path, head: dict, annotations: Iterator[dict]) -> None:
+    with writing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(_text(head)[:-1] + ',"annotations":[')
+        for comma, annotation in zip(chain([""], iter(lambda: ",", None)), annotations, strict=False):
+            file.write(comma + _text(annotation))
+        file.write("]}")
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def _head(info: dict, sparse: bool, videos: list[dict], numbers: dict[str, int]) -> dict[str, Any]:
+    return {
+        "info": {"schema": SPARSE_SCHEMA if sparse else SCHEMA, **info},
+        "videos": videos,
+        "categories": [{"id": number, "name": name} for name, number in numbers.items()],
+    }
+
+
+def _numbers(categories: Iterable[str]) -> dict[str, int]:
+    """Class ids: AmodalSynthDrive's where it has the class, else from 101 in the order of names."""
+    names = sorted(set(categories))
+    others = [name for name in names if name not in CATEGORY_IDS]
+    return {name: CATEGORY_IDS.get(name) or 101 + others.index(name) for name in names}
+
+
+def _video(
+    name: str, size: tuple[int, int], frames: Sequence[str], video_id: int, labelled: Sequence[int] | None = None
+) -> dict[str, Any]:
+    video = {
+        "id": video_id,
+        "name": name,
+        "height": size[0],
+        "width": size[1],
+        "length": len(frames),
+        "file_names": list(frames),
+    }
+    return video if labelled is None else video | {"labelled": list(labelled)}
+
+
+def _labels(
+    number: int, key: int | str, video_id: int, category_id: int, score: float | None, crowd: bool = False
+) -> dict[str, Any]:
+    return {
+        "id": number,
+        "track_id": key,
+        "video_id": video_id,
+        "category_id": category_id,
+        "score": score,
+        "iscrowd": int(crowd),
+    }
+
+
+def _annotation(labels: dict[str, Any], rows: dict[int, list], length: int | None) -> dict[str, Any]:
+    """A track.
+
+    Args:
+        labels: what is not by frame.
+        rows: by frame, values of `COLUMNS`.
+        length: of the video; None writes the frames of `rows` alone.
+    """
+    values = list(rows.values()) if length is None else [rows.get(t, _ABSENT) for t in range(length)]
+    frames = {"frames": list(rows)} if length is None else {}
+    columns = zip(*values, strict=True) if values else [()] * len(COLUMNS)
+    return labels | frames | dict(zip(COLUMNS, map(list, columns), strict=True))
+
+
+def _row_of(track: Track, t: int) -> list:
+    state = track.states[t]
+    return _row(track.amodal[t], track.visible[t], None if state is None else str(state), track.scores[t])
+
+
+def _row(amodal: Rle | None, visible: Rle | None, state: str | None, score: float | None) -> list:
+    """Values of `COLUMNS` in a frame."""
+    rate = occlusion_rate(visible, amodal)
+    return [
+        None if amodal is None else amodal.to_coco(),
+        None if visible is None else visible.to_coco(),
+        None if amodal is None else amodal.area,
+        _box(amodal),
+        None if rate is None else round(rate, 6),
+        state,
+        score,
+    ]
+
+
+def _box(mask: Rle | None) -> list[float] | None:
+    if mask is None:
+        return None
+    x0, y0, x1, y1 = mask.box
+    return [x0, y0, x1 - x0, y1 - y0]

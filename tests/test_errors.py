@@ -1,0 +1,37 @@
+"""What errors show of texts and values from files."""
+
+import pickle
+
+import pytest
+
+from samodal.errors import Incomplete, InputError, printable, shown
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a\x1b[31mb\x07", r"a\x1b[31mb\x07"),
+        ("a\nb\r\tc\x85\u2028", r"a\nb\r\tc\x85\u2028"),
+        ("\u202eexe.png\u2066", r"\u202eexe.png\u2066"),
+        ("Stra\udcdfe", r"Stra\udcdfe"),
+        ("Straße  日本\u3000é 😀 نیم\u200cفاصله", "Straße  日本\u3000é 😀 نیم\u200cفاصله"),
+    ],
+)
+def test_a_text_is_one_line_that_controls_nothing(text, line):
+    assert printable(text) == line and printable(line) == line
+    assert str(InputError(f"{text}: no")).count("\n") == 0
+
+
+def test_lines_of_a_message_become_one_and_a_long_one_ends():
+    assert str(InputError("a reason \n  in two lines\n")) == "a reason in two lines"
+    assert len(str(InputError("x" * 10**6))) == 5001
+
+
+def test_what_failed_in_part_has_a_line_each_also_from_another_process():
+    error = Incomplete("2 failed:", ["a\nb: gone", "c: gone"])
+    assert str(pickle.loads(pickle.dumps(error))) == str(error) == "2 failed:\n  a\\nb: gone\n  c: gone"
+
+
+@pytest.mark.parametrize("value", ["x" * 999, [[["x"] * 99] * 99] * 99, [10**5000], {"\x1b": list(range(999))}])
+def test_a_value_is_shown_short(value):
+    assert len(shown(value)) <= 61 and "\x1b" not in shown(value)
