@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from samodal.experiments import conduct as running
 from samodal.experiments.conduct import by_clip
 from samodal.experiments.config import Relation, load, names
 from samodal.experiments.data import chosen, streetsim
+from samodal.experiments.kept import is_kept, keep, kept
 from samodal.experiments.plan import draws, plan
 from samodal.experiments.real import Part, summarised
 from samodal.experiments.report import judge, markdown_of
@@ -434,3 +436,27 @@ def test_a_process_that_dies_costs_the_rows_of_its_clip_alone(tmp_path, data, mo
 def test_columns_fit_the_kind_of_an_experiment(tmp_path, changes, told):
     with pytest.raises(InputError, match=told):
         load(write(tmp_path, **changes))
+
+
+def test_runs_of_data_that_have_changed_are_not_taken_for_these(tmp_path, capsys):
+    data = write_toy(tmp_path / "toy", sequences=1, frames=2, seed=3)
+    few = {"rows": {"hull": {"method": "hull"}}, "front_ends": {"truth": {"vis": "truth"}}, "relations": []}
+    run(tmp_path, data, **few)
+    (label,) = tmp_path.glob("toy/amodal_instance_seg/front/toy_0000/*_0001_aminseg.json")
+    label.write_text("{}")
+    command = ["experiments", str(tmp_path / "small.yaml"), "--data", data, "--out", str(tmp_path / "out")]
+    assert main([*command, "--workers", "1", "--device", "cpu", "--seeds", "2"]) == 3
+    assert "labels: the files have changed" in " ".join(capsys.readouterr().err.split())
+
+
+def test_numbers_are_measured_again_where_what_they_were_measured_on_has_changed(tmp_path):
+    file, source = tmp_path / "scores.json", tmp_path / "run.json"
+    source.write_text("first")
+    keep(file, {"AP": 0.5}, [source])
+    assert is_kept(file, [source]) and kept(file) == {"AP": 0.5}
+    os.utime(source, (1, 1))  # another time, the same content
+    assert is_kept(file, [source])
+    source.write_text("other")
+    assert not is_kept(file, [source])
+    file.write_text('{"AP": ')
+    assert not is_kept(file, [source])

@@ -1,6 +1,7 @@
 """What a run writes: frames.jsonl and tracks.json."""
 
 import json
+import os
 from dataclasses import replace
 
 import jsonschema
@@ -317,7 +318,7 @@ def test_a_failed_write_leaves_the_old_file_and_says_why(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(InputError, match="tracks.json: cannot be written .No space left on device"):
         writing.write_json(path, {"new": 1})
     assert json.loads(path.read_text()) == {"old": 1}

@@ -269,7 +269,7 @@ def test_a_file_as_folder_of_results_is_refused(drive, tmp_path):
 def test_a_class_that_is_never_seen_is_told_with_those_that_are(drive, tmp_path, capsys):
     run(settings(drive, method="hull", classes="cat"), tmp_path)
     assert capsys.readouterr().err == "frames: no instance of class cat; seen: car\n"
-    run(settings(drive, method="hull", classes="car,cat"), tmp_path)
+    run(settings(drive, method="hull", classes="car,cat"), tmp_path / "car")
     assert capsys.readouterr().err == ""
 
 
@@ -372,7 +372,8 @@ def test_a_clip_that_fails_is_recorded_and_the_others_go_on(tmp_path, capsys, mo
     assert not (tmp_path / "out" / "toy_0000" / "failed.txt").exists()
     FailingHull.broken.unlink()
     assert main(data_command(data, tmp_path / "out")) == 0
-    assert sorted(p.name for p in (tmp_path / "out" / "toy_0001").iterdir()) == ["frames.jsonl", "tracks.json"]
+    names = sorted(path.name for path in (tmp_path / "out" / "toy_0001").iterdir())
+    assert names == ["frames.jsonl", "run.json", "tracks.json"]
 
 
 def test_a_process_that_dies_costs_its_clip_alone(tmp_path, capsys, monkeypatch):

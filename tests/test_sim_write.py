@@ -1,11 +1,15 @@
 """StreetSim on disk: AmodalSynthDrive's layout, resumable, equal for any number of processes."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from samodal.cli import app
 from samodal.cli.synth import SynthSettings, main
 from samodal.data.asd import read_frame
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.sim import write
 from samodal.sim.write import write_split
@@ -80,3 +84,44 @@ def test_the_command_says_what_it_wrote(tmp_path, capsys):
 def test_settings_that_cannot_be_are_refused(tmp_path, wrong):
     with pytest.raises(InputError):
         main(SynthSettings(**(dict(out=tmp_path, split="train", count=1, workers=1) | wrong)))
+
+
+def test_a_sequence_without_its_camera_file_is_told_by_readers(written, tmp_path, capsys):
+    shutil.copytree(written / "train", tmp_path / "train")
+    (tmp_path / "train" / "camera" / "front" / "train_0001_dusk.json").unlink()
+    data = f"streetsim:{tmp_path / 'train'}"
+    assert app.main(["data", "check", data]) == 1
+    assert "train_0001_dusk is not finished" in capsys.readouterr().out
+    command = ["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(tmp_path / "out")]
+    assert app.main(command) == 3
+    assert "train_0001_dusk is not finished" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "out" / "train_0000_day" / "tracks.json").exists()
+
+
+def test_an_interrupted_first_sequence_is_told_by_readers(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(write, "_write_whole", stop)
+        write_split(tmp_path, "train", count=1, size=SIZE)
+    with pytest.raises(InputError, match="is not finished"):
+        open_dataset(f"streetsim:{tmp_path / 'train'}").video("train_0000_day")
+
+
+def test_another_size_is_refused_and_nothing_is_written(written, tmp_path):
+    shutil.copytree(written / "train", tmp_path / "train")
+    before = _files(tmp_path)
+    with pytest.raises(InputError, match=r"train_0000_day is there with 108x192 pixels .*, not 64x96"):
+        write_split(tmp_path, "train", count=2, size=(64, 96))
+    assert _files(tmp_path) == before
+
+
+def test_side_files_are_added_to_a_finished_sequence_that_is_not_touched(written, tmp_path, monkeypatch):
+    shutil.copytree(written / "train", tmp_path / "train")
+    (tmp_path / "train" / "images" / "front" / "train_0000_day" / "front_full_0000_rgb.jpg").write_bytes(b"mine")
+    before = _files(tmp_path)
+    write_split(tmp_path, "train", count=1, size=SIZE, flow=True)
+    after = _files(tmp_path)
+    assert {path: after[path] for path in before} == before
+    assert sum("_flow.png" in path.name for path in after) == 3

@@ -1,6 +1,8 @@
 """The engine of every training, on a line through two points: resuming, its log, its checks, and the card's commit."""
 
 import json
+import os
+import signal
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,8 +11,10 @@ import pytest
 import torch
 
 from samodal.errors import InputError
+from samodal.interruption import Stopped, stoppable
 from samodal.training import card
 from samodal.training.engine import Engine, begin
+from samodal.training.state import once
 
 
 @dataclass
@@ -219,6 +223,96 @@ def test_an_optimiser_that_lacks_what_is_to_be_trained_is_refused_in_every_task(
 def test_settings_that_no_training_can_mean_are_refused(tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
         begin(replace(LineSettings(str(tmp_path)), **changes))
+
+
+@once()
+def train(settings: LineSettings) -> str:
+    """A whole training of a line, as every task has it; `Line.stop` interrupts it."""
+    begin(settings)
+    engine = Line(settings)
+    engine.run()
+    engine.checkpoint.write_bytes(f"lr {settings.lr}".encode())
+    card.write_card(engine, card.facts_of(engine), "a line", data="points", cost="nothing", parts={})
+    engine.finish()
+    return "trained"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_waits_for_the_end_of_a_step_and_its_state(number, tmp_path):
+    (tmp_path / "whole").mkdir()
+    whole = Line(LineSettings(str(tmp_path / "whole")))
+    whole.run()
+    settings = LineSettings(str(tmp_path), save_minutes=9.0)
+    engine = Line(settings)
+    plain = engine.losses
+
+    def told_to_end(drawn, done):
+        if engine.progress.step == 3:
+            os.kill(os.getpid(), number)
+        return plain(drawn, done)
+
+    engine.losses = told_to_end
+    with stoppable(), pytest.raises(KeyboardInterrupt) as stop:
+        engine.run()
+    assert isinstance(stop.value, Stopped) == (number != signal.SIGINT)
+    assert torch.load(engine.state_file)["progress"]["step"] == 4
+    again = Line(settings)
+    assert again.run().step == 6 and torch.equal(again.network.weight, whole.network.weight)
+
+
+def test_a_finished_training_is_not_made_again_and_refuses_other_settings(tmp_path, monkeypatch):
+    settings = LineSettings(str(tmp_path))
+    assert train(settings) == "trained"
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(path.name for path in before) == ["line.json", "line.log.jsonl", "line.md", "line.safetensors"]
+    monkeypatch.setattr(Line, "run", None)
+    assert "line.safetensors: is trained with these settings already" in train(replace(settings, workers=2))
+    with pytest.raises(
+        InputError, match=r"line\.safetensors: a finished training had other settings: lr was 0.1 and is 0.3"
+    ):
+        train(replace(settings, lr=0.3))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_training_that_is_made_anew_replaces_the_finished_one_when_it_is_over(tmp_path, monkeypatch):
+    settings = LineSettings(str(tmp_path))
+    train(settings)
+    anew = replace(settings, lr=0.3, resume=False)
+    monkeypatch.setattr(Line, "stop", 4)
+    with pytest.raises(KeyboardInterrupt):
+        train(anew)
+    assert (tmp_path / "line.safetensors").read_bytes() == b"lr 0.1"
+    monkeypatch.setattr(Line, "stop", -1)
+    assert train(anew) == "trained"
+    assert (tmp_path / "line.safetensors").read_bytes() == b"lr 0.3"
+    assert json.loads((tmp_path / "line.json").read_text())["settings"]["lr"] == 0.3
+    assert not list(tmp_path.glob("*unfinished*"))
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_the_state_that_was_there(tmp_path, monkeypatch):
+    settings = LineSettings(str(tmp_path))
+    interrupted(settings)
+    before = (tmp_path / "line.state.pt").read_bytes()
+
+    def full(state, path):
+        Path(path).write_bytes(b"a part")
+        raise RuntimeError("[enforce fail at inline_container.cc:595] . unexpected pos 64 vs 0")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(InputError, match=r"line\.state\.pt: cannot be written"):
+        Line(settings).save_state()
+    assert (tmp_path / "line.state.pt").read_bytes() == before and not list(tmp_path.glob("*.part*"))
+
+
+def test_a_training_never_replaces_the_checkpoint_that_it_starts_from(tmp_path):
+    @dataclass
+    class Tuned(LineSettings):
+        init: str = ""
+
+    (tmp_path / "line.safetensors").write_bytes(b"to start from")
+    with pytest.raises(InputError, match=r"line\.safetensors: is read by this command"):
+        train(Tuned(str(tmp_path), init=str(tmp_path / "line.safetensors")))
+    assert (tmp_path / "line.safetensors").read_bytes() == b"to start from"
 
 
 def git(folder: Path, *arguments: str) -> str:

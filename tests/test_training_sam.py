@@ -14,7 +14,7 @@ from samodal.errors import InputError
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.training import schedule
-from samodal.training.engine import adamw, check_optimised
+from samodal.training.optimizer import adamw, check_optimised
 from samodal.training.recipes import load_recipe, names, recipe_path
 from samodal.training.sam import sam as sam_module
 from samodal.training.sam.batch import Batch

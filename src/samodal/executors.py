@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from typing import Protocol, TypeVar
 
 from samodal.errors import InputError, printable
+from samodal.interruption import Worker, ending_processes
 from samodal.progress import frames_bar
 
 Job = TypeVar("Job")
@@ -95,27 +96,28 @@ class Processes:
                 return
 
         try:
-            for turn in range(len(pools)):
-                begin(turn)
-            while running:
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    turn, job = running.pop(future)
-                    try:
-                        outcome = future.result()
-                    except BrokenProcessPool:
-                        outcome = Failure("its process died, perhaps for want of memory")
-                        pools[turn].shutdown()
-                        pools[turn] = self._pool(turn)
-                    except Exception as error:  # a job or a result that cannot be sent
-                        outcome = Failure.of(error)
+            with ending_processes():
+                for turn in range(len(pools)):
                     begin(turn)
-                    yield job, outcome
+                while running:
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        turn, job = running.pop(future)
+                        try:
+                            outcome = future.result()
+                        except BrokenProcessPool:
+                            outcome = Failure("its process died, perhaps for want of memory")
+                            pools[turn].shutdown()
+                            pools[turn] = self._pool(turn)
+                        except Exception as error:  # a job or a result that cannot be sent
+                            outcome = Failure.of(error)
+                        begin(turn)
+                        yield job, outcome
         finally:
             for pool in pools:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _pool(self, turn: int) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, get_context("spawn"), initializer=settle, initargs=(turn, self.threads))
+        return ProcessPoolExecutor(1, get_context("spawn"), initializer=_begin, initargs=(turn, self.threads))
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ def results(executor: Executor, work: Callable[[Job], Result], jobs: Sequence[Jo
         if isinstance(outcome, Failure):
             raise outcome.error
         yield outcome
+
+
+def _begin(turn: int, threads: int | None) -> None:
+    Worker.begin()
+    settle(turn, threads)
 
 
 def settle(turn: int, threads: int | None) -> None:
@@ -182,9 +189,15 @@ def one_thread() -> Iterator[None]:
 
 def _attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:
     # In the process that works: not every exception can be sent to another.
+    Worker.busy = True
     try:
         return work(job)
     except SystemExit as error:  # of a part that takes the process for its own
         return Failure(f"it wanted to end the program: {error}", "".join(traceback.format_exception(error)))
     except Exception as error:
         return Failure.of(error)
+    except KeyboardInterrupt as stop:
+        Worker.leave(stop)
+        raise
+    finally:
+        Worker.busy = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from samodal.errors import InputError, printable, shown
+from samodal.outputs import writing
 from samodal.rle import Rle, check_coco
 
 LONGEST_NAME = 240
@@ -57,7 +58,7 @@ def read_json(path: Path) -> Any:
     return parse_json(read_text(path), str(path))
 
 
-def parse_json(text: str, where: str) -> Any:
+def parse_json(text: str | bytes, where: str) -> Any:
     """The content of a JSON text.
 
     Args:
@@ -153,26 +154,11 @@ def inside(folder: Path, name: Any, where: str = "output") -> Path:
     return Path(folder) / safe_name(name, where)
 
 
-def cannot_write(path: Path, error: OSError) -> InputError:
-    """The error for a file that could not be written."""
-    return InputError(
-        f"{path}: cannot be written ({error.strerror or error}); free some space or choose another folder"
-    )
-
-
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a JSON file in one step: an interrupted or failed write leaves the file that was there before.
 
     Raises:
         InputError: if it cannot be written, as on a full disk.
     """
-    path = Path(path)
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=indent, allow_nan=False, separators=None if indent else (",", ":"))
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise cannot_write(path, error) from None
+    with writing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=indent, allow_nan=False, separators=None if indent else (",", ":"))

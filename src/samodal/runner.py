@@ -1,9 +1,7 @@
 """Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
-import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
@@ -15,7 +13,6 @@ from samodal.build import (
     EMBEDDED_FRONT_END,
     check_settings,
     make_method,
-    make_rules,
     make_session,
     notices,
     settled,
@@ -23,18 +20,20 @@ from samodal.build import (
 )
 from samodal.errors import Incomplete, InputError, printable
 from samodal.executors import Failure, InProcess, Processes, one_thread
-from samodal.files import inside, read_json
+from samodal.files import inside
 from samodal.frontends.remembered import Remembered
-from samodal.method.checks import reported
-from samodal.parts import Frame, Method, Observed, Video, VisSession
+from samodal.interruption import COMPLETE
+from samodal.outputs import check_folder
+from samodal.parts import Frame, Video
 from samodal.progress import frames_bar
 from samodal.results.by_track import Totals
-from samodal.results.frames import FrameLines, FramesWriter
+from samodal.results.frames import FrameLines, result_count
 from samodal.results.tracks_json import write_tracks_of
+from samodal.runs.folder import MadeFrom, RunFolder, held, whole
+from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
 from samodal.tracks import FrameResult
-from samodal.version import __version__
-from samodal.video import excerpt, open_video, renumber
+from samodal.video import excerpt, open_video
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,7 @@ class Summary:
         visible, amodal, hidden: masks: reported by the front end, given out, and of these without a visible part.
         seconds: wall clock, without loading the model.
         out: the folder with the files.
+        before: whether they were there already.
     """
 
     clip: str
@@ -57,6 +57,7 @@ class Summary:
     hidden: int
     seconds: float
     out: Path
+    before: bool = False
 
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
@@ -74,8 +75,9 @@ def run_video(
     progress: Callable[[int], None] | None = None,
     remembered: Remembered | None = None,
 ) -> Summary:
-    """Run one video from its first frame to its last and write frames.jsonl, tracks.json and overlay.mp4.
+    """Run one video from its first frame to its last and write frames.jsonl, tracks.json, overlay.mp4 and run.json.
 
+    A run that was interrupted goes on where it stopped, and a finished one is not made again (`samodal.runs.folder`).
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.
 
     Args:
@@ -85,37 +87,69 @@ def run_video(
         remembered: what front ends reported of this video before, to run several methods over it.
 
     Raises:
-        InputError: for anything a user can mend. The frames finished before are in frames.jsonl, and from them
-            tracks.json is written all the same.
+        InputError: for anything a user can mend, a result of other settings in `out` included. The frames finished
+            before are in frames.jsonl, and from them tracks.json is written all the same.
     """
     settings = settled(settings, video)
+    folder = RunFolder(out, MadeFrom.of(settings, video))
+    if (record := folder.finished(settings.overwrite)) is not None:
+        return _known(record, video, out)
     session, method = make_session(settings, video, remembered), make_method(settings)
-    frames = excerpt(video, settings.frames)
-    out.mkdir(parents=True, exist_ok=True)
-    lines, start = out / "frames.jsonl", perf_counter()
-    try:
-        with (
-            FramesWriter(lines, video.name, video.size, describe(settings, video), settings.details) as writer,
-            _Overlay(settings, frames, out) if settings.overlay else nullcontext() as overlay,
-        ):
-            for frame, result in _results(settings, frames, session, method):
-                writer.write(result, frame.name)
-                if overlay is not None:
-                    overlay.add(frame, result)
-                if progress is not None:
-                    progress(result.t + 1)
-    except InputError as error:
-        if kept := result_count(lines) if lines.exists() else 0:
-            raise InputError(f"{error}; the {kept} frames before are written to {out}") from error
-        raise
-    finally:  # what is done is kept, also after a damaged frame or an interruption
-        totals = finish(lines, out / "tracks.json")
-    if totals is None:
+    with folder.opened(settings.overwrite):
+        if (record := folder.finished(settings.overwrite)) is not None:  # by another process, meanwhile
+            return _known(record, video, out)
+        run = SavedRun(folder, settings, video, session, method)
+        start = perf_counter()
+        try:
+            with run.writer, _overlay(settings, run.frames, folder.work) as overlay:
+                for frame, result in run:
+                    if overlay is not None:
+                        overlay.add(frame, result)
+                    if progress is not None:
+                        progress(result.t + 1)
+        except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
+            if folder.made.live and isinstance(error, KeyboardInterrupt):
+                _finish(folder, start)  # no other end than this one
+                error.args = (*error.args, COMPLETE)
+                raise
+            kept, where = _leave(folder, run.frames.length)
+            if kept and isinstance(error, InputError):
+                raise InputError(f"{error}; the {kept} frames before are written to {where}") from error
+            raise
+        summary = _finish(folder, start)
+    if summary is None:
         raise InputError(f"{video.source}: an empty video, no frame could be read")
-    seconds = perf_counter() - start
-    return Summary(
-        totals.clip, totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden, seconds, out
-    )
+    return summary
+
+
+def _finish(folder: RunFolder, start: float) -> Summary | None:
+    """Bring a result to its end; None where it has no frame."""
+    totals = finish(folder.lines, folder.work / "tracks.json")
+    if totals is None:
+        folder.clear()
+        return None
+    counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
+    summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out)
+    folder.complete({name: value for name, value in asdict(summary).items() if name not in ("out", "before")})
+    return summary
+
+
+def _leave(folder: RunFolder, length: int | None) -> tuple[int, Path]:
+    """Leave what an interrupted run has; gives how many frames, and where they lie."""
+    kept, where = result_count(folder.lines), folder.work
+    if not kept:
+        folder.clear()
+    with suppress(InputError, OSError):  # the disk may be what failed; the lines are there
+        if kept:
+            finish(folder.lines, folder.work / "tracks.json", complete=False)
+            where = folder.leave(length)
+    return kept, where
+
+
+def _known(record: dict[str, Any], video: Video, out: Path) -> Summary:
+    """The summary of a result that was finished before."""
+    counts = {"clip": video.name, "frames": 0, "tracks": 0, "visible": 0, "amodal": 0, "hidden": 0, "seconds": 0.0}
+    return Summary(**(counts | record.get("summary", {})), out=out, before=True)
 
 
 def run_all(settings: RunSettings) -> list[Summary]:
@@ -133,33 +167,35 @@ def run_all(settings: RunSettings) -> list[Summary]:
     if (settings.video is None) == (settings.data is None):
         raise InputError("give either a video or --data, as in: samodal run drive.mp4")
     check_settings(settings)
-    if taken := next((path for path in (settings.out, *settings.out.parents) if path.is_file()), None):
-        raise InputError(f"--out {taken}: is a file; give a folder")
+    check_folder(settings.out, "--out")
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
 
 
-def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
-    """What made a result, as JSON: settings, rules, version and source."""
-    used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "workers": None, "clips": None}
-    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details", "strict")}
-    used = {name: value for name, value in used.items() if value is not None}
-    return used | {"samodal": __version__, "source": video.source, "fps": video.fps}
+def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:
+    """Write tracks.json from frames.jsonl, if there is a frame in it; counts what frames.jsonl holds.
 
-
-def finish(lines: Path, tracks: Path) -> Totals | None:
-    """Write tracks.json from frames.jsonl, if there is a frame in it; counts what frames.jsonl holds."""
-    if not lines.exists() or not result_count(lines):
+    Args:
+        complete: False says in tracks.json that frames are missing.
+    """
+    if not result_count(lines):
         return None
     content = FrameLines(lines)
     totals = Totals(content.clip)
-    write_tracks_of(tracks, content.clip, content.size, totals.counted(content), {"settings": content.settings})
+    info = {"settings": content.settings} | ({} if complete else {"complete": False})
+    write_tracks_of(tracks, content.clip, content.size, totals.counted(content), info)
     return totals
 
 
-def result_count(lines: Path) -> int:
-    """Number of finished frames in a frames.jsonl."""
-    with lines.open("rb") as file:
-        return max(0, sum(1 for _ in file) - 1)
+@contextmanager
+def _overlay(settings: RunSettings, video: Video, folder: Path) -> Iterator["_Overlay | None"]:
+    if not settings.overlay:
+        yield None
+        return
+    overlay = _Overlay(settings, video, folder)
+    try:
+        yield overlay
+    finally:
+        overlay.close()
 
 
 class _Overlay:
@@ -171,46 +207,10 @@ class _Overlay:
 
         self._drawer = Drawer(graph=settings.graph)
         self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
+        self.close = self._writer.close
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         self._writer.write(self._drawer.draw(frame.image, result), frame.time)
-
-    def __enter__(self) -> "_Overlay":
-        return self
-
-    def __exit__(self, *failure) -> None:
-        self._writer.close()
-
-
-def _results(
-    settings: RunSettings, video: Video, session: VisSession, method: Method
-) -> Iterator[tuple[Frame, FrameResult]]:
-    """Each frame with its result; frames are counted from 0 and kept until their result comes."""
-    waiting: dict[int, Frame] = {}
-
-    def observed() -> Iterator[Observed]:
-        for observation in _observe(settings, video, session):
-            waiting[observation.frame.t] = observation.frame
-            yield observation
-
-    for result in method.run(video.name, observed()):
-        session.learn(result)
-        yield waiting.pop(result.t), result
-
-
-def _observe(settings: RunSettings, video: Video, session: VisSession) -> Iterator[Observed]:
-    """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
-    wanted = settings.classes.split(",") if settings.classes else None
-    classes: set[str] = set()
-    for t, frame in enumerate(video):
-        visible = reported(session, frame.image, frame.t)
-        classes.update(instance.category for instance in visible)
-        chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
-        yield Observed(renumber(frame, t), chosen)
-    if wanted and classes.isdisjoint(wanted):
-        found = ", ".join(sorted(classes)) or "none"
-        text = f"{video.name}: no instance of class {', '.join(wanted)}; seen: {found}"
-        print(printable(text), file=sys.stderr)
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
@@ -221,6 +221,9 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
     with frames_bar("frames", length) as advance:
         summary = run_video(settings, video, settings.out, progress=lambda _: advance(1))
     print(summary)
+    if summary.before:
+        print(f"{printable(settings.out)}: is finished with these settings already; --overwrite makes it anew")
+        return summary
     written = ", ".join(sorted(path.name for path in settings.out.iterdir()))
     print(printable(f"wrote {written} to {settings.out}"))
     return summary
@@ -273,37 +276,32 @@ def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | 
         try:
             video = _opened(settings.data).video(clip)
             length = excerpt(video, settings.frames).length
-            if not _finished(settings, video, inside(settings.out, clip), length):
+            if not _finished(settings, video, inside(settings.out, clip)):
                 lengths[clip] = length
         except InputError:
             lengths[clip] = 0  # running it says why
     return lengths
 
 
-def _finished(settings: RunSettings, video: Video, out: Path, length: int | None) -> bool:
-    """Whether tracks.json of a clip is there, whole, and made with the same settings."""
-    path, lines = out / "tracks.json", out / "frames.jsonl"
-    ended = path.exists() and lines.exists() and not (out / "failed.txt").exists()
-    if not ended or (length is not None and result_count(lines) < length):  # interrupted: some frames, and no more
+def _finished(settings: RunSettings, video: Video, out: Path) -> bool:
+    """Whether a whole result of the same settings and data is there."""
+    record = None if settings.overwrite else whole(out)
+    if record is None:
         return False
-    content = read_json(path)
-    made = content.get("info", {}).get("settings") if isinstance(content, dict) else None
     # Which front end an unnamed one came to depends on whether there is truth; to know, it would have to be read.
     settled_as = [{}] if settings.vis is not None else [{"vis": "truth"}, EMBEDDED_FRONT_END]
-    same = (describe(replace(with_segmenter(settings), **front_end), video) for front_end in settled_as)
-    return made in [json.loads(json.dumps(values, default=str)) for values in same] and (
-        not settings.overlay or (out / "overlay.mp4").exists()
-    )
+    candidates = (replace(with_segmenter(settings), **front_end) for front_end in settled_as)
+    return any(not MadeFrom.of(candidate, video).differences(record) for candidate in candidates)
 
 
 def _record(path: Path, outcome: Summary | Failure) -> None:
     """Keep the reason of a failure where its results would be; a success removes it."""
-    with suppress(OSError):  # the disk may be what failed
-        if isinstance(outcome, Failure):
-            path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(outcome, Summary):
+        path.unlink(missing_ok=True)
+    elif whole(path.parent) is None:
+        # The disk may be what failed; and where another process is at work, nothing is written.
+        with suppress(OSError, InputError), held(path.parent, patience=0):
             path.write_text(f"{outcome.reason}\n{outcome.trace}", encoding="utf-8")
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary | Failure]) -> list[Summary]:

@@ -17,8 +17,8 @@ class RunSettings:
     video: str | None = field(default=None, metadata={"positional": str})
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
     out: Path = Path("runs/latest")
-    """Folder for frames.jsonl, tracks.json and overlay.mp4 (with --data: a folder for each clip in it, with failed.txt
-    where the clip failed)."""
+    """Folder for frames.jsonl, tracks.json, overlay.mp4 and run.json, which says what they were made from (with --data:
+    a folder for each clip in it, with failed.txt where the clip failed)."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end: where visible masks come from. One of those below (also: --vis list), or package.module:Class. By
     default videomt with --reassociate; with --data, truth."""
@@ -61,6 +61,9 @@ class RunSettings:
     """auto, cpu, cuda, cuda:1, mps."""
     overlay: bool = True
     """Write overlay.mp4."""
+    overwrite: bool = False
+    """Replace a result of other settings or data in --out, once the new one is whole, and begin anew instead of going
+    on with an unfinished run of other settings."""
     graph: bool = False
     """Draw who hides whom in overlay.mp4: an arrow from what hides to what is hidden, with the hidden share."""
     details: bool = False

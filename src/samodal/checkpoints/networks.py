@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
@@ -27,7 +26,7 @@ from samodal.checkpoints.files import (
     without_prefix,
 )
 from samodal.errors import InputError
-from samodal.files import cannot_write
+from samodal.outputs import cannot_write, writing
 
 Network = TypeVar("Network", bound=nn.Module)
 # What tells models that people have at hand, most particular first.
@@ -244,12 +243,10 @@ def save(
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
     header["checksums"] = {name: checksum(value) for name, value in tensors.items()}
     metadata = {"format": "pt", kind.key: json.dumps(header)}
-    partial = Path(f"{path}.part")
     try:
-        save_file(tensors, str(partial), metadata=metadata)
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
+        with writing(path) as partial:
+            save_file(tensors, str(partial), metadata=metadata)
+    except SafetensorError as error:
         raise cannot_write(Path(path), error) from None
 
 

@@ -1,10 +1,12 @@
 """The command line: one dataclass of settings per command, flags and YAML made from it."""
 
 import dataclasses
+import os
 import re
 import sys
 from argparse import SUPPRESS
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -13,6 +15,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, Namespace, get_loader, set
 from yaml import YAMLError
 
 from samodal.errors import Incomplete, InputError, nearest, printable
+from samodal.interruption import COMPLETE, exit_code, stoppable
 from samodal.making import UNTRUSTED, code_of
 from samodal.registry import listing
 from samodal.version import __version__
@@ -61,37 +64,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit code: 0; 2 after a message of one line for what the user can mend; 3 after the list of what failed,
-        where the rest is done; 130 after an interruption; or the command's own.
+        where the rest is done; 130, 143 or 129 after SIGINT, SIGTERM or SIGHUP; or the command's own.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    name, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if rest and f"{name} {rest[0]}" in COMMANDS:
+        name, *rest = f"{name} {rest[0]}", *rest[1:]
+    prog = f"samodal {name}" if name in COMMANDS else "samodal"
+    try:
+        with stoppable():
+            return _flushed(name, rest)
+    except InputError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return 3 if isinstance(error, Incomplete) else 2
+    except KeyboardInterrupt as stop:
+        ended = name in ("evaluate", "data check") or COMPLETE in stop.args
+        way_on = "" if ended else "; the same command goes on from there"
+        print(f"{prog}: stopped; what was finished is kept{way_on}", file=sys.stderr)
+        return exit_code(stop)
+    except BrokenPipeError:  # as in `samodal evaluate … | head`
+        _silence(sys.stdout)
+        return 0
+    except OSError as error:
+        if error.filename is None:  # as of standard output
+            _silence(sys.stdout)
+        print(f"{prog}: {printable(error.filename or 'output')}: {error.strerror or error}", file=sys.stderr)
+        return 2
+
+
+def _flushed(name: str, rest: list[str]) -> int:
+    """Run a command; what it printed has left this process at its end, where a full disk can still be told."""
+    try:
+        return _run(name, rest)
+    finally:
+        sys.stdout.flush()
+
+
+def _run(name: str, rest: list[str]) -> int:
+    """Run a command with its arguments; gives the exit code."""
+    if name in ("-h", "--help", "help", "--version"):
+        print(f"samodal {__version__}" if name == "--version" else _overview())
+        return 0
+    if name not in COMMANDS:
+        raise InputError(f"unknown command {name!r}{nearest(name, COMMANDS)}")
     set_parsing_settings(docstring_parse_attribute_docstrings=True)
     # A path that is no UTF-8, and so no YAML, stays the text that it is.
     set_loader("yaml", get_loader("yaml"), exceptions=(YAMLError, UnicodeEncodeError))
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(_overview())
-        return 0
-    if arguments[0] == "--version":
-        print(f"samodal {__version__}")
-        return 0
-    name, *rest = arguments
-    if rest and f"{name} {rest[0]}" in COMMANDS:
-        name, *rest = f"{name} {rest[0]}", *rest[1:]
-    if name not in COMMANDS:
-        print(f"samodal: unknown command {name!r}{nearest(name, COMMANDS)}", file=sys.stderr)
-        return 2
     module, settings, description = COMMANDS[name]
     command = import_module(module)
-    try:
-        rest = _configs(rest, getattr(command, "config_path", str))
-        return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
-    except InputError as error:
-        print(f"samodal {name}: {error}", file=sys.stderr)
-        return 3 if isinstance(error, Incomplete) else 2
-    except KeyboardInterrupt:
-        print(f"samodal {name}: stopped; what was finished is kept", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # as in `samodal evaluate … | head`
-        return 0
+    rest = _configs(rest, getattr(command, "config_path", str))
+    return command.main(parse(getattr(command, settings), rest, f"samodal {name}", description)) or 0
+
+
+def _silence(stream) -> None:
+    """Let what a stream still holds go nowhere: the interpreter would complain of it at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def parse(settings: type, arguments: Sequence[str], prog: str, description: str = ""):

@@ -1,5 +1,6 @@
 """`samodal evaluate`: score results against truth."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ def main(settings: EvaluateSettings) -> None:
     from samodal.errors import printable
     from samodal.files import write_json
     from samodal.metrics.evaluate import ScoringRules, evaluate
+    from samodal.outputs import refuse_inputs
 
     rules = ScoringRules(
         profile=settings.profile,
@@ -29,6 +31,10 @@ def main(settings: EvaluateSettings) -> None:
         per_class=settings.per_class,
         identity=settings.identity,
     )
+    if settings.json:
+        results = Path(settings.results)
+        within = results.rglob("*.json*") if results.is_dir() else [results]
+        refuse_inputs([Path(settings.json)], [*within, settings.truth, *re.split("[:,]", str(settings.truth))])
     scores = evaluate(settings.results, settings.truth, rules)
     print_scores(scores)
     for note in scores.get("notes", []):

@@ -172,6 +172,7 @@ class AnnotatedDataset(Dataset):
         videos = {}
         for number, sequence in enumerate(sequences, start=1):
             videos[sequence.name] = AnnotatedVideo(images, sequence, number, has_amodal)
+            videos[sequence.name].label_places = (annotations,)
         super().__init__(annotations, videos, videos.__getitem__)
         folder = ImageFolder(images)
         for path in (path for video in videos.values() for path in video.paths if not path.is_file()):

@@ -58,7 +58,7 @@ class AsdVideo(LabelledVideo):
 
     def __init__(self, images: Path, labels: Path, number: int = 1, camera: str = FRONT):
         self.name, self.number, self.source = images.name, number, str(images)
-        self._labels, self._camera = labels, camera
+        self._labels, self._camera, self.label_places = labels, camera, (labels,)
         files = _numbered(images, _IMAGE, camera)
         if not files:
             raise InputError(f"{self.source}: no image {camera}_full_NNNN_rgb.jpg in it")
@@ -125,7 +125,7 @@ class AsdDataset(Dataset):
         super().__init__(root, sequences, find)
 
 
-def open_asd(path: Path) -> AsdDataset:
+def open_asd(path: Path, kind: type[AsdDataset] = AsdDataset) -> AsdDataset:
     """The data set in the folder of a split, such as ROOT/val; ",camera=back" and ",split=LIST.json:val" may follow.
 
     Raises:
@@ -138,7 +138,7 @@ def open_asd(path: Path) -> AsdDataset:
             raise InputError(f"{path}: unknown option {name!r}{nearest(name, ('camera', 'split'))}")
         options[name] = value
     names = _listed(options["split"]) if "split" in options else None
-    return AsdDataset(Path(text), options.get("camera", FRONT), names)
+    return kind(Path(text), options.get("camera", FRONT), names)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ class LabelledVideo:
         numbers: of the frames, ascending with gaps: a frame's time is its number since the first one over `fps`.
         has_amodal: whether anything is known of what is hidden.
         detections: masks of a front end that come with the data set, None where there are none.
+        label_places: files, and folders of files, that hold its labels.
     """
 
     fps = 10.0
@@ -87,6 +88,7 @@ class LabelledVideo:
     numbers: tuple[int, ...] = ()
     has_amodal = True
     detections: Clip | None = None
+    label_places: tuple[Path, ...] = ()
     wrong_size = "but the sequence begins with {}"
     """What is said of an image of another size than `native_size`."""
 

@@ -165,6 +165,7 @@ class KinsDataset(Dataset):
         videos = {}
         for number, image in enumerate(images, start=1):
             video = KinsVideo(folder, image, number)
+            video.label_places = (annotations,)
             videos[video.name] = video
         super().__init__(annotations, videos, videos.__getitem__)
         if len(videos) < len(images):

@@ -203,6 +203,8 @@ class KinsCarDataset(Dataset):
             name: KinsCarVideo(folders[name], objects[name], images, number, released_size)
             for number, name in enumerate(objects, start=1)
         }
+        for video in videos.values():
+            video.label_places = (pickled, annotations)
         super().__init__(root, videos, videos.__getitem__)
 
     def judged(self, sequence: str) -> dict[str, Clip]:

@@ -45,6 +45,7 @@ class KittiMotsVideo(LabelledVideo):
     def __init__(self, folder: Path, labels: Path | None, number: int = 1, excerpt: bool = False):
         self.name, self.number, self.source = folder.name, number, str(folder)
         self._labels, self._excerpt = labels, excerpt
+        self.label_places = () if labels is None else (labels,)
         images = numbered(folder)
         self.numbers, self.paths = tuple(images), tuple(images.values())
         if not images:

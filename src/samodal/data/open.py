@@ -16,6 +16,7 @@ from samodal.data.kins import open_kins
 from samodal.data.kinscar import open_kinscar
 from samodal.data.kitti_mots import open_kitti_mots
 from samodal.data.sailvos import open_sailvos, open_sailvos_cut
+from samodal.data.streetsim import open_streetsim
 from samodal.data.ytvis import open_ytvis
 from samodal.errors import InputError
 
@@ -34,7 +35,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "asd": Kind(open_asd),
-    "streetsim": Kind(open_asd),
+    "streetsim": Kind(open_streetsim),
     "kins": Kind(open_kins),
     "kinscar": Kind(open_kinscar),
     "kitti_mots": Kind(open_kitti_mots),

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from samodal.drawing.overlay import Drawer, outline
-from samodal.files import cannot_write
+from samodal.outputs import writing
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance
 
@@ -92,10 +92,8 @@ def save_figure(strips: Sequence[Strip], path: Path) -> None:
         coded = next((c for c in (_coded(picture, quality) for quality in QUALITIES) if len(c) <= LARGEST), None)
         if coded is not None:
             break
-    try:
-        path.write_bytes(coded or _coded(picture, QUALITIES[-1]))
-    except OSError as error:
-        raise cannot_write(path, error) from None
+    with writing(path) as partial:
+        partial.write_bytes(coded or _coded(picture, QUALITIES[-1]))
 
 
 def _coded(picture: Image.Image, quality: int) -> bytes:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from samodal.errors import InputError
+from samodal.outputs import cannot_write
 
 _MILLISECOND = Fraction(1, 1000)
 _LONGEST_SIDE = 16384  # of H.264
@@ -64,11 +65,23 @@ class VideoWriter:
                     packet.duration = self._step
                 self._container.mux(packet)
         except (FFmpegError, OSError) as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror or error})") from error
+            raise cannot_write(self.path, error) from None
 
     def close(self) -> None:
-        self._mux(None)
-        self._container.close()
+        """Bring the file to its end.
+
+        Raises:
+            InputError: if the disk refuses.
+        """
+        from av.error import FFmpegError
+
+        try:
+            self._mux(None)
+        finally:
+            try:
+                self._container.close()
+            except (FFmpegError, OSError) as error:
+                raise cannot_write(self.path, error) from None
 
     def __enter__(self) -> "VideoWriter":
         return self

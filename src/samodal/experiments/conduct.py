@@ -21,6 +21,7 @@ from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, score_all
 from samodal.experiments.settings import ExperimentsSettings
 from samodal.files import inside, write_json
+from samodal.outputs import check_folder, locked, writing
 from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
@@ -56,6 +57,12 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         InputError: for unknown names, data or weights, before anything runs.
         Incomplete: for runs that failed, after all else.
     """
+    check_folder(settings.out, "--out")
+    with locked(settings.out / ".experiments.lock", str(settings.out)):
+        return _conduct(settings)
+
+
+def _conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
     experiments = [
@@ -220,7 +227,8 @@ def _record(todo: _Todo, scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _write(record: dict[str, Any], out: Path) -> None:
     write_json(out / f"{record['experiment']}.json", record, indent=1)
     text = report.markdown_of(record)
-    (out / f"{record['experiment']}.md").write_text(text, encoding="utf-8")
+    with writing(out / f"{record['experiment']}.md") as partial:
+        partial.write_text(text, encoding="utf-8")
     print(text, flush=True)
 
 

@@ -19,9 +19,10 @@ from samodal.errors import InputError
 from samodal.experiments import scenes
 from samodal.experiments.captions import LETTERS, RULES, TITLES, captions
 from samodal.experiments.scenes import Scene, instance_at, pick
-from samodal.files import cannot_write, write_json
+from samodal.files import write_json
 from samodal.metrics.levels import results_by_video, truth_by_video
 from samodal.metrics.regions import pair
+from samodal.outputs import cannot_write
 from samodal.results.frames import read_frames
 from samodal.rle import Rle, iou
 from samodal.tracks import Clip, FrameResult, Instance, State, Track

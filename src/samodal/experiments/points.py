@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from samodal.executors import Executor, Failure, WithBar
+from samodal.experiments.kept import is_kept, keep, kept
 from samodal.experiments.plan import Planned
-from samodal.files import read_json, write_json
 from samodal.metrics.points import PointCounts, count_points, summarise_points
 from samodal.parts import PointTracker
+from samodal.runs.inputs import files_in
 from samodal.seeds import generator
+from samodal.sim.point_files import points_file, read_points
 
 LEAST, MOST = 4, 16
 """Points that must be visible where an instance is shown, and points that are shown."""
@@ -54,12 +56,13 @@ class Job:
 
 def follow_points(runs: Sequence[Planned], clips: Sequence[str], executor: Executor) -> tuple[bool, dict[Path, str]]:
     """Let each run's tracker follow the points of each clip, where that is not done; as `run_clips`."""
+    _opened.cache_clear()  # a data set may have grown since
     jobs: dict[tuple[str, str], Job] = {}
     for run in runs:
         for clip in clips:
             settings, file = run.settings, _file(run, clip)
             empty = Job(settings.data, clip, settings.tracker, settings.device, {})
-            if not file.exists():
+            if not is_kept(file, _inputs(settings.data, clip)):
                 jobs.setdefault((settings.tracker, clip), empty).files[settings.seed] = file
     failed: dict[Path, str] = {}
     for job, outcome in WithBar(executor, "point jobs").run(_follow_clip, list(jobs.values())):
@@ -70,7 +73,7 @@ def follow_points(runs: Sequence[Planned], clips: Sequence[str], executor: Execu
 
 def point_scores(run: Planned, clips: Sequence[str]) -> dict[str, Any]:
     """The numbers of a run over all clips, in the form of `scores.score_all`."""
-    counts = [PointCounts(**_arrays(read_json(_file(run, clip)))) for clip in clips]
+    counts = [PointCounts(**_arrays(kept(_file(run, clip)))) for clip in clips]
     metrics = summarise_points(counts)
     if metrics["full_error"] is not None and not np.isfinite(metrics["full_error"]):
         metrics["full_error"] = None  # the tracker lost most points
@@ -80,11 +83,24 @@ def point_scores(run: Planned, clips: Sequence[str]) -> dict[str, Any]:
 def has_points(data: str, clips: Sequence[str]) -> bool:
     """Whether point tracks lie beside these clips, as `samodal synth --points` writes them."""
     root = Path(data.partition(":")[2])
-    return all((root / "points" / "front" / f"{clip}.npz").exists() for clip in clips)
+    return all(points_file(root, clip).exists() for clip in clips)
 
 
 def _file(run: Planned, clip: str) -> Path:
     return run.folder.parent.with_name("points") / run.folder.name / f"{clip}.json"
+
+
+@lru_cache(maxsize=1)
+def _opened(data: str):
+    from samodal.data.open import open_dataset
+
+    return open_dataset(data)
+
+
+def _inputs(data: str, clip: str) -> list[Path]:
+    """Pictures, labels and point tracks of a clip."""
+    video = _opened(data).video(clip)
+    return [*video.paths, *files_in([*video.label_places, points_file(_opened(data).root, clip)])]
 
 
 def _plain(value: int | np.ndarray) -> Any:
@@ -101,10 +117,7 @@ def _arrays(counts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follow_clip(job: Job) -> None:
-    from samodal.data.open import open_dataset
-    from samodal.sim.point_files import read_points
-
-    dataset = open_dataset(job.data)
+    dataset = _opened(job.data)
     video, tracks = dataset.video(job.clip), read_points(dataset.root, job.clip)
     hidden = _instance_hidden(dataset.truth(job.clip), tracks.ids)
     queries = {seed: choose_queries(tracks, job.clip, seed) for seed in job.files}
@@ -114,7 +127,7 @@ def _follow_clip(job: Job) -> None:
     for seed, file in job.files.items():
         mine = [(query, *next(answers)) for query in queries[seed]]
         counts = asdict(_count(mine, tracks, video.size, hidden))
-        write_json(file, {name: _plain(value) for name, value in counts.items()})
+        keep(file, {name: _plain(value) for name, value in counts.items()}, _inputs(job.data, job.clip))
 
 
 def choose_queries(tracks, clip: str, seed: int) -> list[Query]:

@@ -21,11 +21,12 @@ import numpy as np
 from samodal.data.kitti_boxes import KittiBox, read_kitti_boxes
 from samodal.errors import InputError
 from samodal.executors import Executor, WithBar, results
+from samodal.experiments.kept import is_kept, keep, kept
 from samodal.experiments.plan import Planned
-from samodal.files import read_json, write_json
 from samodal.masks import Mask
 from samodal.metrics.boxes import box_ious, slack, widened
 from samodal.parts import Frame, Method, Observed
+from samodal.runs.inputs import files_in
 from samodal.settings import RunSettings
 from samodal.tracks import Clip, VisibleInstance
 
@@ -59,6 +60,13 @@ class Job:
     part: Part
     file: Path
 
+    @property
+    def inputs(self) -> list[Path]:
+        """Its pictures and labels."""
+        folder, name = self.root / self.part.folder, self.part.name
+        labels = [folder / kind / f"{name}.txt" for kind in ("instances_txt", "label_02")]
+        return files_in([*sorted(folder.glob(f"{name}.*")), *labels, folder / "image_02" / name])
+
 
 def parts_of(root: Path) -> list[Part]:
     """What there is of the material.
@@ -85,10 +93,10 @@ def real_scores(
         run.folder: [Job(run.settings, root, part, run.folder / f"{part.folder}-{part.name}.json") for part in parts]
         for run in runs
     }
-    waiting = [job for of_run in jobs.values() for job in of_run if not job.file.exists()]
+    waiting = [job for of_run in jobs.values() for job in of_run if not is_kept(job.file, job.inputs)]
     for _ in results(WithBar(executor, "sequences"), measure, waiting):
         pass
-    measured = [{job.part: read_json(job.file) for job in jobs[run.folder]} for run in runs]
+    measured = [{job.part: kept(job.file) for job in jobs[run.folder]} for run in runs]
     return [{"real": summarised(rows)} for rows in measured], len(waiting) < sum(map(len, jobs.values()))
 
 
@@ -101,7 +109,7 @@ def measure(job: Job) -> None:
         rows = list(_cocoa(method, job.root / COCOA, part.name))
     else:
         rows = list(_kitti(method, job.root / part.folder, part))
-    write_json(job.file, rows)
+    keep(job.file, rows, job.inputs)
 
 
 def _still_method(settings: RunSettings) -> Method:

@@ -25,10 +25,10 @@ def run_clips(clips: Sequence[Sequence[Run]], executor: Executor, workers: int) 
     Returns:
         whether something was finished before, and {folder over all clips: what went wrong there}
     """
-    waiting, failed = [[run for run in runs if not _finished(run)] for runs in clips], {}
+    waiting, failed = [_unfinished(runs) for runs in clips], {}
     for job, outcome in WithBar(executor, "jobs").run(run_clip, jobs_of(waiting, workers)):
         if isinstance(outcome, Failure):
-            outcome = {run[2].parent: f"{run[1]}: {outcome.reason}" for run in job if not _finished(run)}
+            outcome = {run[2].parent: f"{run[1]}: {outcome.reason}" for run in _unfinished(job)}
         failed |= outcome
     return sum(map(len, waiting)) < sum(map(len, clips)), failed
 
@@ -47,8 +47,18 @@ def jobs_of(clips: Sequence[Sequence[Run]], workers: int) -> list[list[Run]]:
     return jobs
 
 
-def _finished(run: Run) -> bool:
-    return (run[2] / "tracks.json").exists()
+def _unfinished(runs: Sequence[Run]) -> list[Run]:
+    """Of the runs of one clip those without a whole result from the same settings and data."""
+    from samodal.data.open import open_dataset
+    from samodal.runs.folder import MadeFrom, whole
+
+    records = {out: whole(out) for _, _, out in runs}
+    if not any(records.values()):
+        return list(runs)
+    video = open_dataset(runs[0][0].data).video(runs[0][1])
+    return [
+        run for run in runs if (record := records[run[2]]) is None or MadeFrom.of(run[0], video).differences(record)
+    ]
 
 
 def run_clip(runs: Sequence[Run]) -> dict[Path, str]:
@@ -62,20 +72,14 @@ def run_clip(runs: Sequence[Run]) -> dict[Path, str]:
     from samodal.frontends.remembered import Remembered
     from samodal.runner import run_video
 
-    waiting, failed = [run for run in runs if not _finished(run)], {}
-    if not waiting:
-        return failed
-    first, clip, _ = waiting[0]
+    (first, clip, _), failed = runs[0], {}
     flow_memory().remember = True
     video, remembered = open_dataset(first.data).video(clip), Remembered()
-    for settings, _, out in waiting:
+    for settings, _, out in runs:
         try:
             if settings.method == "samodal":
                 segmenter_of(settings.segmenter, settings.weights, settings.device).remember = video.length
-            # Of a run that is interrupted, tracks.json holds the frames that were finished.
-            unfinished = out.with_name(f"{out.name}.part")
-            run_video(settings, video, unfinished, remembered=remembered)
-            unfinished.replace(out)
+            run_video(settings, video, out, remembered=remembered)
         except Exception as error:
             failure = Failure.of(error)
             print(failure.trace, end="", file=sys.stderr)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from samodal.executors import Executor, WithBar, results
-from samodal.files import read_json, write_json
+from samodal.experiments.kept import is_kept, keep, kept
 from samodal.metrics import bootstrap
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within
 from samodal.metrics.identity import count_identities, identity_scores
 from samodal.metrics.levels import results_by_video, truth_by_video
 from samodal.metrics.regions import measure, pair
+from samodal.runs.folder import RECORD
 from samodal.tracks import Clip
 
 Clips = Mapping[str, Clip]
@@ -43,6 +44,11 @@ class Scoring:
     resamples: int
 
     @property
+    def results(self) -> list[Path]:
+        """Of each clip what says from which labels, pictures and weights its results were made."""
+        return [self.folder / clip / RECORD for clip in self.clips]
+
+    @property
     def file(self) -> Path:
         """Where its scores are kept."""
         text = "\n".join([self.data, *self.clips, str(self.resamples)])
@@ -56,11 +62,11 @@ def score_all(scorings: Sequence[Scoring], executor: Executor) -> dict[Scoring, 
     waiting: dict[Path, list[Scoring]] = {}
     unique = list(dict.fromkeys(scorings))
     for scoring in unique:
-        if not scoring.file.exists():
+        if not is_kept(scoring.file, scoring.results):
             waiting.setdefault(scoring.folder, []).append(scoring)
     for _ in results(WithBar(executor, "scores"), _score, list(waiting.values())):
         pass
-    return {scoring: read_json(scoring.file) for scoring in unique}
+    return {scoring: kept(scoring.file) for scoring in unique}
 
 
 def _score(scorings: Sequence[Scoring]) -> None:
@@ -71,7 +77,7 @@ def _score(scorings: Sequence[Scoring]) -> None:
     truth = _truth(first.data, first.clips)
     predicted = {name: clip for name, clip in read_runs(first.folder).items() if name in truth}
     for scoring in scorings:
-        write_json(scoring.file, PROFILES[scoring.profile](predicted, truth, scoring))
+        keep(scoring.file, PROFILES[scoring.profile](predicted, truth, scoring), scoring.results)
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from samodal.metrics.matching import value
 from samodal.metrics.profiles import Profile, profile_named
 from samodal.metrics.regions import PAIRING_RULES, Regions, measure
 from samodal.results.entries import Annotated, Entry
+from samodal.results.partial import incomplete
 from samodal.tracks import Clip
 
 SCORE_RULES = {
@@ -110,9 +111,12 @@ def evaluate(results: str | Path, truth: str | Path, rules: ScoringRules) -> dic
     if read is None:
         runs, true = inputs.read_clips(results, truth, rules.clips)
         scores, notes = score_clips(runs, true, rules), inputs.shortfalls(runs, true)
+        partial = [name for name in incomplete(results, runs) if name in true] if results.is_dir() else []
     else:
         scores, notes = {read[0]: _score_entries(*read, rules, str(truth))}, []
-    content = report(scores, rules, {"results": str(results), "truth": str(truth)})
+        partial = []
+    places = {"results": str(results), "truth": str(truth)}
+    content = report(scores, rules, places | ({"incomplete": partial} if partial else {}))
     return content | {"notes": notes} if notes else content
 
 
@@ -201,7 +205,7 @@ def _counts(truth: Annotated, results: Sequence[Entry]) -> dict[str, int]:
     } | ({"crowds": crowds} if (crowds := len(truth.entries) - len(truth.instances)) else {})
 
 
-def report(scores: Mapping[str, Scores], rules: ScoringRules, inputs: dict[str, str]) -> dict[str, Any]:
+def report(scores: Mapping[str, Scores], rules: ScoringRules, inputs: dict[str, Any]) -> dict[str, Any]:
     """The content of scores.json; with two levels, `metrics` and the rest are by level."""
     parts = {
         name: {level: getattr(of_level, name) for level, of_level in scores.items()}

@@ -12,6 +12,7 @@ from samodal.results import coco, frames, kitti_mots, scalabel, youtube_vis
 from samodal.results.columns import fitted
 from samodal.results.entries import Annotated, Entry
 from samodal.results.fields import is_number
+from samodal.results.partial import incomplete
 from samodal.results.youtube_vis_entries import read_video_results, read_video_truth
 from samodal.tracks import Clip
 
@@ -172,19 +173,26 @@ def read_runs(path: Path, beside: Clips | None = None) -> dict[str, Clip]:
         return known
     if path.is_file():
         return _lines(path) if path.suffix == ".jsonl" else youtube_vis.read_clips(path)
-    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
+    folders = [
+        path,
+        *sorted(folder for folder in path.iterdir() if folder.is_dir() and folder.name != frames.UNFINISHED),
+    ]
     clips: dict[str, Clip] = {}
     for folder in folders:
         run = {}
         if (folder / "tracks.json").exists():
             run = youtube_vis.read_clips(folder / "tracks.json")
         elif (folder / "frames.jsonl").exists():
-            run = _lines(folder / "frames.jsonl")
+            run = {
+                name: replace(clip, info=clip.info | {"complete": False})
+                for name, clip in _lines(folder / "frames.jsonl").items()
+            }
         for name in run.keys() & clips.keys():
             raise InputError(f"{folder}: a second run of clip {name!r} in {path}")
         clips |= run
     if not clips:
-        raise InputError(f"{path}: no CLIP/tracks.json in it")
+        begun = incomplete(path, clips)
+        raise InputError(f"{path}: no CLIP/tracks.json in it{f'; not finished: {begun}' * bool(begun)}")
     return clips
 
 

@@ -8,16 +8,18 @@ this module describes both kinds of line.
 import json
 import math
 import numbers
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from samodal.errors import InputError, shown
-from samodal.files import cannot_write, opened_text, parse_json
+from samodal.files import opened_text, parse_json
+from samodal.outputs import cannot_write
 from samodal.results.by_track import clip_from_results
 from samodal.results.fields import FrameNumber, Side, value_of
 from samodal.results.instances import from_json, to_json
@@ -34,6 +36,19 @@ def schema() -> dict:
     return json.loads(files("samodal.results").joinpath("frames.schema.json").read_text(encoding="utf-8"))
 
 
+UNFINISHED = "unfinished"
+"""Folder in the folder of a run that holds what is not finished."""
+
+
+def result_count(lines: Path) -> int:
+    """Number of finished frames in a frames.jsonl; 0 where there is none."""
+    try:
+        with lines.open("rb") as file:
+            return max(0, sum(line.endswith(b"\n") for line in file) - 1)
+    except OSError:
+        return 0
+
+
 class FramesWriter:
     """Appends frame results to a file, each flushed as it is written. Use it in a `with` statement.
 
@@ -43,21 +58,36 @@ class FramesWriter:
         size: (H, W) of every frame.
         settings: of the run, anything that JSON can hold.
         details: write hypotheses and confidence, too, where a result has them.
+        go_on: keep the lines that an interrupted run left; those that are written again are held against them, and
+            `skip` passes over some.
+
+    Attributes:
+        position: bytes up to the end of the newest line.
 
     Raises:
-        InputError: on opening or writing, if the disk refuses, or a frame is none that `read_frames` reads; lines
-            written before stay readable.
+        InputError: on opening or writing, if the disk refuses, a frame is none that `read_frames` reads, or a line
+            differs from the one that stands there; lines written before stay readable.
     """
 
     def __init__(
-        self, path: Path, clip: str, size: tuple[int, int], settings: dict | None = None, details: bool = False
+        self,
+        path: Path,
+        clip: str,
+        size: tuple[int, int],
+        settings: dict | None = None,
+        details: bool = False,
+        go_on: bool = False,
     ):
         self.path, self.details, self._size, self._t = Path(path), details, tuple(size), None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("w", encoding="utf-8")
+            self._file = self.path.open("ab+" if go_on else "wb+")
+            self._file.truncate(_end_of_lines(self._file))
+            self._end = self._file.seek(0, os.SEEK_END)
+            self._file.seek(0)
         except OSError as error:
             raise cannot_write(self.path, error) from None
+        self.position, self._number = 0, 0
         self._line({"schema": SCHEMA, "clip": clip, "size": list(size), "settings": settings or {}})
 
     def write(self, result: FrameResult, name: str | None = None) -> None:
@@ -68,12 +98,32 @@ class FramesWriter:
         line = {"t": int(result.t), "time": round(float(result.time), 6), "name": name, "instances": instances}
         self._line(line | {"cut": True} if result.cut else line)
 
+    def skip(self) -> bytes:
+        """Pass over the line of a frame that stands in the file already, and give it."""
+        line = self._standing()
+        self._t = self._number - 2  # the header is line 1, and frames of runs count from 0
+        return line
+
+    def _standing(self) -> bytes:
+        line = self._file.readline()
+        self.position, self._number = self.position + len(line), self._number + 1
+        return line
+
     def _line(self, value: dict) -> None:
+        line = (json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        if self.position < self._end:
+            if self._standing() != line:
+                raise InputError(
+                    f"{self.path}, line {self._number}: is not what this run gives; pictures, labels or a part have "
+                    "changed since the run was interrupted; remove the folder to begin anew"
+                )
+            return
         try:
-            self._file.write(json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n")
+            self._file.write(line)
             self._file.flush()
         except OSError as error:
             raise cannot_write(self.path, error) from None
+        self.position += len(line)
 
     def close(self) -> None:
         """Close the file; every line is in it already."""
@@ -86,6 +136,18 @@ class FramesWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _end_of_lines(file: BinaryIO) -> int:
+    """Bytes up to the end of the last whole line."""
+    end = file.seek(0, os.SEEK_END)
+    while end > 0:
+        begin = max(0, end - (1 << 20))
+        file.seek(begin)
+        if (newline := file.read(end - begin).rfind(b"\n")) >= 0:
+            return begin + newline + 1
+        end = begin
+    return 0
 
 
 def check_result(result: FrameResult, size: tuple[int, int], before: int | None) -> None:
@@ -189,6 +251,11 @@ def read_frames(path: Path) -> Frames:
     lines = FrameLines(path)
     names, results = tuple(zip(*lines, strict=True)) or ((), ())
     return Frames(lines.clip, lines.size, lines.settings, results, names, lines.complete)
+
+
+def read_line(line: bytes, size: tuple[int, int], where: str) -> FrameResult:
+    """The result of one line that is no header; see `FrameLines`."""
+    return _frame(parse_json(line, where), size, where)
 
 
 def _header(value: Any, path: Path) -> tuple[str, tuple[int, int], dict]:

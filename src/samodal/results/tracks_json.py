@@ -6,7 +6,6 @@ these alone.
 """
 
 import json
-import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -16,7 +15,7 @@ from typing import Any
 
 from samodal.categories import CATEGORY_IDS
 from samodal.errors import InputError
-from samodal.files import cannot_write
+from samodal.outputs import cannot_write, writing
 from samodal.results.by_track import instances_by_track, track_score
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Track, occlusion_rate
@@ -111,18 +110,11 @@ def _collected(rows, places: dict, categories: dict, numbers: dict, length: int 
 
 
 def _write(path: Path, head: dict, annotations: Iterator[dict]) -> None:
-    partial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(_text(head)[:-1] + ',"annotations":[')
-            for comma, annotation in zip(chain([""], iter(lambda: ",", None)), annotations, strict=False):
-                file.write(comma + _text(annotation))
-            file.write("]}")
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise cannot_write(path, error) from None
+    with writing(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(_text(head)[:-1] + ',"annotations":[')
+        for comma, annotation in zip(chain([""], iter(lambda: ",", None)), annotations, strict=False):
+            file.write(comma + _text(annotation))
+        file.write("]}")
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,6 @@
 """Writes StreetSim in AmodalSynthDrive's own layout, so that the same reader reads both."""
 
 import json
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,11 @@ from pathlib import Path
 from PIL import Image
 
 from samodal.data.asd import InstanceTruth, frame_stem, write_frame
+from samodal.data.streetsim import camera_file
 from samodal.errors import InputError
 from samodal.executors import InProcess, Processes, results
+from samodal.files import read_json
+from samodal.outputs import locked, make_folder, writing
 from samodal.sim.flow import write_flow
 from samodal.sim.layout import scene as lay_out
 from samodal.sim.motion import forward_flow, point_tracks
@@ -50,13 +52,15 @@ def write_split(
         The names of the sequences that are there now.
 
     Raises:
-        InputError: if there is no such split or sequence, Panda3D is not installed, or the disk is full.
+        InputError: if there is no such split or sequence, a sequence is there in another size, Panda3D is not
+            installed, or the disk is full.
     """
     if first >= len(sequences(split)):
         raise InputError(f"StreetSim's split {split} has {len(sequences(split))} sequences, so none from {first} on")
     names = list(sequences(split)[first : None if count is None else first + count])
     folder, length = Path(root) / split, SPLITS[split].frames
-    missing = [name for name in names if not _finished(folder, name, flow, points)]
+    make_folder(folder)
+    missing = [name for name in names if not _finished(folder, name, size, flow, points)]
     finished = length * (len(names) - len(missing))
     report = progress or (lambda done, total: None)
     report(finished, length * len(names))
@@ -69,20 +73,38 @@ def write_split(
 
 
 def _write_or_tell(folder: Path, settings: tuple, name: str) -> None:
+    size, flow, points = settings
     try:
-        write_sequence(folder, name, *settings)
+        with locked(folder / f".{name}.lock", f"{folder}: {name}"):
+            if not _finished(folder, name, size, flow, points):  # by another process, meanwhile
+                write_sequence(folder, name, size, flow, points)
     except OSError as error:
         raise InputError(f"{folder}: cannot write: {error.strerror or error}; finished sequences are kept") from error
 
 
-def _marker(folder: Path, name: str) -> Path:
-    """The camera file, written last: where it exists, a sequence is complete."""
-    return folder / "camera" / "front" / f"{name}.json"
+def _finished(folder: Path, name: str, size: tuple[int, int], flow: bool, points: bool) -> bool:
+    """Whether a sequence and its side files are there.
 
-
-def _finished(folder: Path, name: str, flow: bool, points: bool) -> bool:
+    Raises:
+        InputError: if it is there in another size.
+    """
     sides = [_flow_file(folder, name, split_of(name).frames - 2)] * flow + [points_file(folder, name)] * points
-    return _marker(folder, name).exists() and all(path.exists() for path in sides)
+    return _written(folder, name, size) and all(path.exists() for path in sides)
+
+
+def _written(folder: Path, name: str, size: tuple[int, int]) -> bool:
+    """Whether images and masks of a sequence are there: its camera file, which is written last, says their size."""
+    marker = camera_file(folder, name)
+    try:
+        before = tuple(read_json(marker)["size"])
+    except (InputError, KeyError, TypeError):
+        return False
+    if before != size:
+        raise InputError(
+            f"{folder}: {name} is there with {before[0]}x{before[1]} pixels (height x width), not {size[0]}x{size[1]}; "
+            "give the same --height and --width, or another --out"
+        )
+    return True
 
 
 def _flow_file(folder: Path, name: str, t: int) -> Path:
@@ -99,12 +121,14 @@ def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = 
     """
     images = folder / "images" / "front" / name
     masks = folder / "amodal_instance_seg" / "front" / name
-    images.mkdir(parents=True, exist_ok=True)
-    cameras, truth = [], []
+    for place in (images, camera_file(folder, name).parent):  # readers see by the latter that it is not finished
+        place.mkdir(parents=True, exist_ok=True)
+    cameras, truth, written = [], [], _written(folder, name, size)
     for frame in frames(name, size):
-        Image.fromarray(frame.image).save(images / f"{frame_stem(frame.t)}_rgb.jpg", quality=QUALITY)
-        rows = [InstanceTruth(i.id, i.category, i.amodal, i.visible, i.depth_order) for i in frame.instances]
-        write_frame(masks, frame.t, rows, size)
+        if not written:  # else only side files are wanted; what is finished is not touched
+            Image.fromarray(frame.image).save(images / f"{frame_stem(frame.t)}_rgb.jpg", quality=QUALITY)
+            rows = [InstanceTruth(i.id, i.category, i.amodal, i.visible, i.depth_order) for i in frame.instances]
+            write_frame(masks, frame.t, rows, size)
         cameras.append({"t": frame.t, "time": frame.time, **frame.camera})
         truth.append(frame.instances)
     if flow or points:
@@ -113,7 +137,8 @@ def write_sequence(folder: Path, name: str, size: tuple[int, int], flow: bool = 
             _write_sides(stage, folder, name, truth, flow, points)
         finally:
             stage.close()
-    _write_whole(_marker(folder, name), json.dumps({"size": list(size), "frames": cameras}).encode())
+    if not written:
+        _write_whole(camera_file(folder, name), json.dumps({"size": list(size), "frames": cameras}).encode())
 
 
 def _write_sides(stage: Stage, folder: Path, name: str, truth: list, flow: bool, points: bool) -> None:
@@ -121,13 +146,11 @@ def _write_sides(stage: Stage, folder: Path, name: str, truth: list, flow: bool,
         _write_whole(points_file(folder, name), point_tracks(stage, truth).to_npz())
     for t in range(len(truth) - 1 if flow else 0):
         path = _flow_file(folder, name, t)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_flow(path, *forward_flow(stage, t))
+        with writing(path) as partial:
+            write_flow(partial, *forward_flow(stage, t))
 
 
 def _write_whole(path: Path, data: bytes) -> None:
     """Write a file that is there completely or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    draft.write_bytes(data)
-    os.replace(draft, path)
+    with writing(path) as partial:
+        partial.write_bytes(data)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from samodal.outputs import writing
 from samodal.training.engine import Engine
 
 LOG_LINES = 12
@@ -98,8 +99,9 @@ def write_card(
     ends["End of the log"] = "```\n" + "\n".join(log[-LOG_LINES:]) + "\n```"
     about = "\n".join([f"# {facts['name']}", "", what, "", *(f"* {point}" for point in points)])
     blocks = [about, *(f"## {title}\n\n{text}" for title, text in (parts | ends).items())]
-    engine.checkpoint.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    engine.checkpoint.with_suffix(".md").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+    for suffix, text in ((".json", json.dumps(facts, indent=1)), (".md", "\n\n".join(blocks))):
+        with writing(engine.checkpoint.with_suffix(suffix)) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
 
 
 def described(kind: str, parameters: int, init: str, note: str = "") -> str:

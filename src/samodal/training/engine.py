@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +17,21 @@ import torch
 from torch import nn
 
 from samodal.errors import InputError
+from samodal.interruption import at_a_good_time
+from samodal.outputs import cannot_write
 from samodal.training import schedule
-from samodal.training.state import Settings, check_resumable, damaged, read_state, replaced, state_path
+from samodal.training.optimizer import check_optimised
+from samodal.training.state import (
+    Settings,
+    check_resumable,
+    damaged,
+    publish,
+    read_state,
+    replaced,
+    result_path,
+    state_path,
+    unfinished_path,
+)
 from samodal.training.workers import ahead
 
 
@@ -62,6 +75,7 @@ class Engine:
 
     Attributes:
         threads: that draw steps ahead; 0 draws each step when it is due.
+        checkpoint: the network as it is kept until the training is over; `finish` gives it the name `result`.
         main: whether this process writes log and state, as the first of several does.
         random: a generator on the CPU that draws in turn, or None; a state holds it, too.
 
@@ -87,7 +101,7 @@ class Engine:
         self.clip, self.stage, self.minutes, self.steps = clip, stage, settings.minutes, settings.steps
         self.device, self.random = next(network.parameters()).device, None
         self.progress = Progress()
-        self.checkpoint = Path(settings.out) / f"{settings.name}.safetensors"
+        self.checkpoint, self.result = unfinished_path(settings), result_path(settings)
         self.log_file = Path(settings.out) / f"{settings.name}.log.jsonl"
         self.state_file = state_path(settings, stage)
         self.optimised = check_optimised(self.learner, optimizer)
@@ -140,7 +154,7 @@ class Engine:
         self._began = time.monotonic() - self.progress.seconds
         saved, sums, since = time.monotonic(), {}, (self.progress.step, self.progress.seconds)
         self.network.train()
-        with closing(self._draws()) as draws:
+        with closing(self._draws()) as draws, at_a_good_time() as stop_if_told:
             while (done := self.share_done()) < 1.0:
                 for name, value in self.step(next(draws), done).items():
                     sums[name] = sums.get(name, 0.0) + value
@@ -151,6 +165,7 @@ class Engine:
                 if time.monotonic() - saved > 60 * self.settings.save_minutes:
                     self.save_state()
                     saved = time.monotonic()
+                stop_if_told(self.save_state)
         self.end()
         self.network.eval()
         return self.progress
@@ -191,8 +206,11 @@ class Engine:
     def write(self, line: dict) -> None:
         """A line of the log, printed, too."""
         if self.main:
-            with open(self.log_file, "a", encoding="utf-8") as log:
-                log.write(json.dumps(line) + "\n")
+            try:
+                with open(self.log_file, "a", encoding="utf-8") as log:
+                    log.write(json.dumps(line) + "\n")
+            except OSError as error:
+                raise cannot_write(self.log_file, error) from None
         self.report("  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in line.items()))
 
     def save_state(self) -> None:
@@ -208,8 +226,9 @@ class Engine:
         self.save_draft()
 
     def finish(self) -> None:
-        """Forget the state; the training is over and what it made is written."""
+        """Let what the training made take the place of an older result, and forget its state."""
         if self.main:
+            publish(self.checkpoint, self.result)
             self.state_file.unlink(missing_ok=True)
 
     def _draws(self) -> Generator[Any, None, None]:
@@ -299,42 +318,3 @@ def clips_to_train_on(settings: Any, clips: int) -> int:
             "more data, or fewer to --held_out"
         )
     return clips - settings.held_out
-
-
-def adamw(settings: Any, parameters: list[nn.Parameter], plain: Iterable[nn.Parameter] = ()) -> torch.optim.AdamW:
-    """AdamW by `lr` and `weight_decay`; biases, norms and single vectors are not decayed, nor are those in `plain`."""
-    undecayed = {id(p) for p in plain} | {id(p) for p in parameters if p.ndim <= 1}
-    groups = [
-        {"params": [p for p in parameters if id(p) not in undecayed], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if id(p) in undecayed], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.lr, fused=parameters[0].is_cuda)
-
-
-def check_optimised(network: nn.Module, optimizer: torch.optim.Optimizer) -> str:
-    """Hold that the optimiser has exactly the parameters that require a gradient, and say which they are.
-
-    The released training of S-AModal gave its optimiser the mask decoder alone, so that its adapters never learned
-    (released code, `sam_finetune.py`).
-
-    Returns:
-        A line per part of the network: its name, tensors and parameters.
-
-    Raises:
-        RuntimeError: naming what is missing or too much.
-    """
-    names = {id(p): name for name, p in network.named_parameters()}
-    trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    optimised = {names.get(id(p), "a foreign tensor") for group in optimizer.param_groups for p in group["params"]}
-    if trainable.keys() != optimised:
-        raise RuntimeError(
-            f"the optimiser does not have what is to be trained; missing: {sorted(trainable.keys() - optimised)[:5]}, "
-            f"too much: {sorted(optimised - trainable.keys())[:5]}"
-        )
-    parts: dict[str, list[int]] = {}
-    for name, parameter in trainable.items():
-        part = "vision_encoder.adapter" if ".adapter." in name else name.split(".")[0]
-        parts.setdefault(part, []).append(parameter.numel())
-    lines = [f"  {part}: {len(sizes)} tensors, {sum(sizes):,} parameters" for part, sizes in parts.items()]
-    total, whole = sum(map(sum, parts.values())), sum(p.numel() for p in network.parameters())
-    return "\n".join([f"optimised = trainable: {total:,} of {whole:,} parameters", *lines])

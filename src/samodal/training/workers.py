@@ -10,6 +10,8 @@ from itertools import count
 from multiprocessing import get_context
 from typing import TypeVar
 
+from samodal.interruption import Worker, ending_processes
+
 T = TypeVar("T")
 
 
@@ -57,7 +59,10 @@ def in_processes(work: Callable[[tuple], T], tasks: list[tuple], workers: int, m
         yield from map(work, tasks)
         return
     # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with (
+        ProcessPoolExecutor(workers, get_context("spawn"), initializer=Worker.begin) as pool,
+        ending_processes(),
+    ):
         yield from pool.map(work, tasks, chunksize=max(1, min(most, len(tasks) // (4 * workers))))
 
 

@@ -14,9 +14,11 @@ from samodal.training.centers.frames import Augmented, Batch, Frames, embed
 from samodal.training.centers.settings import CentersSettings
 from samodal.training.centers.targets import losses, targets
 from samodal.training.engine import Engine, begin, clips_to_train_on
+from samodal.training.state import once
 from samodal.training.vis.clips import Clips, load_clips
 
 
+@once()
 def train(settings: CentersSettings) -> str:
     """Read the clips, embed their frames, train the heads, write them in 16 bit with their card.
 
@@ -40,7 +42,7 @@ def train(settings: CentersSettings) -> str:
     metrics = {"held_out_loss": held_out_loss(engine.network, held_out)} if held_out is not None else {}
     write_card(engine, cut, metrics)
     engine.finish()
-    return f"{engine.checkpoint} after {progress}; {metrics}"
+    return f"{engine.result} after {progress}; {metrics}"
 
 
 class CentersEngine(Engine):

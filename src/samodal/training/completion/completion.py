@@ -20,9 +20,12 @@ from samodal.training.completion.objective import earlier_shapes, losses, measur
 from samodal.training.completion.paste import Paster, PasteSettings
 from samodal.training.completion.settings import CompletionSettings
 from samodal.training.completion.silhouettes import Silhouettes, load_silhouettes
-from samodal.training.engine import Engine, adamw, begin
+from samodal.training.engine import Engine, begin
+from samodal.training.optimizer import adamw
+from samodal.training.state import once
 
 
+@once()
 def train(settings: CompletionSettings) -> str:
     """Prepare the data, train, write the network in 16 bit with its card.
 
@@ -52,7 +55,7 @@ def train(settings: CompletionSettings) -> str:
         metrics = {"alone": measure(engine.kept, val), "with earlier shapes": measure(engine.kept, val, earlier=True)}
     _write_card(engine, metrics)
     engine.finish()
-    return f"{engine.checkpoint} after {progress}; {metrics}"
+    return f"{engine.result} after {progress}; {metrics}"
 
 
 class CompletionEngine(Engine):

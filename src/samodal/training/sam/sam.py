@@ -17,7 +17,8 @@ from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.training import card, schedule
 from samodal.training.augment import AugmentSettings
-from samodal.training.engine import Engine, adamw
+from samodal.training.engine import Engine
+from samodal.training.optimizer import adamw
 from samodal.training.sam.batch import Batch, InstanceTable, Order, draw_batch
 from samodal.training.sam.cache import Cache, first_frames, open_cache
 from samodal.training.sam.objective import Objective
@@ -25,7 +26,7 @@ from samodal.training.sam.paste import Paster, pasted
 from samodal.training.sam.prompts import Prompts, StepPlan, draw_prompts, plan_step
 from samodal.training.sam.settings import TrainSettings
 from samodal.training.sam.validation import Predict, validate
-from samodal.training.state import check_resumable
+from samodal.training.state import check_resumable, once
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -50,6 +51,7 @@ class Outcome:
     minutes: float
 
 
+@once(known=lambda path, facts: Outcome(path, facts.get("metrics", {}), facts["steps"], facts["minutes"]))
 def train(settings: TrainSettings) -> Outcome:
     """Prepare the data, train, keep the best model and write its card.
 
@@ -72,7 +74,7 @@ def train(settings: TrainSettings) -> Outcome:
         _write_card(engine, metrics)
         engine.finish()
     accelerator.end_training()
-    return Outcome(engine.checkpoint, metrics, progress.step, progress.seconds / 60)
+    return Outcome(engine.result, metrics, progress.step, progress.seconds / 60)
 
 
 class SamEngine(Engine):

@@ -19,12 +19,13 @@ from samodal.training.savos.flow_clips import Clip, Stretch, Wanted, load_clips
 from samodal.training.savos.held_out import measure
 from samodal.training.savos.settings import SavosSettings
 from samodal.training.savos.windows import Windows, draw, windows
-from samodal.training.state import replaced
+from samodal.training.state import once, replaced
 
 FEW = 8
 """Held-out clips that are measured in between."""
 
 
+@once()
 def train(settings: SavosSettings) -> str:
     """Read the clips, train, write the checkpoint in 16 bit and its card.
 
@@ -53,7 +54,7 @@ def train(settings: SavosSettings) -> str:
     metrics = measure(load(engine.checkpoint).to(device), held_out, settings.length) if held_out else {}
     write_card(engine, counts, metrics)
     engine.finish()
-    return f"{engine.checkpoint} after {progress}; held out: {metrics}"
+    return f"{engine.result} after {progress}; held out: {metrics}"
 
 
 class Objective(nn.Module):

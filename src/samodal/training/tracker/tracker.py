@@ -14,8 +14,9 @@ from samodal.errors import InputError
 from samodal.trackers.cotracker import CoTracker3
 from samodal.trackers.cotracker.model import Network
 from samodal.training import card
-from samodal.training.engine import Engine, Progress, adamw, begin, clips_to_train_on
-from samodal.training.state import damaged, read_state
+from samodal.training.engine import Engine, Progress, begin, clips_to_train_on
+from samodal.training.optimizer import adamw
+from samodal.training.state import damaged, once, read_state
 from samodal.training.tracker.draw import Draw, Drawer, Step, prepare
 from samodal.training.tracker.features import matching, with_features
 from samodal.training.tracker.following import Follow, losses, scores
@@ -23,6 +24,7 @@ from samodal.training.tracker.point_clips import Clips, load_clips
 from samodal.training.tracker.settings import TrackerSettings
 
 
+@once("match", "follow")
 def train(settings: TrackerSettings) -> str:
     """Read the clips, train, write the checkpoint in 16 bit and its card.
 
@@ -47,7 +49,7 @@ def train(settings: TrackerSettings) -> str:
         metrics = measure(settings, kept.network, clips.part(slice(cut, None)))
     write_card(engine, cut, spent, metrics)
     engine.finish()
-    return f"{engine.checkpoint} after {', '.join(map(str, spent.values()))}; held out: {metrics}"
+    return f"{engine.result} after {', '.join(map(str, spent.values()))}; held out: {metrics}"
 
 
 class Stage(NamedTuple):

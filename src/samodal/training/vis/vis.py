@@ -11,8 +11,9 @@ from torch import nn
 
 from samodal.frontends.videomt import Network, load, save
 from samodal.training import card
-from samodal.training.engine import Engine, adamw, begin, clips_to_train_on
-from samodal.training.state import replaced
+from samodal.training.engine import Engine, begin, clips_to_train_on
+from samodal.training.optimizer import adamw
+from samodal.training.state import once, replaced
 from samodal.training.vis.clips import Clips, load_clips
 from samodal.training.vis.queries import Objective
 from samodal.training.vis.settings import VisSettings
@@ -24,6 +25,7 @@ FEW = 8
 """Held-out clips that are measured in between."""
 
 
+@once()
 def train(settings: VisSettings) -> str:
     """Read the clips, train, write the checkpoint in 16 bit and its card.
 
@@ -46,7 +48,7 @@ def train(settings: VisSettings) -> str:
     metrics = measure(load(engine.checkpoint).to(device), held_out) if held_out else {}
     write_card(engine, counts, metrics)
     engine.finish()
-    return f"{engine.checkpoint} after {progress}; held out: {metrics}"
+    return f"{engine.result} after {progress}; held out: {metrics}"
 
 
 class VisEngine(Engine):

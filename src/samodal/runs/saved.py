@@ -1,0 +1,133 @@
+"""A video being run: its frames one by one with their results, from where an interrupted run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from samodal.errors import InputError, printable
+from samodal.method.checks import reported
+from samodal.parts import Frame, LearningSession, Method, Observed, Video
+from samodal.results.frames import FramesWriter, read_line
+from samodal.runs.folder import STATE, RunFolder
+from samodal.runs.state import read_state, write_state
+from samodal.settings import RunSettings
+from samodal.tracks import FrameResult, VisibleInstance
+from samodal.video import excerpt, renumber
+
+SAVE_S = 3.0
+"""Seconds between two states, at least."""
+SHARE = 0.04
+"""Of the time that may go into saving states: large ones are saved less often."""
+
+
+@runtime_checkable
+class Resumable(Method, Protocol):
+    """A method that can go on elsewhere, as `samodal.Pipeline`; all others begin anew."""
+
+    def step(self, image: np.ndarray, visible: Iterable[VisibleInstance], time: float | None = None) -> FrameResult: ...
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state: dict) -> None: ...
+
+
+class SavedRun:
+    """The frames of a video with their results, each written before the next is read.
+
+    Front ends have no saved state: they see all frames again, and what they report is held against what they reported
+    before. A method that is `Resumable` goes on from its last state; the frames after it, and all frames of another
+    method, are made again and held against the lines that stand.
+
+    Args:
+        folder: opened.
+        settings: settled.
+        session, method: at work on the video.
+    """
+
+    def __init__(
+        self, folder: RunFolder, settings: RunSettings, video: Video, session: LearningSession, method: Method
+    ):
+        self.frames = excerpt(video, settings.frames)
+        self._folder, self._settings, self._name, self._size = folder, settings, video.name, video.size
+        self._session, self._method = session, method
+        self._reports, self._waiting = hashlib.blake2b(digest_size=16), {}
+        self._file, self._saved_at, self._cost = folder.work / STATE, time.monotonic(), 0.0
+        self.writer = FramesWriter(
+            folder.lines, video.name, video.size, folder.made.settings, settings.details, go_on=True
+        )
+
+    def __iter__(self) -> Iterator[tuple[Frame, FrameResult]]:
+        observed = self._observed()
+        method, saved = self._method, self._saved() if self._folder.trusted else None
+        if saved is not None and isinstance(method, Resumable):
+            yield from self._again(observed, saved)
+            method.load_state_dict(saved["method"])
+            results = (method.step(now.frame.image, now.visible, now.frame.time) for now in observed)
+        else:
+            results = method.run(self._name, observed)
+        for result in results:
+            self._session.learn(result)
+            frame = self._waiting.pop(result.t)
+            self.writer.write(result, frame.name)
+            self._save(result)
+            yield frame, result
+
+    def _again(self, observed: Iterator[Observed], saved: dict[str, Any]) -> Iterator[tuple[Frame, FrameResult]]:
+        """The frames up to the saved state, whose results stand."""
+        print(f"{printable(self._name)}: going on after frame {saved['t']}", file=sys.stderr)
+        for _ in range(saved["t"] + 1):
+            observation = next(observed, None)
+            if observation is None:
+                raise InputError(f"{self._name}: ends before frame {saved['t']}, where it was interrupted")
+            result = read_line(self.writer.skip(), self._size, f"{self._folder.lines}, frame {observation.frame.t}")
+            self._session.learn(result)
+            yield self._waiting.pop(result.t), result
+        if self._reports.hexdigest() != saved["reports"]:
+            raise InputError(
+                f"{self._folder.work}: up to frame {saved['t']} the front end reports something else than before the "
+                "run was interrupted; remove the folder to begin anew"
+            )
+
+    def _saved(self) -> dict[str, Any] | None:
+        """The last state, where the lines up to it stand."""
+        saved = read_state(self._file)
+        stands = saved is not None and saved["position"] <= self._folder.lines.stat().st_size
+        return saved if stands else None
+
+    def _save(self, result: FrameResult) -> None:
+        """Save the state of the method, now and then."""
+        start = time.monotonic()
+        if not isinstance(self._method, Resumable) or start - self._saved_at < max(SAVE_S, self._cost / SHARE):
+            return
+        saved = {"t": result.t, "position": self.writer.position, "reports": self._reports.hexdigest()}
+        try:
+            write_state(self._file, saved | {"method": self._method.state_dict()})
+        except (AttributeError, NotImplementedError, TypeError):  # a part of others' whose state no file can hold
+            self._cost = float("inf")
+            return
+        self._saved_at = time.monotonic()
+        self._cost = self._saved_at - start
+
+    def _observed(self) -> Iterator[Observed]:
+        """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
+        wanted = self._settings.classes.split(",") if self._settings.classes else None
+        classes: set[str] = set()
+        for t, frame in enumerate(self.frames):
+            visible = reported(self._session, frame.image, frame.t)
+            for instance in visible:
+                entry = (instance.id, instance.category, instance.score, instance.mask.rle.counts)
+                self._reports.update(f"{t} {entry}\n".encode(errors="surrogatepass"))
+            classes.update(instance.category for instance in visible)
+            self._waiting[t] = renumber(frame, t)
+            chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
+            yield Observed(self._waiting[t], chosen)
+        if wanted and classes.isdisjoint(wanted):
+            present = ", ".join(sorted(classes)) or "none"
+            text = f"{self._name}: no instance of class {', '.join(wanted)}; seen: {present}"
+            print(printable(text), file=sys.stderr)
