@@ -12,12 +12,13 @@ from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.segmenters.completion import CompletionConfig, layers, load
 from samodal.segmenters.completion.layers import Crop, told
+from samodal.segmenters.completion.network import stacked
 from samodal.shapes import convex_hull
 from samodal.training.completion import canvases
 from samodal.training.completion.canvases import LAYERS, load_canvases, unpacked
 from samodal.training.completion.completion import new_network, train
 from samodal.training.completion.draw import NO_DAMAGE, DamageSettings, Drawer, boxes
-from samodal.training.completion.objective import earlier_shapes, measure
+from samodal.training.completion.objective import earlier_shapes, losses, measure
 from samodal.training.completion.paste import Paster, PasteSettings, hull, stands_in_front
 from samodal.training.completion.settings import CompletionSettings
 from samodal.training.completion.silhouettes import SIZE, load_silhouettes, squared
@@ -245,6 +246,37 @@ def test_silhouettes_alone_are_enough_and_weights_can_be_trained_on(tmp_path):
     first = tmp_path / "out" / "completion.safetensors"
     train(settings(tmp_path, silhouettes=shapes, init=str(first), name="second", average=0.0, damage=False))
     assert load(tmp_path / "out" / "second.safetensors").config == load(first).config
+
+
+def test_one_command_fine_tunes_on_a_few_frames_and_lowers_the_loss_on_others(tmp_path):
+    first, tuned = "streetsim-complete", tmp_path / "tuned.safetensors"
+    data = write_toy(tmp_path / "data", 12, 1, seed=3)
+    flags = f"--init {first} --data {data} --held_out 9 --steps 12 --batch 8 --out {tmp_path} --name tuned"
+    assert main(["train", "completion", *flags.split(), "--device", "cpu", "--workers", "1"]) == 0
+    held = load_canvases(data, CONFIG, workers=1, report=lambda _: None)
+    held = held.part(len(held) - 9, len(held))
+    assert held_out_loss(load(tuned), held) < held_out_loss(load(first), held) - 0.05
+    metrics = json.loads(tuned.with_suffix(".json").read_text())["metrics"]
+    assert metrics["alone"]["hidden_iou"] > metrics["before, alone"]["hidden_iou"]
+    before, after = load(first).state_dict(), load(tuned).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before if "running" in name)
+
+
+def held_out_loss(network, held) -> float:
+    index = torch.arange(len(held))
+    earlier, generator = earlier_shapes(held, index, told=False), torch.Generator().manual_seed(0)
+    samples = Drawer(network.config, NO_DAMAGE)(held.layers(index), held.kind, earlier, generator)
+    with torch.no_grad():
+        return float(losses(network(stacked(samples.told, network.config.layers), samples.kind), samples)["loss"])
+
+
+@pytest.mark.parametrize("init, wanted", [("", (512, 2e-3, "bf16")), ("streetsim-complete", (32, 3e-4, "bf16"))])
+def test_what_is_not_given_fits_the_start_and_the_device(init, wanted):
+    chosen = CompletionSettings(init=init).complete("cuda")
+    assert (chosen.batch, chosen.lr, chosen.precision) == wanted
+    assert CompletionSettings(init=init).complete("cpu").precision == "float32"
+    given = CompletionSettings(init=init, batch=7, lr=1e-5, warmup=0, average=0.0, precision="bf16").complete("cpu")
+    assert (given.batch, given.lr, given.warmup, given.average, given.precision) == (7, 1e-5, 0, 0.0, "bf16")
 
 
 def test_the_average_of_a_short_training_forgets_where_it_began(tmp_path):
