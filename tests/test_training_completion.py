@@ -8,12 +8,15 @@ import torch
 from PIL import Image
 
 from samodal.cli.app import main
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.masks import Mask
+from samodal.results.frames import FramesWriter
 from samodal.segmenters.completion import CompletionConfig, layers, load
 from samodal.segmenters.completion.layers import Crop, told
 from samodal.segmenters.completion.network import stacked
 from samodal.shapes import convex_hull
+from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 from samodal.training.completion import canvases
 from samodal.training.completion.canvases import LAYERS, load_canvases, unpacked
 from samodal.training.completion.completion import new_network, train
@@ -71,6 +74,36 @@ def test_canvases_come_back_from_their_file_and_other_settings_are_refused(tmp_p
     assert set(made.kind.tolist()) <= {CONFIG.class_number("car"), CONFIG.class_number("person")}
     with pytest.raises(InputError, match="cache.pt: prepared with other settings: min_visible was 16 and is 20"):
         load_canvases(data, CONFIG, path=path, min_visible=20)
+
+
+def test_visible_masks_of_a_run_are_told_where_they_fit_an_instance(tmp_path):
+    data, runs = write_toy(tmp_path / "data", 1, 2, seed=1), str(tmp_path / "runs")
+    video = open_dataset(data).video("toy_0000")
+    truth = [video.frame_truth(t) for t in range(2)]
+    missed, coarse = truth[0][0], truth[0][2]
+    half = coarse.visible.decode()
+    half[: int(coarse.visible.box[1] + coarse.visible.box[3]) // 2 - 2] = False  # more than half of it is left
+    shifted = {coarse.id: Mask.of(half), missed.id: None}
+    (tmp_path / "runs" / "toy_0000").mkdir(parents=True)
+    with FramesWriter(tmp_path / "runs" / "toy_0000" / "frames.jsonl", "toy_0000", video.size, {}) as writer:
+        for t, entries in enumerate(truth):
+            masks = {e.id: (shifted if t == 0 else {}).get(e.id, Mask.of(e.visible)) for e in entries}
+            shown = [VisibleInstance(10 + e.id, e.category, 1.0, masks[e.id]) for e in entries if masks[e.id]]
+            writer.write(FrameResult(t, t / 10, tuple(Instance.copied(v, State.VISIBLE) for v in shown)))
+    own, told_by_run = (load_canvases(data, CONFIG, workers=1, masks=m, report=lambda _: None) for m in ("", runs))
+    assert len(told_by_run) == len(own) - 1  # what the run missed is not learned from
+    assert torch.equal(told_by_run.bits[2:], own.bits[3:]) and torch.equal(told_by_run.occlusion, own.occlusion[1:])
+    visible = [c.layers(torch.tensor([n]))[0, 0].sum() for c, n in ((told_by_run, 1), (own, 2))]
+    assert told_by_run.visible_box[1, 1] != own.visible_box[2, 1] and visible[0] != visible[1]
+
+
+def test_a_run_of_other_frames_is_refused(tmp_path):
+    data = write_toy(tmp_path / "data", 1, 2, seed=1)
+    (tmp_path / "runs" / "toy_0000").mkdir(parents=True)
+    with FramesWriter(tmp_path / "runs" / "toy_0000" / "frames.jsonl", "toy_0000", (128, 224), {}):
+        pass
+    with pytest.raises(InputError, match="toy_0000: 0 frames, streetsim:.* has 2"):
+        load_canvases(data, CONFIG, workers=1, masks=str(tmp_path / "runs"))
 
 
 def test_a_partner_is_the_frame_that_shows_most_of_the_same_object_and_more_than_this_one():

@@ -166,8 +166,9 @@ def new_network(settings: CompletionSettings) -> Completer:
 def _load(settings: CompletionSettings, data: str, cache: str, config: CompletionConfig, first: int | None) -> Canvases:
     path = Path(cache) if cache else None
     return load_canvases(
-        data, config, path=path, first=first, min_visible=settings.min_visible, workers=settings.workers
-    )
+        data, config, path=path, first=first, min_visible=settings.min_visible, workers=settings.workers,
+        masks=settings.masks,
+    )  # fmt: skip
 
 
 def _measured(network: Completer, val: Canvases | None, when: str = "") -> dict[str, dict[str, float]]:

@@ -29,6 +29,9 @@ class CompletionSettings:
     """Data set to measure on at the end; empty measures on the last HELD_OUT instances of the data."""
     held_out: int = 0
     """Instances at the end of the data that are measured on and not learned from, where there is no --val."""
+    masks: str = ""
+    """Folder of `samodal run --data DATA --vis FRONT_END`: its visible masks are told instead of those of the data,
+    each for the instance that it fits (IoU of 0.4 or more). For --val, too; run both into the same folder."""
     out: str = "runs/train"
     """Folder for the checkpoint, its model card and the log."""
     name: str = "completion"
