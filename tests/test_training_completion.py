@@ -303,7 +303,7 @@ def held_out_loss(network, held) -> float:
         return float(losses(network(stacked(samples.told, network.config.layers), samples.kind), samples)["loss"])
 
 
-@pytest.mark.parametrize("init, wanted", [("", (512, 2e-3, "bf16")), ("streetsim-complete", (32, 3e-4, "bf16"))])
+@pytest.mark.parametrize("init, wanted", [("", (512, 2e-3, "bf16")), ("streetsim-complete", (16, 3e-4, "bf16"))])
 def test_what_is_not_given_fits_the_start_and_the_device(init, wanted):
     chosen = CompletionSettings(init=init).complete("cuda")
     assert (chosen.batch, chosen.lr, chosen.precision) == wanted

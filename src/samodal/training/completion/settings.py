@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 FROM_RANDOM = {"batch": 512, "lr": 2e-3, "warmup": 100, "average": 0.998}
 """What is taken where nothing is given: for minutes on a GPU, with thousands of frames."""
-FINE_TUNED = {"batch": 32, "lr": 3e-4, "warmup": 10, "average": 0.95}
+FINE_TUNED = {"batch": 16, "lr": 3e-4, "warmup": 10, "average": 0.95}
 """The same with --init: for minutes on a CPU, with some twenty frames."""
 
 
@@ -70,7 +70,7 @@ class CompletionSettings:
     steps: int = 0
     """Stop after so many steps; 0: by minutes."""
     batch: int | None = None
-    """Samples of a step; 512 where it is not given, 32 with --init."""
+    """Samples of a step; 512 where it is not given, 16 with --init."""
     lr: float | None = None
     """Highest learning rate of AdamW; a linear warm-up, then half a cosine. 2e-3 where it is not given, 3e-4 with
     --init."""
