@@ -8,16 +8,20 @@ import torch
 from PIL import Image
 
 from samodal.cli.app import main
+from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.masks import Mask
+from samodal.results.frames import FramesWriter
 from samodal.segmenters.completion import CompletionConfig, layers, load
 from samodal.segmenters.completion.layers import Crop, told
+from samodal.segmenters.completion.network import stacked
 from samodal.shapes import convex_hull
+from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 from samodal.training.completion import canvases
 from samodal.training.completion.canvases import LAYERS, load_canvases, unpacked
 from samodal.training.completion.completion import new_network, train
 from samodal.training.completion.draw import NO_DAMAGE, DamageSettings, Drawer, boxes
-from samodal.training.completion.objective import earlier_shapes, measure
+from samodal.training.completion.objective import earlier_shapes, losses, measure
 from samodal.training.completion.paste import Paster, PasteSettings, hull, stands_in_front
 from samodal.training.completion.settings import CompletionSettings
 from samodal.training.completion.silhouettes import SIZE, load_silhouettes, squared
@@ -84,6 +88,36 @@ def test_canvases_come_back_from_their_file_and_other_settings_are_refused(tmp_p
         torch.save(whole | {"rows": rows | change}, path)
         with pytest.raises(InputError, match=r"cache\.pt: .*delete it"):
             load_canvases(data, CONFIG, path=path)
+
+
+def test_visible_masks_of_a_run_are_told_where_they_fit_an_instance(tmp_path):
+    data, runs = write_toy(tmp_path / "data", 1, 2, seed=1), str(tmp_path / "runs")
+    video = open_dataset(data).video("toy_0000")
+    truth = [video.frame_truth(t) for t in range(2)]
+    missed, coarse = truth[0][0], truth[0][2]
+    half = coarse.visible.decode()
+    half[: int(coarse.visible.box[1] + coarse.visible.box[3]) // 2 - 2] = False  # more than half of it is left
+    shifted = {coarse.id: Mask.of(half), missed.id: None}
+    (tmp_path / "runs" / "toy_0000").mkdir(parents=True)
+    with FramesWriter(tmp_path / "runs" / "toy_0000" / "frames.jsonl", "toy_0000", video.size, {}) as writer:
+        for t, entries in enumerate(truth):
+            masks = {e.id: (shifted if t == 0 else {}).get(e.id, Mask.of(e.visible)) for e in entries}
+            shown = [VisibleInstance(10 + e.id, e.category, 1.0, masks[e.id]) for e in entries if masks[e.id]]
+            writer.write(FrameResult(t, t / 10, tuple(Instance.copied(v, State.VISIBLE) for v in shown)))
+    own, told_by_run = (load_canvases(data, CONFIG, workers=1, masks=m, report=lambda _: None) for m in ("", runs))
+    assert len(told_by_run) == len(own) - 1  # what the run missed is not learned from
+    assert torch.equal(told_by_run.bits[2:], own.bits[3:]) and torch.equal(told_by_run.occlusion, own.occlusion[1:])
+    visible = [c.layers(torch.tensor([n]))[0, 0].sum() for c, n in ((told_by_run, 1), (own, 2))]
+    assert told_by_run.visible_box[1, 1] != own.visible_box[2, 1] and visible[0] != visible[1]
+
+
+def test_a_run_of_other_frames_is_refused(tmp_path):
+    data = write_toy(tmp_path / "data", 1, 2, seed=1)
+    (tmp_path / "runs" / "toy_0000").mkdir(parents=True)
+    with FramesWriter(tmp_path / "runs" / "toy_0000" / "frames.jsonl", "toy_0000", (128, 224), {}):
+        pass
+    with pytest.raises(InputError, match="toy_0000: 0 frames, streetsim:.* has 2"):
+        load_canvases(data, CONFIG, workers=1, masks=str(tmp_path / "runs"))
 
 
 def test_a_partner_is_the_frame_that_shows_most_of_the_same_object_and_more_than_this_one():
@@ -259,6 +293,37 @@ def test_silhouettes_alone_are_enough_and_weights_can_be_trained_on(tmp_path):
     first = tmp_path / "out" / "completion.safetensors"
     train(settings(tmp_path, silhouettes=shapes, init=str(first), name="second", average=0.0, damage=False))
     assert load(tmp_path / "out" / "second.safetensors").config == load(first).config
+
+
+def test_one_command_fine_tunes_on_a_few_frames_and_lowers_the_loss_on_others(tmp_path):
+    first, tuned = "streetsim-complete", tmp_path / "tuned.safetensors"
+    data = write_toy(tmp_path / "data", 12, 1, seed=3)
+    flags = f"--init {first} --data {data} --held_out 9 --steps 12 --batch 8 --out {tmp_path} --name tuned"
+    assert main(["train", "completion", *flags.split(), "--device", "cpu", "--workers", "1"]) == 0
+    held = load_canvases(data, CONFIG, workers=1, report=lambda _: None)
+    held = held.part(len(held) - 9, len(held))
+    assert held_out_loss(load(tuned), held) < held_out_loss(load(first), held) - 0.05
+    metrics = json.loads(tuned.with_suffix(".json").read_text())["metrics"]
+    assert metrics["alone"]["hidden_iou"] > metrics["before, alone"]["hidden_iou"]
+    before, after = load(first).state_dict(), load(tuned).state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before if "running" in name)
+
+
+def held_out_loss(network, held) -> float:
+    index = torch.arange(len(held))
+    earlier, generator = earlier_shapes(held, index, told=False), torch.Generator().manual_seed(0)
+    samples = Drawer(network.config, NO_DAMAGE)(held.layers(index), held.kind, earlier, generator)
+    with torch.no_grad():
+        return float(losses(network(stacked(samples.told, network.config.layers), samples.kind), samples)["loss"])
+
+
+@pytest.mark.parametrize("init, wanted", [("", (512, 2e-3, "bf16")), ("streetsim-complete", (16, 3e-4, "bf16"))])
+def test_what_is_not_given_fits_the_start_and_the_device(init, wanted):
+    chosen = CompletionSettings(init=init).complete("cuda")
+    assert (chosen.batch, chosen.lr, chosen.precision) == wanted
+    assert CompletionSettings(init=init).complete("cpu").precision == "float32"
+    given = CompletionSettings(init=init, batch=7, lr=1e-5, warmup=0, average=0.0, precision="bf16").complete("cpu")
+    assert (given.batch, given.lr, given.warmup, given.average, given.precision) == (7, 1e-5, 0, 0.0, "bf16")
 
 
 def test_the_average_of_a_short_training_forgets_where_it_began(tmp_path):

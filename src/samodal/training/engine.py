@@ -303,6 +303,11 @@ def begin(settings: Settings, *stages: str, **least: int) -> torch.device:
         if getattr(settings, name) < value:
             raise InputError(f"{name} must be at least {value}, got {getattr(settings, name)}")
     check_resumable(settings, *stages)
+    return device_of(settings)
+
+
+def device_of(settings: Settings) -> torch.device:
+    """That settings name; where they name none, a GPU if there is any."""
     return torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 

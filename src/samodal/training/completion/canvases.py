@@ -18,6 +18,7 @@ import torch
 
 from samodal.errors import InputError
 from samodal.masks import Mask
+from samodal.results.frames import read_frames
 from samodal.segmenters.completion.config import CompletionConfig
 from samodal.segmenters.completion.layers import Crop, inside, resampled, told
 from samodal.training.state import ANEW, checked_columns, damaged, read_prepared, replaced
@@ -30,6 +31,8 @@ REACH = 3.4
 FARTHEST = 8.0
 LAYERS = ("visible", "front", "behind", "outside", "amodal")
 """Bits of a canvas, lowest first; "outside" is beyond the border of the picture."""
+FITTING = 0.4
+"""Least IoU of a run's visible mask with an instance's own, to be told for it."""
 LAYOUT = 2
 """Changes when what is written does."""
 COLUMNS = {
@@ -89,6 +92,7 @@ def load_canvases(
     first: int | None = None,
     min_visible: int = 16,
     workers: int = 0,
+    masks: str = "",
     report: Callable[[str], None] = print,
 ) -> Canvases:
     """The canvases of data sets that commas separate, from `path` where they were written before.
@@ -98,6 +102,7 @@ def load_canvases(
         first: so many sequences of each data set; None for all.
         min_visible: fewest visible pixels in the frame of an instance that is learned from.
         workers: processes; 0 takes as many as there are cores.
+        masks: results of a run on the data, whose visible masks are told instead of the data's; "" for the data's.
         report: gets lines of progress.
 
     Raises:
@@ -106,9 +111,11 @@ def load_canvases(
     made_from = {
         "layout": LAYOUT, "data": data, "first": first, "min_visible": min_visible, "classes": list(config.classes),
     }  # fmt: skip
+    if masks:
+        made_from["masks"] = masks
     if path is not None and path.exists():
         return _read(path, made_from)
-    tasks = [(*sequence, config, min_visible) for sequence in sequences(data, first)]
+    tasks = [(*sequence, config, min_visible, masks) for sequence in sequences(data, first)]
     parts = []
     for part in in_processes(_sequence, tasks, workers, most=16):
         parts.append(part)
@@ -134,19 +141,25 @@ def _read(path: Path, made_from: dict) -> Canvases:
 
 def _sequence(task: tuple) -> list[dict]:
     """The instances of a sequence, each with the number of its frame and its id; `bits` are packed."""
-    data, name, config, min_visible = task
+    data, name, config, min_visible, masks = task
     video = opened(data).video(name)
+    run = read_frames(Path(masks) / name / "frames.jsonl").results if masks else None
+    if run is not None and len(run) != video.length:
+        raise InputError(f"{masks}/{name}: {len(run)} frames, {data} has {video.length}; run `samodal run` on it again")
     rows = []
     for t in range(video.length):
         truth = [(entry, Mask.of(entry.visible)) for entry in video.frame_truth(t) if entry.visible is not None]
-        for n, (entry, visible) in enumerate(truth):
-            if visible.area < min_visible:
+        own = [visible for _, visible in truth]
+        given = own if run is None else [Mask.of(i.visible) for i in run[t].instances if i.visible is not None]
+        for entry, visible in truth:
+            told_mask = visible if run is None else max(given, key=visible.iou, default=None)
+            if visible.area < min_visible or told_mask is None or visible.iou(told_mask) < FITTING:
                 continue
-            others = [mask for m, (_, mask) in enumerate(truth) if m != n]
-            kind = config.class_number(entry.category)
-            row = canvas(visible, Mask.of(entry.amodal).union(visible), others, grounded=kind > 0)
+            whole, kind = Mask.of(entry.amodal).union(visible), config.class_number(entry.category)
+            others = [mask for mask in given if mask is not told_mask]
+            row = canvas(told_mask, whole, others, grounded=kind > 0)
             if row is not None:
-                rows.append(row | {"id": entry.id, "kind": kind})
+                rows.append(row | {"id": entry.id, "kind": kind, "occlusion": 1 - visible.area / whole.area})
     return rows
 
 

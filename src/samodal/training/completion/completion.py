@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from samodal.errors import InputError
@@ -20,7 +21,7 @@ from samodal.training.completion.objective import earlier_shapes, losses, measur
 from samodal.training.completion.paste import Paster, PasteSettings
 from samodal.training.completion.settings import CompletionSettings
 from samodal.training.completion.silhouettes import Silhouettes, load_silhouettes
-from samodal.training.engine import Engine, begin
+from samodal.training.engine import Engine, begin, device_of
 from samodal.training.optimizer import adamw
 from samodal.training.state import once
 
@@ -35,6 +36,7 @@ def train(settings: CompletionSettings) -> str:
     Raises:
         InputError: for settings that contradict each other or data that cannot be used.
     """
+    settings = settings.complete(device_of(settings).type)
     device = begin(settings)
     network = new_network(settings).to(device)
     config = network.config
@@ -47,12 +49,11 @@ def train(settings: CompletionSettings) -> str:
     bank = None
     if settings.silhouettes:
         bank = load_silhouettes(settings.silhouettes, config, settings.turned).to(device)
+    val = val and val.to(device)
+    metrics = _measured(network, val, "before, ") if settings.init else {}
     engine = CompletionEngine(settings, network, data and data.to(device), bank)
     progress = engine.run()
-    metrics = {}
-    if val is not None:
-        val = val.to(device)
-        metrics = {"alone": measure(engine.kept, val), "with earlier shapes": measure(engine.kept, val, earlier=True)}
+    metrics |= _measured(engine.kept, val)
     _write_card(engine, metrics)
     engine.finish()
     return f"{engine.result} after {progress}; {metrics}"
@@ -76,7 +77,7 @@ class CompletionEngine(Engine):
     ):
         average = AveragedModel(network, multi_avg_fn=partial(_averaged, settings.average), use_buffers=True)
         average.requires_grad_(False)
-        learner = torch.nn.ModuleDict({"network": network, "average": average})
+        learner = nn.ModuleDict({"network": network, "average": average})
         super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=1.0)
         self.average, self.kept = average, average.module
         self.data, self.bank = data, bank
@@ -87,6 +88,7 @@ class CompletionEngine(Engine):
         self.paster = Paster(bank, PasteSettings(alone=settings.alone)) if bank is not None else None
         if data is not None:
             self.chances = (0.35 + settings.occluded_weight * data.occlusion.double()).cumsum(0)
+        self.norms = [module for module in network.modules() if settings.init and isinstance(module, nn.BatchNorm2d)]
         network.to(memory_format=torch.channels_last)  # twice as fast on a GPU
         torch.backends.cudnn.benchmark = True
         self.forward = torch.compile(network) if settings.compile else network
@@ -108,6 +110,8 @@ class CompletionEngine(Engine):
         return samples
 
     def losses(self, drawn: list[Samples], done: float) -> dict[str, torch.Tensor]:
+        for norm in self.norms:
+            norm.eval()  # few samples would make poorer statistics
         samples = drawn[0] if len(drawn) == 1 else _together(drawn)
         with self.precision():
             layers = stacked(samples.told, self.network.config.layers)
@@ -165,8 +169,15 @@ def new_network(settings: CompletionSettings) -> Completer:
 def _load(settings: CompletionSettings, data: str, cache: str, config: CompletionConfig, first: int | None) -> Canvases:
     path = Path(cache) if cache else None
     return load_canvases(
-        data, config, path=path, first=first, min_visible=settings.min_visible, workers=settings.workers
-    )
+        data, config, path=path, first=first, min_visible=settings.min_visible, workers=settings.workers,
+        masks=settings.masks,
+    )  # fmt: skip
+
+
+def _measured(network: Completer, val: Canvases | None, when: str = "") -> dict[str, dict[str, float]]:
+    """Columns of the card's table; none where there is nothing to measure on."""
+    ways = {} if val is None else {"alone": False, "with earlier shapes": True}
+    return {when + name: measure(network, val, earlier) for name, earlier in ways.items()}
 
 
 def _split(data: Canvases, held_out: int) -> tuple[Canvases, Canvases | None]:

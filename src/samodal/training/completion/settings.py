@@ -1,6 +1,13 @@
 """What decides the training of a completer."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+FROM_RANDOM = {"batch": 512, "lr": 2e-3, "warmup": 100, "average": 0.998}
+"""What is taken where nothing is given: for minutes on a GPU, with thousands of frames."""
+FINE_TUNED = {"batch": 16, "lr": 3e-4, "warmup": 10, "average": 0.95}
+"""The same with --init: for minutes on a CPU, with some twenty frames."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +29,16 @@ class CompletionSettings:
     """Data set to measure on at the end; empty measures on the last HELD_OUT instances of the data."""
     held_out: int = 0
     """Instances at the end of the data that are measured on and not learned from, where there is no --val."""
+    masks: str = ""
+    """Folder of `samodal run --data DATA --vis FRONT_END`: its visible masks are told instead of those of the data,
+    each for the instance that it fits (IoU of 0.4 or more). For --val, too; run both into the same folder."""
     out: str = "runs/train"
     """Folder for the checkpoint, its model card and the log."""
     name: str = "completion"
     """Name of the checkpoint: OUT/NAME.safetensors."""
     init: str = ""
-    """Weights to start from: a .safetensors of this command or a shipped name; empty starts from random ones."""
+    """Weights to fine-tune: a .safetensors of this command or a shipped name, as streetsim-complete; empty starts from
+    random ones. The statistics of batch norms stay as they are, and what is measured is also measured before."""
     first: int | None = None
     """So many sequences of each data set, the first of them; all where it is not given."""
     min_visible: int = 16
@@ -58,18 +69,20 @@ class CompletionSettings:
     """Stop after so many minutes. 0: by steps."""
     steps: int = 0
     """Stop after so many steps; 0: by minutes."""
-    batch: int = 512
-    """Samples of a step."""
-    lr: float = 2e-3
-    """Highest learning rate of AdamW; a linear warm-up, then half a cosine."""
+    batch: int | None = None
+    """Samples of a step; 512 where it is not given, 16 with --init."""
+    lr: float | None = None
+    """Highest learning rate of AdamW; a linear warm-up, then half a cosine. 2e-3 where it is not given, 3e-4 with
+    --init."""
     weight_decay: float = 1e-2
     """AdamW's weight decay."""
-    warmup: int = 100
-    """Steps of warm-up."""
-    average: float = 0.998
-    """Decay of the moving average of the weights that is kept; 0 keeps the last weights."""
-    precision: str = "bf16"
-    """bf16 or float32."""
+    warmup: int | None = None
+    """Steps of warm-up; 100 where it is not given, 10 with --init."""
+    average: float | None = None
+    """Decay of the moving average of the weights that is kept; 0 keeps the last weights. 0.998 where it is not given,
+    0.95 with --init."""
+    precision: str = ""
+    """bf16 or float32; empty takes bf16 on a GPU and float32 on a CPU, many of which are ten times slower in bf16."""
     compile: bool = False
     """Compile the network; for a GPU."""
     seed: int = 0
@@ -84,3 +97,9 @@ class CompletionSettings:
     """How often the state for resuming is written."""
     log_every: int = 50
     """Steps between two lines of the log."""
+
+    def complete(self, device: str) -> CompletionSettings:
+        """These settings with what was not given, for a device's type."""
+        usual = FINE_TUNED if self.init else FROM_RANDOM
+        missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
+        return replace(self, **missing, precision=self.precision or ("bf16" if device == "cuda" else "float32"))
