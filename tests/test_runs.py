@@ -75,7 +75,7 @@ def settings(drive, **changes):
 
 
 def run(settings, out):
-    return run_video(settings, open_video(settings.video), out)
+    return run_video(settings, open_video(settings.video, settings.strict), out)
 
 
 def content(folder):
@@ -297,15 +297,28 @@ def test_changed_labels_of_a_finished_clip_are_noticed(tmp_path, capsys):
 
 
 def test_a_picture_that_was_damaged_is_replaced_and_the_run_goes_on(drive, tmp_path):
-    run(settings(drive), tmp_path / "whole")
+    strict = settings(drive, strict=True)
+    run(strict, tmp_path / "whole")
     picture = drive / "000005.png"
     sound = picture.read_bytes()
     picture.write_bytes(b"damaged")
     with pytest.raises(InputError, match="the 5 frames before are written"):
-        run(settings(drive), tmp_path / "out")
+        run(strict, tmp_path / "out")
     picture.write_bytes(sound)
+    run(strict, tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_a_run_without_the_damaged_pictures_is_whole_and_is_taken_up_again(drive, tmp_path, capsys):
+    (drive / "000003.png").write_bytes(b"damaged")
+    run(settings(drive), tmp_path / "whole")
+    with stopped(6):
+        run(settings(drive), tmp_path / "out")
     run(settings(drive), tmp_path / "out")
     assert content(tmp_path / "out") == content(tmp_path / "whole")
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (record["complete"], record["summary"]["frames"]) == (True, FRAMES - 1)
+    assert run(settings(drive), tmp_path / "out").before
 
 
 @pytest.mark.parametrize("name", ["frames.jsonl", "tracks.json", "run.json"])
@@ -329,15 +342,13 @@ def test_what_an_interrupted_run_leaves_says_that_it_is_not_complete(drive, tmp_
     assert "complete" not in json.loads((tmp_path / "tracks.json").read_text())["info"]
 
 
-def test_evaluate_names_results_that_are_not_complete(tmp_path, capsys):
+def test_evaluate_names_results_that_are_not_complete(tmp_path):
     from toy_data import write_toy
 
     data = write_toy(tmp_path / "toy", sequences=2, frames=3, seed=0)
     out = tmp_path / "out"
     assert main(["run", "--data", data, "--method", "hull", "--no-overlay", "--out", str(out)]) == 0
-    capsys.readouterr()
-    evaluate(out, data, ScoringRules())
-    assert capsys.readouterr().err == ""
+    assert "notes" not in evaluate(out, data, ScoringRules())
     for path in (out / "toy_0001").iterdir():
         path.unlink()
     tracks = json.loads((out / "toy_0000" / "tracks.json").read_text())
@@ -348,7 +359,10 @@ def test_evaluate_names_results_that_are_not_complete(tmp_path, capsys):
     (out / "toy_0001" / "unfinished" / "frames.jsonl").write_text("".join(lines[:2]))
     scores = evaluate(out, data, ScoringRules())
     assert scores["settings"]["incomplete"] == ["toy_0000", "toy_0001"]
-    assert "the results of toy_0000, toy_0001 are not complete" in capsys.readouterr().err
+    assert scores["notes"] == [
+        "clip toy_0000: its run was not finished",
+        "no results of 1 of 2 clips (toy_0001): nothing is found in them",
+    ]
 
 
 def test_a_live_source_is_complete_when_it_is_stopped_and_never_gone_on_with(tmp_path):
