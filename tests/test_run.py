@@ -313,8 +313,8 @@ def test_a_full_disk_is_one_line_and_keeps_what_fits(drive, tmp_path, monkeypatc
 
     plain = frames.FramesWriter.__init__
 
-    def limited(self, *arguments):
-        plain(self, *arguments)
+    def limited(self, *arguments, **named):
+        plain(self, *arguments, **named)
         self._file = Full(self._file)
 
     monkeypatch.setattr(frames.FramesWriter, "__init__", limited)

@@ -498,8 +498,19 @@ def start(drive, out, *more, KILLED_AT="", SLOW="", **how):
     command = ["run", str(drive), "--vis", "killed:FrontEnd", "--device", "cpu", "--out", str(out), *more]
     how = {"stderr": subprocess.DEVNULL} | how
     return subprocess.Popen(
-        [sys.executable, "-m", "samodal", *command], env=environment, stdout=subprocess.DEVNULL, text=True, **how
+        [sys.executable, "-m", "samodal", *command],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=heed_signals,
+        **how,
     )
+
+
+def heed_signals():
+    """Let signals end a process again, which are ignored where the tests run in the background."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.mark.heavy

@@ -237,6 +237,17 @@ def train(settings: LineSettings) -> str:
     return "trained"
 
 
+@pytest.fixture
+def heeded():
+    """Signals as in a terminal; they are ignored where the tests run in the background."""
+    plain = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in plain.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_waits_for_the_end_of_a_step_and_its_state(number, tmp_path):
     (tmp_path / "whole").mkdir()

@@ -58,16 +58,16 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
         Incomplete: for runs that failed, after all else.
     """
     check_folder(settings.out, "--out")
-    with locked(settings.out / ".experiments.lock", str(settings.out)):
-        return _conduct(settings)
-
-
-def _conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
-    start = time.perf_counter()
     chosen = names() if settings.names == "all" else settings.names.split(",")
     experiments = [
         load(name, weights, settings.trust_config) for name, weights in _weights_for(chosen, settings).items()
     ]
+    with locked(settings.out / ".experiments.lock", str(settings.out)):
+        return _conduct(settings, experiments)
+
+
+def _conduct(settings: ExperimentsSettings, experiments: list[Experiment]) -> list[dict[str, Any]]:
+    start = time.perf_counter()
     executor = Processes(settings.workers, threads=1)
     apart = [experiment for experiment in experiments if experiment.kind == "real"]
     experiments = [experiment for experiment in experiments if experiment.kind != "real"]
