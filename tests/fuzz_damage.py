@@ -18,7 +18,7 @@ JUNK = (
 )  # fmt: skip
 WORDS = "-1 0 1 10 nan 1e9 999999999 99999999999999999999 x ² ٣ l0 00".split() + ["", "0" * 50]
 HOSTILE = (
-    b"cos\nsystem\n(Vtouch /tmp/samodal-was-here\ntR.", b"c__builtin__\neval\n(V1+1\ntR.", b"r\xff\xff\xff\x07",
+    b"cos\nsystem\n(Vtouch samodal-was-here\ntR.", b"c__builtin__\neval\n(V1+1\ntR.", b"r\xff\xff\xff\x07",
     b"r\xff\xff\xff\x7f", b"\x8e\xff\xff\xff\xff\xff\xff\xff\x7f", b"(" * 99, b"]" * 2000 + b"a" * 1999, b"\x85" * 2000,
     b"\x8bd\0\0\0" + b"\xff" * 100, b"\x82\x01", b"h\0\x86" * 40, b"c_codecs\nencode\n",
 )  # fmt: skip

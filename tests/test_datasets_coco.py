@@ -134,7 +134,7 @@ TOOLS = {
     "Label Studio's local files": "/data/local-files/?d=night%5Cyard.png",
     "a drive": "C:\\\\Users\\\\me\\\\night\\\\yard.png",
     "a bucket": "s3://bucket/night/yard.png?token=a/b",
-    "another machine": "/home/me/pictures/yard.png",
+    "another machine": "/data/pictures/yard.png",
 }
 
 

@@ -61,13 +61,19 @@ def test_processes_write_the_same_bytes_and_a_second_call_keeps_what_is_there(wr
     assert calls == [(8, 8)]
 
 
-def test_a_sequence_that_was_cut_off_is_written_again(tmp_path, monkeypatch):
+def write_until(name, folder, monkeypatch):
+    """Write a sequence up to the first call of a function of `write`."""
+
     def stop(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(write, "write_frame", stop)
-        write_split(tmp_path, "train", count=1, size=SIZE)
+        patch.setattr(write, name, stop)
+        write_split(folder, "train", count=1, size=SIZE)
+
+
+def test_a_sequence_that_was_cut_off_is_written_again(tmp_path, monkeypatch):
+    write_until("write_frame", tmp_path, monkeypatch)
     write_split(tmp_path, "train", count=1, size=SIZE)
     assert len(list(tmp_path.rglob("*_rgb.jpg"))) == 4
 
@@ -99,12 +105,7 @@ def test_a_sequence_without_its_camera_file_is_told_by_readers(written, tmp_path
 
 
 def test_an_interrupted_first_sequence_is_told_by_readers(tmp_path, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(write, "_write_whole", stop)
-        write_split(tmp_path, "train", count=1, size=SIZE)
+    write_until("_write_whole", tmp_path, monkeypatch)
     with pytest.raises(InputError, match="is not finished"):
         open_dataset(f"streetsim:{tmp_path / 'train'}").video("train_0000_day")
 
