@@ -22,7 +22,7 @@ from samodal.errors import InputError
 from samodal.results.frames import read_frames
 from samodal.results.youtube_vis import read_clips
 from samodal.rle import Rle
-from samodal.runner import run_all, run_video
+from samodal.runner import _own_folder, run_all, run_video
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.settings import RunSettings
@@ -468,3 +468,13 @@ def test_a_mistyped_setting_leaves_finished_clips_as_they_are(mistyped, workers,
     capsys.readouterr()
     assert main([*command, "--method", "hull"]) == 0
     assert "every clip is finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [("drive.mp4", "drive"), ("a/frames.2/", "frames.2"), ("camera:0", "camera-0"), ("asd:data/val", "val")],
+)
+def test_results_of_a_video_lie_in_a_folder_of_its_name_where_none_is_given(source, folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "drive.mp4").touch()
+    assert _own_folder(source) == Path("runs", folder)

@@ -1,5 +1,6 @@
 """Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -167,8 +168,15 @@ def run_all(settings: RunSettings) -> list[Summary]:
     if (settings.video is None) == (settings.data is None):
         raise InputError("give either a video or --data, as in: samodal run drive.mp4")
     check_settings(settings)
+    settings = replace(settings, out=settings.out or _own_folder(settings.video or settings.data))
     check_folder(settings.out, "--out")
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
+
+
+def _own_folder(source: str) -> Path:
+    """The folder of results where none is given: two videos do not share one."""
+    path = Path(source.rstrip("/"))
+    return Path("runs") / re.sub(r"[^\w.-]+", "-", path.stem if path.is_file() else path.name).strip(".-")
 
 
 def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:

@@ -16,9 +16,9 @@ class RunSettings:
 
     video: str | None = field(default=None, metadata={"positional": str})
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
-    out: Path = Path("runs/latest")
+    out: Path | None = None
     """Folder for frames.jsonl, tracks.json, overlay.mp4 and run.json, which says what they were made from (with --data:
-    a folder for each clip in it, with failed.txt where the clip failed)."""
+    a folder for each clip in it, with failed.txt where the clip failed). Without it runs/NAME, of the video or data."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end: where visible masks come from. One of those below (also: --vis list), or package.module:Class. By
     default videomt with --reassociate; with --data, truth."""

@@ -29,6 +29,8 @@ from samodal.settings import RunSettings
 OUTPUTS = ("frames.jsonl", "tracks.json", "overlay.mp4")
 RECORD = "run.json"
 STATE = "state"
+TOLD = 4
+"""Differences that a message names at most."""
 DATA = ("pictures", "labels")
 """Inputs of which an unfinished run is not refused when they have changed: its frames are made again and compared."""
 
@@ -142,9 +144,11 @@ class RunFolder:
 
     def _refuse(self, differences: dict[str, str], what: str, where: Path) -> None:
         if differences:
+            first, more = list(differences.values())[:TOLD], len(differences) - TOLD
+            rest = f"; and {more} more" if more > 0 else ""  # as the rules of another preset
             raise InputError(
-                f"{where}: holds {what} of something else: {'; '.join(differences.values())}; give the same, another "
-                "folder, or --overwrite"
+                f"{where}: holds {what} of something else: {'; '.join(first)}{rest}; give the same, another folder as "
+                "--out, or --overwrite"
             )
 
     def _take_back(self) -> None:
