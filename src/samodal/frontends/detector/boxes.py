@@ -1,0 +1,105 @@
+"""Frames into a detector, boxes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from samodal.frontends.detector.config import STRIDES, DetectorConfig
+from samodal.frontends.detector.model import Detector, Raw
+from samodal.frontends.road_users import KINDS
+from samodal.images import normalise
+
+EMPTY = 114
+"""Grey that fills an input beyond the frame, as in YOLOX."""
+OVERLAP = 0.6
+"""IoU of two boxes of one kind above which the one with the lower score is a duplicate."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A road user in a frame.
+
+    Attributes:
+        category: its class.
+        score: in [0, 1].
+        corners: x0, y0, x1, y1 in pixels of the frame, pixel edges, within the frame.
+    """
+
+    category: str
+    score: float
+    corners: tuple[float, float, float, float]
+
+
+def prepared(frame: np.ndarray, pixels: int) -> tuple[torch.Tensor, tuple[float, float]]:
+    """The input for a (H, W, 3) uint8 RGB frame, and pixels of the input to a pixel of the frame, across and down.
+
+    Args:
+        pixels: of the frame at most; larger ones are made smaller.
+
+    Returns:
+        (1, 3, h, w) float32, normalised RGB, h and w multiples of the coarsest stride.
+    """
+    height, width = frame.shape[:2]
+    scale = min(1.0, (pixels / (height * width)) ** 0.5)
+    h, w = (max(1, round(scale * side)) for side in (height, width))
+    if scale < 1:
+        frame = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)
+    step = STRIDES[-1]
+    padded = np.full((-(-h // step) * step, -(-w // step) * step, 3), EMPTY, np.uint8)
+    padded[:h, :w] = frame
+    return normalise(torch.from_numpy(padded).permute(2, 0, 1)[None]), (w / width, h / height)
+
+
+@torch.inference_mode()
+def boxes_in(network: Detector, frame: np.ndarray, least: float) -> list[Box]:
+    """What a network reports in a (H, W, 3) uint8 RGB frame with a score of at least `least`, by falling score."""
+    inputs, scale = prepared(frame, network.config.pixels)
+    device = next(network.parameters()).device
+    raw = network(inputs.to(device, memory_format=torch.channels_last))
+    corners, classes, scores = chosen(raw, network.config, least)
+    corners /= np.array(scale * 2, np.float32)
+    height, width = frame.shape[:2]
+    corners = corners.clip(0, np.array([width, height] * 2, np.float32))
+    found = []
+    for box, place, score in zip(corners.tolist(), classes.tolist(), scores.tolist(), strict=True):
+        name = network.config.classes[place]
+        if name not in network.config.unreported and box[2] - box[0] >= 1 and box[3] - box[1] >= 1:
+            found.append(Box(name, score, tuple(box)))
+    return found
+
+
+def chosen(raw: Raw, config: DetectorConfig, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N, 4) boxes of the first input, (N,) classes and (N,) scores, by falling score, without duplicates."""
+    scores, classes = calibrated(raw.scores[0], config).max(-1)
+    kept = (scores >= least).nonzero()[:, 0]
+    corners, classes, scores = (part[kept].numpy(force=True) for part in (raw.boxes[0], classes, scores))
+    kinds = np.array([KINDS.get(name, max(KINDS.values()) + 1) for name in config.classes])
+    keep = without_duplicates(corners, scores, kinds[classes])
+    return corners[keep], classes[keep], scores[keep]
+
+
+def calibrated(scores: torch.Tensor, config: DetectorConfig) -> torch.Tensor:
+    """(..., K) probabilities of (..., K) scores, see `DetectorConfig.slope`."""
+    if not config.slope:
+        return scores
+    slope, offset = (scores.new_tensor(values) for values in (config.slope, config.offset))
+    return (slope * scores.logit(1e-6) + offset).sigmoid()
+
+
+def without_duplicates(corners: np.ndarray, scores: np.ndarray, kinds: Sequence[int]) -> np.ndarray:
+    """Places of the boxes that no better one of their kind covers, by falling score.
+
+    Args:
+        corners: (N, 4) x0, y0, x1, y1.
+        scores: (N,).
+        kinds: (N,) numbers; boxes of different kinds are no duplicates.
+    """
+    if not len(scores):
+        return np.zeros(0, int)
+    sized = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
+    return np.asarray(cv2.dnn.NMSBoxesBatched(sized.tolist(), scores.tolist(), list(map(int, kinds)), 0.0, OVERLAP), int).reshape(-1)

@@ -1,0 +1,214 @@
+"""The network: YOLOX (Ge et al. 2021) of size nano, with depthwise convolutions; batch norms are part of the
+convolutions.
+
+Parameters have the names of the released code (github.com/Megvii-BaseDetection/YOLOX), so that its weights can be
+loaded, see `samodal.frontends.detector.released`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from samodal.frontends.detector.config import STRIDES, DetectorConfig
+
+
+class Raw(NamedTuple):
+    """Of B inputs with A cells in all, grid by grid, row by row.
+
+    Attributes:
+        boxes: (B, A, 4) x0, y0, x1, y1 in pixels of the input, pixel edges.
+        objectness: (B, A) logits of there being anything.
+        classes: (B, A, K) logits of what it is then.
+    """
+
+    boxes: Tensor
+    objectness: Tensor
+    classes: Tensor
+
+    @property
+    def scores(self) -> Tensor:
+        """(B, A, K) in [0, 1]."""
+        return self.objectness.sigmoid()[..., None] * self.classes.sigmoid()
+
+
+class Detector(nn.Module):
+    """Boxes of road users.
+
+    Args:
+        config: see `DetectorConfig`.
+    """
+
+    def __init__(self, config: DetectorConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = _Pyramid(config)
+        self.head = _Head(config)
+
+    @classmethod
+    def initialise(cls, config: DetectorConfig, seed: int) -> Self:
+        """Random weights, which depend on nothing but the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config)
+
+    def forward(self, pixels: Tensor) -> Raw:
+        """(B, 3, H, W) float, normalised RGB (`samodal.images.normalise`), H and W multiples of 32."""
+        grids = self.head(self.backbone(pixels))
+        flat = torch.cat([grid.flatten(2) for grid in grids], 2).transpose(1, 2).float()
+        place, stride = cells(*pixels.shape[-2:], pixels.device)
+        middle = (place + flat[..., :2]) * stride
+        half = flat[..., 2:4].clamp(max=10).exp() * stride / 2
+        return Raw(torch.cat([middle - half, middle + half], -1), flat[..., 4], flat[..., 5:])
+
+
+def cells(height: int, width: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
+    """(A, 2) columns and rows of the cells of an input of (height, width) pixels, and (A, 1) their strides."""
+    places, strides = [], []
+    for stride in STRIDES:
+        y, x = torch.meshgrid(
+            torch.arange(height // stride, device=device), torch.arange(width // stride, device=device), indexing="ij"
+        )
+        places.append(torch.stack([x, y], -1).flatten(0, 1).float())
+        strides.append(torch.full((len(places[-1]), 1), float(stride), device=device))
+    return torch.cat(places), torch.cat(strides)
+
+
+class _Conv(nn.Module):
+    """A convolution and SiLU."""
+
+    def __init__(self, before: int, after: int, size: int, stride: int = 1, groups: int = 1):
+        super().__init__()
+        self.conv = nn.Conv2d(before, after, size, stride, (size - 1) // 2, groups=groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(self.conv(x), inplace=not torch.is_grad_enabled())
+
+
+class _Depthwise(nn.Module):
+    """A convolution of each channel, then one across channels."""
+
+    def __init__(self, before: int, after: int, size: int, stride: int = 1):
+        super().__init__()
+        self.dconv = _Conv(before, before, size, stride, groups=before)
+        self.pconv = _Conv(before, after, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pconv(self.dconv(x))
+
+
+class _Bottleneck(nn.Module):
+    def __init__(self, width: int, shortcut: bool):
+        super().__init__()
+        self.conv1, self.conv2, self.shortcut = _Conv(width, width, 1), _Depthwise(width, width, 3), shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv2(self.conv1(x))
+        return x + y if self.shortcut else y
+
+
+class _Stage(nn.Module):
+    """A cross stage partial layer (Wang et al. 2020)."""
+
+    def __init__(self, before: int, after: int, count: int, shortcut: bool = True):
+        super().__init__()
+        half = after // 2
+        self.conv1, self.conv2, self.conv3 = _Conv(before, half, 1), _Conv(before, half, 1), _Conv(2 * half, after, 1)
+        self.m = nn.Sequential(*(_Bottleneck(half, shortcut) for _ in range(count)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        deep, direct = self.conv1(x), self.conv2(x)
+        return self.conv3(torch.cat([self.m(deep), direct], 1))
+
+
+class _Focus(nn.Module):
+    """Half the size, four times the channels."""
+
+    def __init__(self, after: int):
+        super().__init__()
+        self.conv = _Conv(12, after, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        quarters = [x[..., down::2, across::2] for across in (0, 1) for down in (0, 1)]
+        return self.conv(torch.cat(quarters, 1))
+
+
+class _Pooled(nn.Module):
+    """Spatial pyramid pooling."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv1, self.conv2 = _Conv(width, width // 2, 1), _Conv(2 * width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        return self.conv2(torch.cat([x] + [F.max_pool2d(x, size, 1, size // 2) for size in (5, 9, 13)], 1))
+
+
+class _Darknet(nn.Module):
+    """What comes at 1/8, 1/16 and 1/32 of the size."""
+
+    def __init__(self, width: int, depth: int):
+        super().__init__()
+        self.stem = _Focus(width)
+        self.dark2 = nn.Sequential(_Depthwise(width, 2 * width, 3, 2), _Stage(2 * width, 2 * width, depth))
+        self.dark3 = nn.Sequential(_Depthwise(2 * width, 4 * width, 3, 2), _Stage(4 * width, 4 * width, 3 * depth))
+        self.dark4 = nn.Sequential(_Depthwise(4 * width, 8 * width, 3, 2), _Stage(8 * width, 8 * width, 3 * depth))
+        self.dark5 = nn.Sequential(
+            _Depthwise(8 * width, 16 * width, 3, 2), _Pooled(16 * width), _Stage(16 * width, 16 * width, depth, False)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        eighth = self.dark3(self.dark2(self.stem(x)))
+        sixteenth = self.dark4(eighth)
+        return eighth, sixteenth, self.dark5(sixteenth)
+
+
+class _Pyramid(nn.Module):
+    """The backbone, and paths from coarse to fine and back (PAFPN, Liu et al. 2018)."""
+
+    def __init__(self, config: DetectorConfig):
+        super().__init__()
+        width, depth = round(64 * config.width), max(1, round(3 * config.depth))
+        four, eight, sixteen = 4 * width, 8 * width, 16 * width
+        self.backbone = _Darknet(width, depth)
+        self.lateral_conv0, self.C3_p4 = _Conv(sixteen, eight, 1), _Stage(sixteen, eight, depth, False)
+        self.reduce_conv1, self.C3_p3 = _Conv(eight, four, 1), _Stage(eight, four, depth, False)
+        self.bu_conv2, self.C3_n3 = _Depthwise(four, four, 3, 2), _Stage(eight, eight, depth, False)
+        self.bu_conv1, self.C3_n4 = _Depthwise(eight, eight, 3, 2), _Stage(sixteen, sixteen, depth, False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        eighth, sixteenth, coarse = self.backbone(x)
+        coarse = self.lateral_conv0(coarse)
+        middle = self.reduce_conv1(self.C3_p4(torch.cat([F.interpolate(coarse, scale_factor=2), sixteenth], 1)))
+        fine = self.C3_p3(torch.cat([F.interpolate(middle, scale_factor=2), eighth], 1))
+        middle = self.C3_n3(torch.cat([self.bu_conv2(fine), middle], 1))
+        return fine, middle, self.C3_n4(torch.cat([self.bu_conv1(middle), coarse], 1))
+
+
+class _Head(nn.Module):
+    """Of each grid box, objectness and classes, in this order."""
+
+    def __init__(self, config: DetectorConfig):
+        super().__init__()
+        width, count = round(256 * config.width), len(config.classes)
+        self.stems, self.cls_convs, self.reg_convs = (nn.ModuleList() for _ in range(3))
+        self.cls_preds, self.reg_preds, self.obj_preds = (nn.ModuleList() for _ in range(3))
+        for stride in STRIDES:
+            self.stems.append(_Conv(round(stride * 32 * config.width), width, 1))
+            self.cls_convs.append(nn.Sequential(_Depthwise(width, width, 3), _Depthwise(width, width, 3)))
+            self.reg_convs.append(nn.Sequential(_Depthwise(width, width, 3), _Depthwise(width, width, 3)))
+            self.cls_preds.append(nn.Conv2d(width, count, 1))
+            self.reg_preds.append(nn.Conv2d(width, 4, 1))
+            self.obj_preds.append(nn.Conv2d(width, 1, 1))
+
+    def forward(self, grids: tuple[Tensor, ...]) -> list[Tensor]:
+        outputs = []
+        for n, grid in enumerate(grids):
+            grid = self.stems[n](grid)
+            kinds, places = self.cls_preds[n](self.cls_convs[n](grid)), self.reg_convs[n](grid)
+            outputs.append(torch.cat([self.reg_preds[n](places), self.obj_preds[n](places), kinds], 1))
+        return outputs
