@@ -42,7 +42,9 @@ class Seen:
         boxes, truth, ignored = (np.asarray(part, float).reshape(-1, 4) for part in (boxes, truth, ignored))
         both = _intersections(boxes, truth)
         ious = both / np.maximum(_areas(boxes)[:, None] + _areas(truth) - both, 1e-9)
-        excused = (_intersections(boxes, ignored) / np.maximum(_areas(boxes)[:, None], 1e-9)).max(1, initial=0) >= WITHIN
+        excused = (_intersections(boxes, ignored) / np.maximum(_areas(boxes)[:, None], 1e-9)).max(
+            1, initial=0
+        ) >= WITHIN
         found = np.full(len(truth), NOBODY)
         for n in np.argsort(-np.asarray(scores, float), kind="stable"):
             free = np.where(found == NOBODY, ious[n], 0.0)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 
-from samodal.frontends.detector.config import STRIDES, DetectorConfig
+from samodal.frontends.cutter import Box
+from samodal.frontends.detector.config import KNOTS, STRIDES, DetectorConfig
 from samodal.frontends.detector.model import Detector, Raw
 from samodal.frontends.road_users import KINDS
 from samodal.images import normalise
@@ -20,32 +20,17 @@ OVERLAP = 0.6
 """IoU of two boxes of one kind above which the one with the lower score is a duplicate."""
 
 
-@dataclass(frozen=True)
-class Box:
-    """A road user in a frame.
-
-    Attributes:
-        category: its class.
-        score: in [0, 1].
-        corners: x0, y0, x1, y1 in pixels of the frame, pixel edges, within the frame.
-    """
-
-    category: str
-    score: float
-    corners: tuple[float, float, float, float]
-
-
-def prepared(frame: np.ndarray, pixels: int) -> tuple[torch.Tensor, tuple[float, float]]:
+def prepared(frame: np.ndarray, pixels: tuple[int, int]) -> tuple[torch.Tensor, tuple[float, float]]:
     """The input for a (H, W, 3) uint8 RGB frame, and pixels of the input to a pixel of the frame, across and down.
 
     Args:
-        pixels: of the frame at most; larger ones are made smaller.
+        pixels: height and width; larger frames are made smaller until they have no more pixels than that.
 
     Returns:
         (1, 3, h, w) float32, normalised RGB, h and w multiples of the coarsest stride.
     """
     height, width = frame.shape[:2]
-    scale = min(1.0, (pixels / (height * width)) ** 0.5)
+    scale = min(1.0, (pixels[0] * pixels[1] / (height * width)) ** 0.5)
     h, w = (max(1, round(scale * side)) for side in (height, width))
     if scale < 1:
         frame = cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)
@@ -84,11 +69,14 @@ def chosen(raw: Raw, config: DetectorConfig, least: float) -> tuple[np.ndarray, 
 
 
 def calibrated(scores: torch.Tensor, config: DetectorConfig) -> torch.Tensor:
-    """(..., K) probabilities of (..., K) scores, see `DetectorConfig.slope`."""
-    if not config.slope:
+    """(..., K) probabilities of (..., K) scores, see `DetectorConfig.curves`."""
+    if not config.curves:
         return scores
-    slope, offset = (scores.new_tensor(values) for values in (config.slope, config.offset))
-    return (slope * scores.logit(1e-6) + offset).sigmoid()
+    curves = scores.new_tensor(config.curves).view(-1, KNOTS)
+    place = scores * (KNOTS - 1)
+    low = place.long().clamp(max=KNOTS - 2)
+    which = torch.arange(len(curves), device=scores.device)
+    return torch.lerp(curves[which, low], curves[which, low + 1], place - low)
 
 
 def without_duplicates(corners: np.ndarray, scores: np.ndarray, kinds: Sequence[int]) -> np.ndarray:
@@ -102,4 +90,6 @@ def without_duplicates(corners: np.ndarray, scores: np.ndarray, kinds: Sequence[
     if not len(scores):
         return np.zeros(0, int)
     sized = np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], 1)
-    return np.asarray(cv2.dnn.NMSBoxesBatched(sized.tolist(), scores.tolist(), list(map(int, kinds)), 0.0, OVERLAP), int).reshape(-1)
+    return np.asarray(
+        cv2.dnn.NMSBoxesBatched(sized.tolist(), scores.tolist(), list(map(int, kinds)), 0.0, OVERLAP), int
+    ).reshape(-1)

@@ -36,7 +36,7 @@ def read(path: str | Path, config: DetectorConfig) -> Detector:
         InputError: for another or a damaged file, or a class that COCO has nothing like.
     """
     path = Path(path)
-    whole = replace(config, classes=tuple(map(str, range(CLASSES))), unreported=(), slope=(), offset=())
+    whole = replace(config, classes=tuple(map(str, range(CLASSES))), unreported=(), curves=())
     state = _of_ncnn(path, whole) if path.suffix == ".param" else _of_torch(path)
     network = build(lambda: Detector(whole), state, str(path), f"YOLOX of width {config.width} and COCO's classes")
     rows = []

@@ -46,7 +46,11 @@ class Crop(NamedTuple):
 
     def meets(self, mask: Mask) -> bool:
         """Whether the mask's box reaches into it."""
-        x0, y0, x1, y1 = mask.box
+        return self.touches(mask.box)
+
+    def touches(self, box: Sequence[float]) -> bool:
+        """Whether a box (x0, y0, x1, y1) reaches into it."""
+        x0, y0, x1, y1 = box
         return x0 < self.x + self.side and x1 > self.x and y0 < self.y + self.side and y1 > self.y
 
 

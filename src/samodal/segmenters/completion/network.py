@@ -1,4 +1,4 @@
-"""The completer's network: a small U-Net over a crop of masks, with attention where the crop is coarsest.
+"""The completer's network, over a crop of masks.
 
 It answers a stronger prompt than points (the paper's outlook, section 7): the whole visible mask of an instance and the
 masks of its neighbours. Its input has no pixels of the picture, so it does not depend on how a camera or a simulator
@@ -8,16 +8,14 @@ draws things. Amodal completion of masks from masks: PCNet-M (Zhan et al. 2020);
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from samodal.segmenters.completion.config import CompletionConfig
-
-FINE = 16
-"""Channels at half the size of a crop, where only borders are drawn."""
+from samodal.segmenters.completion.crop_network import CropNetwork
 
 
 class Completed(NamedTuple):
@@ -54,7 +52,7 @@ def _grown(layer: Tensor) -> Tensor:
     return F.max_pool2d(layer[:, None], 5, stride=1, padding=2)[:, 0]
 
 
-class Completer(nn.Module):
+class Completer(CropNetwork):
     """Completes crops.
 
     Args:
@@ -62,31 +60,7 @@ class Completer(nn.Module):
     """
 
     def __init__(self, config: CompletionConfig):
-        super().__init__()
-        self.config = config
-        width, count, norm = config.width, len(config.layers), config.norm
-        self.stem = nn.Conv2d(16 * count, width, 1)
-        self.fine = nn.Conv2d(4 * count, FINE, 3, padding=1)
-        self.down = nn.ModuleList(
-            [nn.Sequential(_Block(width, norm), _Block(width, norm))]
-            + [nn.Sequential(_halved(width * n, norm), _Block(2 * width * n, norm), _Block(2 * width * n, norm))
-               for n in (1, 2)]
-        )  # fmt: skip
-        coarse = 4 * width
-        self.kinds = nn.Embedding(len(config.classes) + 1, coarse)
-        self.places = nn.Parameter(0.02 * torch.randn(1, (config.size // 16) ** 2, coarse))
-        self.attention = nn.ModuleList(_Attention(coarse) for _ in range(config.attention))
-        self.up = nn.ModuleList([_Up(coarse, 2 * width, 2 * width, norm), _Up(2 * width, width, width, norm),
-                                 _Up(width, FINE, FINE, norm)])  # fmt: skip
-        self.masks = nn.Conv2d(FINE, 4 * (1 + config.hidden_head), 3, padding=1)
-        self.iou = nn.Sequential(nn.Linear(width + coarse, 64), nn.GELU(), nn.Linear(64, 1))
-
-    @classmethod
-    def initialise(cls, config: CompletionConfig, seed: int) -> Self:
-        """A network with random weights."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return cls(config)
+        super().__init__(config, masks=1 + config.hidden_head)
 
     def forward(self, layers: Tensor, kinds: Tensor) -> Completed:
         """Complete.
@@ -95,63 +69,5 @@ class Completer(nn.Module):
             layers: (N, L, S, S) float in [0, 1], in the order of the config.
             kinds: (N,) int64, numbers of classes, 0 for unknown.
         """
-        skips = [self.fine(F.pixel_unshuffle(layers, 2))]
-        x = self.stem(F.pixel_unshuffle(layers, 4))
-        for stage in self.down:
-            x = stage(x)
-            skips.append(x)
-        tokens = x.flatten(2).transpose(1, 2) + self.places + self.kinds(kinds)[:, None]
-        for layer in self.attention:
-            tokens = layer(tokens)
-        x = tokens.transpose(1, 2).unflatten(2, x.shape[2:])
-        for up, skip in zip(self.up, skips[-2::-1], strict=True):
-            before, x = x, up(x, skip)
-        masks = F.pixel_shuffle(self.masks(x), 2)
-        iou = self.iou(torch.cat([before.mean((2, 3)), tokens.mean(1)], 1))
-        return Completed(masks[:, 0], masks[:, 1] if self.config.hidden_head else None, iou[:, 0])
-
-
-def _norm(width: int, norm: str) -> nn.Module:
-    return nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(8, width)
-
-
-def _halved(width: int, norm: str) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(width, 2 * width, 2, stride=2, bias=False), _norm(2 * width, norm))
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int, norm: str):
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, norm), nn.GELU(),
-            nn.Conv2d(width, width, 3, padding=1, bias=False), _norm(width, norm),
-        )  # fmt: skip
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(x + self.body(x))
-
-
-class _Attention(nn.Module):
-    def __init__(self, width: int, heads: int = 4):
-        super().__init__()
-        self.heads = heads
-        self.before, self.after = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.mix, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.body = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        split = self.mix(self.before(tokens)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(*split)
-        tokens = tokens + self.out(mixed.transpose(1, 2).flatten(2))
-        return tokens + self.body(self.after(tokens))
-
-
-class _Up(nn.Module):
-    def __init__(self, below: int, skip: int, width: int, norm: str):
-        super().__init__()
-        self.grow = nn.Conv2d(below, 4 * width, 1, bias=False)
-        self.join = nn.Sequential(nn.Conv2d(width + skip, width, 1, bias=False), _norm(width, norm), nn.GELU())
-        self.block = _Block(width, norm)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.block(self.join(torch.cat([F.pixel_shuffle(self.grow(x), 2), skip], 1)))
+        masks, iou = self.answers(layers, kinds)
+        return Completed(masks[:, 0], masks[:, 1] if self.config.hidden_head else None, iou)

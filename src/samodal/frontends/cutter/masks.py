@@ -1,0 +1,132 @@
+"""Boxes in a frame, and what is visible in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from samodal.frontends.cutter.network import Cutter
+from samodal.images import normalise
+from samodal.masks import Mask
+from samodal.segmenters.completion.layers import Crop, filters, inside, spread
+
+CHUNK = 32
+"""Most crops that go through the network at once; bounds its memory, not the result."""
+REACH = 0.08
+"""A mask may reach so far beyond its box, in longer sides of it: boxes are not exact."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A road user in a frame.
+
+    Attributes:
+        category: its class.
+        score: in [0, 1].
+        corners: x0, y0, x1, y1 in pixels of the frame, pixel edges; it may reach over the border.
+        hint: the id that a tracker gave it, None without.
+    """
+
+    category: str
+    score: float
+    corners: tuple[float, float, float, float]
+    hint: int | str | None = None
+
+
+@torch.inference_mode()
+def visible_masks(network: Cutter, frame: np.ndarray, boxes: Sequence[Box]) -> tuple[list[Mask], list[float]]:
+    """The visible mask of each box, and its expected IoU. No pixel belongs to two: it is the likelier one's.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+
+    Returns:
+        Masks in the order of the boxes; one is empty where nothing in its box is visible.
+    """
+    config, device = network.config, next(network.parameters()).device
+    parts, expected = [], []
+    for start in range(0, len(boxes), CHUNK):
+        some = boxes[start : start + CHUNK]
+        crops = [Crop.around(box.corners, config.context, config.least) for box in some]
+        layers = torch.from_numpy(np.stack([told(frame, crop, config.size, box, boxes)
+                                            for crop, box in zip(crops, some, strict=True)]))  # fmt: skip
+        kinds = torch.tensor([config.class_number(box.category) for box in some], device=device)
+        cut = network(layers.to(device, memory_format=torch.channels_last), kinds)
+        probability = cut.visible.float().sigmoid().cpu().numpy()
+        parts += [_within(frame.shape[:2], box, *spread(values, crop))
+                  for box, crop, values in zip(some, crops, probability, strict=True)]  # fmt: skip
+        expected += cut.iou.float().sigmoid().tolist()
+    return _shared_out(frame.shape[:2], parts), expected
+
+
+def told(frame: np.ndarray, crop: Crop, size: int, box: Box, boxes: Sequence[Box]) -> np.ndarray:
+    """(L, size, size) float32, what a cutter is told of a crop, see `config.LAYERS`.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        crop: around the box.
+        boxes: all of the frame.
+    """
+    colours = normalise(torch.from_numpy(_pixels(frame, crop, size))).numpy()
+    around = [other.corners for other in boxes if other is not box and crop.touches(other.corners)]
+    others = np.zeros((size, size), np.float32)
+    for corners in around:
+        np.maximum(others, filled(corners, crop, size), out=others)
+    within = inside(crop, size, frame.shape[:2])
+    return np.concatenate([colours * within, [filled(box.corners, crop, size), others, within]]).astype(np.float32)
+
+
+def _pixels(frame: np.ndarray, crop: Crop, size: int) -> np.ndarray:
+    """(3, size, size) float32 colours of a crop in 0..255; what lies outside the frame looks as its border."""
+    height, width = frame.shape[:2]
+    x0, y0, x1, y1 = crop.box
+    left, top = (int(np.clip(np.floor(v), 0, end - 1)) for v, end in ((x0, width), (y0, height)))
+    right, bottom = (
+        int(np.clip(np.ceil(v), start + 1, end)) for v, start, end in ((x1, left, width), (y1, top, height))
+    )
+    part = frame[top:bottom, left:right].astype(np.float32)
+    to, step = np.arange(size, dtype=np.float32)[:, None], np.float32(crop.side / size)
+    down = filters(np.float32(crop.y - top), step, to, np.arange(bottom - top, dtype=np.float32))
+    across = filters(np.float32(crop.x - left), step, to, np.arange(right - left, dtype=np.float32))
+    rows = np.tensordot(down, part, 1)  # (size, w, 3)
+    return np.matmul(across, rows).transpose(2, 0, 1)
+
+
+def filled(corners: Sequence[float], crop: Crop, size: int) -> np.ndarray:
+    """(size, size) float32: how much of each pixel of a crop lies in a box."""
+    edges = np.arange(size + 1) * crop.side / size
+    x0, y0, x1, y1 = corners
+    rows, columns = (np.diff((edge + edges).clip(low, max(low, high))) * size / crop.side
+                     for edge, low, high in ((crop.y, y0, y1), (crop.x, x0, x1)))  # fmt: skip
+    return np.outer(rows, columns).astype(np.float32)
+
+
+def _within(size: tuple[int, int], box: Box, x: int, y: int, values: np.ndarray) -> tuple[int, int, np.ndarray]:
+    """Probabilities in the frame, and near the box, with the column and row of the first."""
+    x0, y0, x1, y1 = box.corners
+    reach = REACH * max(x1 - x0, y1 - y0)
+    left, top = max(x, int(np.floor(x0 - reach)), 0), max(y, int(np.floor(y0 - reach)), 0)
+    right, bottom = (
+        min(x + values.shape[1], int(np.ceil(x1 + reach)), size[1]),
+        min(y + values.shape[0], int(np.ceil(y1 + reach)), size[0]),
+    )
+    return left, top, values[max(0, top - y) : max(0, bottom - y), max(0, left - x) : max(0, right - x)]
+
+
+def _shared_out(size: tuple[int, int], parts: Sequence[tuple[int, int, np.ndarray]]) -> list[Mask]:
+    """Masks of probabilities in cut-outs of a frame; a pixel is that instance's to which it belongs most likely."""
+    best = np.full(size, 0.5, np.float32)
+    for x, y, values in parts:
+        height, width = values.shape
+        np.maximum(best[y : y + height, x : x + width], values, out=best[y : y + height, x : x + width])
+    masks, taken = [], np.zeros(size, bool)
+    for x, y, values in parts:
+        height, width = values.shape
+        where = slice(y, y + height), slice(x, x + width)
+        own = (values > 0.5) & (values >= best[where]) & ~taken[where]
+        taken[where] |= own
+        masks.append(Mask(size, x, y, own))
+    return masks
