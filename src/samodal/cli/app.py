@@ -30,6 +30,12 @@ COMMANDS = {
     "train tracker": ("samodal.cli.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
     "train vis": ("samodal.cli.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
     "train centers": ("samodal.cli.train_centers", "CentersSettings", "train the embedded front end, on a CPU"),
+    "train detector": (
+        "samodal.cli.train_detector",
+        "DetectorSettings",
+        "train the detector of road users on real pictures",
+    ),
+    "train cutter": ("samodal.cli.train_cutter", "CutterSettings", "train the cutter, visible masks of boxes"),
     "train savos": ("samodal.cli.train_savos", "SavosSettings", "train SAVOS, from visible masks and flow alone"),
     "data check": ("samodal.cli.data_check", "CheckSettings", "what a data set holds, and what is broken in it"),
     "experiments": ("samodal.cli.experiments", "ExperimentsSettings", "the paper's tables and figures, by name"),

@@ -293,14 +293,14 @@ def begin(settings: Settings, *stages: str, **least: int) -> torch.device:
     Raises:
         InputError: with the way out, for settings that cannot be meant or differ from those of an interrupted training.
     """
-    if not settings.data and not getattr(settings, "silhouettes", ""):
+    if not any(getattr(settings, name, "") for name in ("data", "silhouettes", "pictures", "cache")):
         raise InputError("no data; give --data streetsim:ROOT/tracks (samodal synth --split tracks makes it) or asd:…")
     if bool(settings.minutes) == bool(settings.steps):
         raise InputError(f"give either minutes or steps as the length, got {settings.minutes} and {settings.steps}")
     if getattr(settings, "precision", "bf16") not in ("bf16", "float32"):
         raise InputError(f"precision {settings.precision!r}: choose bf16 or float32")
     for name, value in ({"log_every": 1, "batch": 1, "held_out": 0} | least).items():
-        if getattr(settings, name) < value:
+        if getattr(settings, name, value) < value:
             raise InputError(f"{name} must be at least {value}, got {getattr(settings, name)}")
     check_resumable(settings, *stages)
     return device_of(settings)

@@ -80,12 +80,13 @@ def told(frame: np.ndarray, crop: Crop, size: int, box: Box, boxes: Sequence[Box
 
 
 def _pixels(frame: np.ndarray, crop: Crop, size: int) -> np.ndarray:
-    """(3, size, size) float32 colours of a crop in 0..255; what lies outside the frame looks as its border."""
+    """(3, size, size) float32 colours of a crop in 0..255; what lies outside the frame is black."""
     height, width = frame.shape[:2]
+    reach = crop.side / size + 1  # of the filters
     x0, y0, x1, y1 = crop.box
-    left, top = (int(np.clip(np.floor(v), 0, end - 1)) for v, end in ((x0, width), (y0, height)))
+    left, top = (int(np.clip(np.floor(v - reach), 0, end - 1)) for v, end in ((x0, width), (y0, height)))
     right, bottom = (
-        int(np.clip(np.ceil(v), start + 1, end)) for v, start, end in ((x1, left, width), (y1, top, height))
+        int(np.clip(np.ceil(v + reach), start + 1, end)) for v, start, end in ((x1, left, width), (y1, top, height))
     )
     part = frame[top:bottom, left:right].astype(np.float32)
     to, step = np.arange(size, dtype=np.float32)[:, None], np.float32(crop.side / size)

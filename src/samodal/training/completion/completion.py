@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from samodal.errors import InputError
 from samodal.segmenters.completion import Completer, CompletionConfig, load, save
 from samodal.segmenters.completion.network import stacked
 from samodal.training import card
+from samodal.training.averages import averaged
 from samodal.training.completion.canvases import Canvases, load_canvases
 from samodal.training.completion.draw import DamageSettings, Drawer, Samples
 from samodal.training.completion.objective import earlier_shapes, losses, measure
@@ -75,8 +73,7 @@ class CompletionEngine(Engine):
     def __init__(
         self, settings: CompletionSettings, network: Completer, data: Canvases | None, bank: Silhouettes | None
     ):
-        average = AveragedModel(network, multi_avg_fn=partial(_averaged, settings.average), use_buffers=True)
-        average.requires_grad_(False)
+        average = averaged(network, settings.average)
         learner = nn.ModuleDict({"network": network, "average": average})
         super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=1.0)
         self.average, self.kept = average, average.module
@@ -131,14 +128,6 @@ class CompletionEngine(Engine):
         if not self.settings.average:
             self.kept.load_state_dict(self.network.state_dict())
         save(self.kept.eval(), self.checkpoint, half=True)
-
-
-def _averaged(decay: float, average: Sequence[torch.Tensor], current: Sequence[torch.Tensor], count: torch.Tensor):
-    """Move an average towards the current weights, faster at first: a short training must forget where it began."""
-    if not average[0].is_floating_point():  # how many batches a norm has seen
-        torch._foreach_copy_(average, current)
-        return
-    torch._foreach_lerp_(average, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
 
 
 def _together(drawn: list[Samples]) -> Samples:

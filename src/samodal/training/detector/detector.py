@@ -1,0 +1,154 @@
+"""The training of the detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from samodal.errors import InputError
+from samodal.frontends.detector import Detector, DetectorConfig, load, released, save
+from samodal.images import normalise
+from samodal.training import card
+from samodal.training.averages import averaged
+from samodal.training.detector.labels import supplemented
+from samodal.training.detector.measure import curves, numbers, seen_in
+from samodal.training.detector.objective import losses
+from samodal.training.detector.settings import DetectorSettings
+from samodal.training.engine import Engine, begin
+from samodal.training.optimizer import adamw
+from samodal.training.state import once
+from samodal.training.streets.pictures import Pictures, load_pictures
+from samodal.training.streets.views import Canvas, Viewer
+
+
+@once()
+def train(settings: DetectorSettings) -> str:
+    """Read the pictures, train, measure, and write the network in 16 bit with its card.
+
+    Returns:
+        A line for the user.
+
+    Raises:
+        InputError: for settings that contradict each other or pictures that cannot be used.
+    """
+    device = begin(settings, batch=2)
+    size = _size(settings.size)
+    network = new_network(settings).to(device)
+    pictures, held_out = load_pictures(
+        settings.data, settings.pictures, network.config.classes, every=settings.every, side=settings.side,
+        held_out=settings.held_out_names, cache=settings.cache, workers=settings.workers,
+    )  # fmt: skip
+    pictures = pictures.to(device)
+    if settings.init:
+        pictures = supplemented(pictures, network.eval(), settings.sure, settings.unsure)
+    engine = DetectorEngine(settings, network, pictures, size)
+    progress = engine.run()
+    metrics = {}
+    if len(held_out):
+        seen = seen_in(engine.kept, held_out)
+        engine.kept.config = replace(engine.kept.config, curves=curves(seen, engine.kept.config.classes))
+        metrics = numbers(seen_in(engine.kept, held_out))
+    save(engine.kept, engine.checkpoint, half=True)
+    _write_card(engine, metrics, len(held_out))
+    engine.finish()
+    return f"{engine.result} after {progress}; {metrics}"
+
+
+class DetectorEngine(Engine):
+    """Trains a detector.
+
+    Args:
+        settings: see `DetectorSettings`.
+        network: on the device that trains.
+        pictures: on that device.
+        size: (H, W) of the canvases.
+
+    Attributes:
+        kept: the moving average of the network's weights.
+    """
+
+    def __init__(self, settings: DetectorSettings, network: Detector, pictures: Pictures, size: tuple[int, int]):
+        average = averaged(network, settings.average)
+        learner = nn.ModuleDict({"network": network, "average": average})
+        super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=10.0)
+        self.average, self.kept, self.size, self.pictures = average, average.module, size, pictures
+        self.viewer = Viewer(pictures, _chances(settings, pictures))
+        network.to(memory_format=torch.channels_last)
+        torch.backends.cudnn.benchmark = True
+        self.forward = torch.compile(network) if settings.compile else network
+
+    def draw(self, step: int) -> Canvas:
+        """Canvases on the device."""
+        return self.viewer(self.settings.batch, self.size, self.generator())
+
+    def losses(self, drawn: Canvas, done: float) -> dict[str, torch.Tensor]:
+        with self.precision():
+            raw = self.forward(normalise(drawn.pixels).contiguous(memory_format=torch.channels_last))
+        return losses(raw, drawn.boxes, drawn.kinds, self.size)
+
+    def step(self, drawn: Canvas, done: float) -> dict[str, torch.Tensor]:
+        values = super().step(drawn, done)
+        self.average.update_parameters(self.network)
+        return values
+
+    def per_second(self, steps: float) -> dict[str, float]:
+        return {"canvases_per_s": round(steps * self.settings.batch, 1)}
+
+    def end(self) -> None:
+        self.kept.eval()
+
+
+def new_network(settings: DetectorSettings) -> Detector:
+    """The network that training starts from.
+
+    Raises:
+        InputError: for weights that cannot be read.
+    """
+    if settings.init and not settings.init.endswith((".pth", ".param")):
+        return load(settings.init).train()
+    config = DetectorConfig(
+        classes=tuple(settings.classes.split(",")), unreported=tuple(filter(None, settings.unreported.split(",")))
+    )
+    return released.read(settings.init, config) if settings.init else Detector.initialise(config, settings.seed)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        height, width = map(int, text.split("x"))
+    except ValueError:
+        height = width = 0
+    if not height or not width or height % 64 or width % 64:
+        raise InputError(f"size {text!r}: expected HEIGHTxWIDTH, multiples of 64, as 384x640")
+    return height, width
+
+
+def _chances(settings: DetectorSettings, pictures: Pictures) -> torch.Tensor:
+    """(N,) how often each picture is drawn."""
+    photos = ~pictures.labelled.any(1) & ((pictures.places > 0).sum(1) == 1)
+    groups = [(pictures.simulated, settings.simulated), (photos, settings.photos)]
+    chances = torch.ones(len(pictures), device=photos.device)
+    rest = 1 - sum(share for group, share in groups if group.any())
+    others = ~(pictures.simulated | photos)
+    for group, share in (*groups, (others, rest)):
+        chances[group] = share / group.sum().clamp_min(1)
+    return chances
+
+
+def _write_card(engine: DetectorEngine, metrics: dict[str, dict[str, float]], held_out: int) -> None:
+    settings, pictures = engine.settings, engine.pictures
+    counts = {"pictures": len(pictures), "boxes": int((pictures.kinds >= 0).sum()), "held_out": held_out}
+    facts = card.facts_of(engine, counts=counts, config=engine.kept.config.to_dict(), metrics=metrics)
+    about = (
+        f"Recall and precision of boxes at IoU 0.5 and a score of 0.35 on {held_out:,} pictures held out, by the height of the "
+        "object. The scores were calibrated on the same pictures."
+    )
+    card.write_card(
+        engine, facts,
+        card.described("detector of road users", facts["parameters"], settings.init),
+        data=f"{settings.pictures}: {counts['pictures']:,} pictures with {counts['boxes']:,} boxes",
+        cost=engine.progress.of(f"{settings.batch} canvases"),
+        parts={"Metrics": card.table(about, metrics)},
+        use=f"--vis detector:{settings.name}.safetensors",
+    )  # fmt: skip
