@@ -106,10 +106,10 @@ class Drawer:
         left = 1.0
         for group, share in zip(groups, shares, strict=True):
             if group.any():
-                chances[group] = share / group.sum()
+                chances[group] = (share / group.sum()).double()
                 left -= share
         if rest.any():
-            chances[rest] = left / rest.sum()
+            chances[rest] = (left / rest.sum()).double()
         self.chances, self.photo, self.masked = chances.cumsum(0), photo, masked
         self.fronts = photo.nonzero()[:, 0]
         self.numbers = torch.tensor([config.class_number(name) for name in classes], device=masked.device)
