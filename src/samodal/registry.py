@@ -135,6 +135,18 @@ FRONT_ENDS = {
         needs="the file",
         group=FILES,
     ),
+    "boxes": Part(
+        "samodal.frontends.boxes:BoxesFrontEnd",
+        "Boxes of any detector or tracker, and a small network that cuts out what is visible in them: MOTChallenge "
+        "txt or csv, KITTI tracking txt, COCO or COCO-video (TAO) results JSON; or a folder of such files, CLIP.txt, "
+        "one a clip. The file's ids are kept; without any, identities as for mask2former. LIMIT=VALUE changes what is "
+        "reported (score, keep, area, most); class=car tells what boxes without a class are, else they are persons.",
+        argument="FILE[,CUTTER][,LIMIT=VALUE...]",
+        licence="that of the method that made them",
+        cost="10 ms of a CPU core for a box",
+        needs="the file, and nothing or a .safetensors of `samodal train cutter`",
+        group=FILES,
+    ),
     "kinscar": Part(
         "samodal.frontends.kinscar:PointTrackOfKinsCar",
         "PointTrack's visible masks of cars, which lie in SAVOS' pickles of KINS-car (the paper's PT rows).",
