@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samodal.errors import InputError, nearest
+from samodal.frontends import best
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
@@ -180,10 +181,18 @@ def _named(settings: RunSettings) -> str:
 
 def settled(settings: RunSettings, video: Video) -> RunSettings:
     """The settings with what they leave open: the segmenter; and the front end, a data set's truth or the embedded."""
-    settings = with_segmenter(settings)
+    settings = with_best(with_segmenter(settings))[0]
     if settings.vis is not None:
         return settings
     return replace(settings, **({"vis": "truth"} if video.truth is not None else EMBEDDED_FRONT_END))
+
+
+def with_best(settings: RunSettings) -> tuple[RunSettings, str]:
+    """The settings with the front end that `--vis best` comes to, and why; the reason is empty for all others."""
+    if settings.vis != best.NAME:
+        return settings, ""
+    found = best.chosen(found_device(settings.device))
+    return replace(settings, vis=found.vis), found.reason
 
 
 def with_segmenter(settings: RunSettings) -> RunSettings:

@@ -63,6 +63,15 @@ FRONT_ENDS = {
         needs="nothing, or a .safetensors of `samodal train centers`",
         group=PIXELS,
     ),
+    "best": Part(
+        "samodal.frontends.best:front_end",
+        "The best public model that is in the Hugging Face cache and can run here (Mask2Former, SAM 3, RF-DETR), else "
+        "the embedded detector. Prints which and why; results name what was used.",
+        licence="that of the model; samodal weights tells it",
+        cost="that of the model",
+        needs="nothing is fetched; samodal weights fetch NAME gets a model",
+        group=PIXELS,
+    ),
     "mask2former": Part(
         "samodal.frontends.mask2former:Mask2Former",
         "Mask2Former on single frames; identities by our association with mask overlap, class, motion and the amodal "
@@ -291,14 +300,14 @@ def listing(table: dict[str, Part], width: int = 79) -> str:
             group = part.group
             lines += ["", f"  {group}"] if lines else [f"  {group}"]
         lines += [f"  {name}:{part.argument}" if part.argument else f"  {name}"]
-        lines += _hanging("      ", part.about, width)
+        lines += hanging("      ", part.about, width)
         for label in ("licence", "cost", "needs"):
             if getattr(part, label):
-                lines += _hanging(f"      {label:<9}", getattr(part, label), width)
+                lines += hanging(f"      {label:<9}", getattr(part, label), width)
     return "\n".join(lines)
 
 
-def _hanging(start: str, text: str, width: int) -> list[str]:
+def hanging(start: str, text: str, width: int) -> list[str]:
     """Lines of a text that hang from its start; URLs and commands stay whole."""
     wrapper = textwrap.TextWrapper(width, start, " " * len(start), break_long_words=False, break_on_hyphens=False)
     return wrapper.wrap(text)
