@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -114,6 +115,17 @@ def test_every_model_of_the_table_names_a_front_end_that_takes_it():
     ranked = [model for model in HUB.values() if model.why]
     assert {model.front_end for model in ranked} == {"mask2former", "rf_detr", "sam3_video"}
     assert all(model.licence and model.megabytes and "NAME" in model.use for model in HUB.values())
+
+
+def test_the_documentation_has_the_models_in_the_order_in_which_best_looks_for_them():
+    page = (Path(__file__).parents[1] / "docs" / "real-video.md").read_text(encoding="utf-8")
+    printed = page.partition("<!-- best -->\n")[2].partition("<!-- end -->")[0].splitlines()[2:]
+    expected = []
+    for name, model in HUB.items():
+        runs = "on a GPU" if model.gpu else "anywhere"
+        runs += ", transformers 5.23" if model.transformers == (5, 23) else ""
+        expected += [f"| `{name}` | {runs} | {model.why} |"] if model.why else []
+    assert printed == expected
 
 
 def test_results_name_the_model_that_best_came_to_and_another_one_is_another_run(cache, tmp_path, capsys):

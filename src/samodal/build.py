@@ -159,9 +159,7 @@ def scaled(session: VisSession, settings: RunSettings) -> VisSession:
     """
     name = split(_named(settings), FRONT_ENDS)[0]
     if name in FRONT_ENDS and FRONT_ENDS[name].group != PIXELS:
-        raise InputError(
-            f"--vis_scale is for front ends that work on pixels; {name} gives masks that are there already"
-        )
+        raise InputError(f"--vis_scale is for front ends that work on pixels; {name} reads what is there already")
     if not 0.01 <= settings.vis_scale <= 8:
         raise InputError(f"vis_scale {settings.vis_scale}: expected a share of the frame's size, as 0.5")
     return Scaled(session, settings.vis_scale)
