@@ -29,7 +29,6 @@ _SCORED = 18
 """Values of a line of KITTI with a score at its end."""
 _Coordinate = Annotated[float, Between(-1e6, 1e6)]
 _Side = Annotated[float, Between(0, 1e6)]
-_FromOne = Annotated[int, Between(1, 2**31 - 1)]
 _MOT = "'frame,id,left,top,width,height' and then conf, class and visibility, or conf,-1,-1,-1"
 _KITTI = "'frame track type truncated occluded alpha x0 y0 x1 y1 …'"
 _JSON = "a list of {image_id, category_id, bbox, score}"
@@ -112,15 +111,20 @@ def _of_mot(path: Path, lines: list[tuple[str, str]]) -> BoxesOfFrames:
     boxes = BoxesOfFrames(path, first=1)
     for where, line in lines:
         values = line.strip().rstrip(",").split("," if "," in line else None)
-        if not 6 <= len(values) <= 10:
-            raise InputError(f"{where}: expected {_MOT}, got {shown(line.strip())}; masks are for --vis file:")
         read = _numbers("frame id left top width height conf class".split(), values)
+        if not 6 <= len(values) <= 10 or any(isinstance(value, str) for value in read.values()):
+            raise InputError(f"{where}: expected {_MOT}, got {shown(line.strip())}; masks are for --vis file:")
         # Ten values end with a place in the world, which in the image is -1,-1,-1.
         if len(values) == 10 and any(_number(value) != -1 for value in values[7:]):
             raise InputError(
                 f"{where}: values 8 to 10 of 10 are a place in the world, expected -1,-1,-1; a class is value 8 of 9"
             )
-        frame, key = value_of(read, "frame", _FromOne, where), value_of(read, "id", Annotated[int, Between(-1)], where)
+        if read["frame"] == 0:
+            raise InputError(f"{where}: frame 0, but MOTChallenge counts frames from 1; add 1 to all of them")
+        frame, key = (
+            value_of(read, "frame", FrameNumber, where),
+            value_of(read, "id", Annotated[int, Between(-1)], where),
+        )
         kind = value_of(read, "class", int, where, -1)
         box = FoundBox(
             None if kind == -1 else _class_of(kind, MOT_CLASSES, where, "MOTChallenge's 1 to 13, or -1"),
