@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import samodal
+from samodal.cli.app import main
 from samodal.errors import InputError
 from samodal.frontends import boxes as front_end
 from samodal.frontends.boxes import BoxesFrontEnd
@@ -14,10 +15,12 @@ from samodal.frontends.cutter import Cutter, CutterConfig, save
 from samodal.masks import Mask
 from samodal.parts import LearningSession
 from samodal.results.boxes_files import read_boxes
+from samodal.results.frames import read_frames
 from samodal.results.open import open_visible
 from samodal.runner import run_video
 from samodal.settings import RunSettings
 from samodal.video import ArrayVideo, open_video
+from toy_data import write_toy
 
 SIZE = (48, 64)
 MOT = """1,7,10,20,8,4,0.9,3,1
@@ -274,3 +277,19 @@ def test_a_run_with_a_real_cutter_gives_the_same_bytes_again(tmp_path, monkeypat
     tracker = samodal.load(vis=vis, device="cpu")
     tracker.reset()
     assert len(tracker.step(images[0]).instances) > 0
+
+
+def test_a_data_set_takes_a_folder_and_a_clip_without_a_file_fails_alone(tmp_path, capsys):
+    data = write_toy(tmp_path / "data", 2, 3, 0, SIZE)
+    clips = ["toy_0000", "toy_0001"]
+    folder = tmp_path / "tracks"
+    folder.mkdir()
+    put(folder / f"{clips[0]}.txt", MOT)
+    command = ["run", "--data", data, "--vis", f"boxes:{folder}", "--method", "copy-visible", "--no-overlay"]
+    command += ["--device", "cpu", "--out", str(tmp_path / "out")]
+    assert main(command) == 3
+    assert f"expected one of {clips[1]}.txt, {clips[1]}.csv, {clips[1]}.json, found 0" in capsys.readouterr().err
+    put(folder / f"{clips[1]}.json", COCO)
+    assert main([*command, "--overwrite"]) == 0
+    ids = [[i.id for i in read_frames(tmp_path / "out" / clip / "frames.jsonl").results[0].instances] for clip in clips]
+    assert ids == [[9, 7], [1, 2]]
