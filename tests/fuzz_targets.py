@@ -29,6 +29,7 @@ from samodal.data.open import open_dataset
 from samodal.data.pickles import read_pickle
 from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.results import tracks_json
+from samodal.results.boxes_files import read_boxes
 from samodal.results.frames import FramesWriter, read_frames
 from samodal.results.open import open_visible
 from samodal.rle import Rle
@@ -322,8 +323,36 @@ def every_frame(source: Path) -> None:
             last = frame.time
 
 
+def box_targets(folder: Path) -> list[Target]:
+    """Boxes of detectors and trackers, in every form."""
+    contents = {
+        "mot.txt": "".join(f"{t},{n},10.5,20,30,15,0.75,3,1\n" for t in (1, 2) for n in (1, 2)),
+        "det.csv": "1,-1,10.5,20,30,15,0.75,-1,-1,-1\n1,-1,12,2,3,15,-1,-1,-1,-1\n",
+        "label.txt": "0 -1 DontCare -1 -1 -10 0 0 9 9\n"
+        + "".join(f"0 {n} Car 0 0 -1.5 10 20.5 30 40 1 2 3 4 5 6 7 0.5\n" for n in "12"),
+        "coco.json": [{"image_id": t, "category_id": 3, "bbox": [1, 2, 30.5, 9], "score": 0.5} for t in range(3)],
+        "tao.json": [
+            {"image_id": t, "category_id": 1, "bbox": [1, 2, 3, 9], "score": 0.5, "track_id": 4, "video_id": t % 2}
+            for t in range(3)
+        ],
+    }
+    paths = [put(folder, name, content) for name, content in contents.items()]
+    return [Target(f"boxes {path.name}", (path,), functools.partial(checked_boxes, path)) for path in paths]
+
+
+def checked_boxes(path: Path) -> None:
+    """Read boxes and see that they are what a frame may hold."""
+    boxes = read_boxes(path, 1)
+    for box in (box for found in boxes.frames.values() for box in found):
+        x0, y0, x1, y1 = box.corners
+        if not (-1e6 <= x0 < x1 <= 3e6 and -1e6 <= y0 < y1 <= 3e6 and (box.score is None or 0 <= box.score <= 1)):
+            raise Unexpected(f"a box {box}")
+        if (box.id is not None) != boxes.tracked or not isinstance(box.id, int | str | None):
+            raise Unexpected(f"id {box.id!r}")
+
+
 def other_targets(root: Path) -> list[Target]:
-    """Boxes of KITTI, pickles and weights."""
+    """Boxes, pickles and weights."""
     from samodal.baselines.savos import weights as savos
     from samodal.baselines.savos.config import SavosConfig
     from samodal.baselines.savos.model import Savos
@@ -359,6 +388,7 @@ def other_targets(root: Path) -> list[Target]:
         "sam.safetensors": AmodalSam.from_checkpoint,
     }
     found = [
+        *box_targets(root / "boxes"),
         Target("kitti boxes", (boxes,), lambda: read_kitti_boxes(boxes)),
         Target("pickle", (pickled,), lambda: read_pickle(pickled)),
         Target("sam plain.pth", (folder / "plain.pth",), lambda: AmodalSam.from_checkpoint(folder / "plain.pth")),

@@ -67,7 +67,7 @@ def test_numbered_pictures_get_the_masks_of_their_numbers(tmp_path, numbers, lab
 def test_labels_that_count_from_0_beside_pictures_that_do_not_are_taken_in_order_and_told(tmp_path, capsys):
     video = pictures(tmp_path / "img1", [f"{number}.png" for number in range(1, 12)])
     assert numbers_of(text(tmp_path / "labels.txt", range(11)), video) == list(range(11))
-    assert "masks in frame 0 on, but the pictures count from 1" in capsys.readouterr().err
+    assert "begins in frame 0, but the pictures count from 1" in capsys.readouterr().err
 
 
 def test_masks_that_no_picture_has_are_told(tmp_path, capsys):

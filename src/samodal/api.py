@@ -22,6 +22,7 @@ from samodal.build import (
     opened,
     segmenter_of,
     teachable,
+    with_best,
     with_details,
     with_segmenter,
 )
@@ -88,6 +89,9 @@ def load(
         details=details,
     )
     check_settings(settings)
+    settings, reason = with_best(settings)
+    if reason:
+        _tell(reason)
     _tell_of_embedded(settings, objects)
     pipeline = _pipeline(with_segmenter(settings), objects)
     if vis is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samodal.errors import InputError, nearest
+from samodal.frontends import best
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
@@ -158,9 +159,7 @@ def scaled(session: VisSession, settings: RunSettings) -> VisSession:
     """
     name = split(_named(settings), FRONT_ENDS)[0]
     if name in FRONT_ENDS and FRONT_ENDS[name].group != PIXELS:
-        raise InputError(
-            f"--vis_scale is for front ends that work on pixels; {name} gives masks that are there already"
-        )
+        raise InputError(f"--vis_scale is for front ends that work on pixels; {name} reads what is there already")
     if not 0.01 <= settings.vis_scale <= 8:
         raise InputError(f"vis_scale {settings.vis_scale}: expected a share of the frame's size, as 0.5")
     return Scaled(session, settings.vis_scale)
@@ -180,10 +179,18 @@ def _named(settings: RunSettings) -> str:
 
 def settled(settings: RunSettings, video: Video) -> RunSettings:
     """The settings with what they leave open: the segmenter; and the front end, a data set's truth or the embedded."""
-    settings = with_segmenter(settings)
+    settings = with_best(with_segmenter(settings))[0]
     if settings.vis is not None:
         return settings
     return replace(settings, **({"vis": "truth"} if video.truth is not None else EMBEDDED_FRONT_END))
+
+
+def with_best(settings: RunSettings) -> tuple[RunSettings, str]:
+    """The settings with the front end that `--vis best` comes to, and why; the reason is empty for all others."""
+    if settings.vis != best.NAME:
+        return settings, ""
+    found = best.chosen(found_device(settings.device))
+    return replace(settings, vis=found.vis), found.reason
 
 
 def with_segmenter(settings: RunSettings) -> RunSettings:

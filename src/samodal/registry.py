@@ -63,6 +63,15 @@ FRONT_ENDS = {
         needs="nothing, or a .safetensors of `samodal train centers`",
         group=PIXELS,
     ),
+    "best": Part(
+        "samodal.frontends.best:front_end",
+        "The best public model that is in the Hugging Face cache and can run here (Mask2Former, SAM 3, RF-DETR), else "
+        "the embedded detector. Prints which and why; results name what was used.",
+        licence="that of the model; samodal weights tells it",
+        cost="that of the model",
+        needs="nothing is fetched; samodal weights fetch NAME gets a model",
+        group=PIXELS,
+    ),
     "mask2former": Part(
         "samodal.frontends.mask2former:Mask2Former",
         "Mask2Former on single frames; identities by our association with mask overlap, class, motion and the amodal "
@@ -133,6 +142,18 @@ FRONT_ENDS = {
         licence="that of the method that made them",
         cost="nothing",
         needs="the file",
+        group=FILES,
+    ),
+    "boxes": Part(
+        "samodal.frontends.boxes:BoxesFrontEnd",
+        "Boxes of any detector or tracker, and a small network that cuts out what is visible in them: MOTChallenge "
+        "txt or csv, KITTI tracking txt, COCO or COCO-video (TAO) results JSON; or a folder of such files, CLIP.txt, "
+        "one a clip. The file's ids are kept; without any, identities as for mask2former. LIMIT=VALUE changes what is "
+        "reported (score, keep, area, most); class=car tells what boxes without a class are, else they are persons.",
+        argument="FILE[,CUTTER][,LIMIT=VALUE...]",
+        licence="that of the method that made them",
+        cost="10 ms of a CPU core for a box",
+        needs="the file, and nothing or a .safetensors of `samodal train cutter`",
         group=FILES,
     ),
     "kinscar": Part(
@@ -279,14 +300,14 @@ def listing(table: dict[str, Part], width: int = 79) -> str:
             group = part.group
             lines += ["", f"  {group}"] if lines else [f"  {group}"]
         lines += [f"  {name}:{part.argument}" if part.argument else f"  {name}"]
-        lines += _hanging("      ", part.about, width)
+        lines += hanging("      ", part.about, width)
         for label in ("licence", "cost", "needs"):
             if getattr(part, label):
-                lines += _hanging(f"      {label:<9}", getattr(part, label), width)
+                lines += hanging(f"      {label:<9}", getattr(part, label), width)
     return "\n".join(lines)
 
 
-def _hanging(start: str, text: str, width: int) -> list[str]:
+def hanging(start: str, text: str, width: int) -> list[str]:
     """Lines of a text that hang from its start; URLs and commands stay whole."""
     wrapper = textwrap.TextWrapper(width, start, " " * len(start), break_long_words=False, break_on_hyphens=False)
     return wrapper.wrap(text)

@@ -17,6 +17,7 @@ from samodal.build import (
     make_session,
     notices,
     settled,
+    with_best,
     with_segmenter,
 )
 from samodal.errors import Incomplete, InputError, printable
@@ -168,6 +169,9 @@ def run_all(settings: RunSettings) -> list[Summary]:
     if (settings.video is None) == (settings.data is None):
         raise InputError("give either a video or --data, as in: samodal run drive.mp4")
     check_settings(settings)
+    settings, reason = with_best(settings)
+    if reason:
+        print(reason)
     settings = replace(settings, out=settings.out or _own_folder(settings.video or settings.data))
     check_folder(settings.out, "--out")
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]

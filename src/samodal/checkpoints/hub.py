@@ -1,8 +1,11 @@
 """Models as transformers saves them: a folder, or a name on the Hugging Face hub, checked before anything is built."""
 
+import hashlib
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from samodal.errors import InputError
@@ -82,7 +85,65 @@ def download_file(name: str, file: str, licence: str = "") -> Path:
         raise _refused(name, error, licence) from None
 
 
-def _refused(name: str, error: Exception, licence: str) -> InputError:
+def cached(name: str, files: Sequence[str]) -> Path | None:
+    """The folder of a hub name in the local cache, where all files of these patterns are; the hub is not asked."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(name, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+    return folder if _is_whole(folder, files) else None
+
+
+def _is_whole(folder: Path, files: Sequence[str]) -> bool:
+    """Whether an interrupted download left nothing out: each pattern has a file, and each shard is there."""
+    wanted = [name for name in files if not name.startswith("*")]
+    try:
+        if "*.safetensors" in files:
+            index = folder / "model.safetensors.index.json"
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.is_file() else ()
+            wanted += ["config.json", *(sorted(set(shards)) or ["model.safetensors"])]
+        return all((folder / name).is_file() for name in wanted)
+    except (OSError, ValueError, RecursionError, KeyError, AttributeError, TypeError):  # a damaged index
+        return False
+
+
+def fetch(name: str, files: Sequence[str], tell: Callable[[int, str], object], licence: str = "") -> Path:
+    """Fetch a hub name into the local cache, and compare each file with the checksum that the hub states.
+
+    Args:
+        files: patterns of what is fetched.
+        tell: is given bytes and revision before anything is fetched.
+        licence: in brackets, for the message where it is gated.
+
+    Raises:
+        InputError: where the hub does not give it, or gives something else than it states.
+    """
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(name, files_metadata=True)
+    except Exception as error:  # of a network they are those of the library below, which changes
+        raise _refused(name, error, licence, "; is there a network?") from None
+    stated = [file for file in info.siblings or () if any(fnmatch(file.rfilename, pattern) for pattern in files)]
+    tell(sum(file.size or 0 for file in stated), str(info.sha))
+    folder = download(name, list(files), licence=licence)
+    if folder.name != info.sha:
+        raise InputError(f"{name}: fetched revision {folder.name}, the hub stated {info.sha}; fetch it again")
+    for file in stated:
+        path = folder / file.rfilename
+        if not path.is_file() or (file.lfs and _sha256(path) != file.lfs.sha256):
+            raise InputError(f"{path}: not what the hub states (its SHA-256 differs); delete it and fetch it again")
+    return folder
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _refused(name: str, error: Exception, licence: str, way_out: str = "") -> InputError:
     """Why a hub did not give something, and the way out."""
     from huggingface_hub.errors import GatedRepoError
 
@@ -92,7 +153,7 @@ def _refused(name: str, error: Exception, licence: str) -> InputError:
             "set HF_TOKEN"
         )
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return InputError(f"{name}: no such file or folder, and the Hugging Face hub did not give it ({reason})")
+    return InputError(f"{name}: no such file or folder, and the Hugging Face hub did not give it ({reason}){way_out}")
 
 
 def _check(folder: Path, name: str, wanted: Wanted) -> None:

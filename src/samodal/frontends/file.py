@@ -1,6 +1,6 @@
 """`file:PATH`: results that any VIS method wrote before."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from samodal.columns import present
@@ -36,17 +36,18 @@ class ResultsFile:
         open_ended = self.path.is_dir() or self.path.suffix.lower() == ".txt"
         clip = self._read(video, None) if open_ended else self._of_length(video)
         length = video.length or 0  # which `_of_length` may have corrected
+        labelled = {t for track in clip.tracks for t, _ in present(track.visible)}
         if open_ended or clip.info.get("numbered"):
-            places = self._places(clip, getattr(video, "numbers", None), length)
+            numbered = places(self.path, labelled, getattr(video, "numbers", None), length)
         else:
-            places = _by_name(clip, getattr(video, "files", ()))
-        left = {t for track in clip.tracks for t, _ in present(track.visible)} - set(places)
+            numbered = _by_name(clip, getattr(video, "files", ()))
+        left = labelled - set(numbered)
         if left:
             notice(
                 f"{self.path}: goes on to frame {max(left)}, the video has {length} frames; "
                 "if it is not an excerpt of that sequence, the results are of another video"
             )
-        return Replay(fitted(clip, places), str(self.path))
+        return Replay(fitted(clip, numbered), str(self.path))
 
     def _of_length(self, video: Video) -> Clip:
         """The clip of a file that must have the video's length."""
@@ -62,22 +63,34 @@ class ResultsFile:
         # A data set's sequences have numbers, by which one results file of GenVIS tells them apart.
         return open_visible(self.path, video.name, video.size, length, video.number)
 
-    def _places(self, clip: Clip, numbers: Sequence[int] | None, length: int) -> Sequence[int]:
-        """For each frame of the video its frame in a clip whose file numbers its frames.
 
-        Where pictures have numbers, too, those are compared, unless the clip's fit the order of the pictures alone.
-        """
-        order = range(length)
-        labelled = {t for track in clip.tracks for t, _ in present(track.visible)}
-        if numbers is None or tuple(numbers) == tuple(order):
-            return order
-        if labelled <= set(numbers) or max(labelled) >= length:
-            return numbers
-        notice(
-            f"{self.path}: masks in frame {min(labelled)} on, but the pictures count from {numbers[0]}; "
-            "the first picture is taken for frame 0"
-        )
+def places(
+    path: Path, labelled: Collection[int], numbers: Sequence[int] | None, length: int, first: int = 0
+) -> Sequence[int]:
+    """For each frame of the video its number in a file that numbers its frames.
+
+    Where pictures have numbers, too, those are compared, unless the file's fit the order of the pictures alone.
+
+    Args:
+        path: the file, for the message.
+        labelled: numbers of frames in which the file has something.
+        numbers: of the pictures, ascending; None where they have none.
+        length: of the video.
+        first: number of the first frame as the file counts; pictures that count from 0 are counted on from it.
+    """
+    order = range(first, first + length)
+    if not numbers:
         return order
+    counted = tuple(number + max(0, first - numbers[0]) for number in numbers)
+    if counted == tuple(order) or not labelled:
+        return order
+    if set(labelled) <= set(counted) or max(labelled) >= first + length:
+        return counted
+    notice(
+        f"{path}: begins in frame {min(labelled)}, but the pictures count from {numbers[0]}; "
+        f"the first picture is taken for frame {first}"
+    )
+    return order
 
 
 def _by_name(clip: Clip, files: Sequence[Path]) -> Sequence[int]:

@@ -55,7 +55,10 @@ def read_kitti_text(path: Path, name: str, size: tuple[int, int], length: int | 
         if not parts:
             continue
         if len(parts) != 6 or not all(map(is_number, parts[:5])):
-            raise InputError(f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}")
+            raise InputError(
+                f"{where}: expected 'frame id class height width run-lengths', got {line[:60]!r}; boxes without masks "
+                "are for --vis boxes:"
+            )
         t, key, kind, height, width = map(int, parts[:5])
         category = _category(kind, where)
         if ignored or kind != _IGNORE:

@@ -63,7 +63,10 @@ def _open_json(path: Path, name: str, size: tuple[int, int], length: int | None,
         clip = clips[name] if name in clips else next(iter(clips.values()))
         return _fitting(clip, path, name, size, length)
     if _per_image(content):
-        raise InputError(f"{path}: masks of single images have no identity through a video; known are {KNOWN}")
+        raise InputError(
+            f"{path}: masks of single images have no identity through a video, and boxes alone are for --vis boxes:; "
+            f"known are {KNOWN}"
+        )
     raise InputError(f"{path}: unknown form; known are {KNOWN}")
 
 
