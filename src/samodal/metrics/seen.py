@@ -76,7 +76,7 @@ class Seen:
         return sum(low <= height < high for height in self.heights)
 
     def recall(self, least: float, low: float, high: float = np.inf) -> float:
-        """Share of the truths from `low` to below `high` pixels that a box of at least this score finds; nan of none."""
+        """Share of the truths from `low` to below `high` pixels that a box of this score or more finds; nan of none."""
         found, heights = np.array(self.found), np.array(self.heights)
         judged = (heights >= low) & (heights < high)
         return float((found[judged] >= least).mean()) if judged.any() else np.nan
