@@ -121,7 +121,10 @@ def test_the_pipeline_of_the_documentation_runs_as_it_is_printed(capsys):
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
-@pytest.mark.parametrize(("page", "blocks"), [(DOCS / "reproduce.md", 10), (DOCS / "results.md", 2), (README, 1)])
+@pytest.mark.parametrize(
+    ("page", "blocks"),
+    [(DOCS / "reproduce.md", 10), (DOCS / "results.md", 3), (DOCS / "real-video.md", 1), (README, 1)],
+)
 def test_tables_of_experiments_are_what_was_recorded(page, blocks, monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS.parent / "scripts"))
     from fill_tables import filled

@@ -100,7 +100,7 @@ def test_all_commands_of_the_page_run_in_their_order(place, monkeypatch, capsys)
             continue
         assert main(arguments(command)) == 0, f"{command}\n{capsys.readouterr().err}"
     assert (place / "runs/drive/overlay.mp4").stat().st_size > 0
-    for name in ("drive", "drive-videomt", "drive-mask2former"):
+    for name in ("drive", "drive-trained", "drive-videomt", "drive-mask2former"):
         assert len(read_frames(place / "runs" / name / "frames.jsonl").results) == 6
     assert "AP50" in capsys.readouterr().out
 

@@ -14,6 +14,7 @@ import yaml
 from samodal.cli.app import main
 from samodal.errors import InputError
 from samodal.experiments import conduct as running
+from samodal.experiments import seen
 from samodal.experiments.conduct import by_clip
 from samodal.experiments.config import Relation, load, names
 from samodal.experiments.data import chosen, streetsim
@@ -79,6 +80,8 @@ def metrics_of(profile: str) -> set[str]:
     if profile == "real":
         levels = summarised({Part("cocoa", "1"): [], Part("kitti_tracking_0005", "0005"): []})
         return {name for level in levels.values() for name in level["metrics"]}
+    if profile == "seen":
+        return {*seen.summarised([]), *seen.of_cars([])}
     known = profile_named("official" if profile == "ones" else profile)
     return {*known.numbers, *known.regions}
 

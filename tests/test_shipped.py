@@ -3,15 +3,21 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import samodal
 from samodal.data.open import open_dataset
+from samodal.experiments.demo import road_seen
+from samodal.masks import Mask
 from samodal.metrics.evaluate import ScoringRules, evaluate
+from samodal.results.frames import FramesWriter
 from samodal.results.youtube_vis import read_clips
+from samodal.tracks import FrameResult, Instance, State
+from samodal.video import open_video
 
 PACKAGE = Path(samodal.__file__).parent
-CLIP = PACKAGE / "clip"
+CLIP, ROAD = PACKAGE / "clip", PACKAGE / "clip_road" / "motorway.mp4"
 
 
 def test_the_clip_is_the_first_of_the_test_split_and_small():
@@ -40,6 +46,31 @@ def test_the_clip_is_what_the_simulator_draws():
     assert drawn == {track.id: track.amodal[0] for track in truth.tracks if track.amodal[0] is not None}
 
 
+def test_the_real_clip_is_a_few_seconds_small_and_has_its_licence_beside_it():
+    video = open_video(ROAD)
+    assert video.size == (540, 960) and 3 <= video.length / video.fps <= 4
+    assert ROAD.stat().st_size <= 1_500_000
+    licence = ROAD.with_name("LICENSE.txt").read_text(encoding="utf-8")
+    assert "Permission is hereby granted" in licence and "Udacity" in licence and ROAD.name in licence
+
+
+def test_of_a_clip_without_truth_the_demo_says_who_was_visible_and_for_how_long(tmp_path):
+    car, bus = (Mask((4, 6), x, 1, np.ones((2, 2), bool)) for x in (0, 3))
+    hidden = Instance(1, "car", None, State.HIDDEN, None, car)
+    both = [Instance(1, "car", 0.9, State.VISIBLE, car, car), Instance("b", "bus", 0.8, State.VISIBLE, bus, bus)]
+    with FramesWriter(tmp_path / "frames.jsonl", "road", (4, 6), {}) as writer:
+        for t, instances in enumerate((both, both[:1], [hidden])):
+            writer.write(FrameResult(t, t / 10, tuple(instances)))
+    said = road_seen(tmp_path / "frames.jsonl")
+    assert said == "no truth, so no scores: 2 instances seen in 3 frames; visible the longest: car 1 in 2, bus b in 1"
+
+
+def test_of_a_clip_in_which_nothing_was_seen_the_demo_says_so(tmp_path):
+    with FramesWriter(tmp_path / "frames.jsonl", "road", (4, 6), {}) as writer:
+        writer.write(FrameResult(0, 0.0, ()))
+    assert road_seen(tmp_path / "frames.jsonl") == "no truth, so no scores: 0 instances seen in 1 frames"
+
+
 @pytest.mark.parametrize("weights", sorted((PACKAGE / "weights").glob("*.safetensors")), ids=lambda p: p.stem)
 def test_every_weight_file_has_a_card_and_its_facts(weights):
     card = weights.with_suffix(".md").read_text(encoding="utf-8")
@@ -57,7 +88,15 @@ def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_o
     printed = capsys.readouterr().out
     assert all(
         name in printed
-        for name in ("pixels, VidEoMT", "pixels, centers", "truth, copy-visible", "visible vAP50", "overlay.mp4")
+        for name in (
+            "real motorway",
+            "no truth, so no scores",
+            "pixels, VidEoMT",
+            "pixels, centers",
+            "truth, copy-visible",
+            "visible vAP50",
+            "overlay.mp4",
+        )
     )
 
     def image(row, masks, name):
@@ -66,6 +105,7 @@ def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_o
         )
         return scores["metrics"][name]
 
+    assert (tmp_path / "real motorway" / "overlay.mp4").stat().st_size > 0
     trivial = max(image(f"truth, {name}", "amodal", "miou_hidden") for name in ("copy-visible", "constant-velocity"))
     assert image("truth", "amodal", "miou_hidden") > trivial + 0.05
     assert image("pixels, VidEoMT", "amodal", "miou_hidden") > trivial

@@ -1,4 +1,4 @@
-"""`samodal demo`: the whole main job on the embedded clip, offline."""
+"""`samodal demo`: the whole main job on the embedded clips, offline."""
 
 from samodal.experiments.demo import DemoSettings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,13 +11,13 @@ from typing import Any
 
 from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.executors import Executor, Processes
-from samodal.experiments import report
+from samodal.experiments import report, seen
 from samodal.experiments.config import Experiment, load, names
 from samodal.experiments.data import clips_of, streetsim
 from samodal.experiments.machine import digest, machine
 from samodal.experiments.plan import Missing, Planned, plan
 from samodal.experiments.points import follow_points, has_points, point_scores
-from samodal.experiments.real import parts_of, real_scores
+from samodal.experiments.real import Part, parts_of, real_scores
 from samodal.experiments.runs import Run, run_clips
 from samodal.experiments.scores import Scoring, score_all
 from samodal.experiments.settings import ExperimentsSettings
@@ -26,6 +27,8 @@ from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
 NO_ROOT = "give --root FOLDER, the real pictures and labels; docs/results.md tells what lies in it"
+ON_REAL = ("real", "seen")
+"""Kinds of experiments that need --root."""
 OWN_CLIPS = 4
 """Clips of StreetSim that are rendered where no data is named."""
 
@@ -62,6 +65,8 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
     experiments = [
         load(name, weights, settings.trust_config) for name, weights in _weights_for(chosen, settings).items()
     ]
+    if settings.rows and all(experiment.kind != "seen" for experiment in experiments):
+        raise InputError(f"--rows {settings.rows}: is for the experiment seen alone")
     with locked(settings.out / ".experiments.lock", str(settings.out)):
         return _conduct(settings, experiments)
 
@@ -69,13 +74,13 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
 def _conduct(settings: ExperimentsSettings, experiments: list[Experiment]) -> list[dict[str, Any]]:
     start = time.perf_counter()
     executor = Processes(settings.workers, threads=1)
-    apart = [experiment for experiment in experiments if experiment.kind == "real"]
-    experiments = [experiment for experiment in experiments if experiment.kind != "real"]
+    apart = [experiment for experiment in experiments if experiment.kind in ON_REAL]
+    experiments = [experiment for experiment in experiments if experiment.kind not in ON_REAL]
     if apart and settings.root is None:
         if not experiments:
             raise InputError(f"{apart[0].name}: {NO_ROOT}")
         print(f"{apart[0].name}: {NO_ROOT}", flush=True)
-    records = [_on_real(experiment, settings.root, settings, executor) for experiment in apart if settings.root]
+    records = _on_real(apart, settings.root, settings, executor) if settings.root else []
     if not experiments:
         return records
     data, clips = _data(settings, any(experiment.kind == "points" for experiment in experiments))
@@ -105,15 +110,57 @@ def _announced(experiment: Experiment, runs: int) -> str:
     return printable(f"{experiment.name}: {experiment.title}, {runs} runs")
 
 
-def _on_real(experiment: Experiment, root: Path, settings: ExperimentsSettings, executor: Executor) -> dict[str, Any]:
-    """The record of a table on the real pictures and labels in `root`, which is written."""
-    start, parts = time.perf_counter(), parts_of(root)
+def _on_real(
+    experiments: Sequence[Experiment], root: Path, settings: ExperimentsSettings, executor: Executor
+) -> list[dict[str, Any]]:
+    """The records of tables on the real pictures and labels in `root`, which are written."""
+    inner = root / "real" if (root / "real").is_dir() else root
+    there = [
+        (experiment, _completed, inner, parts_of(inner))
+        if experiment.kind == "real"
+        else (experiment, _found, root, seen.parts_of(root))
+        for experiment in experiments
+    ]
+    return [made(experiment, place, parts, settings, executor) for experiment, made, place, parts in there]
+
+
+def _completed(
+    experiment: Experiment, root: Path, parts: Sequence[Part], settings: ExperimentsSettings, executor: Executor
+) -> dict[str, Any]:
+    """The record of a table of what methods make of true visible masks, which is written."""
+    start = time.perf_counter()
     runs, missing = plan(experiment, str(root), settings.out, seeds=settings.seeds, device=settings.device)
     print(_announced(experiment, len(runs)), flush=True)
     scores, reused = real_scores(runs, root, parts, executor)
     about = _about(settings, str(root), [f"{part.folder} {part.name}" for part in parts], start)
     record = _record(_Todo(experiment, runs, missing), scores) | about
     record |= {"together": [experiment.name], "reused": reused}
+    _write(record, settings.out)
+    return record
+
+
+def _found(
+    experiment: Experiment,
+    root: Path,
+    parts: dict[str, list[seen.Part]],
+    settings: ExperimentsSettings,
+    executor: Executor,
+) -> dict[str, Any]:
+    """The record of a table of what front ends find, which is written."""
+    start = time.perf_counter()
+    if settings.rows:
+        names = re.split(r",(?!\w+=)", settings.rows)  # a limit belongs to the front end before it
+        experiment = replace(experiment, front_ends={name: {"vis": name, "reassociate": True} for name in names})
+    runs, missing = plan(experiment, str(root), settings.out, seeds=1, device=settings.device)
+    runs, lacking = seen.able(runs, root, parts)
+    print(_announced(experiment, len(runs)), flush=True)
+    scores, reused = seen.seen_scores(runs, root, parts, executor)
+    there = [f"{part.material} {name}" for part in sum(parts.values(), []) for name in part.pictures or (part.name,)]
+    record = _record(_Todo(experiment, runs, missing + lacking), scores) | _about(settings, str(root), there, start)
+    order = list(experiment.rows)
+    record["table"].sort(key=lambda row: order.index(row["row"]))  # front ends on the same pictures side by side
+    record["weights"] |= {vis: held for run in runs if (held := digest(vis := run.settings.vis))}
+    record |= {"together": [experiment.name], "reused": reused, "rows": "pictures"}
     _write(record, settings.out)
     return record
 

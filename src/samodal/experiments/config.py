@@ -16,18 +16,20 @@ from samodal.yaml_files import SCALARS, check_names, read_yaml
 
 FOLDER = Path(__file__).parent / "configs"
 MASKS = ("amodal", "visible")
-KINDS = ("table", "figures", "points", "real")
+KINDS = ("table", "figures", "points", "real", "seen")
+APART = ("points", "real", "seen")
+"""Kinds with columns of a profile of their own name."""
 _PRECISION = ("image", "video")
 PROFILES = {
     "official": _PRECISION, "strict": _PRECISION, "ones": _PRECISION, "identity": ("visible", "amodal"),
-    "gaps": ("all", *map(named, GAPS)), "points": ("all",),
+    "gaps": ("all", *map(named, GAPS)), "points": ("all",), "seen": ("all",),
     "real": (
         "cocoa_1", "cocoa_2", "kitti_0005",
         *(f"{kind}_{n}{slack}" for kind in ("car", "pedestrian") for n in range(4) for slack in ("", "_slack")),
     ),
 }  # fmt: skip
-"""The levels of each profile; "points" and "real" are for the kinds of these names alone, see `scores`, `points` and
-`real` for all."""
+"""The levels of each profile; those of `APART` are for the kinds of these names alone, see `scores`, `points`, `real`
+and `seen` for all."""
 _OURS = {"video", "out", "data", "frames", "clips", "overlay", "seed", "workers", "device"}
 SETTABLE = {f.name for f in fields(RunSettings)} - _OURS
 """What a row or a front end may set: the settings of `samodal run` but for those that the experiment itself decides."""
@@ -66,7 +68,8 @@ class Experiment:
         relations: what the table is asked.
         note: printed below the table.
         kind: "table" of the scores of runs, "figures" of the runs of the first front end, "points", a table of how the
-            trackers of its rows follow points, or "real", a table on real pictures and labels.
+            trackers of its rows follow points, "real", a table on real pictures and labels, or "seen", a table of what
+            its front ends find in real pictures, which are its rows.
     """
 
     name: str
@@ -201,7 +204,7 @@ def _check(path: Path, experiment: Experiment) -> None:
         raise InputError(f"{path.name}: unknown masks {experiment.masks!r}{nearest(experiment.masks, MASKS)}")
     hints = get_type_hints(RunSettings, include_extras=True)
     for head, (profile, _, _) in experiment.columns.items():
-        if profile != experiment.kind and {profile, experiment.kind} & {"points", "real"}:
+        if profile != experiment.kind and {profile, experiment.kind} & set(APART):
             raise InputError(f"{path.name}: column {head}: {profile} is not for the kind {experiment.kind}")
     for group in (experiment.rows, experiment.front_ends):
         for name, settings in group.items():

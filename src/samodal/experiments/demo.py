@@ -1,7 +1,17 @@
-"""The demonstration: the whole main job from the pixels of the embedded clip with the embedded weights, offline."""
+"""The demonstration: the whole main job from the pixels of two embedded clips with the embedded weights, offline.
 
+One clip is rendered, with truth and so with scores; the other is a real motorway, of which nobody knows the truth.
+"""
+
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+
+ROAD = "real motorway"
+FRONT_END = "videomt"
+"""What sees on the real clip."""
+SHOWN = 5
+"""Instances of the real clip that are named, those first that are visible the longest."""
 
 PIXELS = "pixels, VidEoMT"
 ROWS = {
@@ -25,7 +35,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Amodal tracks on the embedded StreetSim clip from its pixels, and a small table beside the truth as front end."""
+    """Amodal tracks on an embedded StreetSim clip from its pixels, with a small table, and on a real motorway."""
 
     out: Path = field(default=Path("runs/demo"), metadata={"positional": Path})
     """Folder for the results."""
@@ -48,8 +58,26 @@ def run_demo(settings: DemoSettings) -> None:
             run_all(RunSettings(data=data, out=settings.out / name, overlay=name in (PIXELS, "truth"), **ROWS[name]))
         _table(settings.out, names, data)
     (clip,) = (p for p in (settings.out / PIXELS).iterdir() if p.is_dir())
-    print(f"\nwatch '{clip / 'overlay.mp4'}': solid is visible, striped is hidden, a cross is a prompt point.")
+    with as_file(files("samodal") / "clip_road" / "motorway.mp4") as video:
+        print(f"\n{ROAD}", flush=True)
+        run_all(RunSettings(video=str(video), out=settings.out / ROAD, vis=FRONT_END, reassociate=True))
+    print(road_seen(settings.out / ROAD / "frames.jsonl"))
+    print(f"\nwatch '{settings.out / ROAD / 'overlay.mp4'}', a real road, and '{clip / 'overlay.mp4'}':")
+    print("solid is visible, striped is hidden, a cross is a prompt point.")
     print("next: samodal run VIDEO --out runs/mine      (samodal run --help)")
+
+
+def road_seen(lines: Path) -> str:
+    """What a frames.jsonl without truth holds, in words: how many instances, and the longest visible with their ids."""
+    from samodal.results.frames import FrameLines
+
+    frames, known = 0, Counter()
+    for _, result in FrameLines(lines):
+        frames += 1
+        known.update((str(i.id), i.category) for i in result.instances if i.visible)
+    text = f"no truth, so no scores: {len(known)} instances seen in {frames} frames"
+    longest = [f"{category} {key} in {count}" for (key, category), count in known.most_common(SHOWN)]
+    return f"{text}; visible the longest: {', '.join(longest)}" if longest else text
 
 
 def _table(out: Path, names: list[str], truth: str) -> None:

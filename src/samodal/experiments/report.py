@@ -81,7 +81,7 @@ def markdown_of(record: dict[str, Any]) -> str:
     table, counted = record["table"], any(_is_counted(v) for row in record["table"] for v in row["columns"].values())
     several = len({row["front_end"] for row in table}) > 1
     columns = list(dict.fromkeys(head for row in table for head in row["columns"]))
-    head = [*(["front end"] if several else []), "method", *map(page_text, columns)]
+    head = [*(["front end"] if several else []), record.get("rows", "method"), *map(page_text, columns)]
     rows = [
         [page_text(row[name]) for name in (["front_end"] if several else []) + ["row"]]
         + [_cell(row["columns"][name]) for name in columns]

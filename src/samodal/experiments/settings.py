@@ -20,7 +20,9 @@ class ExperimentsSettings:
     """Data set: asd:ROOT/val, kinscar:ROOT/test, streetsim:ROOT/test, coco:ANN.json,IMAGES; empty renders the first
     clips of StreetSim's split test into OUT/data."""
     root: Path | None = None
-    """Folder of real pictures and labels, for the experiment real; docs/results.md tells what lies in it."""
+    """Folder of real pictures and labels, for the experiments real and seen; docs/results.md tells what lies in it."""
+    rows: str = ""
+    """Front ends for the experiment seen instead of its own, as --rows videomt,detector:mine.safetensors."""
     clips: str | None = None
     """Only the clips FIRST:LAST, counted from 0 without LAST; all of --data if not given, 0:4 of StreetSim."""
     out: Path = Path("runs/experiments")

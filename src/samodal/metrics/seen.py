@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -33,11 +33,16 @@ class Seen:
     tall: list[float] = field(default_factory=list)
     right: list[bool] = field(default_factory=list)
 
-    def add(self, boxes: Sequence, scores: Sequence[float], truth: Sequence, ignored: Sequence = ()) -> None:
+    def add(
+        self, boxes: Sequence, scores: Sequence[float], truth: Sequence, ignored: Sequence = ()
+    ) -> list[int | None]:
         """Match the boxes of a picture with its truths, the best score first, each with the truth that fits it best.
 
         Args:
             boxes, truth, ignored: x0, y0, x1, y1 each; ignored are those that may be found or not.
+
+        Returns:
+            the place of the box that finds each truth, None without.
         """
         boxes, truth, ignored = (np.asarray(part, float).reshape(-1, 4) for part in (boxes, truth, ignored))
         both = _intersections(boxes, truth)
@@ -45,13 +50,13 @@ class Seen:
         excused = (_intersections(boxes, ignored) / np.maximum(_areas(boxes)[:, None], 1e-9)).max(
             1, initial=0
         ) >= WITHIN
-        found = np.full(len(truth), NOBODY)
+        found, finders = np.full(len(truth), NOBODY), [None] * len(truth)
         for n in np.argsort(-np.asarray(scores, float), kind="stable"):
             free = np.where(found == NOBODY, ious[n], 0.0)
             best = int(free.argmax()) if len(truth) else 0
-            right = bool(len(truth)) and free[best] >= LEAST_IOU
+            right = bool(len(truth)) and bool(free[best] >= LEAST_IOU)
             if right:
-                found[best] = scores[n]
+                found[best], finders[best] = scores[n], int(n)
             elif excused[n]:
                 continue
             self.scores.append(float(scores[n]))
@@ -59,15 +64,25 @@ class Seen:
             self.right.append(right)
         self.found += found.tolist()
         self.heights += (truth[:, 3] - truth[:, 1]).tolist()
+        return finders
+
+    def join(self, other: Seen) -> None:
+        """Count the pictures of another, too."""
+        for part in fields(self):
+            getattr(self, part.name).extend(getattr(other, part.name))
+
+    def count(self, low: float, high: float = np.inf) -> int:
+        """How many truths there are from `low` to below `high` pixels."""
+        return sum(low <= height < high for height in self.heights)
 
     def recall(self, least: float, low: float, high: float = np.inf) -> float:
-        """Share of the truths from `low` to below `high` pixels that a box with a score of `least` finds; nan without any."""
+        """Share of the truths from `low` to below `high` pixels that a box of this score or more finds; nan of none."""
         found, heights = np.array(self.found), np.array(self.heights)
         judged = (heights >= low) & (heights < high)
         return float((found[judged] >= least).mean()) if judged.any() else np.nan
 
     def precision(self, least: float, low: float, high: float = np.inf) -> float:
-        """Share of the boxes of such heights and scores that find a truth; nan without any."""
+        """Share of the boxes of such heights and scores that find a truth; nan of none."""
         tall, right = np.array(self.tall), np.array(self.right)
         judged = (tall >= low) & (tall < high) & (np.array(self.scores) >= least)
         return float(right[judged].mean()) if judged.any() else np.nan
