@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from samodal.errors import InputError, nearest
 from samodal.files import inside
-from samodal.frontends.checkpoint import fitting, parse
-from samodal.frontends.cutter import Box, Cutter, load, visible_masks
+from samodal.frontends.checkpoint import parse
+from samodal.frontends.cutter import Box
+from samodal.frontends.cutter.detections import EMBEDDED, detections, loaded
 from samodal.frontends.file import places
 from samodal.frontends.per_frame import AssociatedSession, association_for
 from samodal.frontends.road_users import ROAD_USERS, ours
@@ -24,7 +23,6 @@ from samodal.results.boxes_files import BoxesOfFrames, FoundBox, read_boxes
 from samodal.tracks import VisibleInstance
 from samodal.video import StreamVideo
 
-EMBEDDED = "streets-cutter"
 SUFFIXES = (".txt", ".csv", ".json")
 PEDESTRIANS = "person"
 """What boxes without a class are taken for: MOTChallenge's results are of pedestrians."""
@@ -72,7 +70,7 @@ class BoxesFrontEnd:
             raise InputError(f"--vis boxes: class {names[-1]!r} is no road user{nearest(names[-1], ROAD_USERS)}")
         limits = [piece for piece in pieces if "=" in piece and not piece.startswith("class=")]
         checkpoint, self.limits = parse(",".join([*(words or [""]), *limits]), "boxes", Limits(), embedded=EMBEDDED)
-        self.cutter = _loaded(checkpoint, str(device))
+        self.cutter = loaded(checkpoint, str(device))
 
     def open(self, video: Video) -> VisSession:
         boxes = read_boxes(self._file(video.name), video.number)
@@ -111,22 +109,8 @@ class BoxesFrontEnd:
 
     def detect(self, frame: np.ndarray, boxes: list[Box], where: str) -> list[Detection]:
         """The visible instances of a (H, W, 3) uint8 RGB frame; no pixel belongs to two."""
-        height, width = frame.shape[:2]
-        limits = np.array([width, height] * 2, float)
-        boxes = [
-            Box(box.category, box.score, (x0, y0, x1, y1), box.hint)
-            for box in sorted(boxes, key=lambda box: -box.score)
-            if box.score >= self.limits.keep
-            for x0, y0, x1, y1 in [np.clip(box.corners, 0, limits).tolist()]
-            if x0 < x1 and y0 < y1
-        ][: self.limits.most]
-        with fitting(frame, where, next(self.cutter.parameters()).device):
-            masks, expected = visible_masks(self.cutter, frame, boxes)
-        return [
-            Detection(box.category, box.score * iou, mask, box.hint)
-            for box, mask, iou in zip(boxes, masks, expected, strict=True)
-            if mask.area >= max(1, self.limits.area) and box.score * iou >= self.limits.keep
-        ]
+        limits = self.limits
+        return detections(self.cutter, frame, boxes, where, keep=limits.keep, area=limits.area, most=limits.most)
 
 
 def _numbering(boxes: BoxesOfFrames, video: Video) -> Callable[[int], int]:
@@ -182,9 +166,3 @@ class _Untracked(AssociatedSession):
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
         self._t = t
         return super().step(frame, t)
-
-
-@lru_cache(maxsize=1)
-def _loaded(checkpoint: str, device: str) -> Cutter:
-    """A process loads a cutter once for all its videos."""
-    return load(checkpoint).to(device, memory_format=torch.channels_last)

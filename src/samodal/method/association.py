@@ -60,6 +60,10 @@ class AssociationRules:
     """Frames after which an unseen instance is forgotten, unless the method still tells of it."""
     begin: Annotated[float, Between(0, 1)] = 0.0
     """Least confidence of a detection that begins an instance; those below can only continue one."""
+    confirm: Annotated[int, Between(1)] = 1
+    """Frames in a row that must show a new instance before it is reported, which is then forgotten if one does not,"""
+    sure: Annotated[float, Between(0, 1)] = 1.0
+    """unless a detection of it has this confidence."""
     most: Annotated[int, Between(1)] = 512
     """Instances known at most; those unseen for longest go first."""
 
@@ -100,6 +104,7 @@ class Known:
         centres: (t, (2,) centre of its box), of its amodal mask where the method tells it.
         told_t: the newest frame, if the method tells of it there; else None.
         whole: its amodal mask in that frame, while it is unseen; None where the method has lost it.
+        doubtful: frames that must still show it before it is reported.
     """
 
     id: int | str
@@ -110,6 +115,7 @@ class Known:
     centres: deque = field(default_factory=lambda: deque(maxlen=WINDOW))
     told_t: int | None = None
     whole: Mask | None = None
+    doubtful: int = 0
 
     def see(self, t: int, detection: Detection) -> None:
         """Take in the detection of frame t that it is."""
@@ -192,6 +198,9 @@ class Association:
             known = matched.get(n) or self._begin(detection)
             if known is not None:
                 known.see(self.t, detection)
+                sure = detection.score is None or detection.score >= self.rules.sure
+                known.doubtful = 0 if sure else max(0, known.doubtful - 1)
+            if known is not None and not known.doubtful:
                 found.append(VisibleInstance(known.id, detection.category, detection.score, detection.mask))
         self._forget()
         return found
@@ -268,7 +277,7 @@ class Association:
         self._given[key] = None
         if len(self._given) > NAMES:
             del self._given[next(iter(self._given))]
-        return self._known.setdefault(key, Known(key, detection.category))
+        return self._known.setdefault(key, Known(key, detection.category, doubtful=self.rules.confirm))
 
     def _is_free(self, name: int | str) -> bool:
         """Whether an instance may begin under a name: two cars of one name would become one track."""
@@ -278,7 +287,8 @@ class Association:
         """Drop what has been unseen for too long, and the longest unseen beyond the bound."""
         patience = self.rules.patience
         late = [k for k, known in self._known.items() if known.whole is None and self.t - known.seen_t > patience]
-        for key in late:
+        doubted = [k for k, known in self._known.items() if known.doubtful and known.seen_t < self.t]
+        for key in {*late, *doubted}:
             del self._known[key]
         oldest_first = sorted(self._known, key=lambda key: self._known[key].seen_t)
         for key in oldest_first[: max(0, len(oldest_first) - self.rules.most)]:
