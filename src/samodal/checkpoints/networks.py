@@ -40,6 +40,9 @@ KNOWN = (
     ("VidEoMT", r"query_updater\."),
 )
 
+FACTOR = "::factor"
+"""Ends the name of the factors of a matrix that is stored in 8 bit."""
+
 # Older deltas, all of amodal SAMs, have the checksum of this tensor of their base alone.
 OLD_CHECKED = "vision_encoder.neck.conv2.weight"
 
@@ -150,7 +153,7 @@ def read(path: Path, kind: Kind) -> Weights:
     for name, wanted in _checksums(header, "checksums", path).items():
         if name in tensors and checksum(tensors[name]) != wanted:
             raise InputError(f"{path}: {name} has changed since it was written; copy or download the file again")
-    return Weights(str(path), tensors, config, _base(header, path))
+    return Weights(str(path), _from_eight_bits(tensors, path), config, _base(header, path))
 
 
 def load(name: str | Path, kind: Kind, make: Callable[[Any], Network], title: str, advice: str = "") -> Network:
@@ -217,13 +220,14 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
 
 def save(
     path: str | Path, kind: Kind, config: NetworkConfig, state: Mapping[str, Tensor], half: bool = False,
-    shared: Weights | None = None, base: Weights | None = None,
+    eight: bool = False, shared: Weights | None = None, base: Weights | None = None,
 ) -> None:  # fmt: skip
     """Write weights as .safetensors with their config and a checksum of every tensor.
 
     Args:
         state: parameters by name.
         half: in 16 bit (float16).
+        eight: matrices in 8 bit, with a factor for each row of their first axis; the rest as `half` says.
         shared: where given, only what differs from it is written, with its name and the checksums of the rest.
         base: what `shared` was made from, whose checksums those are; where absent, `shared` itself.
 
@@ -241,6 +245,9 @@ def save(
         state = {name: value for name, value in state.items() if name not in sums}
     dtype = torch.float16 if half else torch.float32
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
+    if eight:
+        for name in [name for name, value in tensors.items() if value.ndim > 1]:
+            tensors |= _in_eight_bits(name, tensors[name].float())
     header["checksums"] = {name: checksum(value) for name, value in tensors.items()}
     metadata = {"format": "pt", kind.key: json.dumps(header)}
     try:
@@ -248,6 +255,25 @@ def save(
             save_file(tensors, str(partial), metadata=metadata)
     except SafetensorError as error:
         raise cannot_write(Path(path), error) from None
+
+
+def _in_eight_bits(name: str, value: Tensor) -> dict[str, Tensor]:
+    """A matrix as whole numbers from -127 to 127 and the factors of its rows, under two names."""
+    factor = (value.flatten(1).abs().amax(1) / 127).clamp_min(1e-12)
+    whole = (value / factor.view(-1, *[1] * (value.ndim - 1))).round().to(torch.int8)
+    return {name: whole, name + FACTOR: factor}
+
+
+def _from_eight_bits(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The tensors of a file with its 8-bit matrices as real numbers."""
+    plain = {name: value for name, value in tensors.items() if not name.endswith(FACTOR)}
+    for name, value in plain.items():
+        if value.dtype == torch.int8:
+            factor = tensors.get(name + FACTOR)
+            if factor is None or factor.dtype != torch.float32 or factor.shape != value.shape[:1]:
+                raise InputError(f"{path}: {name} is in 8 bit without factors of its rows; copy the file again")
+            plain[name] = value.float() * factor.view(-1, *[1] * (value.ndim - 1))
+    return plain
 
 
 def _base(header: dict[str, Any], path: Path) -> Base | None:

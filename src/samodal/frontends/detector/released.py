@@ -1,4 +1,4 @@
-"""Released weights of YOLOX (Megvii, Apache-2.0) as weights to start from: its .pth files, and ncnn's .param and .bin."""
+"""Released weights of YOLOX (Megvii, Apache-2.0) to start from: its .pth files, and ncnn's .param and .bin."""
 
 from __future__ import annotations
 

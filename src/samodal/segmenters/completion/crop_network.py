@@ -1,4 +1,4 @@
-"""The network of crops: a small U-Net, with attention where the crop is coarsest. The completer has it, and the cutter."""
+"""The network of crops: a small U-Net with attention where the crop is coarsest. Completer and cutter have it."""
 
 from __future__ import annotations
 

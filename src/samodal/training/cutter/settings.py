@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class CutterSettings:
     """Train the cutter: the visible mask of a box, from the pixels around it.
 
-    It learns from instances with masks, and from boxes alone: a mask must reach the sides of its box and not beyond, and
+    It learns from instances with masks, and from boxes alone. There a mask must reach the sides of its box, and
     neighbouring pixels of one colour belong together (BoxInst, Tian et al. 2021).
     """
 

@@ -74,6 +74,7 @@ class DetectorEngine(Engine):
         learner = nn.ModuleDict({"network": network, "average": average})
         super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=10.0)
         self.average, self.kept, self.size, self.pictures = average, average.module, size, pictures
+        self.start = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.viewer = Viewer(pictures, _chances(settings, pictures))
         network.to(memory_format=torch.channels_last)
         torch.backends.cudnn.benchmark = True
@@ -97,6 +98,9 @@ class DetectorEngine(Engine):
         return {"canvases_per_s": round(steps * self.settings.batch, 1)}
 
     def end(self) -> None:
+        if self.settings.init:
+            for name, value in self.kept.state_dict().items():
+                value.copy_(torch.lerp(self.start[name], value, self.settings.learned))
         self.kept.eval()
 
 
@@ -141,8 +145,8 @@ def _write_card(engine: DetectorEngine, metrics: dict[str, dict[str, float]], he
     counts = {"pictures": len(pictures), "boxes": int((pictures.kinds >= 0).sum()), "held_out": held_out}
     facts = card.facts_of(engine, counts=counts, config=engine.kept.config.to_dict(), metrics=metrics)
     about = (
-        f"Recall and precision of boxes at IoU 0.5 and a score of 0.35 on {held_out:,} pictures held out, by the height of the "
-        "object. The scores were calibrated on the same pictures."
+        f"Recall and precision of boxes at IoU 0.5 and a score of 0.35 on {held_out:,} pictures held out, by the height "
+        "of the object. The scores were calibrated on the same pictures."
     )
     card.write_card(
         engine, facts,

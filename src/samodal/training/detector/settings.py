@@ -39,9 +39,9 @@ class DetectorSettings:
     """What is learned. Ignored with --init of this command."""
     unreported: str = "other_vehicle"
     """Classes that are learned only to be told apart from the others."""
-    simulated: float = 0.25
+    simulated: float = 0.2
     """Share of frames of data sets among what is drawn."""
-    photos: float = 0.04
+    photos: float = 0.03
     """Share of photos of single objects; they are also cut out and pasted."""
     size: str = "384x640"
     """Height and width of the canvases of a step, multiples of 64."""
@@ -55,7 +55,7 @@ class DetectorSettings:
     """Stop after so many steps; 0: by minutes."""
     batch: int = 64
     """Canvases of a step."""
-    lr: float = 5e-4
+    lr: float = 1e-3
     """Highest learning rate of AdamW; a linear warm-up, then half a cosine."""
     weight_decay: float = 5e-4
     """AdamW's weight decay."""
@@ -63,6 +63,9 @@ class DetectorSettings:
     """Steps of warm-up."""
     average: float = 0.999
     """Decay of the moving average of the weights that is kept."""
+    learned: float = 0.7
+    """Share of that average in the weights that are kept at the end; the rest is what --init had, so that what only the
+    start has seen is not forgotten (Wortsman et al. 2022). Without --init it is 1."""
     precision: str = "bf16"
     """bf16 or float32."""
     compile: bool = False

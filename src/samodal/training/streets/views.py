@@ -1,4 +1,4 @@
-"""Canvases of a step: parts of pictures, moved, scaled, mirrored and recoloured, with what can be said of their boxes."""
+"""Canvases of a step: parts of pictures, moved, scaled, mirrored and recoloured, and where their boxes are."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ViewSettings:
     zoom: tuple[float, float] = (0.7, 2.4)
     photo_zoom: tuple[float, float] = (0.15, 1.1)
     tiled: float = 0.4
-    pasted: float = 0.35
+    pasted: float = 0.15
     grey: float = 0.1
     amplitude: bool = True
 
@@ -119,7 +119,7 @@ class Viewer:
         """Put cut-outs before some canvases; what they cover is neither learned nor background."""
         device, (height, width) = canvas.pixels.device, canvas.pixels.shape[-2:]
         count = len(canvas.kinds)
-        draw = torch.rand(count, 6, generator=generator, device=device)
+        draw = torch.rand(count, 7, generator=generator, device=device)
         rows = (draw[:, 0] < self.settings.pasted).nonzero()[:, 0]
         if not len(rows):
             return
@@ -128,11 +128,13 @@ class Viewer:
         slot = (chosen.places > 0).int().argmax(1)
         box = chosen.boxes[torch.arange(len(rows), device=device), slot]
         kind = chosen.kinds[torch.arange(len(rows), device=device), slot]
-        tall = 20 * (0.8 * height / 20) ** draw[:, 2]
+        # Feet stand on the road, and who is nearer is taller: nobody hangs in the sky.
+        horizon = height * (0.35 + 0.15 * draw[:, 2])
+        bottom = horizon + (1.05 * height - horizon) * draw[:, 4] ** 1.5
+        tall = ((bottom - horizon) * (0.7 + 0.9 * draw[:, 6])).clamp_min(20)
         zoom = tall / (box[:, 3] - box[:, 1]).clamp_min(1)
         wide = (box[:, 2] - box[:, 0]) * zoom
         left = draw[:, 3] * width - wide / 2
-        bottom = height * (0.4 + 0.65 * draw[:, 4])
         corner = torch.stack([box[:, 0] - left / zoom, box[:, 3] - bottom / zoom], 1)
         content = chosen.content.float()
         stored = tuple(chosen.pixels.shape[-2:])
