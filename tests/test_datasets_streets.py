@@ -37,7 +37,7 @@ def test_boxes_have_corners_and_class_names_and_pictures_come_by_file_name(tmp_p
     assert crowd[0] == CROWD
 
 
-def test_each_fifth_picture_by_file_name_is_kept_out_of_training(tmp_path):
+def test_pictures_whose_number_ends_in_0_or_5_are_kept_out_of_training(tmp_path):
     names = [f"{n:02d}.jpg" for n in (3, 1, 9, 2, 5, 4, 7, 6, 8, 0, 10)]
     assert kept(write(tmp_path / "town", names, [])) == ["00.jpg", "05.jpg", "10.jpg"]
 

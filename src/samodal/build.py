@@ -26,8 +26,8 @@ from samodal.tracks import FrameResult
 if TYPE_CHECKING:
     from samodal.baselines.savos.flow import FlowMemory
 
-EMBEDDED_FRONT_END = {"vis": "videomt", "reassociate": True}
-"""What sees in a plain video where nothing is named: better than `centers` on StreetSim (docs/results.md)."""
+EMBEDDED_FRONT_END = {"vis": "detector"}
+"""What sees in a plain video where nothing is named: it alone was trained on real streets (docs/results.md)."""
 
 
 OTHER_TRACKER = (
@@ -251,7 +251,7 @@ def embedded_models(settings: RunSettings) -> dict[str, str]:
     # The completer sees no pixels, and was also taught by outlines of real objects.
     if settings.method == "samodal" and chosen.segmenter == "sam" and chosen.weights == SEGMENTERS["sam"].embedded:
         models["weights"] = "the amodal SAM"
-    if settings.vis in ("videomt", "centers") or (settings.vis is None and settings.data is None):
+    if settings.vis in ("videomt", "centers"):
         models["vis"] = "the front end"
     return models
 

@@ -21,7 +21,7 @@ class RunSettings:
     a folder for each clip in it, with failed.txt where the clip failed). Without it runs/NAME, of the video or data."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end: where visible masks come from. One of those below (also: --vis list), or package.module:Class. By
-    default videomt with --reassociate; with --data, truth."""
+    default detector; with --data, truth."""
     vis_scale: float = 1.0
     """Frame size that the front end gets, as a share: 0.5 halves width and height. Only for front ends that work on
     pixels."""

@@ -246,7 +246,7 @@ def save(
     dtype = torch.float16 if half else torch.float32
     tensors = {name: value.detach().to("cpu", dtype).contiguous() for name, value in state.items()}
     if eight:
-        for name in [name for name, value in tensors.items() if value.ndim > 1]:
+        for name in [name for name, value in tensors.items() if value.ndim > 1 and value.numel()]:
             tensors |= _in_eight_bits(name, tensors[name].float())
     header["checksums"] = {name: checksum(value) for name, value in tensors.items()}
     metadata = {"format": "pt", kind.key: json.dumps(header)}

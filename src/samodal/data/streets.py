@@ -18,8 +18,8 @@ CROWD = "crowd"
 """Category of a region of many objects, whatever they are."""
 PHOTOGRAPHERS = {"dhaka": ("Pias", "Asraf")}
 """By folder those whose pictures are kept out of training: one picture of a street is much like the next."""
-EACH = 5
-"""Of a folder without photographers each fifth picture is kept out, the first one included."""
+NUMBERS = re.compile(r".*[05]\.\w+")
+"""Of a folder without photographers those pictures are kept out whose number ends in 0 or 5: a fifth."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ def read_streets(folder: Path) -> list[StreetPicture]:
 
 
 def held_out(folder: Path) -> list[StreetPicture]:
-    """The pictures of a folder that are never trained on, see `PHOTOGRAPHERS` and `EACH`.
+    """The pictures of a folder that are never trained on, see `PHOTOGRAPHERS` and `NUMBERS`.
 
     Raises:
         InputError: as for `read_streets`.
     """
     pictures, photographers = read_streets(folder), PHOTOGRAPHERS.get(folder.name)
     if photographers is None:
-        return pictures[::EACH]
+        return [picture for picture in pictures if NUMBERS.fullmatch(picture.path.name)]
     return [picture for picture in pictures if re.split(r"[^A-Za-z]", picture.path.name)[0] in photographers]

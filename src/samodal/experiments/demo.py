@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROAD = "real motorway"
-FRONT_END = "videomt"
+FRONT_END = "detector"
 """What sees on the real clip."""
 SHOWN = 5
 """Instances of the real clip that are named, those first that are visible the longest."""

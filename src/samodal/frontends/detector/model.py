@@ -16,6 +16,10 @@ from torch import Tensor, nn
 from samodal.frontends.detector.config import STRIDES, DetectorConfig
 
 
+RARE = -4.6
+"""Random weights start from a probability of 0.01, as nearly every cell holds nothing."""
+
+
 class Raw(NamedTuple):
     """Of B inputs with A cells in all, grid by grid, row by row.
 
@@ -204,6 +208,8 @@ class _Head(nn.Module):
             self.cls_preds.append(nn.Conv2d(width, count, 1))
             self.reg_preds.append(nn.Conv2d(width, 4, 1))
             self.obj_preds.append(nn.Conv2d(width, 1, 1))
+        for layer in (*self.cls_preds, *self.obj_preds):
+            nn.init.constant_(layer.bias, RARE)
 
     def forward(self, grids: tuple[Tensor, ...]) -> list[Tensor]:
         outputs = []

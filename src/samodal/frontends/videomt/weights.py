@@ -49,9 +49,9 @@ def load(path_or_name: str | Path) -> Network:
     return _build(weights.config, weights.tensors, weights.where)
 
 
-def save(network: Network, path: str | Path, half: bool = False) -> None:
-    """Write a network with its config as .safetensors, in 16 bit where `half`."""
-    networks.save(path, KIND, network.config, network.state_dict(), half)
+def save(network: Network, path: str | Path, half: bool = False, eight: bool = False) -> None:
+    """Write a network with its config as .safetensors, in 16 bit where `half`, matrices in 8 bit where `eight`."""
+    networks.save(path, KIND, network.config, network.state_dict(), half, eight=eight)
 
 
 def _from_transformers(folder: Path, name: str) -> Network:

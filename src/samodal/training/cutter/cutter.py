@@ -36,8 +36,8 @@ def train(settings: CutterSettings) -> str:
     classes = tuple(settings.classes.split(","))
     network = new_network(settings).to(device)
     pictures, held_out = load_pictures(
-        settings.data, settings.pictures, classes, every=settings.every, side=settings.side, held_out=settings.held_out_names,
-        cache=settings.cache, workers=settings.workers,
+        settings.data, settings.pictures, classes, every=settings.every, side=settings.side,
+        held_out=settings.held_out_names, cache=settings.cache, workers=settings.workers,
     )  # fmt: skip
     engine = CutterEngine(settings, network, pictures.to(device), classes)
     progress = engine.run()
@@ -139,5 +139,5 @@ def _write_card(engine: CutterEngine, metrics: dict[str, dict[str, float]]) -> N
         data=f"{settings.pictures}: {counts['masks']:,} instances with masks, {counts['boxes']:,} with boxes alone",
         cost=engine.progress.of(f"{settings.batch} samples"),
         parts={"Metrics": card.table("Mean IoU of visible masks of true boxes, in pictures held out.", metrics)},
-        use=f"--vis detector:,cutter={settings.name}.safetensors",
+        use=f"--vis detector:,{settings.name}.safetensors",
     )  # fmt: skip

@@ -145,8 +145,8 @@ def _write_card(engine: DetectorEngine, metrics: dict[str, dict[str, float]], he
     counts = {"pictures": len(pictures), "boxes": int((pictures.kinds >= 0).sum()), "held_out": held_out}
     facts = card.facts_of(engine, counts=counts, config=engine.kept.config.to_dict(), metrics=metrics)
     about = (
-        f"Recall and precision of boxes at IoU 0.5 and a score of 0.35 on {held_out:,} pictures held out, by the height "
-        "of the object. The scores were calibrated on the same pictures."
+        f"Recall and precision of boxes at IoU 0.5 and a score of 0.35 on {held_out:,} pictures held out, by the "
+        "height of the object. The scores were calibrated on the same pictures."
     )
     card.write_card(
         engine, facts,

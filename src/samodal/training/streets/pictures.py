@@ -77,7 +77,8 @@ def load_pictures(
         data, pictures, every, classes: see `samodal.training.streets.sources.items_of`.
         side: longest side of a picture as it is kept.
         held_out: regular expression of the names of pictures that are measured on.
-        cache: files that keep the prepared pictures, separated by commas; the only one is written where it is not there.
+        cache: files that keep the prepared pictures, separated by commas; one alone is written where it is
+            not there.
         workers: processes; 0 takes as many as there are cores.
         report: gets lines of progress.
 
