@@ -388,3 +388,19 @@ def test_a_session_that_learns_is_not_associated_twice(drive, monkeypatch):
     front_end = type("Learning", (), {"open": lambda self, video: session})()
     monkeypatch.setattr(samodal.build, "make_front_end", lambda settings: front_end)
     assert make_session(dataclasses.replace(drive, reassociate=True), None) is session
+
+
+def test_a_weak_new_instance_waits_for_a_second_frame_and_a_sure_one_does_not():
+    association = Association(AssociationRules(confirm=2, sure=0.8))
+    weak, sure = car(square(10), score=0.5), car(square(60), score=0.9)
+    assert ids(association, weak, sure) == [2]
+    assert ids(association, weak, sure) == [1, 2]
+
+
+def test_what_one_frame_alone_shows_is_forgotten():
+    association = Association(AssociationRules(confirm=2, sure=0.8))
+    weak = car(square(10), score=0.5)
+    assert ids(association, weak) == []
+    assert ids(association) == []
+    assert ids(association, weak) == []
+    assert ids(association, weak) == [2]

@@ -265,3 +265,15 @@ def test_weights_that_are_no_numbers_are_refused_by_name(key, value, tmp_path):
     del header["checksums"]
     save_file(tensors, tmp_path / "b.safetensors", metadata={key: json.dumps(header)})
     assert f"{name} has values that are no numbers" in refusal(NETWORKS[key][0], tmp_path / "b.safetensors")
+
+
+def test_matrices_in_8_bit_come_back_within_a_254th_of_their_rows_largest_value(tmp_path):
+    from samodal.checkpoints import networks
+    from samodal.frontends.cutter import CutterConfig, weights
+
+    rows = torch.tensor([[1.0, -0.5, 0.26], [100.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
+    state = {"matrix": rows, "vector": torch.tensor([0.5, 2.0]), "empty": torch.zeros(4, 0)}
+    networks.save(tmp_path / "w.safetensors", weights.KIND, CutterConfig(), state, eight=True)
+    back = networks.read(tmp_path / "w.safetensors", weights.KIND).tensors
+    assert set(back) == set(state) and torch.equal(back["vector"], state["vector"])
+    assert ((back["matrix"] - rows).abs() <= rows.abs().amax(1, keepdim=True) / 254 + 1e-7).all()

@@ -193,3 +193,10 @@ def test_a_memory_that_was_never_saved_is_refused_and_the_old_one_stays(content,
     with pytest.raises(InputError, match=r"memory\.json: damaged point memory: "):
         memory.load(tmp_path / "memory.json")
     assert [remembered.id for remembered in memory] == [7]
+
+
+def test_what_no_recent_frame_was_sure_of_is_not_followed():
+    memory = filled(seen(0), seen(1))  # scores of 0.5
+    assert [remembered.id for remembered in memory.missing([])] == [7]
+    assert [remembered.id for remembered in memory.missing([], least=0.5)] == [7]
+    assert memory.missing([], least=0.6) == [] and memory.missing([7], least=0.1) == []

@@ -215,7 +215,8 @@ def test_lab_of_white_black_and_red_is_that_of_the_standard():
 def test_a_detector_finds_what_it_was_taught(town, tmp_path):
     out = tmp_path / "out"
     line = train_detector(DetectorSettings(
-        pictures=f"{town}=car", classes=",".join(CLASSES), unreported="", out=str(out), steps=30, batch=4, size="64x128",
+        pictures=f"{town}=car", classes=",".join(CLASSES), unreported="", out=str(out), steps=30, batch=4,
+        size="64x128",
         side=100, held_out_names=r".*2\.png", precision="float32", workers=1, log_every=10, warmup=1,
     ))  # fmt: skip
     assert "after 30 steps" in line

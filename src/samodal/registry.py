@@ -43,8 +43,8 @@ FRONT_ENDS = {
     "detector": Part(
         "samodal.frontends.detector.front_end:DetectorFrontEnd",
         "Boxes of road users, trained on real streets (YOLOX of size nano), and visible masks that a cutter finds in "
-        "them, frame by frame; identities by our association with mask overlap, class, motion and the amodal masks of the "
-        "memory. LIMIT=VALUE changes what is reported (score, keep, area, most).",
+        "them, frame by frame; identities by our association with mask overlap, class, motion and the amodal masks of "
+        "the memory. LIMIT=VALUE changes what is reported (score, keep, sure, area, most).",
         argument="[CHECKPOINT][,CUTTER][,LIMIT=VALUE...]",
         licence="Apache-2.0 (code and weights; the detector starts from YOLOX's weights, Apache-2.0, Megvii)",
         cost="70 ms of two CPU cores for a frame of 540x960, and 10 ms for each instance",

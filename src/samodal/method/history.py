@@ -78,6 +78,11 @@ class History:
         """(K, 2) the most recent prompt points; None where there were never any."""
         return self.tuples[-1][1] if self.tuples else None
 
+    @property
+    def surest(self) -> float:
+        """The highest score of the last frames; 1 where there are none."""
+        return max(1.0 if seen.score is None else seen.score for seen in self.recent)
+
     def add(self, seen: Seen) -> None:
         if seen.points is not None:
             self.tuples.append((seen.t, seen.points))

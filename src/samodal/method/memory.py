@@ -98,10 +98,15 @@ class PointMemory:
         remembered.category, remembered.phase = instance.category, None
         remembered.history.add(seen)
 
-    def missing(self, reported: Iterable[int | str]) -> list[Remembered]:
-        """The memory check of Figure 2: remembered instances that are not among the reported ids."""
+    def missing(self, reported: Iterable[int | str], least: float | None = None) -> list[Remembered]:
+        """The memory check of Figure 2: remembered instances that are not among the reported ids.
+
+        Args:
+            least: score that one of the last frames of each must have had; None for any.
+        """
         reported = set(reported)
-        return [remembered for key, remembered in self._known.items() if key not in reported]
+        absent = [remembered for key, remembered in self._known.items() if key not in reported]
+        return [remembered for remembered in absent if least is None or remembered.history.surest >= least]
 
     def forget(self, now: float, remember_s: float | None) -> list[int | str]:
         """Drop what was not seen for longer than `remember_s` seconds, and the longest unseen beyond the bound.

@@ -78,7 +78,7 @@ class Pipeline:
         # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now. What was
         # prompted but not found is followed as well. Slivers first seen now stand with their visible mask.
         found = [instance.id for instance in seen if instance.amodal is not None]
-        missing = self.memory.missing(found) if self.rules.track else []
+        missing = self.memory.missing(found, self.rules.min_score) if self.rules.track else []
         hidden = self._follow(missing, visible, slivers, {instance.id for instance in shown})
         known = {remembered.id for remembered in missing}
         stray = [Instance.copied(sliver, State.KEPT) for key, sliver in slivers.items() if key not in known]

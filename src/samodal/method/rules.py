@@ -27,6 +27,9 @@ class Rules:
     this, in [0, 1]; for the segmenter `completion` (ours; None: it is not told)."""
     min_visible: Annotated[int, Between(1, 1_000_000_000)] | None = None
     """Fewest visible pixels that are prompted. An instance with fewer counts as hidden (ours)."""
+    min_score: Annotated[float, Between(0, 1)] | None = None
+    """An instance that is missing is followed only if one of its last 8 frames had at least this score, in [0, 1]: what
+    a front end was never sure of is no hidden instance (ours)."""
     min_cover: Annotated[float, Between(0, 1)] | None = None
     """Least share of the visible mask that the prediction must cover, in [0, 1]. Below it the visible mask replaces the
     prediction (ours)."""
@@ -94,6 +97,7 @@ PRESETS = {
         earlier=0.6,
         unite=True,
         min_visible=8,
+        min_score=0.35,
         min_cover=0.5,
         follow=16,
         anchor_s=0.8,

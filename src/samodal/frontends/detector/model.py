@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from samodal.frontends.detector.config import STRIDES, DetectorConfig
 
-
 RARE = -4.6
 """Random weights start from a probability of 0.01, as nearly every cell holds nothing."""
 
