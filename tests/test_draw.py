@@ -1,5 +1,7 @@
 """Overlays: hidden and visible parts differ, odd sizes play, times are kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -156,3 +158,12 @@ def test_frames_that_are_weeks_apart_are_shown_for_some_hours(tmp_path):
             writer.write(np.zeros((*SIZE, 3), np.uint8), time)
     with av.open(str(tmp_path / "a.mp4")) as container:
         assert [frame.time for frame in container.decode(video=0)] == [0, 500, 500 + 21_600]
+
+
+def test_of_an_instance_of_little_score_only_what_is_visible_is_drawn():
+    frame, visible, hidden = result()
+    doubted = FrameResult(0, 0.0, tuple(replace(instance, score=0.2) for instance in frame.instances))
+    drawn = Drawer(labels=False).draw(GREY, doubted)
+    far = hidden.copy()
+    far[:, :54] = False  # the outline of what is visible
+    assert (drawn[far] == 128).all() and (drawn[visible] != 128).any()

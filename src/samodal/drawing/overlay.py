@@ -15,6 +15,9 @@ TRAIL_FRAMES = 30
 FEW = 4
 """Up to so many points of an instance are drawn large with their whole trail; more would cover it."""
 
+DOUBTED = 0.3
+"""Score below which only what is visible of an instance is drawn, not what is guessed of the rest."""
+
 
 def color_of(key: int | str) -> tuple[int, int, int]:
     """A bright RGB colour that depends on the id alone; ids that follow each other get colours far apart."""
@@ -83,6 +86,8 @@ def _paint(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) 
     window = (slice(y0, y1), slice(x0, x1))  # painting the whole frame for each instance took ten times as long
     amodal = instance.amodal.decode()[window]
     visible = instance.visible.decode()[window] if instance.visible is not None else np.zeros_like(amodal)
+    if visible.any() and instance.score is not None and instance.score < DOUBTED:
+        amodal = amodal & visible
     rows, columns = np.ogrid[y0:y1, x0:x1]
     stripes = (rows + columns) % 10 < 4
     crop = canvas[window]
