@@ -11,7 +11,7 @@ from samodal.cli.app import main
 from samodal.errors import InputError
 from samodal.frontends import boxes as front_end
 from samodal.frontends.boxes import BoxesFrontEnd
-from samodal.frontends.cutter import Cutter, CutterConfig, save
+from samodal.frontends.cutter import Cutter, CutterConfig, detections, save
 from samodal.masks import Mask
 from samodal.parts import LearningSession
 from samodal.results.boxes_files import read_boxes
@@ -53,8 +53,8 @@ def cut(monkeypatch):
             masks.append(Mask.of(mask))
         return masks, [0.5 if box.category == "person" else 0.75 for box in boxes]
 
-    monkeypatch.setattr(front_end, "visible_masks", visible_masks)
-    monkeypatch.setattr(front_end, "_loaded", lambda checkpoint, device: Cutter.initialise(CutterConfig(), 0))
+    monkeypatch.setattr(detections, "visible_masks", visible_masks)
+    monkeypatch.setattr(front_end, "loaded", lambda checkpoint, device: Cutter.initialise(CutterConfig(), 0))
 
 
 def frames(count=3):

@@ -68,5 +68,5 @@ def test_masks_that_are_there_already_have_no_scale(tmp_path):
     from samodal.data.open import open_dataset
 
     clip = open_dataset(f"streetsim:{CLIP}")
-    with pytest.raises(InputError, match="for front ends that work on pixels; truth gives masks"):
+    with pytest.raises(InputError, match="for front ends that work on pixels; truth reads what is there"):
         make_session(RunSettings(data="x", vis_scale=0.5), clip.video(clip.sequences[0]))

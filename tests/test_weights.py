@@ -119,7 +119,7 @@ def test_every_model_of_the_table_names_a_front_end_that_takes_it():
 
 def test_the_documentation_has_the_models_in_the_order_in_which_best_looks_for_them():
     page = (Path(__file__).parents[1] / "docs" / "real-video.md").read_text(encoding="utf-8")
-    printed = page.partition("<!-- best -->\n")[2].partition("<!-- end -->")[0].splitlines()[2:]
+    printed = page.partition("<!-- what best takes -->\n")[2].partition("<!-- so far -->")[0].splitlines()[2:]
     expected = []
     for name, model in HUB.items():
         runs = "on a GPU" if model.gpu else "anywhere"
