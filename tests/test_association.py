@@ -392,14 +392,16 @@ def test_a_session_that_learns_is_not_associated_twice(drive, monkeypatch):
 
 def test_a_weak_new_instance_waits_for_a_second_frame_and_a_sure_one_does_not():
     association = Association(AssociationRules(confirm=2, sure=0.8))
-    weak, sure = car(square(10), score=0.5), car(square(60), score=0.9)
-    assert ids(association, weak, sure) == [2]
-    assert ids(association, weak, sure) == [1, 2]
+    weak, sure, first = (car(square(x), score=score) for x, score in ((10, 0.5), (60, 0.9), (35, 0.5)))
+    assert ids(association, first) == [1]  # nothing was before it, so nothing speaks against it
+    assert ids(association, first, weak, sure) == [1, 3]
+    assert ids(association, first, weak, sure) == [1, 2, 3]
 
 
 def test_what_one_frame_alone_shows_is_forgotten():
     association = Association(AssociationRules(confirm=2, sure=0.8))
     weak = car(square(10), score=0.5)
+    assert ids(association) == []
     assert ids(association, weak) == []
     assert ids(association) == []
     assert ids(association, weak) == []

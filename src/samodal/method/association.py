@@ -61,7 +61,8 @@ class AssociationRules:
     begin: Annotated[float, Between(0, 1)] = 0.0
     """Least confidence of a detection that begins an instance; those below can only continue one."""
     confirm: Annotated[int, Between(1)] = 1
-    """Frames in a row that must show a new instance before it is reported, which is then forgotten if one does not,"""
+    """Frames in a row that must show a new instance before it is reported, which is then forgotten if one does not,
+    but for those of the first frame,"""
     sure: Annotated[float, Between(0, 1)] = 1.0
     """unless a detection of it has this confidence."""
     most: Annotated[int, Between(1)] = 512
@@ -277,7 +278,7 @@ class Association:
         self._given[key] = None
         if len(self._given) > NAMES:
             del self._given[next(iter(self._given))]
-        return self._known.setdefault(key, Known(key, detection.category, doubtful=self.rules.confirm))
+        return self._known.setdefault(key, Known(key, detection.category, doubtful=self.rules.confirm if self.t else 1))
 
     def _is_free(self, name: int | str) -> bool:
         """Whether an instance may begin under a name: two cars of one name would become one track."""

@@ -30,14 +30,15 @@ class Limits:
     Attributes:
         score: least score of a detection that begins an instance.
         keep: least score of a detection that continues an instance.
-        sure: score of a detection that is believed at once; others are reported from the second frame in a row on.
+        sure: score of a detection that is believed at once; others, but those of the
+            first frame, are reported from the second frame in a row on.
         area: least visible pixels in the frame.
         most: instances of a frame at most, the best.
     """
 
-    score: float = 0.45
-    keep: float = 0.25
-    sure: float = 0.7
+    score: float = 0.35
+    keep: float = 0.2
+    sure: float = 0.65
     area: int = 48
     most: int = 100
 
