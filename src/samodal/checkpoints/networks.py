@@ -220,16 +220,16 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
 
 def save(
     path: str | Path, kind: Kind, config: NetworkConfig, state: Mapping[str, Tensor], half: bool = False,
-    eight: bool = False, shared: Weights | None = None, base: Weights | None = None,
+    shared: Weights | None = None, base: Weights | None = None, *, eight: bool = False,
 ) -> None:  # fmt: skip
     """Write weights as .safetensors with their config and a checksum of every tensor.
 
     Args:
         state: parameters by name.
         half: in 16 bit (float16).
-        eight: matrices in 8 bit, with a factor for each row of their first axis; the rest as `half` says.
         shared: where given, only what differs from it is written, with its name and the checksums of the rest.
         base: what `shared` was made from, whose checksums those are; where absent, `shared` itself.
+        eight: matrices in 8 bit, with a factor for each row of their first axis; the rest as `half` says.
 
     Raises:
         InputError: for another ending.
