@@ -7,11 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from samodal.errors import InputError
 from samodal.training.state import checked_columns, damaged, read_prepared, replaced
@@ -187,11 +189,13 @@ def _decoded(rows: dict[str, torch.Tensor], chosen: torch.Tensor, side: int) -> 
     def decode(n: int) -> None:
         place = int(index[n])
         image, owner = (
-            cv2.imdecode(data[name][ends[name][place] : ends[name][place + 1]], way)
-            for name, way in (("images", cv2.IMREAD_COLOR), ("owners", cv2.IMREAD_GRAYSCALE))
+            np.asarray(
+                Image.open(BytesIO(data[name][ends[name][place] : ends[name][place + 1]].tobytes())).convert(mode)
+            )
+            for name, mode in (("images", "RGB"), ("owners", "L"))
         )
         height, width = content[n] = owner.shape
-        pixels[n, :, :height, :width], owners[n, :height, :width] = image[..., ::-1].transpose(2, 0, 1), owner
+        pixels[n, :, :height, :width], owners[n, :height, :width] = image.transpose(2, 0, 1), owner
 
     with ThreadPoolExecutor() as threads:  # decoding lets others work meanwhile
         list(threads.map(decode, range(len(index)), chunksize=16))
