@@ -36,9 +36,9 @@ class Limits:
         most: instances of a frame at most, the best.
     """
 
-    score: float = 0.35
-    keep: float = 0.2
-    sure: float = 0.65
+    score: float = 0.45
+    keep: float = 0.25
+    sure: float = 0.7
     area: int = 48
     most: int = 100
 
