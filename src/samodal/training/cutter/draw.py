@@ -9,7 +9,7 @@ import torch
 from samodal.frontends.cutter.config import CutterConfig
 from samodal.images import normalise
 from samodal.segmenters.completion.layers import filters
-from samodal.training.streets.pictures import NONE, Pictures
+from samodal.training.streets.pictures import NONE, Pictures, chances_of
 from samodal.training.streets.views import recoloured
 
 LEAST_SIDE = 10.0
@@ -99,17 +99,8 @@ class Drawer:
         self.picture, self.slot = real.nonzero(as_tuple=True)
         masked = pictures.places[self.picture, self.slot] > 0
         simulated = pictures.simulated[self.picture]
-        photo = masked & ((pictures.places > 0).sum(1) == 1)[self.picture] & ~pictures.labelled.any(1)[self.picture]
-        groups = [simulated, photo, ~masked]
-        rest = ~(simulated | photo | ~masked)
-        chances = torch.zeros(len(self.picture), device=masked.device, dtype=torch.float64)
-        left = 1.0
-        for group, share in zip(groups, shares, strict=True):
-            if group.any():
-                chances[group] = (share / group.sum()).double()
-                left -= share
-        if rest.any():
-            chances[rest] = (left / rest.sum()).double()
+        photo = masked & pictures.photos[self.picture]
+        chances = chances_of(list(zip((simulated, photo, ~masked), shares, strict=True)))
         self.chances, self.photo, self.masked = chances.cumsum(0), photo, masked
         self.fronts = photo.nonzero()[:, 0]
         self.numbers = torch.tensor([config.class_number(name) for name in classes], device=masked.device)

@@ -19,7 +19,7 @@ from samodal.training.detector.settings import DetectorSettings
 from samodal.training.engine import Engine, begin
 from samodal.training.optimizer import adamw
 from samodal.training.state import once
-from samodal.training.streets.pictures import Pictures, load_pictures
+from samodal.training.streets.pictures import Pictures, chances_of, load_pictures
 from samodal.training.streets.views import Canvas, Viewer
 
 
@@ -75,7 +75,9 @@ class DetectorEngine(Engine):
         super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=10.0)
         self.average, self.kept, self.size, self.pictures = average, average.module, size, pictures
         self.start = {name: value.detach().clone() for name, value in network.state_dict().items()}
-        self.viewer = Viewer(pictures, _chances(settings, pictures))
+        self.viewer = Viewer(
+            pictures, chances_of([(pictures.simulated, settings.simulated), (pictures.photos, settings.photos)])
+        )
         network.to(memory_format=torch.channels_last)
         torch.backends.cudnn.benchmark = True
         self.forward = torch.compile(network) if settings.compile else network
@@ -126,18 +128,6 @@ def _size(text: str) -> tuple[int, int]:
     if not height or not width or height % 64 or width % 64:
         raise InputError(f"size {text!r}: expected HEIGHTxWIDTH, multiples of 64, as 384x640")
     return height, width
-
-
-def _chances(settings: DetectorSettings, pictures: Pictures) -> torch.Tensor:
-    """(N,) how often each picture is drawn."""
-    photos = ~pictures.labelled.any(1) & ((pictures.places > 0).sum(1) == 1)
-    groups = [(pictures.simulated, settings.simulated), (photos, settings.photos)]
-    chances = torch.ones(len(pictures), device=photos.device)
-    rest = 1 - sum(share for group, share in groups if group.any())
-    others = ~(pictures.simulated | photos)
-    for group, share in (*groups, (others, rest)):
-        chances[group] = share / group.sum().clamp_min(1)
-    return chances
 
 
 def _write_card(engine: DetectorEngine, metrics: dict[str, dict[str, float]], held_out: int) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from samodal.frontends.detector import Detector
 from samodal.frontends.detector.boxes import chosen
 from samodal.images import normalise
+from samodal.metrics.boxes import box_ious
 from samodal.training.streets.pictures import IGNORED, NONE, Pictures
 from samodal.training.streets.sources import RIDDEN, rides
 
@@ -42,7 +43,9 @@ def supplemented(pictures: Pictures, network: Detector, sure: float, unsure: flo
             found = zip(*(part.tolist() for part in chosen(alone, config, unsure)), strict=True)
             row = []
             for box, kind, score in found:
-                if labelled[kind] or any(_iou(box, other) > SAME for _, other in known):
+                if labelled[kind] or (
+                    known and box_ious([box] * len(known), [other for _, other in known]).max() > SAME
+                ):
                     continue
                 ridden = [other for place, other in known if place in wheels and rides(tuple(box), tuple(other))]
                 if classes[kind] == "person" and ridden and "rider" in classes:
@@ -57,11 +60,3 @@ def supplemented(pictures: Pictures, network: Detector, sure: float, unsure: flo
         for place, (kind, box) in enumerate(row, first):
             boxes[n, place], kinds[n, place] = boxes.new_tensor(box), kind
     return replace(pictures, boxes=boxes, kinds=kinds, places=places)
-
-
-def _iou(one: list[float], other: list[float]) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    both = max(0.0, width) * max(0.0, height)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return both / max(sum(areas) - both, 1e-9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -64,9 +64,31 @@ class Pictures:
         """The same on a device."""
         return Pictures(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
+    @property
+    def photos(self) -> torch.Tensor:
+        """(N,) bool, photos of single objects with masks, of which nothing is labelled completely."""
+        return ((self.places > 0).sum(1) == 1) & ~self.labelled.any(1)
+
     def some(self, index: torch.Tensor) -> Pictures:
         """Those of an index."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+def chances_of(groups: Sequence[tuple[torch.Tensor, float]]) -> torch.Tensor:
+    """(M,) float64, how often each thing is drawn.
+
+    Args:
+        groups: (M,) bool and the share of what is drawn of each group; what is in none gets the rest.
+    """
+    chances = torch.zeros(len(groups[0][0]), dtype=torch.float64, device=groups[0][0].device)
+    rest, left = torch.ones_like(groups[0][0]), 1.0
+    for group, share in groups:
+        if group.any():
+            chances[group] = share / int(group.sum())
+            rest, left = rest & ~group, left - share
+    if rest.any():
+        chances[rest] = left / int(rest.sum())
+    return chances
 
 
 def load_pictures(

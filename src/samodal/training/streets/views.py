@@ -63,13 +63,12 @@ class Viewer:
         pictures: on the device that trains.
         chances: (N,) how often each is drawn, in shares of any sum.
         settings: see `ViewSettings`.
-        category: class of the photos' objects that are pasted; None for none.
     """
 
     def __init__(self, pictures: Pictures, chances: torch.Tensor, settings: ViewSettings = ViewSettings()):
         self.pictures, self.settings = pictures, settings
         self.chances = chances.double().cumsum(0)
-        self.photos = ((pictures.places > 0).sum(1) == 1) & ~pictures.labelled.any(1)
+        self.photos = pictures.photos
         self.cut_outs = self.photos.nonzero()[:, 0]
 
     def __call__(self, count: int, size: tuple[int, int], generator: torch.Generator) -> Canvas:
