@@ -15,6 +15,7 @@ from samodal.training.cutter.cutter import train as train_cutter
 from samodal.training.cutter.draw import Drawer
 from samodal.training.cutter.objective import lab
 from samodal.training.cutter.settings import CutterSettings
+from samodal.training.detector import labels
 from samodal.training.detector.detector import train as train_detector
 from samodal.training.detector.measure import curves
 from samodal.training.detector.objective import assigned, losses, pairwise
@@ -238,3 +239,15 @@ def test_a_cutter_learns_to_cut(town, people, tmp_path):
     assert logged[-1]["dice"] < logged[0]["dice"]
     facts = json.loads((out / "cutter.json").read_text())
     assert facts["metrics"]["held out"]["IoU, car (1)"] > 0.3
+
+
+def test_what_the_start_finds_of_classes_without_labels_is_learned_or_ignored(town, monkeypatch):
+    learned, _ = pictures(f"{town}=car")
+    network = Detector.initialise(DetectorConfig(width=0.125, classes=CLASSES), 0).eval()
+    found = ([[20.0, 20, 60, 50], [5, 5, 15, 30], [70, 5, 80, 30], [0, 40, 9, 59]], [0, 0, 0, 2], [0.9, 0.8, 0.2, 0.9])
+    monkeypatch.setattr(labels, "chosen", lambda *_: tuple(map(np.array, found)))
+    first = labels.supplemented(learned, network, sure=0.4, unsure=0.1)
+    # The first is the labelled car again, the last a car, of which all are labelled.
+    assert [kind for kind in first.kinds[0].tolist() if kind != NONE] == [2, 0, IGNORED]
+    assert first.boxes[0, 2].tolist() == [5, 5, 15, 30]
+    assert torch.equal(first.kinds[:, : learned.kinds.shape[1]], learned.kinds)

@@ -12,15 +12,14 @@ from samodal.errors import InputError
 from samodal.segmenters.completion import Completer, CompletionConfig, load, save
 from samodal.segmenters.completion.network import stacked
 from samodal.training import card
-from samodal.training.averages import averaged
+from samodal.training.averages import AveragedEngine
 from samodal.training.completion.canvases import Canvases, load_canvases
 from samodal.training.completion.draw import DamageSettings, Drawer, Samples
 from samodal.training.completion.objective import earlier_shapes, losses, measure
 from samodal.training.completion.paste import Paster, PasteSettings
 from samodal.training.completion.settings import CompletionSettings
 from samodal.training.completion.silhouettes import Silhouettes, load_silhouettes
-from samodal.training.engine import Engine, begin, device_of
-from samodal.training.optimizer import adamw
+from samodal.training.engine import begin, device_of
 from samodal.training.state import once
 
 
@@ -57,7 +56,7 @@ def train(settings: CompletionSettings) -> str:
     return f"{engine.result} after {progress}; {metrics}"
 
 
-class CompletionEngine(Engine):
+class CompletionEngine(AveragedEngine):
     """Trains a completer.
 
     Args:
@@ -66,17 +65,12 @@ class CompletionEngine(Engine):
         data: instances of data sets, on that device, or None.
         bank: silhouettes to paste, on that device, or None.
 
-    Attributes:
-        kept: the moving average of the network's weights.
     """
 
     def __init__(
         self, settings: CompletionSettings, network: Completer, data: Canvases | None, bank: Silhouettes | None
     ):
-        average = averaged(network, settings.average)
-        learner = nn.ModuleDict({"network": network, "average": average})
-        super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=1.0)
-        self.average, self.kept = average, average.module
+        super().__init__(settings, network, clip=1.0)
         self.data, self.bank = data, bank
         damage = DamageSettings(no_earlier=settings.no_earlier)
         if not settings.damage:
@@ -86,9 +80,6 @@ class CompletionEngine(Engine):
         if data is not None:
             self.chances = (0.35 + settings.occluded_weight * data.occlusion.double()).cumsum(0)
         self.norms = [module for module in network.modules() if settings.init and isinstance(module, nn.BatchNorm2d)]
-        network.to(memory_format=torch.channels_last)  # twice as fast on a GPU
-        torch.backends.cudnn.benchmark = True
-        self.forward = torch.compile(network) if settings.compile else network
 
     def draw(self, step: int) -> list[Samples]:
         """Samples of the data, and pasted ones."""
@@ -115,18 +106,10 @@ class CompletionEngine(Engine):
             completed = self.forward(layers.contiguous(memory_format=torch.channels_last), samples.kind)
         return losses(completed, samples)
 
-    def step(self, drawn: list[Samples], done: float) -> dict[str, torch.Tensor]:
-        values = super().step(drawn, done)
-        if self.settings.average:
-            self.average.update_parameters(self.network)
-        return values
-
     def per_second(self, steps: float) -> dict[str, float]:
         return {"samples_per_s": round(steps * self.settings.batch, 1)}
 
     def end(self) -> None:
-        if not self.settings.average:
-            self.kept.load_state_dict(self.network.state_dict())
         save(self.kept.eval(), self.checkpoint, half=True)
 
 

@@ -6,18 +6,16 @@ from collections import defaultdict
 
 import numpy as np
 import torch
-from torch import nn
 
 from samodal.errors import InputError
 from samodal.frontends.cutter import Box, Cutter, CutterConfig, load, save, visible_masks
 from samodal.masks import Mask
 from samodal.training import card
-from samodal.training.averages import averaged
+from samodal.training.averages import AveragedEngine
 from samodal.training.cutter.draw import Drawer, Samples
 from samodal.training.cutter.objective import losses
 from samodal.training.cutter.settings import CutterSettings
-from samodal.training.engine import Engine, begin
-from samodal.training.optimizer import adamw
+from samodal.training.engine import begin
 from samodal.training.state import once
 from samodal.training.streets.pictures import Pictures, load_pictures
 
@@ -47,7 +45,7 @@ def train(settings: CutterSettings) -> str:
     return f"{engine.result} after {progress}; {metrics}"
 
 
-class CutterEngine(Engine):
+class CutterEngine(AveragedEngine):
     """Trains a cutter.
 
     Args:
@@ -56,20 +54,12 @@ class CutterEngine(Engine):
         pictures: on that device.
         classes: of the pictures.
 
-    Attributes:
-        kept: the moving average of the network's weights.
     """
 
     def __init__(self, settings: CutterSettings, network: Cutter, pictures: Pictures, classes: tuple[str, ...]):
-        average = averaged(network, settings.average)
-        learner = nn.ModuleDict({"network": network, "average": average})
-        super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=1.0)
-        self.average, self.kept = average, average.module
+        super().__init__(settings, network, clip=1.0)
         shares = (settings.simulated, settings.photos, settings.boxed)
         self.drawer = Drawer(pictures, network.config, classes, shares, settings.hidden)
-        network.to(memory_format=torch.channels_last)
-        torch.backends.cudnn.benchmark = True
-        self.forward = torch.compile(network) if settings.compile else network
 
     def draw(self, step: int) -> Samples:
         """Samples on the device."""
@@ -80,11 +70,6 @@ class CutterEngine(Engine):
             cut = self.forward(drawn.layers.contiguous(memory_format=torch.channels_last), drawn.kinds)
         # Colours say nothing before a mask is there at all (BoxInst, Tian et al. 2021, section 3).
         return losses(cut, drawn, self.settings.affinity * min(1.0, 10 * done))
-
-    def step(self, drawn: Samples, done: float) -> dict[str, torch.Tensor]:
-        values = super().step(drawn, done)
-        self.average.update_parameters(self.network)
-        return values
 
     def per_second(self, steps: float) -> dict[str, float]:
         return {"samples_per_s": round(steps * self.settings.batch, 1)}

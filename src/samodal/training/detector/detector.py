@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from samodal.errors import InputError
 from samodal.frontends.detector import Detector, DetectorConfig, load, released, save
 from samodal.images import normalise
 from samodal.training import card
-from samodal.training.averages import averaged
+from samodal.training.averages import AveragedEngine
 from samodal.training.detector.labels import supplemented
 from samodal.training.detector.measure import curves, numbers, seen_in
 from samodal.training.detector.objective import losses
 from samodal.training.detector.settings import DetectorSettings
-from samodal.training.engine import Engine, begin
-from samodal.training.optimizer import adamw
+from samodal.training.engine import begin
 from samodal.training.state import once
 from samodal.training.streets.pictures import Pictures, chances_of, load_pictures
 from samodal.training.streets.views import Canvas, Viewer
@@ -56,7 +54,7 @@ def train(settings: DetectorSettings) -> str:
     return f"{engine.result} after {progress}; {metrics}"
 
 
-class DetectorEngine(Engine):
+class DetectorEngine(AveragedEngine):
     """Trains a detector.
 
     Args:
@@ -65,22 +63,15 @@ class DetectorEngine(Engine):
         pictures: on that device.
         size: (H, W) of the canvases.
 
-    Attributes:
-        kept: the moving average of the network's weights.
     """
 
     def __init__(self, settings: DetectorSettings, network: Detector, pictures: Pictures, size: tuple[int, int]):
-        average = averaged(network, settings.average)
-        learner = nn.ModuleDict({"network": network, "average": average})
-        super().__init__(settings, network, adamw(settings, list(network.parameters())), learner=learner, clip=10.0)
-        self.average, self.kept, self.size, self.pictures = average, average.module, size, pictures
+        super().__init__(settings, network, clip=10.0)
+        self.size, self.pictures = size, pictures
         self.start = {name: value.detach().clone() for name, value in network.state_dict().items()}
         self.viewer = Viewer(
             pictures, chances_of([(pictures.simulated, settings.simulated), (pictures.photos, settings.photos)])
         )
-        network.to(memory_format=torch.channels_last)
-        torch.backends.cudnn.benchmark = True
-        self.forward = torch.compile(network) if settings.compile else network
 
     def draw(self, step: int) -> Canvas:
         """Canvases on the device."""
@@ -90,11 +81,6 @@ class DetectorEngine(Engine):
         with self.precision():
             raw = self.forward(normalise(drawn.pixels).contiguous(memory_format=torch.channels_last))
         return losses(raw, drawn.boxes, drawn.kinds, self.size)
-
-    def step(self, drawn: Canvas, done: float) -> dict[str, torch.Tensor]:
-        values = super().step(drawn, done)
-        self.average.update_parameters(self.network)
-        return values
 
     def per_second(self, steps: float) -> dict[str, float]:
         return {"canvases_per_s": round(steps * self.settings.batch, 1)}

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from samodal.frontends.detector import Detector
-from samodal.frontends.detector.boxes import chosen
+from samodal.frontends.detector.boxes import EMPTY, chosen
+from samodal.frontends.detector.config import STRIDES
 from samodal.images import normalise
 from samodal.metrics.boxes import box_ious
 from samodal.training.streets.pictures import IGNORED, NONE, Pictures
@@ -32,7 +33,9 @@ def supplemented(pictures: Pictures, network: Detector, sure: float, unsure: flo
     classes = config.classes
     wheels = [classes.index(name) for name in RIDDEN if name in classes]
     for start in range(0, len(pictures), BATCH):
-        raw = network(normalise(pictures.pixels[start : start + BATCH]))
+        pixels = pictures.pixels[start : start + BATCH]
+        more = -pixels.shape[-1] % STRIDES[-1]
+        raw = network(normalise(F.pad(pixels, (0, more, 0, more), value=EMPTY)))
         for n in range(len(raw.boxes)):
             picture = start + n
             labelled, kinds = pictures.labelled[picture].tolist(), pictures.kinds[picture].tolist()
