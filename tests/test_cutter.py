@@ -7,6 +7,7 @@ import torch
 from samodal.frontends.cutter import Box, Cutter, CutterConfig, load, masks, save, visible_masks
 from samodal.frontends.cutter.detections import detections
 from samodal.frontends.cutter.masks import filled, told
+from samodal.masks import Mask
 from samodal.segmenters.completion.layers import Crop
 
 SMALL = CutterConfig(size=32, width=8)
@@ -64,11 +65,20 @@ def test_many_boxes_go_through_in_parts_with_the_same_result(monkeypatch):
     assert visible_masks(network(), frame, []) == ([], [])
 
 
-def test_detections_leave_out_what_is_weak_small_or_outside():
+def test_detections_leave_out_what_is_weak_small_or_outside(monkeypatch):
+    def whole_boxes(network, frame, boxes):
+        masks = [np.zeros(frame.shape[:2], bool) for _ in boxes]
+        for mask, box in zip(masks, boxes, strict=True):
+            x0, y0, x1, y1 = map(int, box.corners)
+            mask[y0:y1, x0:x1] = True
+        return [Mask.of(mask) for mask in masks], [0.5] * len(boxes)
+
+    monkeypatch.setattr("samodal.frontends.cutter.detections.visible_masks", whole_boxes)
     frame = np.zeros((40, 40, 3), np.uint8)
     boxes = [Box("car", 0.1, (0, 0, 20, 20)), Box("car", 0.9, (50, 0, 60, 20)), Box("car", 0.9, (5, 5, 30, 30), hint=7)]
     found = detections(network(), frame, boxes, "clip", keep=0.2, area=1, most=5)
-    assert [detection.hint for detection in found] in ([7], [])
+    assert [(detection.hint, detection.score, detection.mask.area) for detection in found] == [(7, 0.45, 625)]
+    assert detections(network(), frame, boxes, "clip", keep=0.5, area=1, most=5) == []
     assert detections(network(), frame, boxes, "clip", keep=0.2, area=10_000, most=5) == []
 
 

@@ -1,4 +1,7 @@
-"""Released weights of YOLOX (Megvii, Apache-2.0) to start from: its .pth files, and ncnn's .param and .bin."""
+"""Released weights of YOLOX (Megvii, Apache-2.0) to start from: its .pth files, and ncnn's .param and .bin.
+
+ncnn's are taken as they are: those of release 0.1.0, which like ours expect normalised RGB.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from samodal.checkpoints.networks import build
 from samodal.errors import InputError
 from samodal.frontends.detector.config import DetectorConfig
 from samodal.frontends.detector.model import Detector
+from samodal.images import MEAN, STD
 
 COCO = {"person": 0, "bicycle": 1, "car": 2, "motorcycle": 3, "bus": 5, "train": 6, "truck": 7}
 """Places of road users among COCO's 80 classes."""
@@ -65,7 +69,21 @@ def _of_torch(path: Path) -> dict[str, Tensor]:
             fused[f"{name[:-6]}bias"] = norm["bias"] - norm["running_mean"] * factor
         elif ".bn." not in name:
             fused[name] = value
-    return fused
+    return _for_normalised(fused)
+
+
+def _for_normalised(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same for normalised RGB instead of BGR from 0 to 255, which the .pth files of 2021-08 and later are for.
+
+    Only at the border is it not quite the same: beyond it, one has black, the other the mean colour.
+    """
+    first = "backbone.backbone.stem.conv.conv"
+    if f"{first}.weight" not in state or state[f"{first}.weight"].shape[1] != 12:
+        return state
+    weight = state[f"{first}.weight"].unflatten(1, (4, 3)).flip(2)
+    scale, offset = (weight.new_tensor(values).view(1, 1, 3, 1, 1) for values in (STD, MEAN))
+    bias = state[f"{first}.bias"] + (weight * offset).sum((1, 2, 3, 4))
+    return state | {f"{first}.weight": (weight * scale).flatten(1, 2), f"{first}.bias": bias}
 
 
 def _of_ncnn(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
