@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 from samodal.errors import InputError
 from samodal.sim.point_files import read_points
 from samodal.trackers.cotracker.model import Network
+from samodal.training.tracker.stills import StillClip
 
 
 @dataclass
@@ -54,6 +55,20 @@ class Clips:
         """Some of the clips, as pictures."""
         columns = (getattr(self, name)[chosen] for name in ("xy", "visible", "known", "ids", "frames"))
         return Clips(self.size, *columns)
+
+
+def joined(first: Clips, second: Clips) -> Clips:
+    """The clips of both, as pictures of the same size and length."""
+    columns = (getattr(first, name) + getattr(second, name) for name in ("xy", "visible", "known", "ids"))
+    return Clips(first.size, *columns, frames=torch.cat([first.frames, second.frames]))
+
+
+def of_stills(made: Sequence[StillClip], size: tuple[int, int], device: torch.device) -> Clips:
+    """Clips made of real pictures, their frames of that (h, w), on a device."""
+    xy, visible, ids = ([getattr(clip, name) for clip in made] for name in ("xy", "visible", "ids"))
+    known = [np.ones_like(part) for part in visible]
+    frames = torch.from_numpy(np.stack([clip.frames for clip in made])).to(device)
+    return Clips(size, xy, visible, known, ids, frames=frames)
 
 
 def load_clips(

@@ -16,9 +16,17 @@ class TrackerSettings:
     init: str = ""
     """Checkpoint of a CoTracker3 to start from; empty starts from random weights of `size`."""
     size: str = "small"
-    """small, or mini for two CPU cores."""
+    """small, fine with cells half as wide, or mini for two CPU cores."""
     clips: int | None = None
     """So many clips, the first of them; all where it is not given."""
+    stills: int = 0
+    """So many clips more, made of real pictures; `pictures` and `silhouettes` say of which."""
+    pictures: str = ""
+    """Real pictures with boxes, as `samodal train detector` takes them."""
+    cache: str = ""
+    """Files that keep the prepared pictures; a detector's fit, with the same classes."""
+    silhouettes: str = ""
+    """Outlines for what has a box without a mask, as `samodal train completion` takes them."""
     held_out: int = 48
     """Clips at the end that are not trained on but measured."""
     batch: int = 16

@@ -11,17 +11,22 @@ import numpy as np
 import torch
 
 from samodal.errors import InputError
+from samodal.segmenters.completion.config import CompletionConfig
 from samodal.trackers.cotracker import CoTracker3
 from samodal.trackers.cotracker.model import Network
 from samodal.training import card
+from samodal.training.completion.silhouettes import load_silhouettes
+from samodal.training.detector.settings import DetectorSettings
 from samodal.training.engine import Engine, Progress, begin, clips_to_train_on
 from samodal.training.optimizer import adamw
 from samodal.training.state import damaged, once, read_state
+from samodal.training.streets.pictures import load_pictures
 from samodal.training.tracker.draw import Draw, Drawer, Step, prepare
 from samodal.training.tracker.features import matching, with_features
 from samodal.training.tracker.following import Follow, losses, scores
-from samodal.training.tracker.point_clips import Clips, load_clips
+from samodal.training.tracker.point_clips import Clips, joined, load_clips, of_stills
 from samodal.training.tracker.settings import TrackerSettings
+from samodal.training.tracker.stills import still_clips
 
 
 @once("match", "follow")
@@ -41,7 +46,10 @@ def train(settings: TrackerSettings) -> str:
     clips = load_clips(folder, tracker.network, count=settings.clips, workers=settings.workers)
     cut = clips_to_train_on(settings, len(clips))
     print(f"{cut} clips to train on, {settings.held_out} held out, {clips.frames.nbytes / 1e9:.2f} GB", flush=True)
-    engine, spent = learn(settings, tracker.network, clips.part(slice(0, cut)))
+    learned = clips.part(slice(0, cut))
+    if settings.stills:
+        learned = joined(learned, real_clips(settings, clips.size, clips.length, learned.frames.device))
+    engine, spent = learn(settings, tracker.network, learned)
     tracker.save(engine.checkpoint, half=True)
     metrics = {}
     if settings.held_out:
@@ -126,6 +134,27 @@ def folder_of(settings: TrackerSettings) -> Path:
     if not Path(place).is_dir():
         raise InputError(f"{place}: no such folder; samodal synth --split tracks --points --out ROOT makes it")
     return Path(place)
+
+
+def real_clips(settings: TrackerSettings, size: tuple[int, int], length: int, device: torch.device) -> Clips:
+    """Clips of T frames of (h, w), made of real pictures.
+
+    Raises:
+        InputError: if the pictures or outlines cannot be read.
+    """
+    if not settings.silhouettes or not (settings.pictures or settings.cache):
+        raise InputError("--stills takes real pictures: give --pictures (or their --cache) and --silhouettes")
+    detector = DetectorSettings()
+    pictures, _ = load_pictures(
+        "", settings.pictures, tuple(detector.classes.split(",")), every=1, side=detector.side, held_out="",
+        cache=settings.cache, workers=settings.workers,
+    )  # fmt: skip
+    outlines = load_silhouettes(settings.silhouettes, CompletionConfig()).bits.numpy()
+    made = still_clips(
+        pictures, outlines, size=size, length=length, count=settings.stills, seed=settings.seed,
+        workers=settings.workers,
+    )  # fmt: skip
+    return of_stills(made, size, device)
 
 
 def learn(settings: TrackerSettings, network: Network, clips: Clips) -> tuple[TrackerEngine, dict[str, Progress]]:
