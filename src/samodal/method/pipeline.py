@@ -64,7 +64,7 @@ class Pipeline:
         check_taken(self.tracker, self)
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
-        if cut := self.cuts.step(image):
+        if cut := self.cuts.step(image, time):
             self.memory.clear()
             self.tracker.reset()
         self.tracker.observe(image, self.t)
