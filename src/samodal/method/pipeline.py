@@ -116,7 +116,8 @@ class Pipeline:
         if amodal is not None:
             self.memory.store(instance, Seen(self.t, self.time, prompt.points, visible, amodal, score))
             self.tracker.drop(instance.id)
-        return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points, **answer.details)
+        return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points,
+                        **answer.details, returned=instance.returned)  # fmt: skip
 
     def _follow(self, missing: Sequence[Remembered], visible: Sequence[VisibleInstance], slivers: dict, prompted: set):
         """Point tracking (Figure 3): brings what is missing to this frame; gives what is to be reported of it."""
@@ -126,7 +127,9 @@ class Pipeline:
             others = [instance.mask for instance in visible if instance.id != key]
             sliver = slivers[key].mask if key in slivers else None
             around = Surroundings(self.t, self.time, others, sliver, key in prompted)
-            hidden.append(remembered.step(around, positions.get(key), phase, self.rules))
+            instance = remembered.step(around, positions.get(key), phase, self.rules)
+            returned = slivers[key].returned if instance is not None and key in slivers else None
+            hidden.append(instance if returned is None else replace(instance, returned=returned))
             if not phase.followed:
                 self.tracker.drop(key)
         return [instance for instance in hidden if instance is not None]
