@@ -68,15 +68,13 @@ class Pipeline:
             self.memory.clear()
             self.tracker.reset()
         self.tracker.observe(image, self.t)
-
         least = self.rules.min_visible or 1
         shown = [instance for instance in visible if instance.mask.area >= least]
         slivers = {instance.id: instance for instance in visible if instance.mask.area < least}
         prompts = self._select(image, shown)
         seen = [self._remember(*found) for found in zip(shown, prompts, self._segment(image, prompts), strict=True)]
 
-        # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now. What was
-        # prompted but not found is followed as well. Slivers first seen now stand with their visible mask.
+        # Memory check and retrieval, for all that was not found. Slivers first seen now stand with their visible mask.
         found = [instance.id for instance in seen if instance.amodal is not None]
         missing = self.memory.missing(found, self.rules.min_score) if self.rules.track else []
         hidden = self._follow(missing, visible, slivers, {instance.id for instance in shown})
@@ -86,7 +84,9 @@ class Pipeline:
             self.tracker.drop(key)
         order = {remembered.id: n for n, remembered in enumerate(self.memory)}
         instances = sorted([*seen, *hidden, *stray], key=lambda instance: order.get(instance.id, len(order)))
-        return FrameResult(self.t, self.time, tuple(instances), cut, image)
+        back = {instance.id: instance.returned for instance in visible}
+        instances = tuple(replace(instance, returned=back.get(instance.id)) for instance in instances)
+        return FrameResult(self.t, self.time, instances, cut, image)
 
     def _select(self, image: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
         """Algorithm 1, first half: K point prompts from each visible mask, and what more a segmenter may be told."""
@@ -116,8 +116,7 @@ class Pipeline:
         if amodal is not None:
             self.memory.store(instance, Seen(self.t, self.time, prompt.points, visible, amodal, score))
             self.tracker.drop(instance.id)
-        return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points,
-                        **answer.details, returned=instance.returned)  # fmt: skip
+        return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points, **answer.details)
 
     def _follow(self, missing: Sequence[Remembered], visible: Sequence[VisibleInstance], slivers: dict, prompted: set):
         """Point tracking (Figure 3): brings what is missing to this frame; gives what is to be reported of it."""
@@ -127,9 +126,7 @@ class Pipeline:
             others = [instance.mask for instance in visible if instance.id != key]
             sliver = slivers[key].mask if key in slivers else None
             around = Surroundings(self.t, self.time, others, sliver, key in prompted)
-            instance = remembered.step(around, positions.get(key), phase, self.rules)
-            returned = slivers[key].returned if instance is not None and key in slivers else None
-            hidden.append(instance if returned is None else replace(instance, returned=returned))
+            hidden.append(remembered.step(around, positions.get(key), phase, self.rules))
             if not phase.followed:
                 self.tracker.drop(key)
         return [instance for instance in hidden if instance is not None]
