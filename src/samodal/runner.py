@@ -65,7 +65,8 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
-        merged = f", {len(self.merges)} ids merged with others (listed in run.json)" if self.merges else ""
+        ids = "1 id" if len(self.merges) == 1 else f"{len(self.merges)} ids"
+        merged = f", {ids} merged with others, as run.json lists" if self.merges else ""
         return (
             f"{printable(self.clip)}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> "
             f"{self.amodal} amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s "

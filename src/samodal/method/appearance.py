@@ -32,3 +32,8 @@ def appearance(image: np.ndarray, mask: Mask) -> np.ndarray | None:
     counts = cv2.calcHist([lab], [0, 1, 2], inside.astype(np.uint8), [BINS, 2 * BINS, 2 * BINS], [0, 256] * 3)
     counts = cv2.GaussianBlur(counts.reshape(BINS, -1), (1, 3), 0.6)  # light that changes moves pixels to the next bin
     return np.sqrt(counts / counts.sum()).ravel()
+
+
+def alike(look: np.ndarray | None, other: np.ndarray | None) -> float | None:
+    """Likeness of two, in [0, 1]; None where one of them is not known."""
+    return None if look is None or other is None else float(look @ other)

@@ -19,7 +19,7 @@ from scipy.optimize import linear_sum_assignment
 
 from samodal.checks import Between, check_fields
 from samodal.masks import Mask
-from samodal.method.appearance import LEAST_PIXELS, appearance
+from samodal.method.appearance import LEAST_PIXELS, alike, appearance
 from samodal.method.known import Detection, Known
 from samodal.tracks import FrameResult, Returned, VisibleInstance
 
@@ -131,58 +131,61 @@ class Association:
     def _match(
         self, detections: Sequence[Detection], looks: Sequence[np.ndarray | None]
     ) -> tuple[dict[int, Known], dict[int, Returned]]:
-        """{number of a detection: the instance that it is}, and which of these return from a gap: first those seen in
-        the frame before, then the others."""
-        if not detections:
-            return {}, {}
-        masks = [detection.mask for detection in detections]
-        seen = [known for known in self._known.values() if known.seen_t == self.t - 1]
+        """{number of a detection: the instance that it is}, and which of these return from a gap."""
         hidden = [known for known in self._known.values() if known.seen_t < self.t - 1]
+        matched = self._go_on(detections, hidden)
+        # A new instance may have begun as a sliver, of which nobody could tell that it was a hidden one.
+        young = {n: known for n, known in matched.items() if 0 < known.began_t >= self.t - self.rules.young}
+        left = [n for n in range(len(detections)) if n not in matched or n in young] if hidden else []
+        total = self._total([detections[n] for n in left], hidden, self._scores(detections, looks, left, hidden))
+        for i, n in enumerate(left):
+            for k, known in enumerate(hidden if n in young else []):
+                if not self._may_merge(detections[n], looks[n], young[n], known):
+                    total[i, k] = 0
+        least = np.array([self.rules.merge if n in young else self.rules.hidden for n in left])
+        returned = {}
+        for i, k, margin in _assign(total, least):
+            n, known = left[i], hidden[k]
+            begun = matched.get(n)
+            other = detections[n].hint if begun is None or begun.doubtful else begun.id
+            if begun is not None:
+                del self._known[begun.id]
+            matched[n], merged = known, other if other not in (None, known.id, known.hint) else None
+            returned[n] = Returned(margin, merged)
+        return matched, returned
+
+    def _go_on(self, detections: Sequence[Detection], hidden: Sequence[Known]) -> dict[int, Known]:
+        """{number of a detection: the instance seen in the frame before that it is}."""
+        seen = [known for known in self._known.values() if known.seen_t == self.t - 1]
         scores = np.zeros((len(detections), len(seen)))
         for k, known in enumerate(seen):
             where = known.step_on(self.t)
-            scores[:, k] = [_step_score(mask, where, self.rules.stray * where.side) for mask in masks]
+            reach = self.rules.stray * where.side
+            scores[:, k] = [_step_score(detection.mask, where, reach) for detection in detections]
         # Whom the front end calls by the name of a hidden instance is not lightly taken for another.
         names = {known.hint for known in hidden} - {None}
         scores[[detection.hint in names for detection in detections]] *= 1 - self.rules.trust
         total = self._total(detections, seen, scores)
-        matched = {n: seen[k] for n, k, _ in _assign(total, np.full(len(detections), self.rules.seen))}
+        return {n: seen[k] for n, k, _ in _assign(total, np.full(len(detections), self.rules.seen))}
 
-        young = {
-            n: known
-            for n, known in matched.items()
-            if 0 <= self.t - known.began_t <= self.rules.young and known.began_t > 0
-        }
-        left = [n for n in range(len(detections)) if n not in matched or n in young] if hidden else []
-        chosen = [detections[n] for n in left]
-        scores = np.zeros((len(left), len(hidden)))
+    def _scores(self, detections: Sequence[Detection], looks: Sequence[np.ndarray | None], left: Sequence[int],
+                hidden: Sequence[Known]) -> np.ndarray:  # fmt: skip
+        """(left, hidden) scores by place, shape and looks of some of the detections."""
+        masks, scores = [detection.mask for detection in detections], np.zeros((len(left), len(hidden)))
         for k, known in enumerate(hidden if left else []):
             for where, velocity in known.hidden(self.t):
                 margin = self._margin(known, where, velocity)
-                far = [margin * (self.rules.sliver if masks[n].area < LEAST_PIXELS else 1) for n in left]
-                new = [_return_score(masks[n], where, most, masks) for n, most in zip(left, far, strict=True)]
+                margins = [margin * (self.rules.sliver if masks[n].area < LEAST_PIXELS else 1.0) for n in left]
+                new = [_return_score(masks[n], where, most, masks) for n, most in zip(left, margins, strict=True)]
                 scores[:, k] = np.maximum(scores[:, k], new)
-            for i, n in enumerate(left):
-                alike = _likeness(looks[n], known.look)
-                if alike is not None and self.rules.look:
-                    scores[i, k] *= min(1.0, alike / self.rules.look)
-                if n in young and (
-                    known.seen_t >= young[n].began_t
-                    or (alike or 0.0) < self.rules.look
-                    or known.category != detections[n].category
-                ):
-                    scores[i, k] = -1
-        total = self._total(chosen, hidden, scores)
-        least = [self.rules.merge if n in young else self.rules.hidden for n in left]
-        returned = {}
-        for i, k, better in _assign(total, np.array(least)):
-            n, known = left[i], hidden[k]
-            other = young[n].id if n in young and not young[n].doubtful else detections[n].hint
-            if n in young:
-                del self._known[young[n].id]
-            matched[n] = known
-            returned[n] = Returned(better, other if other not in (None, known.id, known.hint) else None)
-        return matched, returned
+            likeness = [alike(looks[n], known.look) for n in left]
+            scores[:, k] *= [1.0 if a is None or a >= self.rules.look else a / self.rules.look for a in likeness]
+        return scores
+
+    def _may_merge(self, detection: Detection, look: np.ndarray | None, young: Known, hidden: Known) -> bool:
+        """Whether a new instance can be one that is hidden: never seen together, of one class, and alike."""
+        together, likeness = hidden.seen_t >= young.began_t, alike(look, hidden.look)
+        return not together and hidden.category == detection.category and (likeness or 0.0) >= self.rules.look
 
     def _margin(self, known: Known, where: Mask, velocity: np.ndarray) -> float:
         """Pixels by which the prediction of a hidden instance may be off: it turns, brakes and comes nearer."""
@@ -190,11 +193,11 @@ class Association:
         return min(a_frame * (self.t - known.seen_t), self.rules.reach * where.side)
 
     def _total(self, detections: Sequence[Detection], known: Sequence[Known], scores: np.ndarray) -> np.ndarray:
-        """Scores (detections, known) with class and hint counted in; below 0 where the two cannot be one."""
+        """Scores (detections, known) with class and hint counted in."""
         same_class = np.array([[a.category == b.category for b in known] for a in detections]).reshape(scores.shape)
         same_hint = np.array([[a.hint is not None and a.hint == b.hint for b in known] for a in detections])
         total = scores * np.where(same_class, 1.0, self.rules.other_class)
-        return np.where(scores < 0, -1.0, total + self.rules.trust * same_hint.reshape(scores.shape))
+        return total + self.rules.trust * same_hint.reshape(scores.shape)
 
     def _begin(self, detection: Detection) -> Known | None:
         """A new instance, named as the front end does where that name is free."""
@@ -246,10 +249,6 @@ def _assign(total: np.ndarray, least: np.ndarray) -> list[tuple[int, int, float]
             others = [*np.delete(total[i], k), *np.delete(total[:, k], i)]
             pairs.append((int(i), int(k), max(0.0, float(able[i, k] - max([least[i], *others])))))
     return pairs
-
-
-def _likeness(look: np.ndarray | None, other: np.ndarray | None) -> float | None:
-    return None if look is None or other is None else float(look @ other)
 
 
 def _step_score(mask: Mask, where: Mask, reach: float) -> float:
