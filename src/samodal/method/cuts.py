@@ -8,6 +8,13 @@ compared patch by patch. Histograms of colour are compared. A frame begins a new
 * the colours agree, but flow explains much less than just before: another place of the same drive.
 
 Noise, blur and light leave enough corners; a lorry that covers them leaves what flow explains around it.
+
+`benchmarks/scene_cuts.py` measures it. No cut is seen in four real drives (KITTI 0005, BDD100K, two videos) and 24
+clips of StreetSim, at every 1st, 2nd, 3rd and 5th frame, down to 2 Hz. Of 500 joins 494 are found in their frame,
+without another cut: other streets, other weather, the same weather, and the same drive at least 2 s later. The
+thresholds were chosen on the split `val`, these numbers are of `test`. Of joins within a StreetSim drive 89 of 100 are
+found; a camera that stands still sees the others as they were. Fully dark noise (standard deviation 50 at night) may
+give one false cut in the second frame.
 """
 
 from __future__ import annotations
