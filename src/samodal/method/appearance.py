@@ -6,14 +6,14 @@ import numpy as np
 
 from samodal.masks import Mask
 
-BINS = 8
-"""Of each colour channel."""
+BINS = (8, 16, 16)
+"""Of lightness, and of the two channels of colour."""
 LEAST_PIXELS = 100
 """Visible pixels of which a histogram says something."""
 
 
 def appearance(image: np.ndarray, mask: Mask) -> np.ndarray | None:
-    """(512,) float32 root of the share of pixels by colour, whose product with another is their likeness in [0, 1].
+    """(2048,) float32 root of the share of pixels by colour, whose product with another is their likeness in [0, 1].
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -29,8 +29,10 @@ def appearance(image: np.ndarray, mask: Mask) -> np.ndarray | None:
         return None
     inside, window = part.inside, np.ascontiguousarray(image[part.rows, part.columns])
     lab = cv2.cvtColor(window, cv2.COLOR_RGB2LAB)
-    counts = cv2.calcHist([lab], [0, 1, 2], inside.astype(np.uint8), [BINS, 2 * BINS, 2 * BINS], [0, 256] * 3)
-    counts = cv2.GaussianBlur(counts.reshape(BINS, -1), (1, 3), 0.6)  # light that changes moves pixels to the next bin
+    counts = cv2.calcHist([lab], [0, 1, 2], inside.astype(np.uint8), list(BINS), [0, 256] * 3)
+    counts = cv2.GaussianBlur(
+        counts.reshape(BINS[0], -1), (1, 3), 0.6
+    )  # light that changes moves pixels to the next bin
     return np.sqrt(counts / counts.sum()).ravel()
 
 
