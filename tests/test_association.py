@@ -390,6 +390,114 @@ def test_a_session_that_learns_is_not_associated_twice(drive, monkeypatch):
     assert make_session(dataclasses.replace(drive, reassociate=True), None) is session
 
 
+RED, BLUE = (200, 40, 40), (40, 60, 200)
+
+
+def picture(*painted) -> np.ndarray:
+    """A (H, W, 3) grey picture with (mask, colour) painted one after another."""
+    image = np.full((*SIZE, 3), 120, np.uint8)
+    for mask, colour in painted:
+        image[mask] = colour
+    return image
+
+
+def seen_in(association: Association, *painted) -> list[VisibleInstance]:
+    """What association makes of a frame with these cars, (mask, colour) each."""
+    return association.step([car(mask) for mask, _ in painted], picture(*painted))
+
+
+def test_of_two_hidden_in_one_place_the_one_returns_that_looks_like_it():
+    for colour, expected in ((RED, 1), (BLUE, 2)):
+        association = Association()
+        seen_in(association, (square(20), RED), (square(60), BLUE))
+        for t in range(1, 8):
+            seen_in(association)
+            association.learn(hidden(t, i1=square(40), i2=square(40)))
+        (back,) = seen_in(association, (square(40), colour))
+        assert (back.id, back.returned.merged) == (expected, None)
+        assert back.returned.margin > 0.1
+
+
+def test_a_stranger_of_another_colour_does_not_inherit_an_id():
+    association = Association(AssociationRules(hidden=0.7))
+    seen_in(association, (square(30), RED))
+    seen_in(association)
+    assert [found.id for found in seen_in(association, (square(30), BLUE))] == [2]
+
+
+def test_a_sliver_may_return_farther_from_where_it_is_expected():
+    association = Association()
+    ids(association, car(square(30)))
+    association.step([])
+    association.learn(hidden(1, i1=square(30)))
+    assert ids(association, car(square(48, 24, 2))) == [1]
+
+
+def returned_as_a_sliver(colour, image: bool = True) -> list[VisibleInstance]:
+    """A red car is hidden; far from where it is expected a sliver appears and becomes a whole car, of this colour."""
+    association, found = Association(), []
+    seen_in(association, (square(30), RED))
+    for t in range(1, 4):
+        seen_in(association)
+        association.learn(hidden(t, i1=square(30)))
+    for t, mask in enumerate((square(80, 24, 6), square(78, 21, 12), square(76)), start=4):
+        found += association.step([car(mask)], picture((mask, colour)) if image else None)
+        association.learn(hidden(t, i1=square(76)))
+    return found
+
+
+def test_a_new_instance_that_turns_out_to_be_a_hidden_one_is_merged_with_it_and_that_is_told():
+    sliver, *_, whole = found = returned_as_a_sliver(RED)
+    assert (sliver.id, sliver.returned, whole.id) == (2, None, 1)
+    (merge,) = [instance.returned for instance in found if instance.returned is not None]
+    assert merge.merged == 2
+    assert 0 <= merge.margin <= 1
+
+
+def test_a_new_instance_is_not_merged_with_a_hidden_one_that_looks_unlike_it_or_cannot_be_compared():
+    assert {instance.id for instance in returned_as_a_sliver(BLUE)} == {2}
+    assert {instance.id for instance in returned_as_a_sliver(RED, image=False)} == {2}
+
+
+def test_two_that_were_seen_together_are_never_merged():
+    association = Association()
+    seen_in(association, (square(30), RED))
+    seen_in(association, (square(30), RED), (square(60), RED))
+    for t in range(2, 6):
+        assert [found.id for found in seen_in(association, (square(60), RED))] == [2]
+        association.learn(hidden(t, i1=square(60)))
+
+
+def test_the_front_ends_id_of_what_returns_is_merged_with_the_old_one_once():
+    association = Association()
+    ids(association, car(square(30), hint=7))
+    association.step([])
+    first, second = (association.step([car(square(31), hint=8)])[0] for _ in range(2))
+    assert (first.id, first.returned.merged) == (7, 8)
+    assert (second.id, second.returned) == (7, None)
+
+
+def test_a_run_lists_the_ids_that_it_merged_and_the_margin_of_each(drive, tmp_path):
+    settings = dataclasses.replace(drive, reassociate=True, method="samodal", segmenter=None, preset="default")
+    summary = run_video(settings, open_video(drive.video), tmp_path)
+    (merge,) = summary.merges
+    assert (merge["id"], merge["merged"]) == (1001, 1002) and merge["margin"] > 0
+    assert "1 id merged" in str(summary)
+    assert json.loads((tmp_path / "run.json").read_text())["summary"]["merges"] == [merge]
+    (track,) = json.loads((tmp_path / "tracks.json").read_text())["annotations"]
+    (back,) = track["returns"]
+    assert (back["t"], back["merged"]) == (merge["t"], 1002)
+    told = [(r.t, i.returned.merged) for r in read_frames(tmp_path / "frames.jsonl").results for i in r if i.returned]
+    assert told == [(merge["t"], 1002)]
+
+
+def test_a_run_without_a_merge_says_nothing_of_them(drive, tmp_path):
+    summary = run_video(drive, open_video(drive.video), tmp_path)
+    assert "merged" not in str(summary)
+    assert "merges" not in json.loads((tmp_path / "run.json").read_text())["summary"]
+    assert "returned" not in (tmp_path / "frames.jsonl").read_text()
+
+
 def test_a_weak_new_instance_waits_for_a_second_frame_and_a_sure_one_does_not():
     association = Association(AssociationRules(confirm=2, sure=0.8))
     weak, sure, first = (car(square(x), score=score) for x, score in ((10, 0.5), (60, 0.9), (35, 0.5)))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from test_cuts import panorama, view
 from tiny_cotracker import tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,3 +69,14 @@ def test_the_cost_of_a_gap_is_reported_for_every_length(load, monkeypatch, capsy
     lines = capsys.readouterr().out.splitlines()[-2:]
     assert [int(line.split()[0]) for line in lines] == [1, 3]
     assert all(len(line.split()) == 7 for line in lines)
+
+
+def test_the_tables_of_cuts_count_silent_clips_and_joins(load, tmp_path, capsys):
+    for seed, name in ((20, "one"), (21, "other")):
+        (tmp_path / name).mkdir()
+        for t in range(9):
+            Image.fromarray(view(panorama(seed), 10 * t)).save(tmp_path / name / f"{t:06d}.png")
+    load("scene_cuts", "--real", f"{tmp_path / 'one'}@10", f"{tmp_path / 'other'}", "--joins", "2").main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:4] for line in lines[1:3]] == [["one", "0", "of", "8"], ["other", "0", "of", "8"]]
+    assert lines[-1].split() == ["real,", "real", "2", "of", "2", "0"]

@@ -1,11 +1,15 @@
 """Scene cuts: a hard cut is one, fast turns, light and things that move are none."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
-from samodal.method.cuts import CutDetector, similarity
+from samodal.method.cuts import CutDetector, View, found_again, similarity
 from samodal.method.rules import PRESETS
+from samodal.runs.state import read_state, write_state
+from samodal.video import open_video
 
 CUT = PRESETS["default"].cut
 
@@ -23,9 +27,9 @@ def panorama(seed: int, width: int = 1600, height: int = 360) -> np.ndarray:
     return np.repeat(picture.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def cuts(frames) -> list[int]:
+def cuts(frames, rate: float = 10.0) -> list[int]:
     detector = CutDetector(CUT)
-    return [t for t, frame in enumerate(frames) if detector.step(frame)]
+    return [t for t, frame in enumerate(frames) if detector.step(frame, t / rate)]
 
 
 def view(picture, x, width=960):
@@ -77,13 +81,118 @@ def test_one_frame_or_none_has_no_cut():
     assert cuts([panorama(0)]) == []
 
 
-def test_a_saved_detector_goes_on_where_it_was():
-    first, second = CutDetector(CUT), CutDetector(CUT)
-    first.step(view(panorama(0), 0))
-    second.load_state(first.state())
-    assert second.step(view(panorama(1), 0))
+def test_a_saved_detector_goes_on_where_it_was(tmp_path):
+    frames = [view(panorama(0), 10 * t) for t in range(4)] + [view(panorama(1), 10 * t) for t in range(4)]
+    for stop in range(1, len(frames)):
+        first, second = CutDetector(CUT), CutDetector(CUT)
+        for t in range(stop):
+            first.step(frames[t], t / 10)
+        write_state(tmp_path / "state", first.state())
+        second.load_state(read_state(tmp_path / "state"))
+        assert [t for t in range(stop, len(frames)) if second.step(frames[t], t / 10)] == [4] * (stop <= 4)
 
 
 def test_a_frame_is_like_itself():
     small = np.random.default_rng(0).integers(0, 255, (90, 160)).astype(np.uint8)
     assert similarity(small, small) == pytest.approx(1, abs=1e-3)
+    same = View.of(panorama(0), 0.0)
+    assert found_again(same, same) > 0.9
+
+
+def ahead(picture: np.ndarray, zoom: float) -> np.ndarray:
+    """What a camera sees that has driven on: the middle, larger."""
+    height, width = picture.shape[:2]
+    high, wide = round(height / zoom), round(width / zoom)
+    top, left = (height - high) // 2, (width - wide) // 2
+    return cv2.resize(picture[top : top + high, left : left + wide], (width, height))
+
+
+def test_half_a_second_of_driving_is_no_cut():
+    street = view(panorama(7), 300)
+    assert cuts((ahead(street, 1.35**t) for t in range(4)), rate=2) == []
+
+
+def test_the_less_time_between_two_frames_the_less_may_change():
+    # A tenth of the picture stays, as the end of a street does in a turn.
+    one, other = view(panorama(8), 0), view(panorama(9), 0).copy()
+    other[:, 430:550] = one[:, 430:550]
+    assert cuts([one, one, other], rate=25) == [2]
+    assert cuts([one, one, other], rate=2) == []
+
+
+@pytest.mark.parametrize("level", [10, 25])
+def test_noise_of_a_dark_camera_is_no_cut(level):
+    rng, picture = np.random.default_rng(0), panorama(10)
+    frames = [view(picture, 8 * t) // 2 + rng.normal(0, level, (360, 960, 3)) for t in range(6)]
+    assert cuts(frame.clip(0, 255).astype(np.uint8) for frame in frames) == []
+
+
+@pytest.mark.parametrize("blurred", [9, 25])
+def test_a_jolt_that_blurs_a_frame_is_no_cut(blurred):
+    frames = [view(panorama(11), 8 * t) for t in range(6)]
+    frames[3] = cv2.blur(frames[3], (blurred, 3))
+    assert cuts(frames) == []
+
+
+def test_another_place_of_the_same_road_is_a_cut_where_time_tells_that_it_cannot_be_reached():
+    # Lane marks, sky and colours are the same; what stands beside the road is not.
+    road = panorama(12, width=4000)
+    road[230:] = panorama(12)[230:, :800].repeat(5, axis=1)
+    frames = [view(road, x) for x in (0, 4, 8, 12, 2000, 2004, 2008)]
+    assert cuts(frames, rate=25) == [4]
+
+
+def test_frames_left_out_of_a_slow_drive_are_no_cut():
+    picture = panorama(13)
+    detector = CutDetector(CUT)
+    times = [0.0, 0.04, 0.08, 0.12, 1.12, 1.16]
+    assert not any(detector.step(view(picture, round(300 * time)), time) for time in times)
+
+
+def test_equal_times_are_taken():
+    detector = CutDetector(CUT)
+    assert not any(detector.step(view(panorama(14), 5 * t), 1.0) for t in range(3))
+    assert detector.step(view(panorama(15), 0), 1.0)
+
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
+CLIPS = {
+    "kitti_tracking_0005/image_02/0005": 10.0,
+    "bdd100k_mots/images/00091078-875c1f73": 5.0,
+    "driving_videos/carnd_p1_solidWhiteRight.mp4": 25.0,
+    "driving_videos/edgetam_08_driving.mp4": 24.0,
+}
+on_real = pytest.mark.skipif(not REAL.exists(), reason="needs the real frames beside the project (../shared/real)")
+
+
+def real_frames(name: str, most: int = 60) -> list[np.ndarray]:
+    frames = []
+    for frame in open_video(REAL / name):
+        frames.append(cv2.resize(frame.image, (640, 360), interpolation=cv2.INTER_AREA))
+        if len(frames) == most:
+            break
+    return frames
+
+
+@on_real
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("clip", CLIPS)
+def test_no_cut_is_seen_in_real_drives_with_fewer_and_fewer_frames(clip, stride):
+    frames = real_frames(clip)
+    assert [cuts(frames[start::stride], CLIPS[clip] / stride) for start in range(stride)] == [[]] * stride
+
+
+@on_real
+@pytest.mark.parametrize("stride", [1, 3])
+def test_real_drives_joined_are_cut_at_the_joins_alone(stride):
+    frames, joins = [], []
+    for clip in CLIPS:
+        joins.append(len(frames))
+        frames += real_frames(clip, most=18)[::stride]
+    assert cuts(frames, 10 / stride) == joins[1:]
+
+
+@on_real
+def test_two_places_of_one_real_drive_are_told_apart():
+    frames = real_frames("driving_videos/carnd_p1_solidWhiteRight.mp4", most=130)
+    assert cuts(frames[:12] + frames[100:112], rate=25) == [12]

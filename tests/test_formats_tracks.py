@@ -17,7 +17,7 @@ from samodal.results.open import open_visible
 from samodal.results.tracks_json import write_tracks
 from samodal.results.youtube_vis import read_clips
 from samodal.rle import Rle
-from samodal.tracks import Clip, FrameResult, Instance, State, Track
+from samodal.tracks import Clip, FrameResult, Instance, Returned, State, Track
 
 SIZE = (4, 6)
 
@@ -178,6 +178,18 @@ def test_frames_come_back_as_they_were_written(lines):
                 assert getattr(one, name) == getattr(other, name)
             np.testing.assert_array_equal(one.points, other.points)
             np.testing.assert_array_equal(one.followed, other.followed)
+
+
+@pytest.mark.parametrize("merged", [None, 8, "8.2"])
+def test_what_a_frame_says_of_a_return_comes_back_and_fits_the_schema(tmp_path, merged):
+    back = replace(CAR, returned=Returned(0.25, merged))
+    with FramesWriter(tmp_path / "f.jsonl", "clip", SIZE) as writer:
+        writer.write(FrameResult(0, 0.0, (back,)))
+        writer.write(FrameResult(1, 0.1, (CAR,)))
+    for line in (tmp_path / "f.jsonl").read_text().splitlines():
+        jsonschema.validate(json.loads(line), schema())
+    first, second = (result.instances[0].returned for result in read_frames(tmp_path / "f.jsonl").results)
+    assert (first, second) == (Returned(0.25, merged), None)
 
 
 CAR = Instance(3, "car", 0.5, State.VISIBLE, rle(0, 2), rle(0, 4))

@@ -174,6 +174,15 @@ def test_a_sliver_is_moved_along_and_not_prompted_from():
     assert all(one.state == State.HIDDEN and one.frames_since_seen == 0 for one in slivers)
 
 
+def test_what_returns_as_a_sliver_of_32_pixels_is_visible_again_by_default():
+    _, results, _ = run(PRESETS["default"], start=8)  # 16 x 2 visible pixels on either side of the post
+    instances = [instance for result in results for instance in result]
+    assert any(instance.state == State.HIDDEN and instance.visible is None for instance in instances)
+    slivers = [instance for instance in instances if instance.visible is not None and instance.visible.area == 32]
+    assert len(slivers) == 2
+    assert all(instance.state in (State.VISIBLE, State.KEPT) for instance in slivers)
+
+
 def test_a_sliver_never_seen_better_stands_with_its_visible_mask():
     pipeline = Pipeline(Oracle([]), Still(), PRESETS["default"])
     mask = square(30, side=3)

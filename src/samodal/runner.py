@@ -49,6 +49,7 @@ class Summary:
         seconds: wall clock, without loading the model.
         out: the folder with the files.
         before: whether they were there already.
+        merges: of two ids of the front end that turned out to be one; see `samodal.results.by_track.Totals`.
     """
 
     clip: str
@@ -60,13 +61,16 @@ class Summary:
     seconds: float
     out: Path
     before: bool = False
+    merges: Sequence[dict] = ()
 
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
+        ids = "1 id" if len(self.merges) == 1 else f"{len(self.merges)} ids"
+        merged = f", {ids} merged with others, as run.json lists" if self.merges else ""
         return (
             f"{printable(self.clip)}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> "
             f"{self.amodal} amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s "
-            f"({rate:.1f} frames/s)"
+            f"({rate:.1f} frames/s){merged}"
         )
 
 
@@ -131,8 +135,9 @@ def _finish(folder: RunFolder, start: float) -> Summary | None:
         folder.clear()
         return None
     counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
-    summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out)
-    folder.complete({name: value for name, value in asdict(summary).items() if name not in ("out", "before")})
+    summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out, merges=totals.merges)
+    left_out = ("out", "before") if totals.merges else ("out", "before", "merges")
+    folder.complete({name: value for name, value in asdict(summary).items() if name not in left_out})
     return summary
 
 

@@ -41,6 +41,20 @@ UNSEEN = (State.HIDDEN, State.LEAVING, State.LOST)
 """States of an instance that is not prompted, but remembered."""
 
 
+@dataclass(frozen=True)
+class Returned:
+    """An instance is taken for one that was not seen in the frame before.
+
+    Attributes:
+        margin: by how much this scored better than the next best explanation: another hidden instance, another
+            detection, or a new instance; 0 for a tie. Scores: `samodal.method.association`.
+        merged: the id that the front end gave it, where that is another: from here on the two are one.
+    """
+
+    margin: float
+    merged: int | str | None = None
+
+
 @dataclass(frozen=True, eq=False, init=False)
 class VisibleInstance:
     """One instance as a front end sees it in one frame.
@@ -50,6 +64,7 @@ class VisibleInstance:
         category: class name, e.g. "car".
         score: confidence in [0, 1]; None where the front end gives none.
         mask: the visible pixels, not empty: (H, W) bool, an `Rle` or a `Mask`; kept as a `Mask`.
+        returned: in the frame in which association takes it up again after a gap.
 
     Raises:
         InputError: for any of these that is something else.
@@ -59,8 +74,11 @@ class VisibleInstance:
     category: str
     score: float | None
     mask: Mask
+    returned: Returned | None = None
 
-    def __init__(self, id: int | str, category: str, score: float | None, mask: MaskLike):
+    def __init__(
+        self, id: int | str, category: str, score: float | None, mask: MaskLike, returned: Returned | None = None
+    ):
         key = int(id) if isinstance(id, np.integer) else id
         if isinstance(key, bool) or not isinstance(key, int | str):
             raise InputError(f"instance {key!r}: expected an int or str as id, got {type(key).__name__}")
@@ -73,7 +91,8 @@ class VisibleInstance:
             raise InputError(f"instance {key}: {error}") from None
         if not mask:
             raise InputError(f"instance {key}: its visible mask is empty; leave out what is not visible")
-        for name, value in (("id", key), ("category", category), ("score", score), ("mask", mask)):
+        values = {"id": key, "category": category, "score": score, "mask": mask, "returned": returned}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
 
@@ -107,8 +126,10 @@ class Instance:
         spread: (4,) float32 pixels, half-width of the interval in which x0, y0, x1, y1 of the amodal box are expected.
         hypotheses: three nested amodal masks, the small, the given and the large one.
         confidence: the probability of each pixel.
+        returned: in the frame in which association takes it up again after a gap, None in all others.
 
-    The last four are None where the segmenter does not give them, `hypotheses` and `confidence` also where nobody asks.
+    `beyond` to `confidence` are None where the segmenter does not give them, `hypotheses` and `confidence` also where
+    nobody asks.
     """
 
     id: int | str
@@ -126,6 +147,7 @@ class Instance:
     spread: np.ndarray | None = None
     hypotheses: tuple[Mask, Mask, Mask] | None = None
     confidence: Confidence | None = None
+    returned: Returned | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "id", int(self.id) if isinstance(self.id, np.integer) else self.id)
@@ -136,7 +158,8 @@ class Instance:
     @classmethod
     def copied(cls, visible: VisibleInstance, state: State) -> Instance:
         """An instance of whose whole no more is known than its visible mask."""
-        return cls(visible.id, visible.category, visible.score, state, visible.mask, visible.mask)
+        masks = visible.mask, visible.mask
+        return cls(visible.id, visible.category, visible.score, state, *masks, returned=visible.returned)
 
     @property
     def hidden(self) -> Mask | None:

@@ -30,7 +30,7 @@ class AssociatedSession:
         self._detect, self._association = detect, association
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        return self._association.step(self._detect(frame))
+        return self._association.step(self._detect(frame), frame)
 
     def learn(self, result: FrameResult) -> None:
         self._association.learn(result)
@@ -54,7 +54,8 @@ class Reassociated:
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
         visible = reported(self._session, frame, t)
-        return self._association.step([Detection(seen.category, seen.score, seen.mask, seen.id) for seen in visible])
+        detections = [Detection(seen.category, seen.score, seen.mask, seen.id) for seen in visible]
+        return self._association.step(detections, frame)
 
     def learn(self, result: FrameResult) -> None:
         self._association.learn(result)

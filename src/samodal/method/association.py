@@ -9,9 +9,8 @@ showed the most of it would be at its own velocity.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Annotated
 
@@ -19,13 +18,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from samodal.checks import Between, check_fields
-from samodal.masks import Mask, MaskLike
-from samodal.method.history import NEARLY, RING
-from samodal.method.motion import median_velocity
-from samodal.tracks import FrameResult, Instance, VisibleInstance
-
-WINDOW = 8
-"""Frames that a velocity is made of: few, as what comes nearer moves faster and faster."""
+from samodal.masks import Mask
+from samodal.method.appearance import LEAST_PIXELS, alike, appearance
+from samodal.method.known import Detection, Known
+from samodal.tracks import FrameResult, Returned, VisibleInstance
 
 NAMES = 100_000
 """Names given last that are not given again: a bound for endless streams, of some 10 MB."""
@@ -45,6 +41,15 @@ class AssociationRules:
     hidden: Annotated[float, Between(0, 1)] = 0.4
     """Least score with a hidden instance: half the share of the detection within the predicted amodal mask, half the
     IoU with what no other detection covers of it."""
+    sliver: Annotated[float, Between(1)] = 3.0
+    """A prediction may be off by so many times as much for a detection of fewer than 100 pixels."""
+    look: Annotated[float, Between(0, 1)] = 0.65
+    """Likeness of colours in [0, 1], below which a score with a hidden instance falls in proportion; 0: no matter."""
+    young: Annotated[int, Between(0)] = 5
+    """Frames in which a new instance may still turn out to be one that was hidden before it began; 0: never. Then the
+    two are merged, which `Returned` tells,"""
+    merge: Annotated[float, Between(0, 1)] = 0.5
+    """if they look alike and their score is at least this."""
     trust: Annotated[float, Between(0, 1)] = 0.5
     """Added where the front end itself says that it is the same instance; 0: its ids are ignored."""
     other_class: Annotated[float, Between(0, 1)] = 0.25
@@ -72,107 +77,6 @@ class AssociationRules:
         check_fields(self, "association")
 
 
-@dataclass(frozen=True, eq=False, init=False)
-class Detection:
-    """One instance in one frame before it is known which one it is.
-
-    Attributes:
-        category: class name.
-        score: confidence in [0, 1]; None where there is none.
-        mask: the visible pixels, not empty: (H, W) bool, an `Rle` or a `Mask`; kept as a `Mask`.
-        hint: the id that the front end itself gives it, None where it gives none.
-    """
-
-    category: str
-    score: float | None
-    mask: Mask
-    hint: int | str | None = None
-
-    def __init__(self, category: str, score: float | None, mask: MaskLike, hint: int | str | None = None):
-        for name, value in (("category", category), ("score", score), ("mask", Mask.of(mask)), ("hint", hint)):
-            object.__setattr__(self, name, value)
-
-
-@dataclass
-class Known:
-    """An instance that was detected before.
-
-    Attributes:
-        id, category: of the newest detection.
-        hint: the front end's own id of the newest detection.
-        seen_t: frame of the newest detection.
-        recent: (t, visible mask) of the last detections.
-        centres: (t, (2,) centre of its box), of its amodal mask where the method tells it.
-        told_t: the newest frame, if the method tells of it there; else None.
-        whole: its amodal mask in that frame, while it is unseen; None where the method has lost it.
-        doubtful: frames that must still show it before it is reported.
-    """
-
-    id: int | str
-    category: str
-    hint: int | str | None = None
-    seen_t: int = -1
-    recent: deque = field(default_factory=lambda: deque(maxlen=RING))
-    centres: deque = field(default_factory=lambda: deque(maxlen=WINDOW))
-    told_t: int | None = None
-    whole: Mask | None = None
-    doubtful: int = 0
-
-    def see(self, t: int, detection: Detection) -> None:
-        """Take in the detection of frame t that it is."""
-        self.category, self.hint, self.seen_t = detection.category, detection.hint, t
-        self.recent.append((t, detection.mask))
-        self.centres.append((t, detection.mask.centre))
-
-    def tell(self, t: int, instance: Instance | None) -> None:
-        """Take in what the method says of it in frame t; None where it says nothing."""
-        amodal = None if instance is None else instance.amodal
-        self.told_t, self.whole = None if instance is None else t, None
-        if amodal is None:
-            return
-        if self.seen_t < t:
-            self.whole = amodal
-        if self.centres[-1][0] == t:
-            self.centres.pop()
-        self.centres.append((t, amodal.centre))
-
-    def step_on(self, t: int) -> Mask:
-        """Its visible mask of the frame before, in frame t."""
-        return self.recent[-1][1].moved(median_velocity(self.centres))
-
-    def hidden(self, t: int) -> list[tuple[Mask, np.ndarray]]:
-        """Where the whole of it may be in frame t, unseen, and the velocity: as the method says, and straight on.
-
-        Nowhere, if the method knows it but not where it is.
-        """
-        if self.told_t is not None and self.whole is None:
-            return []
-        since, anchor, velocity = self._own_motion()
-        places = [(anchor.moved((t - since) * velocity), velocity)]
-        if self.whole is not None and self.told_t is not None:
-            velocity = median_velocity(self.centres)
-            places.append((self.whole.moved((t - self.told_t) * velocity), velocity))
-        return places
-
-    def _own_motion(self) -> tuple[int, Mask, np.ndarray]:
-        """The last frame that showed nearly the most of it, its mask there, and its velocity since.
-
-        What is seen later shrinks towards the occluder: its centre moves as the occluder wants, but it is still part
-        of the moved mask.
-        """
-        most = max(mask.area for _, mask in self.recent)
-        since, anchor = next((t, mask) for t, mask in reversed(self.recent) if mask.area >= NEARLY * most)
-        velocity = median_velocity([(t, centre) for t, centre in self.centres if t <= since])
-        if since < self.seen_t:
-            elapsed = self.seen_t - since
-            velocity = velocity + anchor.moved(elapsed * velocity).way_to(self.recent[-1][1]) / elapsed
-        return since, anchor, velocity
-
-    def cut(self) -> None:
-        """Keep the newest frame alone: what was before is another scene."""
-        self.recent, self.centres = deque([self.recent[-1]], RING), deque([self.centres[-1]], WINDOW)
-
-
 class Association:
     """Gives the detections of a video their identities, frame by frame.
 
@@ -190,19 +94,25 @@ class Association:
         # The newest names, in order: none of them is given again, also where its bearer is forgotten.
         self._given: dict[int | str, None] = {}
 
-    def step(self, detections: Sequence[Detection]) -> list[VisibleInstance]:
-        """The detections of the next frame with ids, in the same order, without those too weak to begin with."""
+    def step(self, detections: Sequence[Detection], image: np.ndarray | None = None) -> list[VisibleInstance]:
+        """The detections of the next frame with ids, in the same order, without those too weak to begin with.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, the frame; None leaves out what instances look like.
+        """
         self.t += 1
-        matched = self._match(detections)
+        looks = [None if image is None else appearance(image, detection.mask) for detection in detections]
+        matched, returned = self._match(detections, looks)
         found = []
         for n, detection in enumerate(detections):
             known = matched.get(n) or self._begin(detection)
             if known is not None:
-                known.see(self.t, detection)
+                known.see(self.t, detection, looks[n])
                 sure = detection.score is None or detection.score >= self.rules.sure
                 known.doubtful = 0 if sure else max(0, known.doubtful - 1)
             if known is not None and not known.doubtful:
-                found.append(VisibleInstance(known.id, detection.category, detection.score, detection.mask))
+                back = returned.get(n)
+                found.append(VisibleInstance(known.id, detection.category, detection.score, detection.mask, back))
         self._forget()
         return found
 
@@ -218,52 +128,76 @@ class Association:
         for known in self._known.values():
             known.tell(self.t, instances.get(known.id))
 
-    def _match(self, detections: Sequence[Detection]) -> dict[int, Known]:
-        """{number of a detection: the instance that it is}: first those seen in the frame before, then the others."""
-        if not detections:
-            return {}
-        masks = [detection.mask for detection in detections]
-        seen = [known for known in self._known.values() if known.seen_t == self.t - 1]
+    def _match(
+        self, detections: Sequence[Detection], looks: Sequence[np.ndarray | None]
+    ) -> tuple[dict[int, Known], dict[int, Returned]]:
+        """{number of a detection: the instance that it is}, and which of these return from a gap."""
         hidden = [known for known in self._known.values() if known.seen_t < self.t - 1]
+        matched = self._go_on(detections, hidden)
+        # A new instance may have begun as a sliver, of which nobody could tell that it was a hidden one.
+        young = {n: known for n, known in matched.items() if 0 < known.began_t >= self.t - self.rules.young}
+        left = [n for n in range(len(detections)) if n not in matched or n in young] if hidden else []
+        total = self._total([detections[n] for n in left], hidden, self._scores(detections, looks, left, hidden))
+        for i, n in enumerate(left):
+            for k, known in enumerate(hidden if n in young else []):
+                if not self._may_merge(detections[n], looks[n], young[n], known):
+                    total[i, k] = 0
+        least = np.array([self.rules.merge if n in young else self.rules.hidden for n in left])
+        returned = {}
+        for i, k, margin in _assign(total, least):
+            n, known = left[i], hidden[k]
+            begun = matched.get(n)
+            other = detections[n].hint if begun is None or begun.doubtful else begun.id
+            if begun is not None:
+                del self._known[begun.id]
+            matched[n], merged = known, other if other not in (None, known.id, known.hint) else None
+            returned[n] = Returned(margin, merged)
+        return matched, returned
+
+    def _go_on(self, detections: Sequence[Detection], hidden: Sequence[Known]) -> dict[int, Known]:
+        """{number of a detection: the instance seen in the frame before that it is}."""
+        seen = [known for known in self._known.values() if known.seen_t == self.t - 1]
         scores = np.zeros((len(detections), len(seen)))
         for k, known in enumerate(seen):
             where = known.step_on(self.t)
-            scores[:, k] = [_step_score(mask, where, self.rules.stray * where.side) for mask in masks]
+            reach = self.rules.stray * where.side
+            scores[:, k] = [_step_score(detection.mask, where, reach) for detection in detections]
         # Whom the front end calls by the name of a hidden instance is not lightly taken for another.
         names = {known.hint for known in hidden} - {None}
         scores[[detection.hint in names for detection in detections]] *= 1 - self.rules.trust
-        matched = self._assign(range(len(detections)), detections, seen, scores, self.rules.seen)
+        total = self._total(detections, seen, scores)
+        return {n: seen[k] for n, k, _ in _assign(total, np.full(len(detections), self.rules.seen))}
 
-        left = [n for n in range(len(detections)) if n not in matched]
-        scores = np.zeros((len(left), len(hidden)))
+    def _scores(self, detections: Sequence[Detection], looks: Sequence[np.ndarray | None], left: Sequence[int],
+                hidden: Sequence[Known]) -> np.ndarray:  # fmt: skip
+        """(left, hidden) scores by place, shape and looks of some of the detections."""
+        masks, scores = [detection.mask for detection in detections], np.zeros((len(left), len(hidden)))
         for k, known in enumerate(hidden if left else []):
             for where, velocity in known.hidden(self.t):
                 margin = self._margin(known, where, velocity)
-                scores[:, k] = np.maximum(scores[:, k], [_return_score(masks[n], where, margin, masks) for n in left])
-        return matched | self._assign(left, detections, hidden, scores, self.rules.hidden)
+                margins = [margin * (self.rules.sliver if masks[n].area < LEAST_PIXELS else 1.0) for n in left]
+                new = [_return_score(masks[n], where, most, masks) for n, most in zip(left, margins, strict=True)]
+                scores[:, k] = np.maximum(scores[:, k], new)
+            likeness = [alike(looks[n], known.look) for n in left]
+            scores[:, k] *= [1.0 if a is None or a >= self.rules.look else a / self.rules.look for a in likeness]
+        return scores
+
+    def _may_merge(self, detection: Detection, look: np.ndarray | None, young: Known, hidden: Known) -> bool:
+        """Whether a new instance can be one that is hidden: never seen together, of one class, and alike."""
+        together, likeness = hidden.seen_t >= young.began_t, alike(look, hidden.look)
+        return not together and hidden.category == detection.category and (likeness or 0.0) >= self.rules.look
 
     def _margin(self, known: Known, where: Mask, velocity: np.ndarray) -> float:
         """Pixels by which the prediction of a hidden instance may be off: it turns, brakes and comes nearer."""
         a_frame = self.rules.drift * where.side + self.rules.veer * float(np.linalg.norm(velocity))
         return min(a_frame * (self.t - known.seen_t), self.rules.reach * where.side)
 
-    def _assign(
-        self,
-        numbers: Sequence[int],
-        detections: Sequence[Detection],
-        known: Sequence[Known],
-        scores: np.ndarray,
-        least: float,
-    ) -> dict[int, Known]:
-        """The pairs with the largest sum of scores, of those that reach `least` with class and hint counted in."""
-        chosen = [detections[n] for n in numbers]
-        same_class = np.array([[a.category == b.category for b in known] for a in chosen]).reshape(scores.shape)
-        same_hint = np.array([[a.hint is not None and a.hint == b.hint for b in known] for a in chosen])
+    def _total(self, detections: Sequence[Detection], known: Sequence[Known], scores: np.ndarray) -> np.ndarray:
+        """Scores (detections, known) with class and hint counted in."""
+        same_class = np.array([[a.category == b.category for b in known] for a in detections]).reshape(scores.shape)
+        same_hint = np.array([[a.hint is not None and a.hint == b.hint for b in known] for a in detections])
         total = scores * np.where(same_class, 1.0, self.rules.other_class)
-        total = total + self.rules.trust * same_hint.reshape(scores.shape)
-        total[total < least] = 0
-        rows, columns = linear_sum_assignment(total, maximize=True)
-        return {numbers[i]: known[k] for i, k in zip(rows, columns, strict=True) if total[i, k] > 0}
+        return total + self.rules.trust * same_hint.reshape(scores.shape)
 
     def _begin(self, detection: Detection) -> Known | None:
         """A new instance, named as the front end does where that name is free."""
@@ -278,7 +212,9 @@ class Association:
         self._given[key] = None
         if len(self._given) > NAMES:
             del self._given[next(iter(self._given))]
-        return self._known.setdefault(key, Known(key, detection.category, doubtful=self.rules.confirm if self.t else 1))
+        return self._known.setdefault(
+            key, Known(key, detection.category, doubtful=self.rules.confirm if self.t else 1, began_t=self.t)
+        )
 
     def _is_free(self, name: int | str) -> bool:
         """Whether an instance may begin under a name: two cars of one name would become one track."""
@@ -294,6 +230,25 @@ class Association:
         oldest_first = sorted(self._known, key=lambda key: self._known[key].seen_t)
         for key in oldest_first[: max(0, len(oldest_first) - self.rules.most)]:
             del self._known[key]
+
+
+def _assign(total: np.ndarray, least: np.ndarray) -> list[tuple[int, int, float]]:
+    """The pairs with the largest sum of scores, of those that reach what is least for their detection.
+
+    Args:
+        total: (detections, known) scores.
+        least: (detections,) a lower one is a new instance.
+
+    Returns:
+        (detection, known, by how much the score is above that of the next best explanation).
+    """
+    able = np.where(total >= least[:, None], total, 0)
+    pairs = []
+    for i, k in zip(*linear_sum_assignment(able, maximize=True), strict=True):
+        if able[i, k] > 0:
+            others = [*np.delete(total[i], k), *np.delete(total[:, k], i)]
+            pairs.append((int(i), int(k), max(0.0, float(able[i, k] - max([least[i], *others])))))
+    return pairs
 
 
 def _step_score(mask: Mask, where: Mask, reach: float) -> float:

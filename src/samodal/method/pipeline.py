@@ -64,19 +64,17 @@ class Pipeline:
         check_taken(self.tracker, self)
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
-        if cut := self.cuts.step(image):
+        if cut := self.cuts.step(image, time):
             self.memory.clear()
             self.tracker.reset()
         self.tracker.observe(image, self.t)
-
         least = self.rules.min_visible or 1
         shown = [instance for instance in visible if instance.mask.area >= least]
         slivers = {instance.id: instance for instance in visible if instance.mask.area < least}
         prompts = self._select(image, shown)
         seen = [self._remember(*found) for found in zip(shown, prompts, self._segment(image, prompts), strict=True)]
 
-        # Memory check and retrieval: points are followed, and masks moved, for all that was not prompted now. What was
-        # prompted but not found is followed as well. Slivers first seen now stand with their visible mask.
+        # Memory check and retrieval, for all that was not found. Slivers first seen now stand with their visible mask.
         found = [instance.id for instance in seen if instance.amodal is not None]
         missing = self.memory.missing(found, self.rules.min_score) if self.rules.track else []
         hidden = self._follow(missing, visible, slivers, {instance.id for instance in shown})
@@ -86,7 +84,9 @@ class Pipeline:
             self.tracker.drop(key)
         order = {remembered.id: n for n, remembered in enumerate(self.memory)}
         instances = sorted([*seen, *hidden, *stray], key=lambda instance: order.get(instance.id, len(order)))
-        return FrameResult(self.t, self.time, tuple(instances), cut, image)
+        back = {instance.id: instance.returned for instance in visible}
+        instances = tuple(replace(instance, returned=back.get(instance.id)) for instance in instances)
+        return FrameResult(self.t, self.time, instances, cut, image)
 
     def _select(self, image: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
         """Algorithm 1, first half: K point prompts from each visible mask, and what more a segmenter may be told."""

@@ -69,8 +69,9 @@ class Rules:
     """Share of an instance that other reported instances must cover for it to stay at the border, in state leaving
     (ours; None: it is gone at once). Outside the image it is gone."""
     cut: Annotated[float, Between(-1, 1)] | None = None
-    """Similarity of two frames, in [-1, 1], below which a scene cut is assumed and everything is forgotten (ours,
-    `samodal.method.cuts`; None: no detector, as in the paper)."""
+    """Similarity of two frames after optical flow, in [-1, 1], below which they may be of two scenes. Lost corners and
+    other colours must agree with it; then everything is forgotten (ours, `samodal.method.cuts`; None: no detector, as
+    in the paper)."""
     remember_s: Annotated[float, Between(0)] | None = None
     """Seconds unseen after which an instance is forgotten, at the end of the frame. None: never (paper and released
     code)."""
@@ -107,7 +108,7 @@ PRESETS = {
         open_s=0.5,
         border=2,
         leaving=0.8,
-        cut=0.78,
+        cut=0.6,
         remember_s=6.0,
         frame_score="iou_x_vis",
         decay=0.5,

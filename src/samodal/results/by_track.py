@@ -70,6 +70,7 @@ class Totals:
         frames: how many.
         visible, amodal, hidden: masks: reported by the front end, given out, and of these without a visible part.
         ids: of all instances.
+        merges: of two ids that turned out to be one, in the order of frames: t, id, merged (the front end's), margin.
     """
 
     clip: str
@@ -78,6 +79,7 @@ class Totals:
     amodal: int = 0
     hidden: int = 0
     ids: set[int | str] = field(default_factory=set)
+    merges: list[dict] = field(default_factory=list)
 
     def counted(self, frames: Iterable[tuple[str, FrameResult]]) -> Iterator[tuple[str, FrameResult]]:
         """The same (name, result), unchanged."""
@@ -87,5 +89,10 @@ class Totals:
             self.ids.update(result.ids)
             self.visible += sum(instance.visible is not None for instance in result.instances)
             self.amodal += len(amodal)
+            self.merges += [
+                {"t": result.t, "id": instance.id, "merged": back.merged, "margin": round(back.margin, 6)}
+                for instance in result.instances
+                if (back := instance.returned) is not None and back.merged is not None
+            ]
             self.hidden += sum(instance.visible is None and instance.state in UNSEEN for instance in amodal)
             yield name, result

@@ -15,7 +15,7 @@ from samodal.files import read_mask
 from samodal.masks import Mask
 from samodal.results.fields import FrameNumber, Id, Share, value_of
 from samodal.rle import Rle
-from samodal.tracks import Instance, State
+from samodal.tracks import Instance, Returned, State
 
 _FARTHEST = 4  # larger sides of the frame from its corner to what lies over its border
 
@@ -47,6 +47,8 @@ def to_json(instance: Instance, hidden_by: Iterable[tuple[int | str, float]], de
         "box_spread": None if instance.spread is None else [round(float(n), 2) for n in instance.spread],
         "beyond": _canvas(instance.beyond) if _reaches_further(instance) else None,
     }
+    if (back := instance.returned) is not None:
+        values["returned"] = {"margin": round(float(back.margin), 6), "merged": back.merged}
     if not details:
         return values
     masks, confidence = instance.hypotheses, instance.confidence
@@ -93,7 +95,14 @@ def from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
         spread=None if spread is None else np.array(spread, np.float32),
         hypotheses=_hypotheses(value.get("hypotheses"), size, where),
         confidence=_unpacked(value.get("confidence"), size, where),
+        returned=_returned(value.get("returned"), f"{where}, returned"),
     )
+
+
+def _returned(value: Any, where: str) -> Returned | None:
+    if value is None:
+        return None
+    return Returned(value_of(value, "margin", float, where), value_of(value, "merged", Id | None, where, None))
 
 
 def _hypotheses(masks: Any, size: tuple[int, int], where: str) -> tuple[Mask, Mask, Mask] | None:

@@ -8,6 +8,7 @@ these alone.
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -73,6 +74,7 @@ def write_tracks_of(
     path, names = Path(path), []
     categories: dict[int | str, str] = {}
     places: dict[int | str, array] = {}
+    returns: dict[int | str, list[dict]] = {}
 
     def results() -> Iterator[FrameResult]:
         for file_name, result in frames:
@@ -87,13 +89,16 @@ def write_tracks_of(
             for t, key, instance in instances_by_track(results()):
                 categories.setdefault(key, instance.category)
                 places.setdefault(key, array("Q")).append(rows.tell())
+                if instance.returned is not None:
+                    returns.setdefault(key, []).append({"t": t} | asdict(instance.returned))
                 amodal, visible = (None if mask is None else mask.rle for mask in (instance.amodal, instance.visible))
                 row = _row(amodal, visible, str(instance.state), instance.score)
                 rows.write(json.dumps([t, row], separators=(",", ":")).encode() + b"\n")
             numbers = _numbers(categories.values())
             sparse = len(names) * len(places) > LARGEST_DENSE
             head = _head(info, sparse, [_video(name, size, names, 1)], numbers)
-            _write(path, head, _collected(rows, places, categories, numbers, None if sparse else len(names)))
+            tracks = _collected(rows, places, categories, numbers, None if sparse else len(names))
+            _write(path, head, (track | _returns(returns.get(track["track_id"])) for track in tracks))
     except OSError as error:
         raise cannot_write(path, error) from None
 
@@ -107,6 +112,11 @@ def _collected(rows, places: dict, categories: dict, numbers: dict, length: int 
             column[t] = row
         score = track_score([row[-1] for row in column.values()], [row[-2] for row in column.values()])
         yield _annotation(_labels(number, key, 1, numbers[categories[key]], score), column, length)
+
+
+def _returns(returns: list[dict] | None) -> dict[str, list[dict]]:
+    """When a track was taken up again after a gap, by what margin, and which id was merged with it."""
+    return {} if returns is None else {"returns": returns}
 
 
 def _write(path: Path, head: dict, annotations: Iterator[dict]) -> None:
