@@ -1,0 +1,180 @@
+"""What is exported: the frames of a clip with their results, which can be read again and again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any
+
+from samodal.errors import InputError
+from samodal.results.by_track import TrackKeys
+from samodal.results.frames import UNFINISHED, FrameLines
+from samodal.results.tracks_json import numbers_of
+from samodal.tracks import FrameResult, Instance
+
+FRAMES_PER_SECOND = 10.0
+"""Of results that do not tell; that of folders of pictures."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One frame.
+
+    Attributes:
+        number: of the frame in its video or folder, from 0; where a run leaves out frames, numbers have gaps.
+        name: of the frame's file, or its number as text.
+        result: what is in it.
+        instances: (id of the track, instance) of each.
+    """
+
+    number: int
+    name: str
+    result: FrameResult
+    instances: tuple[tuple[int | str, Instance], ...]
+
+    @property
+    def file_name(self) -> str:
+        """The name of a picture; frames of a video are named as `ffmpeg -start_number 0 %06d.jpg` names them."""
+        return self.name if PurePath(self.name).suffix else f"{self.name}.jpg"
+
+
+@dataclass(frozen=True)
+class Track:
+    """One instance through the clip, without its masks.
+
+    Attributes:
+        number: from 1, in the order of first frames.
+        key: its id.
+        category: class name.
+    """
+
+    number: int
+    key: int | str
+    category: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a first reading tells.
+
+    Attributes:
+        tracks: by id.
+        numbers: of the frames.
+        file_names: of the frames.
+        seconds: time of the last frame.
+        lost: instances of frames that have no mask at all.
+    """
+
+    tracks: dict[int | str, Track]
+    numbers: list[int]
+    file_names: list[str]
+    seconds: float
+    lost: int
+
+    @cached_property
+    def categories(self) -> dict[str, int]:
+        """{class name: number}, as in tracks.json."""
+        return numbers_of(track.category for track in self.tracks.values())
+
+    @property
+    def end(self) -> int:
+        """The number of the last frame, plus one."""
+        return self.numbers[-1] + 1 if self.numbers else 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """The results of one clip.
+
+    Attributes:
+        name: of the clip.
+        size: (H, W) of its frames in pixels.
+        fps: frames per second.
+        read: gives (file name, result) of all frames, each time from the first on.
+        video: what was run: a file or folder, or the clip's name.
+        settings: of the run.
+        notes: what is to be told of the source itself.
+    """
+
+    name: str
+    size: tuple[int, int]
+    fps: float
+    read: Callable[[], Iterable[tuple[str, FrameResult]]]
+    video: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def shots(self) -> Iterator[Shot]:
+        """The frames in their order."""
+        keys = TrackKeys()
+        for name, result in self.read():
+            yield Shot(self._number(name, result), name, result, tuple(zip(keys.of(result), result, strict=True)))
+
+    def _number(self, name: str, result: FrameResult) -> int:
+        # Videos name frames by number; of a folder, whose rate is constant, the time tells it.
+        return int(name) if name.isascii() and name.isdecimal() else round(result.time * self.fps)
+
+    @cached_property
+    def contents(self) -> Contents:
+        """Tracks, frames and classes.
+
+        Raises:
+            InputError: where two frames have one number, or there is none.
+        """
+        tracks: dict[int | str, Track] = {}
+        numbers, names, seconds, lost = [], [], 0.0, 0
+        for shot in self.shots():
+            if numbers and shot.number <= numbers[-1]:
+                raise InputError(f"{self.name}: frame {shot.name} comes after frame {names[-1]}, but its time does not")
+            numbers.append(shot.number)
+            names.append(shot.file_name)
+            seconds = shot.result.time
+            for key, instance in shot.instances:
+                lost += not instance.amodal and not instance.visible
+                if key not in tracks:
+                    tracks[key] = Track(len(tracks) + 1, key, instance.category)
+        if not numbers:
+            raise InputError(f"{self.name}: no finished frame to export")
+        return Contents(tracks, numbers, names, seconds, lost)
+
+
+class Losses:
+    """Counts what a format cannot hold."""
+
+    def __init__(self, source: Source):
+        self._counts: Counter[str] = Counter()
+        self.add("lost instances of frames, which have no mask", source.contents.lost)
+
+    def add(self, what: str, count: int = 1) -> None:
+        self._counts[what] += count
+
+    def lines(self) -> list[str]:
+        """A line for each thing that is not in the export."""
+        return [f"not in it: {count:,} {what}" for what, count in self._counts.items() if count]
+
+
+def of_run(path: str | Path) -> Source:
+    """The results of a run: its folder, or a frames.jsonl.
+
+    Raises:
+        InputError: where there is none, or it is damaged.
+    """
+    path = Path(path)
+    lines_path = path / "frames.jsonl" if path.is_dir() else path
+    if path.is_dir() and not lines_path.exists() and (path / UNFINISHED / "frames.jsonl").exists():
+        raise InputError(f"{path}: is not finished; run the same command again, or give {path / UNFINISHED}")
+    lines = FrameLines(lines_path)
+    fps = lines.settings.get("fps")
+    known = isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps < 1e6
+    video = lines.settings.get("source")
+    return Source(
+        lines.clip,
+        lines.size,
+        float(fps) if known else FRAMES_PER_SECOND,
+        lambda: FrameLines(lines_path),
+        video if isinstance(video, str) else lines.clip,
+        lines.settings,
+    )
