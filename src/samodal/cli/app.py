@@ -41,6 +41,7 @@ COMMANDS = {
     "experiments": ("samodal.cli.experiments", "ExperimentsSettings", "the paper's tables and figures, by name"),
     "weights": ("samodal.cli.weights", "WeightsSettings", "which weights there are: size, licence, what for, at hand"),
     "weights fetch": ("samodal.cli.weights_fetch", "FetchSettings", "fetch weights from the Hugging Face hub, by name"),
+    "convert": ("samodal.cli.convert", "ConvertSettings", "results in the formats of other tools, and back from CVAT"),
     "evaluate": ("samodal.cli.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
 }
 
@@ -174,6 +175,9 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     if configs and not parsed.trust_config:
         _check_code({f.name: _plain(parsed[f.name]) for f in fields}, rest)
     for name, (what, table) in tables.items():
+        several = next(f.metadata.get("several") for f in fields if f.name == name)
+        if several and getattr(parsed, name) not in ("list", "help"):
+            continue
         _check_part(name, what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
 
@@ -208,6 +212,7 @@ def _underscored(argument: str, known: set[str]) -> str:
     """A flag with hyphens for the underscores of its setting, as --paste-occluders, as the setting is named."""
     flag, equals, value = argument.partition("=")
     name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+    name = f"{name}_" if f"{name}_" in known else name  # a word of Python, as --from
     if not flag.startswith("--") or name not in known:
         return argument
     return ("--no-" if flag.startswith("--no-") else "--") + name + equals + value

@@ -50,7 +50,7 @@ def _annotations(source: Source, losses: Losses) -> Iterator[dict[str, Any]]:
                 labels = {"category_id": contents.categories[track.category], "track_id": track.number}
                 yield {"id": next(numbers), **_place(shot), **labels, **_values(instance)}
             elif instance.visible:
-                losses.add("visible masks without a whole one")
+                losses.add("visible masks left out: there is no whole one")
 
 
 def _place(shot: Shot) -> dict[str, int]:

@@ -30,7 +30,7 @@ def write(source: Source, path: Path) -> list[str]:
             for key, instance in shot.instances:
                 if key not in ids:
                     if instance.amodal or instance.visible:
-                        losses.add("masks of other classes than car and person, or of more than 1,000 of a class")
+                        losses.add("instances of frames left out: neither car nor person, or beyond 1,000 of a class")
                     continue
                 start = f"{shot.number} {ids[key]} {ids[key] // MOST} {height} {width} "
                 if instance.amodal:
@@ -42,7 +42,9 @@ def write(source: Source, path: Path) -> list[str]:
                     taken.append(shown)
                     visible.write(f"{start}{shown.counts}\n")
                 if instance.visible and shown.area < instance.visible.area:
-                    losses.add("visible pixels that an earlier instance has", instance.visible.area - shown.area)
+                    losses.add(
+                        "visible pixels of two instances, which the first alone has", instance.visible.area - shown.area
+                    )
     return [*losses.lines(), "masks of amodal.txt overlap, which MOTS has no rule for: evaluators of MOTS refuse them"]
 
 

@@ -142,18 +142,18 @@ class Source:
 
 
 class Losses:
-    """Counts what a format cannot hold."""
+    """Counts what a format cannot hold, or holds otherwise."""
 
     def __init__(self, source: Source):
         self._counts: Counter[str] = Counter()
-        self.add("lost instances of frames, which have no mask", source.contents.lost)
+        self.add("instances of frames left out: they are lost and have no mask", source.contents.lost)
 
     def add(self, what: str, count: int = 1) -> None:
         self._counts[what] += count
 
     def lines(self) -> list[str]:
-        """A line for each thing that is not in the export."""
-        return [f"not in it: {count:,} {what}" for what, count in self._counts.items() if count]
+        """A line for each kind, with its number."""
+        return [f"{count:,} {what}" for what, count in self._counts.items() if count]
 
 
 def of_run(path: str | Path) -> Source:

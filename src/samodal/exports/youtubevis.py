@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from samodal.errors import InputError
 from samodal.exports.folder import export_folder
@@ -17,7 +17,7 @@ from samodal.results.by_track import track_score
 from samodal.results.spool import Spool
 from samodal.results.tracks_json import LARGEST_DENSE
 
-Kind = Literal["amodal", "visible"]
+KINDS = ("amodal", "visible")
 
 
 def write(source: Source, path: Path) -> list[str]:
@@ -33,20 +33,19 @@ def write(source: Source, path: Path) -> list[str]:
             f"{source.name}: {len(contents.tracks)} tracks in {len(contents.numbers)} frames are too many for "
             "youtubevis, which has a value for each; give coco or parquet, or run fewer frames"
         )
-    losses.add("states, and in which masks something is hidden: they are in tracks.json of the run")
     with export_folder(path, source, "youtubevis") as folder, Spool(folder) as rows:
         for t, shot in enumerate(source.shots()):
             for key, instance in shot.instances:
                 masks = [mask.to_coco() if mask else None for mask in (instance.amodal, instance.visible)]
                 rows.add(key, [t, *masks, instance.score, str(instance.state)])
-        for place, kind in enumerate(("amodal", "visible"), start=1):
+        for kind in KINDS:
             with (folder / f"{kind}.json").open("w", encoding="utf-8") as file:
-                write_list(file, _results(source, rows, place, losses))
+                write_list(file, _results(source, rows, kind, losses))
     return losses.lines()
 
 
-def _results(source: Source, rows: Spool, place: int, losses: Losses) -> Iterator[dict[str, Any]]:
-    contents = source.contents
+def _results(source: Source, rows: Spool, kind: str, losses: Losses) -> Iterator[dict[str, Any]]:
+    contents, place = source.contents, 1 + KINDS.index(kind)
     for key in rows:
         values = list(rows.values(key))
         masks = {value[0]: value[place] for value in values if value[place] is not None}
@@ -54,7 +53,7 @@ def _results(source: Source, rows: Spool, place: int, losses: Losses) -> Iterato
             continue
         score = track_score([value[3] for value in values], [value[4] for value in values])
         if score is None:
-            losses.add("tracks without a score, which get 1")
+            losses.add(f"tracks of {kind} masks that get the score 1, as they have none")
         yield {
             "video_id": 1,
             "category_id": contents.categories[contents.tracks[key].category],
