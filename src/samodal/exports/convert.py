@@ -60,8 +60,10 @@ def convert(
         yield from _exported(source, places)
 
 
-def save(run: Path, to: str) -> Iterator[str]:
+def save(run: Path, to: str | None) -> Iterator[str]:
     """Write a run in these formats into its folder `exports`, in place of older ones, or to the paths given."""
+    if not to:
+        return
     source = of_run(run)
     yield from _exported(source, {name: place or run / FOLDER / FORMATS[name].output for name, place in wanted(to)})
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,10 +25,12 @@ class Format(Part):
 
     Attributes:
         output: name of the file, or of the folder, where no other is given.
+        beside: end of the name of a second file.
         module: that must be installed.
     """
 
     output: str = ""
+    beside: str = ""
     module: str = ""
 
 
@@ -50,16 +54,19 @@ FORMATS = {
         "samodal.exports.cvat:write_polygons",
         "CVAT for video 1.1, to be corrected: polygon tracks, visible and whole ones in one group.",
         output="cvat.xml",
+        beside=".labels.json",
     ),
     "cvat-masks": Format(
         "samodal.exports.cvat:write_masks",
         "CVAT for video 1.1 with exact masks, each a track of a single frame, as CVAT reads no tracks of masks.",
         output="cvat-masks.xml",
+        beside=".labels.json",
     ),
     "labelstudio": Format(
         "samodal.exports.labelstudio:write",
         "A Label Studio task with visible and whole boxes, and its labelling configuration; its videos have no masks.",
         output="labelstudio.json",
+        beside=".config.xml",
     ),
     "png": Format(
         "samodal.exports.png:write",
@@ -123,3 +130,15 @@ def export(source: Source, name: str, path: Path) -> Iterator[str]:
     module, _, function = FORMATS[name].path.partition(":")
     yield from source.notes
     yield from getattr(import_module(module), function)(source, path)
+
+
+def discard(run: Path) -> None:
+    """Remove the exports in the folder of a run, whose results are replaced."""
+    for form in FORMATS.values():
+        place = run / FOLDER / form.output
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        for file in [place, *([place.with_suffix(form.beside)] if form.beside else [])]:
+            file.unlink(missing_ok=True)
+    with suppress(OSError):  # what others put there stays
+        (run / FOLDER).rmdir()
