@@ -21,8 +21,8 @@ PACKAGES = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init_
 ROOMS = (
     "version errors categories checks seeds rle masks shapes occlusion confidence interruption outputs files "
     "yaml_files pictures progress columns tracks images parts registry making decoding video checkpoints executors "
-    "results exports data metrics method segmenters trackers frontends baselines drawing views settings build api runs "
-    "runner sim training experiments cli"
+    "results exports data metrics method segmenters trackers frontends baselines drawing views settings build doctor "
+    "api runs runner sim training experiments cli"
 ).split()
 
 

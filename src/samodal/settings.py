@@ -30,8 +30,8 @@ class RunSettings:
     a folder for each clip in it, with failed.txt where the clip failed). Without it runs/NAME, of the video or data, or
     runs/NAME-2 and so on where that holds something else; the same command again goes on in its own folder."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
-    """Front end: where visible masks come from. One of those below (also: --vis list), or package.module:Class. By
-    default detector; with --data, truth."""
+    """Front end, where visible masks come from (--vis list), or package.module:Class. By default detector; with --data,
+    truth."""
     vis_scale: float = 1.0
     """Frame size that the front end gets, as a share: 0.5 halves width and height. Only for front ends that work on
     pixels."""
@@ -51,13 +51,13 @@ class RunSettings:
     """Change single rules, as --rules.unite=false, --rules.points=3 or --rules.prompt=center+box.
     samodal/method/rules.py explains each."""
     segmenter: str | None = field(default=None, metadata={"parts": ("segmenter", SEGMENTERS)})
-    """Segmenter of samodal, one of those below (also: --segmenter list), or package.module:Class. By default
-    completion, and sam with the presets paper, released and points."""
+    """Segmenter of samodal (--segmenter list), or package.module:Class. By default completion, and sam with the presets
+    paper, released and points."""
     weights: str | None = None
     """Weights of the segmenter: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder.
     By default those that come with it."""
     tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})
-    """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
+    """Point tracker for hidden instances (--tracker list), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
     strict: bool = False
