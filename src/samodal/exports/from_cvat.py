@@ -2,6 +2,9 @@
 
 Tracks of one group are one instance; where shapes have the attribute `id`, it tells. A track whose label ends in
 " (amodal)" has whole masks, any other visible ones. Polygons, masks and boxes of one kind in one frame are one mask.
+
+Frames before the first shape and after the last are no frames of the result: nobody may have looked at them. Nor are
+those between two shapes of a track that are no neighbours, where CVAT would interpolate; its own exports have them.
 """
 
 from __future__ import annotations
@@ -75,6 +78,8 @@ class _Reader:
         self._shapes: list[tuple[str, dict[str, str], dict[str, str]]] = []
         self._kinds: set[str] = set()
         self._skipped = self._end = 0
+        self._first: int | None = None
+        self._gaps: list[tuple[int, int]] = []
 
     def doctype(self, name: str, public: str, system: str) -> None:
         raise InputError(f"{self.path}: declares a document type, which files of CVAT do not")
@@ -116,11 +121,17 @@ class _Reader:
         label = value_of(self._track, "label", str, where)
         kind = "amodal" if label.endswith(WHOLE) else "visible"
         self._kinds.add(kind)
+        before: int | None = None
         for tag, attributes, told in self._shapes:
             frame = self._whole(attributes, "frame", where)
             place = f"{where}, frame {frame}"
             self._end = max(self._end, frame + 1)
-            if attributes.get("outside") == "1":
+            self._first = frame if self._first is None else min(self._first, frame)
+            if before is not None and frame > before + 1:
+                self._gaps.append((before + 1, frame))
+            outside = attributes.get("outside") == "1"
+            before = None if outside else frame
+            if outside:
                 continue
             mask = _mask(tag, attributes, self.size, place)
             key = self._key(told)
@@ -148,22 +159,28 @@ class _Reader:
 
     def source(self, fps: float, names: list[str] | None) -> Source:
         """What was gathered."""
-        stated = self._meta.get("size", "")
-        end = max(self._end, int(stated) if is_number(stated) and len(stated) < 10 else 0)
-        check_frames(end, len(self._classes), self.path)
+        end = check_frames(self._end, len(self._classes), self.path)
         if names is not None and len(names) < end:
-            raise InputError(f"{self.path}: has {end} frames, but there are {len(names)} pictures")
-        notes = [f"not read: {self._skipped:,} shapes that are no areas"] if self._skipped else []
+            raise InputError(f"{self.path}: has frame {end - 1}, but there are {len(names)} pictures")
+        drawn = np.arange(end) >= (self._first or 0)
+        for first, last in self._gaps:
+            drawn[first:last] = False
+        notes = [f"{self._skipped:,} shapes that are no areas: not read"] if self._skipped else []
+        if self._gaps:
+            count = int((~drawn[self._first :]).sum())
+            notes.append(
+                f"{count:,} frames between key frames left out: export them from CVAT, which interpolates them"
+            )
         if self._kinds == {"visible"}:
             notes.append(f"no label ends in {WHOLE.strip()!r}: each mask is taken as visible and whole")
         name, video = self._meta.get("name") or self.path.stem, self._meta.get("source") or str(self.path)
 
         def read() -> Iterator[tuple[str, FrameResult]]:
-            for frame in range(end):
+            for frame in np.flatnonzero(drawn).tolist():
                 instances = tuple(self._instance(key, drawn) for key, drawn in self._drawn.get(frame, {}).items())
                 yield names[frame] if names else f"{frame:06d}", FrameResult(frame, frame / fps, instances)
 
-        return Source(name, self.size, fps, read, video, notes=tuple(notes))
+        return Source(name, self.size, fps, str(self.path), read, video, notes=tuple(notes))
 
     def _instance(self, key: int | str, drawn: _Drawn) -> Instance:
         visible = union(drawn.visible) if drawn.visible else None

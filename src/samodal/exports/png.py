@@ -24,11 +24,11 @@ def write(source: Source, path: Path) -> list[str]:
     """Write the folder; gives what it does not hold."""
     losses, tracks = Losses(source), source.contents.tracks
     if len(tracks) > MOST:
-        raise InputError(f"{source.name}: {len(tracks)} tracks are more than the {MOST} that 16 bits can number")
+        raise InputError(f"{source.where}: {len(tracks)} tracks are more than the {MOST} that 16 bits can number")
     with export_folder(path, source, "png") as folder:
         (folder / "visible").mkdir()
         for shot in source.shots():
-            name = safe_name(PurePath(shot.name).stem, f"{source.name}, frame {shot.number}") + ".png"
+            name = safe_name(PurePath(shot.name).stem, f"{source.where}, frame {shot.number}") + ".png"
             numbers = np.zeros(source.size, np.uint16)
             for key, instance in shot.instances:
                 if instance.visible:

@@ -30,7 +30,7 @@ def write(source: Source, path: Path) -> list[str]:
         for kind in ("amodal", "visible"):
             (folder / kind).mkdir()
         for shot in source.shots():
-            name = safe_name(PurePath(shot.name).stem, f"{source.name}, frame {shot.number}") + ".txt"
+            name = safe_name(PurePath(shot.name).stem, f"{source.where}, frame {shot.number}") + ".txt"
             lines: dict[str, list[str]] = {"amodal": [], "visible": []}
             for key, instance in shot.instances:
                 track = contents.tracks[key]

@@ -93,6 +93,7 @@ class Source:
         name: of the clip.
         size: (H, W) of its frames in pixels.
         fps: frames per second.
+        where: it was read from, for messages.
         read: gives (file name, result) of all frames, each time from the first on.
         video: what was run: a file or folder, or the clip's name.
         settings: of the run.
@@ -102,6 +103,7 @@ class Source:
     name: str
     size: tuple[int, int]
     fps: float
+    where: str
     read: Callable[[], Iterable[tuple[str, FrameResult]]]
     video: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -128,7 +130,7 @@ class Source:
         numbers, names, seconds, lost = [], [], 0.0, 0
         for shot in self.shots():
             if numbers and shot.number <= numbers[-1]:
-                raise InputError(f"{self.name}: frame {shot.name} comes after frame {names[-1]}, but its time does not")
+                raise InputError(f"{self.where}: frame {shot.name} is not later than the frame before it, {names[-1]}")
             numbers.append(shot.number)
             names.append(shot.file_name)
             seconds = shot.result.time
@@ -137,7 +139,7 @@ class Source:
                 if key not in tracks:
                     tracks[key] = Track(len(tracks) + 1, key, instance.category)
         if not numbers:
-            raise InputError(f"{self.name}: no finished frame to export")
+            raise InputError(f"{self.where}: no finished frame to export")
         return Contents(tracks, numbers, names, seconds, lost)
 
 
@@ -174,6 +176,7 @@ def of_run(path: str | Path) -> Source:
         lines.clip,
         lines.size,
         float(fps) if known else FRAMES_PER_SECOND,
+        str(lines_path),
         lambda: FrameLines(lines_path),
         video if isinstance(video, str) else lines.clip,
         lines.settings,

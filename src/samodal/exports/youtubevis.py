@@ -30,7 +30,7 @@ def write(source: Source, path: Path) -> list[str]:
     values = len(contents.tracks) * len(contents.numbers)
     if values > LARGEST_DENSE:
         raise InputError(
-            f"{source.name}: {len(contents.tracks)} tracks in {len(contents.numbers)} frames are too many for "
+            f"{source.where}: {len(contents.tracks)} tracks in {len(contents.numbers)} frames are too many for "
             "youtubevis, which has a value for each; give coco or parquet, or run fewer frames"
         )
     with export_folder(path, source, "youtubevis") as folder, Spool(folder) as rows:
