@@ -546,6 +546,11 @@ def test_numbers_that_cannot_be_meant_are_refused(name, value):
         RunSettings(**{name: value})
 
 
+def test_clips_of_a_single_video_are_refused():
+    with pytest.raises(InputError, match="--clips is for a data set"):
+        RunSettings(video="drive.mp4", clips="a,b")
+
+
 def test_a_run_saves_other_formats_and_an_overwritten_one_takes_them_away(drive, tmp_path, capsys):
     base = settings(drive, out=tmp_path / "a", method="hull", save="coco,mots")
     run_all(base)

@@ -96,6 +96,8 @@ class RunSettings:
         for name, hint in RANGES.items():
             if not fits(getattr(self, name), hint):
                 raise InputError(f"{name} must be {in_words(hint)}, got {getattr(self, name)!r}")
+        if self.clips and self.video and not self.data:
+            raise InputError("--clips is for a data set (--data); a video has --frames")
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from samodal.errors import InputError, missing_extra, nearest
-from samodal.exports.source import Source
 from samodal.registry import Part
+
+if TYPE_CHECKING:
+    from samodal.exports.source import Source
 
 FOLDER = "exports"
 """Folder in that of a run where exports lie."""
