@@ -26,6 +26,7 @@ from samodal.results.kitti_mots import read_kitti_text
 from samodal.results.tracks_json import write_tracks_of
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance, State
+from test_architecture import loaded_by
 
 SIZE = (48, 64)
 
@@ -187,7 +188,8 @@ def test_masks_come_back_from_cvat_exactly_and_polygons_nearly_with_ids_states_a
                 assert a.amodal.iou(b.amodal) >= least
                 assert (a.visible is None) == (b.visible is None)
                 assert a.visible is None or a.visible.iou(b.visible) >= least
-    assert "pixels that polygons have too many or too few" in told
+    pixels = sum(mask.sum() for entries in FRAMES for *_, v, a in entries for mask in (v, a) if mask is not None)
+    assert f"4 of {pixels:,} pixels that polygons have too many or too few" in told  # the hole
 
 
 def test_a_polygon_that_was_corrected_in_cvat_comes_back_as_coco(run, tmp_path, capsys):
@@ -370,6 +372,12 @@ def test_the_runs_of_several_clips_are_converted_each_in_its_folder(run, tmp_pat
     (tmp_path / "all" / "frames.jsonl").rename(tmp_path / "all" / "other" / "frames.jsonl")
     list(convert(tmp_path / "all", "coco"))
     assert (tmp_path / "all" / "other" / "exports" / "coco.json").exists()
+
+
+def test_converting_a_run_loads_no_model(run):
+    code = f"from samodal.cli.app import main; main(['convert', {str(run)!r}, '--to', 'coco,cvat,mots,png,savetxt'])"
+    loaded = loaded_by(code)
+    assert "samodal" in loaded and not loaded & {"torch", "transformers", "av"}
 
 
 def test_an_export_that_fails_leaves_the_older_one(run, monkeypatch):

@@ -48,7 +48,7 @@ def write_polygons(source: Source, path: Path) -> list[str]:
 
     def shapes(mask: Mask, frame: int) -> Iterator[tuple[int, dict[str, str]]]:
         parts = polygons(mask)
-        losses.add(LOST_PIXELS, pixels_lost(mask, parts))
+        losses.add(LOST_PIXELS, pixels_lost(mask, parts), mask.area)
         for place, part in enumerate(parts):
             yield place, {"points": ";".join(f"{x:.2f},{y:.2f}" for x, y in part)}
 

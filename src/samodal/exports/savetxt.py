@@ -49,5 +49,5 @@ def write(source: Source, path: Path) -> list[str]:
 def _outline(mask: Mask, losses: Losses) -> str:
     height, width = mask.size
     largest = polygons(mask)[:1]
-    losses.add(LOST_PIXELS, pixels_lost(mask, largest))
+    losses.add(LOST_PIXELS, pixels_lost(mask, largest), mask.area)
     return " ".join(f"{x / width:.6f} {y / height:.6f}" for x, y in largest[0])

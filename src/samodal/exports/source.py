@@ -148,14 +148,18 @@ class Losses:
 
     def __init__(self, source: Source):
         self._counts: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
         self.add("instances of frames left out: they are lost and have no mask", source.contents.lost)
 
-    def add(self, what: str, count: int = 1) -> None:
+    def add(self, what: str, count: int = 1, of: int = 0) -> None:
+        """Count some; `of` how many, where that tells more."""
         self._counts[what] += count
+        self._totals[what] += of
 
     def lines(self) -> list[str]:
         """A line for each kind, with its number."""
-        return [f"{count:,} {what}" for what, count in self._counts.items() if count]
+        totals = {what: f" of {total:,}" for what, total in self._totals.items() if total}
+        return [f"{count:,}{totals.get(what, '')} {what}" for what, count in self._counts.items() if count]
 
 
 def of_run(path: str | Path) -> Source:
