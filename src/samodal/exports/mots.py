@@ -12,6 +12,7 @@ from samodal.exports.source import Losses, Source
 from samodal.masks import Mask
 
 CLASSES = {"car": 1, "person": 2, "pedestrian": 2}
+TWICE = "visible pixels of two instances, which the first alone has"
 MOST = 1000
 """Instances of a class that ids of this form can tell apart."""
 
@@ -35,16 +36,14 @@ def write(source: Source, path: Path) -> list[str]:
                 start = f"{shot.number} {ids[key]} {ids[key] // MOST} {height} {width} "
                 if instance.amodal:
                     amodal.write(f"{start}{instance.amodal.counts}\n")
-                shown = instance.visible
-                for mask in taken if shown else ():
-                    shown = shown.minus(mask)
-                if shown:
-                    taken.append(shown)
-                    visible.write(f"{start}{shown.counts}\n")
-                if instance.visible and shown.area < instance.visible.area:
-                    losses.add(
-                        "visible pixels of two instances, which the first alone has", instance.visible.area - shown.area
-                    )
+                if instance.visible:
+                    shown = instance.visible
+                    for mask in taken:
+                        shown = shown.minus(mask)
+                    losses.add(TWICE, instance.visible.area - shown.area)
+                    if shown:
+                        taken.append(shown)
+                        visible.write(f"{start}{shown.counts}\n")
     return [*losses.lines(), "masks of amodal.txt overlap, which MOTS has no rule for: evaluators of MOTS refuse them"]
 
 

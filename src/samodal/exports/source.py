@@ -174,12 +174,13 @@ def of_run(path: str | Path) -> Source:
         raise InputError(f"{path}: is not finished; run the same command again, or give {path / UNFINISHED}")
     lines = FrameLines(lines_path)
     fps = lines.settings.get("fps")
-    known = isinstance(fps, int | float) and not isinstance(fps, bool) and 0 < fps < 1e6
+    if not isinstance(fps, int | float) or isinstance(fps, bool) or not 0 < fps < 1e6:
+        fps = FRAMES_PER_SECOND
     video = lines.settings.get("source")
     return Source(
         lines.clip,
         lines.size,
-        float(fps) if known else FRAMES_PER_SECOND,
+        float(fps),
         str(lines_path),
         lambda: FrameLines(lines_path),
         video if isinstance(video, str) else lines.clip,
