@@ -374,6 +374,16 @@ def test_the_runs_of_several_clips_are_converted_each_in_its_folder(run, tmp_pat
     assert (tmp_path / "all" / "other" / "exports" / "coco.json").exists()
 
 
+def test_a_run_that_is_not_finished_says_so(run, tmp_path):
+    (run / "run.json").write_text('{"complete": false}')
+    told = "\n".join(save(run, "coco"))
+    assert "the run is not finished: these are its frames so far" in told
+    (run / "unfinished").mkdir()
+    (run / "frames.jsonl").rename(run / "unfinished" / "frames.jsonl")
+    with pytest.raises(InputError, match="is not finished; run the same command again, or give .*unfinished"):
+        list(save(run, "coco"))
+
+
 def test_converting_a_run_loads_no_model(run):
     code = f"from samodal.cli.app import main; main(['convert', {str(run)!r}, '--to', 'coco,cvat,mots,png,savetxt'])"
     loaded = loaded_by(code)

@@ -10,7 +10,9 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from samodal.errors import InputError
+from samodal.files import read_json
 from samodal.results.by_track import TrackKeys
+from samodal.results.fields import value_of
 from samodal.results.frames import UNFINISHED, FrameLines
 from samodal.results.tracks_json import numbers_of
 from samodal.tracks import FrameResult, Instance
@@ -177,6 +179,8 @@ def of_run(path: str | Path) -> Source:
     if not isinstance(fps, int | float) or isinstance(fps, bool) or not 0 < fps < 1e6:
         fps = FRAMES_PER_SECOND
     video = lines.settings.get("source")
+    record = lines_path.with_name("run.json")
+    finished = not record.exists() or value_of(read_json(record), "complete", bool, str(record), True)
     return Source(
         lines.clip,
         lines.size,
@@ -185,4 +189,5 @@ def of_run(path: str | Path) -> Source:
         lambda: FrameLines(lines_path),
         video if isinstance(video, str) else lines.clip,
         lines.settings,
+        () if finished else ("the run is not finished: these are its frames so far",),
     )
