@@ -33,7 +33,7 @@ def damaged(path: Path, content: bytes, rng: random.Random) -> bytes:
             return _dumped(json_damaged(json.loads(content), rng))
         if suffix == ".jsonl" and rng.random() < 0.85:
             return lines_damaged(content, rng)
-        if suffix == ".txt" and rng.random() < 0.7:
+        if suffix in (".txt", ".xml") and rng.random() < 0.7:
             return words_damaged(content, rng)
         if suffix == ".png" and rng.random() < 0.5:
             return png_damaged(content, rng)

@@ -27,6 +27,7 @@ from samodal.cli.app import main
 from samodal.data.kitti_boxes import read_kitti_boxes
 from samodal.data.open import open_dataset
 from samodal.data.pickles import read_pickle
+from samodal.exports.convert import convert
 from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.results import tracks_json
 from samodal.results.boxes_files import read_boxes
@@ -198,7 +199,13 @@ def every_label(data: str) -> None:
 
 def targets(root: Path) -> list[Target]:
     """Write the toy files below `root`; all readers of the package."""
-    return [*result_targets(root), *dataset_targets(root), *video_targets(root), *other_targets(root)]
+    return [
+        *result_targets(root),
+        *export_targets(root),
+        *dataset_targets(root),
+        *video_targets(root),
+        *other_targets(root),
+    ]
 
 
 def result_targets(root: Path) -> list[Target]:
@@ -246,6 +253,25 @@ def result_targets(root: Path) -> list[Target]:
             found.append(Target(f"score {name} {masks}", (result, true), read))
     run = command(evaluate, "evaluate", str(vis / "run"), "--truth", str(truth), "--masks", "visible")
     return [*found, Target("evaluate run", (vis / "run" / "frames.jsonl", truth), run, False)]
+
+
+def export_targets(root: Path) -> list[Target]:
+    """A run that is converted, and files of CVAT that are read back."""
+    run, found = root / "exported", []
+    with FramesWriter(run / "frames.jsonl", "v", SIZE, {"fps": 10.0}) as writer:
+        for result in results():
+            writer.write(result)
+    paths = [run / "frames.jsonl"]
+    for name in ("cvat", "cvat-masks"):
+        paths.append(run / f"{name}.xml")
+        list(convert(run, f"{name}:{paths[-1]}"))
+    for path in paths:
+        formats = ",".join(f"{name}:{run / WRITTEN / name}" for name in ("coco", "mots", "cvat", "png"))
+        flags = ["--from", "cvat"] if path.suffix == ".xml" else []
+        found.append(
+            Target(f"convert {path.name}", (path,), command(run, "convert", str(path), "--to", formats, *flags))
+        )
+    return found
 
 
 def dataset_targets(root: Path) -> list[Target]:

@@ -21,8 +21,8 @@ PACKAGES = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init_
 ROOMS = (
     "version errors categories checks seeds rle masks shapes occlusion confidence interruption outputs files "
     "yaml_files pictures progress columns tracks images parts registry making decoding video checkpoints executors "
-    "results data metrics method segmenters trackers frontends baselines drawing settings build api runs runner sim "
-    "training experiments cli"
+    "results exports data metrics method segmenters trackers frontends baselines drawing views settings build doctor "
+    "api runs runner sim training experiments cli"
 ).split()
 
 
@@ -134,7 +134,7 @@ def requirements_of(name: str, seen: set[str]) -> set[str]:
         texts = importlib.metadata.requires(name) or []
     except importlib.metadata.PackageNotFoundError:
         return seen  # wanted on another platform or Python only
-    extras = ["sim", "train", "lora", "dev"] if name == "samodal" else [""]
+    extras = ["sim", "train", "lora", "tables", "supervision", "dev"] if name == "samodal" else [""]
     for requirement in map(Requirement, texts):
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in extras):
             requirements_of(requirement.name, seen)

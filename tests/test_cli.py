@@ -1,7 +1,13 @@
 """Settings from flags and YAML, and the overview."""
 
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from samodal import doctor
 from samodal.cli.app import COMMANDS, main, parse
 from samodal.errors import Incomplete, InputError
 from samodal.settings import EvaluateSettings, RunSettings
@@ -29,7 +35,20 @@ def test_every_setting_of_every_command_is_explained(command, capsys):
 
     described = {p.arg_name for p in parse_from_object(kind).params if p.description}
     assert {f.name for f in fields(kind)} == described
-    assert all(f.name in text or f.metadata.get("positional") for f in fields(kind))
+    assert all(f.name.rstrip("_") in text or f.metadata.get("positional") for f in fields(kind))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_fits_a_screen_of_100x40_and_all_of_it_is_there_on_request(command, capsys):
+    texts = []
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit) as stop:
+            main([*command.split(), flag])
+        assert stop.value.code == 0
+        texts.append(capsys.readouterr().out)
+    lines = texts[0].splitlines()
+    assert len(lines) < 40 and max(map(len, lines)) <= 100
+    assert "--help-all" in texts[0] and (command != "run" or len(texts[1].splitlines()) > 200)
 
 
 def test_flags_win_over_yaml_and_yaml_over_defaults(tmp_path):
@@ -200,3 +219,63 @@ def test_a_yaml_file_that_is_not_there_is_one_plain_sentence(capsys):
     for given in (["--config", "nosuch.yaml"], ["--config=nosuch.yaml"]):
         assert main(["run", "v.mp4", *given]) == 2
         assert capsys.readouterr().err == "samodal run: --config nosuch.yaml: no such file\n"
+
+
+def test_the_completion_of_bash_offers_commands_flags_and_names_of_parts(tmp_path, capsys):
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("no bash on this machine")
+    assert main(["completion", "bash"]) == 0
+    script = tmp_path / "completion.bash"
+    script.write_text(capsys.readouterr().out)
+
+    def offered(*words):
+        line = f"COMP_WORDS=({' '.join(words)} ''); COMP_CWORD={len(words)}; _samodal; echo ${{COMPREPLY[@]}}"
+        ran = subprocess.run([bash, "-c", f"source {script}; {line}"], capture_output=True, text=True, check=True)
+        return set(ran.stdout.split())
+
+    assert {name.split()[0] for name in COMMANDS} <= offered("samodal")
+    assert {"detector", "truth"} <= offered("samodal", "run", "--vis")
+    assert {"--stride", "--no-overlay", "--help-all"} <= offered("samodal", "run")
+    assert {"centers", "--recipe"} <= offered("samodal", "train") and "--recipe" not in offered("samodal", "run")
+    assert {"--name"} <= offered("samodal", "train", "completion")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_the_completions_of_other_shells_name_every_command_and_flag(shell, capsys):
+    assert main(["completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert all(word in text for name in COMMANDS for word in name.split()) and "stride" in text
+    assert ("bashcompinit" in text) == (shell == "zsh")
+
+
+def test_the_doctor_tells_what_works_and_what_is_missing_with_the_way_out(tmp_path, capsys, monkeypatch):
+    real = doctor.find_spec
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name == "pyarrow" else real(name))
+    assert main(["doctor", "--out", str(tmp_path / "runs" / "a")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = {line[6:19].strip(): line for line in lines}
+    assert {"samodal", "torch", "device", "video", "overlay.mp4", "OpenCV", "memory", "disk", "weights"} <= told.keys()
+    assert told["[tables]"].startswith("-") and "pip install 'samodal[tables]'" in told["[tables]"]
+    assert str(tmp_path) in told["disk"] and told["weights"].startswith("ok") and not (tmp_path / "runs").exists()
+
+
+def test_the_doctor_has_exit_code_1_where_a_run_cannot_work(monkeypatch, capsys):
+    monkeypatch.setattr("samodal.checkpoints.published.verified", lambda: iter([("a", ""), ("b", "has changed")]))
+    assert main(["doctor"]) == 1
+    assert "FAULT weights       b: has changed" in capsys.readouterr().out
+
+
+def test_the_doctor_knows_every_extra():
+    import tomllib
+
+    path = Path(__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(doctor.EXTRAS) == set(extras) - {"dev"}
+    for name, modules in doctor.EXTRAS.items():
+        assert {re.split("[>=<]", line)[0] for line in extras[name]} == set(modules)
+
+
+def test_little_memory_or_disk_is_told_with_what_is_needed(tmp_path):
+    assert "a run takes" in doctor._memory(0.4).text and doctor._memory(8).ok and doctor._memory(None).ok is None
+    assert "--out" in doctor._disk(0.1, tmp_path).text and doctor._disk(9, tmp_path).ok

@@ -11,6 +11,7 @@ from PIL import Image
 from made_up import SIZE, Oracle, passing_square
 from samodal.cli.app import main
 from samodal.drawing.video import VideoWriter
+from samodal.exports.formats import FORMATS
 from samodal.making import make_tracker
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
@@ -177,3 +178,56 @@ def test_the_rooms_of_the_architecture_page_are_those_of_the_package_in_their_or
     text = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("## The rooms")[2].partition("\n## ")[0]
     rooms = re.findall(r"^\| `(\w+)(?:\.py|/)` \|", text, re.MULTILINE)
     assert rooms == list(ROOMS)
+
+
+@pytest.fixture
+def drive(tmp_path, monkeypatch):
+    """The finished run runs/drive of a square that passes behind a post."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "frames").mkdir()
+    lines = []
+    for seen in passing_square(20)[1]:
+        Image.fromarray(seen.frame.image).save(tmp_path / "frames" / f"{seen.frame.name}.png")
+        lines += [f"{seen.frame.t} 1007 1 {SIZE[0]} {SIZE[1]} {v.mask.rle.counts}\n" for v in seen.visible]
+    (tmp_path / "mots.txt").write_text("".join(lines))
+    flags = ["--vis", "file:mots.txt", "--method", "hold-last", "--no-overlay", "--device", "cpu"]
+    assert main(["run", "frames", "--out", "runs/drive", *flags, "--save", "cvat"]) == 0
+    return tmp_path
+
+
+def test_the_python_of_the_page_about_results_runs_as_it_is_printed(drive, monkeypatch, capsys):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    opened, tracks, tables = blocks(DOCS / "python.md", "python")
+    names: dict = {}
+    exec(opened, names)
+    exec(tracks, names)
+    assert names["car"].id == 1007 and names["hidden"].ids == [1007] and names["picture"].shape == (*SIZE, 3)
+    assert "Run('frames', 20 frames of 120x60)" in capsys.readouterr().out
+    for library in ("pandas", "matplotlib", "supervision"):
+        pytest.importorskip(library, reason="pip install 'samodal[tables,supervision]'")
+    exec(tables, names)
+    assert len(names["table"]) == sum(len(frame) for frame in names["run"]) and len(names["detections"]) == 1
+
+
+def test_the_way_back_from_cvat_runs_as_it_is_printed(drive):
+    (command,) = [b for b in blocks(DOCS / "files.md", "") if "--from cvat" in b]
+    (drive / "annotations.xml").write_bytes((drive / "runs" / "drive" / "exports" / "cvat.xml").read_bytes())
+    (drive / "frames").rename(drive / "images")
+    assert main(command.split()[1:]) == 0
+    assert (drive / "labels.json").exists()
+
+
+def test_the_question_to_a_table_is_answered_as_it_is_printed(drive, capsys):
+    for library in ("pyarrow", "duckdb"):
+        pytest.importorskip(library, reason="pip install 'samodal[tables]' duckdb")
+    assert main(["convert", "runs/drive", "--to", "parquet"]) == 0
+    (code,) = blocks(DOCS / "files.md", "python")
+    exec(code, {})
+    assert "1007" in capsys.readouterr().out
+
+
+def test_the_table_of_exports_has_every_format_with_its_files():
+    page = (DOCS / "files.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \|", page, re.MULTILINE))
+    assert list(rows) == list(FORMATS)
+    assert all(form.output in rows[name] for name, form in FORMATS.items() if name != "fiftyone")

@@ -27,7 +27,7 @@ def test_no_line_of_the_listing_is_wider_than_a_terminal_except_for_what_is_copi
 
 def test_help_lists_trackers_and_front_ends(capsys):
     with pytest.raises(SystemExit) as stop:
-        parse(RunSettings, ["--help"], "samodal run")
+        parse(RunSettings, ["--help-all"], "samodal run")
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert listing(TRACKERS) in text

@@ -22,11 +22,12 @@ from samodal.errors import InputError
 from samodal.results.frames import read_frames
 from samodal.results.youtube_vis import read_clips
 from samodal.rle import Rle
-from samodal.runner import _own_folder, run_all, run_video
+from samodal.runner import run_all, run_video
+from samodal.runs.places import own_folder
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.settings import RunSettings
-from samodal.tracks import Clip, State
+from samodal.tracks import Clip, FrameResult, Instance, State
 from samodal.video import ArrayVideo, excerpt, open_video
 from toy_data import write_toy
 
@@ -477,4 +478,96 @@ def test_a_mistyped_setting_leaves_finished_clips_as_they_are(mistyped, workers,
 def test_results_of_a_video_lie_in_a_folder_of_its_name_where_none_is_given(source, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "drive.mp4").touch()
-    assert _own_folder(source) == Path("runs", folder)
+    assert own_folder(source) == Path("runs", folder)
+
+
+def test_a_run_without_out_takes_a_folder_of_its_own_and_the_same_command_finds_it_again(drive, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (settings(drive, method=method) for method in ("hull", "hold-last"))
+    assert [run_all(s)[0].out for s in (first, second, first, second)] == [
+        Path("runs/frames"), Path("runs/frames-2"), Path("runs/frames"), Path("runs/frames-2")
+    ]  # fmt: skip
+    assert run_all(replace(second, overwrite=True))[0].out == Path("runs/frames")
+
+
+def test_an_unfinished_run_of_something_else_is_not_gone_on_with_nor_replaced(drive, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(drive / "frames", tmp_path / "cut" / "frames")
+    (tmp_path / "cut" / "frames" / "000006.png").write_bytes(b"damaged")
+    hull = settings(drive, video="cut/frames", method="hull", strict=True)
+    with pytest.raises(InputError):
+        run_all(hull)
+    before = (tmp_path / "runs/frames/frames.jsonl").read_bytes()
+    assert run_all(settings(drive, video="cut/frames", method="hold-last"))[0].out == Path("runs/frames-2")
+    assert (tmp_path / "runs/frames/frames.jsonl").read_bytes() == before
+    shutil.copy(drive / "frames" / "000006.png", tmp_path / "cut" / "frames")
+    assert run_all(hull)[0].out == Path("runs/frames")
+
+
+def test_clips_of_a_data_set_run_otherwise_go_into_another_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write_toy(tmp_path / "data", 2, 3, seed=0)
+    base = RunSettings(data=data, method="copy-visible", overlay=False, device="cpu")
+    outs = [run_all(replace(base, method=m))[0].out.parent for m in ("copy-visible", "hull")]
+    assert outs == [own_folder(data), own_folder(data).with_name(f"{own_folder(data).name}-2")]
+    assert run_all(base) == []
+
+
+def test_a_stride_takes_every_nth_frame_with_its_own_time_and_name(drive, tmp_path):
+    run(settings(drive, stride=3, frames="1:", method="copy-visible"), tmp_path)
+    content = read_frames(tmp_path / "frames.jsonl")
+    assert content.names == ("000001.png", "000004.png", "000007.png", "000010.png")
+    assert [result.time for result in content.results] == [0.1, 0.4, 0.7, 1.0]
+    assert content.settings["stride"] == 3
+
+
+def test_a_folder_of_pictures_has_the_rate_that_is_given_and_a_video_keeps_its_own(drive, tmp_path, capsys):
+    chosen = settings(drive, fps=25.0, method="copy-visible", out=tmp_path / "a")
+    run_all(chosen)
+    content = read_frames(tmp_path / "a" / "frames.jsonl")
+    assert content.results[5].time == 0.2 and content.settings["fps"] == 25.0
+    (tmp_path / "drive.mp4").touch()
+    for source in ([str(tmp_path / "drive.mp4")], ["--data", "asd:nowhere"]):
+        assert main(["run", *source, "--fps", "25"]) == 2
+        assert "--fps" in capsys.readouterr().err
+
+
+def test_instances_of_a_low_score_are_left_out_and_those_without_one_stay(drive, tmp_path):
+    results = drive / "results.json"  # the score is 0.9
+    for conf, tracks in ((0.95, 0), (0.9, 1)):
+        chosen = settings(drive, vis=f"file:{results}", conf=conf, method="copy-visible")
+        assert run(chosen, tmp_path / str(conf)).tracks == tracks
+    assert run(settings(drive, conf=1.0, method="copy-visible"), tmp_path / "none").tracks == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("stride", 0), ("fps", -1.0), ("conf", 1.5), ("seed", -1)])
+def test_numbers_that_cannot_be_meant_are_refused(name, value):
+    with pytest.raises(InputError, match=f"{name} must be"):
+        RunSettings(**{name: value})
+
+
+def test_clips_of_a_single_video_are_refused():
+    with pytest.raises(InputError, match="--clips is for a data set"):
+        RunSettings(video="drive.mp4", clips="a,b")
+
+
+def test_a_run_saves_other_formats_and_an_overwritten_one_takes_them_away(drive, tmp_path, capsys):
+    base = settings(drive, out=tmp_path / "a", method="hull", save="coco,mots")
+    run_all(base)
+    assert "coco: " in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "a" / "exports").iterdir()) == ["coco.json", "mots"]
+    run_all(replace(base, save="cvat"))  # the result is there; its export is not
+    assert (tmp_path / "a" / "exports" / "cvat.xml").exists()
+    (tmp_path / "a" / "exports" / "notes.txt").touch()
+    run_all(replace(base, method="hold-last", overwrite=True, save=None))
+    assert [path.name for path in (tmp_path / "a" / "exports").iterdir()] == ["notes.txt"]
+    with pytest.raises(InputError, match="unknown format 'cocoo'"):
+        run_all(replace(base, save="cocoo"))
+
+
+def test_progress_tells_how_many_ids_are_alive_and_hidden():
+    def of(state):
+        return Instance(str(state), "car", None, state, None, None)
+
+    frame = FrameResult(0, 0.0, tuple(map(of, (State.VISIBLE, State.HIDDEN, State.LEAVING, State.LOST))))
+    assert runner._of_ids(frame) == "3 ids, 2 hidden"

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 import samodal
 from samodal.checkpoints.hub import cached
-from samodal.checkpoints.published import HUB, MODEL, about
+from samodal.checkpoints.published import HUB, MODEL, about, verified
 from samodal.cli.app import main
 from samodal.frontends import best
 from samodal.frontends.best import chosen
@@ -168,6 +169,50 @@ def test_the_list_names_shipped_and_published_weights_and_what_is_at_hand(cache,
     assert main(["weights", "--at-hand"]) == 0
     text = capsys.readouterr().out
     assert RF_DETR in text and "streetsim-small" in text and SAM3 not in text
+
+
+def test_what_is_known_of_weights_is_told_by_name(cache, capsys):
+    assert main(["weights", "info", "streets-detector"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("# ") and "streets-detector.safetensors, " in text
+    assert main(["weights", "info", RF_DETR]) == 0
+    text = capsys.readouterr().out
+    assert f"--vis rf_detr:{RF_DETR}" in text and f"no: samodal weights fetch {RF_DETR}" in text
+    assert main(["weights", "info", "streets-detektor"]) == 2
+    assert "did you mean 'streets-detector'" in capsys.readouterr().err
+    assert main(["weights", "list", "--at-hand"]) == 0
+    assert "streets-detector" in capsys.readouterr().out
+
+
+def test_every_shipped_file_has_its_checksum_and_no_other_file_has():
+    """`cd src/samodal/weights && sha256sum *.safetensors > SHA256SUMS` brings them up to date."""
+    names = {line.split()[1] for line in (PACKAGE / "weights" / "SHA256SUMS").read_text().splitlines()}
+    assert names == {path.name for path in (PACKAGE / "weights").glob("*.safetensors")}
+    assert [fault for _, fault in verified() if fault] == []
+
+
+def test_weights_that_have_changed_on_this_machine_are_found_without_a_network(cache, tmp_path, monkeypatch, capsys):
+    assert main(["weights", "verify", "streets-cutter"]) == 0
+    assert capsys.readouterr().out == "streets-cutter: unchanged\n"
+    content = bytearray((PACKAGE / "weights" / "streets-cutter.safetensors").read_bytes())
+    content[-9] ^= 1
+    (tmp_path / "streets-cutter.safetensors").write_bytes(content)
+    shutil.copy(PACKAGE / "weights" / "SHA256SUMS", tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("samodal.checkpoints.files.SHIPPED", tmp_path)
+        assert main(["weights", "verify", "streets-cutter"]) == 1
+    assert "has changed since it was shipped" in capsys.readouterr().out
+    assert main(["weights", "verify", RF_DETR]) == 2
+    assert "is not at hand; samodal weights fetch" in capsys.readouterr().err
+    folder = put(cache, RF_DETR)
+    blob = tmp_path / hashlib.sha256(b"whole").hexdigest()
+    blob.write_bytes(b"whole")
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to(blob)
+    assert main(["weights", "verify", RF_DETR]) == 0
+    blob.write_bytes(b"hole")
+    assert main(["weights", "verify", RF_DETR]) == 1
+    assert "model.safetensors is not what was fetched" in capsys.readouterr().out
 
 
 def test_shipped_weights_are_told_by_the_first_sentence_of_their_card(tmp_path):

@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from samodal.rle import Rle
     from samodal.tracks import FrameResult, Instance, State, VisibleInstance
     from samodal.video import open_video
+    from samodal.views.frame import FrameView
+    from samodal.views.run import Run, open_run
+    from samodal.views.tracks import Tracks
 
 __all__ = [
-    "AmodalTracker", "Confidence", "FrameResult", "FrontEnd", "InputError", "Instance", "Mask", "Method", "Pipeline",
-    "PointTracker", "Prompt", "PromptSelector", "Rle", "Rules", "Segmenter", "State", "Video", "VisSession",
-    "VisibleInstance", "__version__", "load", "open_video", "preset",
+    "AmodalTracker", "Confidence", "FrameResult", "FrameView", "FrontEnd", "InputError", "Instance", "Mask", "Method",
+    "Pipeline", "PointTracker", "Prompt", "PromptSelector", "Rle", "Rules", "Run", "Segmenter", "State", "Tracks",
+    "Video", "VisSession", "VisibleInstance", "__version__", "load", "open_run", "open_video", "preset",
 ]  # fmt: skip
 
 _HOMES = {
@@ -45,6 +48,9 @@ _HOMES = {
     "rle": ("Rle",),
     "tracks": ("FrameResult", "Instance", "State", "VisibleInstance"),
     "video": ("open_video",),
+    "views.frame": ("FrameView",),
+    "views.run": ("Run", "open_run"),
+    "views.tracks": ("Tracks",),
 }  # fmt: skip
 
 

@@ -33,8 +33,9 @@ from samodal.method.pipeline import Pipeline
 from samodal.method.rules import Rules
 from samodal.parts import Frame, FrontEnd, LearningSession, PointTracker, Segmenter, Video
 from samodal.settings import RunSettings
-from samodal.tracks import Clip, FrameResult, VisibleInstance
+from samodal.tracks import Clip, VisibleInstance
 from samodal.video import open_video
+from samodal.views.frame import FrameView
 
 
 def load(
@@ -171,7 +172,7 @@ class AmodalTracker:
 
     def step(
         self, image: np.ndarray, visible: Iterable[VisibleInstance] | None = None, time: float | None = None
-    ) -> FrameResult:
+    ) -> FrameView:
         """One frame of a video, as from the callback of a camera.
 
         Args:
@@ -186,7 +187,7 @@ class AmodalTracker:
 
     def _step(
         self, image: np.ndarray, visible: Iterable[VisibleInstance] | None, time: float | None, number: int
-    ) -> FrameResult:
+    ) -> FrameView:
         """`step` with the number that the frame has for the front end: videos may leave out frames."""
         session = None
         if visible is None:
@@ -197,11 +198,11 @@ class AmodalTracker:
         result = self._pipeline.step(image, listed(visible), time)
         if session is not None:
             session.learn(result)
-        return result
+        return FrameView.of(result)
 
     def stream(
         self, source: str | Path | Video | Iterable, name: str = "stream", fps: float = 10.0
-    ) -> Iterator[FrameResult]:
+    ) -> Iterator[FrameView]:
         """The frames of a video with all instances, as they are finished.
 
         Args:

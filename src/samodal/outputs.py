@@ -4,6 +4,7 @@ Room for everything that writes. What is wrong becomes one line with the file's 
 """
 
 import os
+import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -78,6 +79,36 @@ def writing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing_folder(path: Path, mark: str) -> Iterator[Path]:
+    """The same for a folder: an empty one of a temporary name, which takes the place of an older one when it is whole.
+
+    Args:
+        mark: name of a file that such folders hold, which the block writes; another folder is not replaced.
+
+    Raises:
+        InputError: if `path` is a file or a folder of something else, or cannot be written.
+    """
+    path = Path(os.path.realpath(path))
+    partial, older = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.old")
+    check_folder(path)
+    try:
+        if path.exists() and not (path / mark).is_file() and any(path.iterdir()):
+            raise InputError(f"{path}: is a folder of something else; give one that is not there yet")
+        for left in (partial, older):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        if path.exists():
+            os.replace(path, older)
+        os.replace(partial, path)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+    finally:
+        for left in (partial, older):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _refuse_special(path: Path) -> None:

@@ -29,11 +29,11 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def frames_bar(title: str, total: int | None, unit: str = "frames") -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error; gives a function that takes the number of newly finished items."""
+def frames_bar(title: str, total: int | None, unit: str = "frames") -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error; gives a function of the number of newly finished items, and of a short text."""
     with _bar(unit) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda count: progress.advance(task, count)
+        task = progress.add_task(title, total=total, note="")
+        yield lambda count, note="": progress.update(task, advance=count, note=note)
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def rest_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     What is finished when it is called first counts for the bar but not for the speed.
     """
     with _bar(unit) as progress:
-        task = progress.add_task(title, total=None)
+        task = progress.add_task(title, total=None, note="")
         begun = False
 
         def report(finished: int, total: int) -> None:
@@ -58,5 +58,6 @@ def rest_bar(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _bar(unit: str) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), TimeRemainingColumn())
+    left, note = TimeRemainingColumn(), TextColumn("{task.fields[note]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit), left, note)
     return Progress(*columns, console=Console(stderr=True))

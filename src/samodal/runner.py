@@ -1,6 +1,5 @@
 """Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -11,17 +10,17 @@ from time import perf_counter
 from typing import Any
 
 from samodal.build import (
-    EMBEDDED_FRONT_END,
     check_settings,
     make_method,
     make_session,
     notices,
     settled,
     with_best,
-    with_segmenter,
 )
 from samodal.errors import Incomplete, InputError, printable
 from samodal.executors import Failure, InProcess, Processes, one_thread
+from samodal.exports.convert import save
+from samodal.exports.formats import wanted
 from samodal.files import inside
 from samodal.frontends.remembered import Remembered
 from samodal.interruption import COMPLETE
@@ -32,9 +31,10 @@ from samodal.results.by_track import Totals
 from samodal.results.frames import FrameLines, result_count
 from samodal.results.tracks_json import write_tracks_of
 from samodal.runs.folder import MadeFrom, RunFolder, held, whole
+from samodal.runs.places import candidates, free_folder
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
-from samodal.tracks import FrameResult
+from samodal.tracks import UNSEEN, FrameResult, State
 from samodal.video import excerpt, open_video
 
 
@@ -78,7 +78,7 @@ def run_video(
     settings: RunSettings,
     video: Video,
     out: Path,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[FrameResult], None] | None = None,
     remembered: Remembered | None = None,
 ) -> Summary:
     """Run one video from its first frame to its last and write frames.jsonl, tracks.json, overlay.mp4 and run.json.
@@ -89,7 +89,7 @@ def run_video(
     Args:
         settings: what `samodal run` takes; `video`, `data`, `out`, `clips` and `workers` are not read.
         out: folder, made if missing. Each frame's line is on disk before the next frame is read.
-        progress: is given the number of frames done.
+        progress: is given each frame's result.
         remembered: what front ends reported of this video before, to run several methods over it.
 
     Raises:
@@ -112,7 +112,7 @@ def run_video(
                     if overlay is not None:
                         overlay.add(frame, result)
                     if progress is not None:
-                        progress(result.t + 1)
+                        progress(result)
         except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
             if folder.made.live and isinstance(error, KeyboardInterrupt):
                 _finish(folder, start)  # no other end than this one
@@ -177,15 +177,13 @@ def run_all(settings: RunSettings) -> list[Summary]:
     settings, reason = with_best(settings)
     if reason:
         print(reason)
-    settings = replace(settings, out=settings.out or _own_folder(settings.video or settings.data))
-    check_folder(settings.out, "--out")
+    if settings.data and (settings.fps or any(place for _, place in wanted(settings.save or "coco"))):
+        raise InputError("--fps, and paths in --save, are for a single video; leave them out with --data")
+    if settings.save:
+        wanted(settings.save)
+    if settings.out is not None:
+        check_folder(settings.out, "--out")
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
-
-
-def _own_folder(source: str) -> Path:
-    """The folder of results where none is given: two videos do not share one."""
-    path = Path(source.rstrip("/"))
-    return Path("runs") / re.sub(r"[^\w.-]+", "-", path.stem if path.is_file() else path.name).strip(".-")
 
 
 def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:
@@ -231,19 +229,28 @@ class _Overlay:
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
-    video = open_video(source, settings.strict)
+    video = open_video(source, settings.strict, settings.fps)
+    out = settings.out or free_folder(settings, {"": lambda: video})
     for notice in notices(settings):
         print(notice)
-    length = excerpt(video, settings.frames).length
+    length = excerpt(video, settings.frames, settings.stride).length
     with frames_bar("frames", length) as advance:
-        summary = run_video(settings, video, settings.out, progress=lambda _: advance(1))
+        summary = run_video(settings, video, out, progress=lambda result: advance(1, _of_ids(result)))
     print(summary)
+    for line in save(out, settings.save):
+        print(printable(line))
     if summary.before:
-        print(f"{printable(settings.out)}: is finished with these settings already; --overwrite makes it anew")
+        print(f"{printable(out)}: is finished with these settings already; --overwrite makes it anew")
         return summary
-    written = ", ".join(sorted(path.name for path in settings.out.iterdir()))
-    print(printable(f"wrote {written} to {settings.out}"))
+    written = ", ".join(sorted(path.name for path in out.iterdir()))
+    print(printable(f"wrote {written} to {out}"))
     return summary
+
+
+def _of_ids(result: FrameResult) -> str:
+    """How many ids are alive and hidden, for the line of progress."""
+    states = [instance.state for instance in result if instance.state != State.LOST]
+    return f"{len(states)} ids, {sum(state in UNSEEN for state in states)} hidden"
 
 
 def _run_clips(settings: RunSettings) -> list[Summary]:
@@ -253,6 +260,8 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     for clip in clips:
         if clip not in dataset.sequences:
             dataset.video(clip)  # raises what says so
+    if settings.out is None:
+        settings = replace(settings, out=free_folder(settings, {clip: partial(dataset.video, clip) for clip in clips}))
     for notice in notices(settings):
         print(notice)
     lengths = _unfinished(settings, clips)
@@ -262,7 +271,7 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     executor = InProcess() if alone else Processes(settings.workers, threads=1)
     done: dict[str, Summary | Failure] = {}
     with frames_bar("frames", None if None in lengths.values() else sum(lengths.values())) as advance:
-        work = partial(_run_clip, settings, (lambda _: advance(1)) if alone else None)
+        work = partial(_run_clip, settings, (lambda result: advance(1, _of_ids(result))) if alone else None)
         for clip, outcome in executor.run(work, list(lengths)):
             done[clip] = outcome
             _record(inside(settings.out, clip) / "failed.txt", outcome)
@@ -271,7 +280,7 @@ def _run_clips(settings: RunSettings) -> list[Summary]:
     return _report(settings, clips, done)
 
 
-def _run_clip(settings: RunSettings, progress: Callable[[int], None] | None, clip: str) -> Summary:
+def _run_clip(settings: RunSettings, progress: Callable[[FrameResult], None] | None, clip: str) -> Summary:
     """Run a clip of a data set that this process opens once; for any number of workers it is the same bytes."""
     # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
     video = copy(_opened(settings.data).video(clip))
@@ -292,7 +301,7 @@ def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | 
     for clip in clips:
         try:
             video = _opened(settings.data).video(clip)
-            length = excerpt(video, settings.frames).length
+            length = excerpt(video, settings.frames, settings.stride).length
             if not _finished(settings, video, inside(settings.out, clip)):
                 lengths[clip] = length
         except InputError:
@@ -305,10 +314,7 @@ def _finished(settings: RunSettings, video: Video, out: Path) -> bool:
     record = None if settings.overwrite else whole(out)
     if record is None:
         return False
-    # Which front end an unnamed one came to depends on whether there is truth; to know, it would have to be read.
-    settled_as = [{}] if settings.vis is not None else [{"vis": "truth"}, EMBEDDED_FRONT_END]
-    candidates = (replace(with_segmenter(settings), **front_end) for front_end in settled_as)
-    return any(not MadeFrom.of(candidate, video).differences(record) for candidate in candidates)
+    return any(not made.differences(record) for made in candidates(settings, video))
 
 
 def _record(path: Path, outcome: Summary | Failure) -> None:
@@ -327,6 +333,8 @@ def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary
     failed = {clip: done[clip] for clip in clips if isinstance(done.get(clip), Failure)}
     for summary in summaries:
         print(summary)
+        for line in save(summary.out, settings.save):
+            print(printable(line))
     if len(failed) == len(clips) and len({failure.reason for failure in failed.values()}) == 1:
         raise failed[clips[0]].error
     if failed:

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 from samodal.checks import Between, fits, in_words
 from samodal.errors import InputError
+from samodal.exports.formats import FORMATS
 from samodal.registry import FRONT_ENDS, SEGMENTERS, TRACKERS
+
+RANGES = {
+    "seed": Annotated[int, Between(0)],
+    "stride": Annotated[int, Between(1)],
+    "fps": Annotated[float, Between(0.001, 100_000)] | None,
+    "conf": Annotated[float, Between(0, 1)] | None,
+}
+"""Of numbers that a run takes."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +27,11 @@ class RunSettings:
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
     out: Path | None = None
     """Folder for frames.jsonl, tracks.json, overlay.mp4 and run.json, which says what they were made from (with --data:
-    a folder for each clip in it, with failed.txt where the clip failed). Without it runs/NAME, of the video or data."""
+    a folder for each clip in it, with failed.txt where the clip failed). Without it runs/NAME, of the video or data, or
+    runs/NAME-2 and so on where that holds something else; the same command again goes on in its own folder."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
-    """Front end: where visible masks come from. One of those below (also: --vis list), or package.module:Class. By
-    default detector; with --data, truth."""
+    """Front end, where visible masks come from (--vis list), or package.module:Class. By default detector; with --data,
+    truth."""
     vis_scale: float = 1.0
     """Frame size that the front end gets, as a share: 0.5 halves width and height. Only for front ends that work on
     pixels."""
@@ -41,13 +51,13 @@ class RunSettings:
     """Change single rules, as --rules.unite=false, --rules.points=3 or --rules.prompt=center+box.
     samodal/method/rules.py explains each."""
     segmenter: str | None = field(default=None, metadata={"parts": ("segmenter", SEGMENTERS)})
-    """Segmenter of samodal, one of those below (also: --segmenter list), or package.module:Class. By default
-    completion, and sam with the presets paper, released and points."""
+    """Segmenter of samodal (--segmenter list), or package.module:Class. By default completion, and sam with the presets
+    paper, released and points."""
     weights: str | None = None
     """Weights of the segmenter: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder.
     By default those that come with it."""
     tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})
-    """Point tracker for hidden instances, one of those below (also: --tracker list), or package.module:Class."""
+    """Point tracker for hidden instances (--tracker list), or package.module:Class."""
     frames: str | None = None
     """Only frames A:B (B excluded), as in 0:100 or 50:."""
     strict: bool = False
@@ -55,15 +65,24 @@ class RunSettings:
     time. Data sets are always read so."""
     clips: str | None = None
     """Only these clips of the data set, separated by commas."""
+    stride: int = 1
+    """Only every N-th frame, as 3 for each third; times and numbers stay those of the whole video."""
+    fps: float | None = None
+    """Frames per second of a folder of pictures, 10 by default. Videos have times of their own."""
     classes: str | None = None
     """Only instances of these classes, as in car,person."""
+    conf: float | None = None
+    """Only instances that the front end gives this score at least, from 0 to 1; those without a score stay."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     overlay: bool = True
     """Write overlay.mp4."""
+    save: str | None = field(default=None, metadata={"parts": ("format", FORMATS), "several": True})
+    """Also write these formats, separated by commas, into the folder exports of the run, as coco,cvat. --save list
+    explains them; samodal convert makes them of a finished run."""
     overwrite: bool = False
-    """Replace a result of other settings or data in --out, once the new one is whole, and begin anew instead of going
-    on with an unfinished run of other settings."""
+    """Replace a result of other settings or data in --out, with its exports, once the new one is whole, and begin anew
+    instead of going on with an unfinished run of other settings."""
     graph: bool = False
     """Draw who hides whom in overlay.mp4: an arrow from what hides to what is hidden, with the hidden share."""
     details: bool = False
@@ -74,8 +93,11 @@ class RunSettings:
     """How many clips of a data set run at the same time, each in a process on one core; results are the same."""
 
     def __post_init__(self):
-        if not fits(self.seed, Annotated[int, Between(0)]):
-            raise InputError(f"seed must be {in_words(Annotated[int, Between(0)])}, got {self.seed!r}")
+        for name, hint in RANGES.items():
+            if not fits(getattr(self, name), hint):
+                raise InputError(f"{name} must be {in_words(hint)}, got {getattr(self, name)!r}")
+        if self.clips and self.video and not self.data:
+            raise InputError("--clips is for a data set (--data); a video has --frames")
 
 
 @dataclass(frozen=True)

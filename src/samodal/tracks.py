@@ -245,7 +245,7 @@ class FrameResult:
         return len(self.instances)
 
     def __repr__(self) -> str:
-        return f"FrameResult(t={self.t}, time={self.time}, ids={self.ids}{', cut=True' if self.cut else ''})"
+        return f"{type(self).__name__}(t={self.t}, time={self.time}, ids={self.ids}{', cut=True' if self.cut else ''})"
 
     def _of_kind(self, kind: str, what: str) -> list[Mask | None]:
         if kind not in ("amodal", "visible", "hidden"):

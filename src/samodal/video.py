@@ -28,19 +28,23 @@ MOST_OF_ALL = 0.1
 _LOOKED_AT = 9  # pictures whose sizes say what the size of a folder's frames is
 
 
-def open_video(source: str | Path, strict: bool = False) -> Video:
+def open_video(source: str | Path, strict: bool = False, fps: float | None = None) -> Video:
     """Open what a user names: a video file, a folder of frames, `camera:0`, or a stream's URL.
 
     Args:
         source: what is there as a file or folder is taken for it, whatever its name.
         strict: refuse a video with a frame or a timestamp that cannot be used. Otherwise such frames are told and left
             out, and such timestamps told and mended.
+        fps: frames per second of a folder of pictures; None: 10.
 
     Raises:
-        InputError: if there is nothing there, or nothing that can be read as video.
+        InputError: if there is nothing there, or nothing that can be read as video; also for `fps` with what has times
+            of its own.
     """
     text = str(source)
     path = Path(os.fsdecode(unquote_to_bytes(urlparse(text).path)) if text.startswith("file://") else source)
+    if fps is not None and not (_is_there(path) and path.is_dir()):
+        raise InputError(f"{path}: --fps is for folders of pictures; this has times of its own")
     if not _is_there(path):
         if text.startswith("camera:"):
             device = f"/dev/video{text.removeprefix('camera:')}"
@@ -49,7 +53,7 @@ def open_video(source: str | Path, strict: bool = False) -> Video:
             return StreamVideo.open(text, "stream", live="", strict=strict)
         raise InputError(f"{path}: no such file or folder; give a video file, a folder of frames, camera:N or a URL")
     if path.is_dir():
-        return FolderVideo.open(path, strict)
+        return FolderVideo.open(path, strict, fps or FolderVideo.fps)
     if not path.is_file():
         raise InputError(f"{path}: a pipe or device, which cannot be read twice; give a file, camera:N or a URL")
     if path.suffix.lower() in PICTURES + RARE_PICTURES:
@@ -142,14 +146,14 @@ class FolderVideo(NoDataSet):
     strict: bool = False
 
     @classmethod
-    def open(cls, folder: Path, strict: bool = False) -> "FolderVideo":
+    def open(cls, folder: Path, strict: bool = False, fps: float = 10.0) -> "FolderVideo":
         """The frames of a folder in the order of their numbers, of the size that most of the first ones have."""
         frames = frames_in(folder)
         if frames.foreign:
             notice(f"{frames.foreign[0]}: no frame, as it has no number and all others have; it is left out")
         size = common_size(frames.files[: 1 if strict else _LOOKED_AT])
         name = os.path.basename(os.path.abspath(folder)) or "frames"
-        return cls(name, frames.files, size, source=str(folder), numbers=frames.numbers, strict=strict)
+        return cls(name, frames.files, size, fps, source=str(folder), numbers=frames.numbers, strict=strict)
 
     @property
     def length(self) -> int:
@@ -246,11 +250,12 @@ def _other_size(source: str, t: int, other: tuple[int, ...], size: tuple[int, in
 
 @dataclass
 class Excerpt:
-    """The frames A:B of a video; t stays that of the whole video, so that results on disk still fit."""
+    """Every n-th of the frames A:B of a video; t stays that of the whole video, so that results on disk still fit."""
 
     video: Video
     first: int
     end: int | None
+    stride: int = 1
 
     # Not __getattr__ for all of them: it asks for `video` while that is not set yet, as on unpickling.
     @property
@@ -263,7 +268,7 @@ class Excerpt:
 
     @property
     def fps(self) -> float:
-        return self.video.fps
+        return self.video.fps / self.stride
 
     @property
     def truth(self) -> Clip | None:
@@ -285,25 +290,25 @@ class Excerpt:
     def length(self) -> int | None:
         if self.video.length is None:
             return None
-        return max(0, min(self.end or self.video.length, self.video.length) - self.first)
+        return len(range(self.first, min(self.end or self.video.length, self.video.length), self.stride))
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self.video:
             if self.end is not None and frame.t >= self.end:
                 return
-            if frame.t >= self.first:
+            if frame.t >= self.first and (frame.t - self.first) % self.stride == 0:
                 yield frame
 
 
-def excerpt(video: Video, frames: str | None) -> Video:
-    """`A:B` of a video, either end may be left out; None: all of it."""
-    if frames is None:
+def excerpt(video: Video, frames: str | None, stride: int = 1) -> Video:
+    """`A:B` of a video, either end may be left out, None: all of it; and of these frames every n-th."""
+    if frames is None and stride == 1:
         return video
     try:
-        first, end = ((int(part) if part else None) for part in frames.split(":"))
+        first, end = ((int(part) if part else None) for part in (frames or ":").split(":"))
     except ValueError:
         raise InputError(f"--frames {frames}: expected A:B with A and B frame numbers, as in 0:100 or 50:") from None
-    cut = Excerpt(video, first or 0, end)
+    cut = Excerpt(video, first or 0, end, stride)
     if cut.length == 0 or (end is not None and end <= (first or 0)):
         raise InputError(f"--frames {frames}: no frame of {video.source} lies there; it has {video.length} frames")
     return cut

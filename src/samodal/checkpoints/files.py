@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import warnings
 import zlib
@@ -127,6 +128,21 @@ def shipped_path(name: str) -> Path | None:
     """The file of weights that come with the package, by their name; None where there are none of that name."""
     path = SHIPPED / f"{name}.safetensors"
     return path if re.fullmatch(r"[\w.-]+", name) and path.is_file() else None
+
+
+def changed(path: Path) -> str:
+    """What is wrong with a file of shipped weights, by its SHA-256; "" where nothing is."""
+    sums = (SHIPPED / "SHA256SUMS").read_text(encoding="ascii").split()
+    stated = dict(zip(sums[1::2], sums[::2], strict=True))
+    if path.name not in stated:
+        return "has no checksum in SHA256SUMS"
+    return "" if sha256(path) == stated[path.name] else "has changed since it was shipped; install samodal again"
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def shipped_names(key: str) -> str:

@@ -1,6 +1,5 @@
 """Models as transformers saves them: a folder, or a name on the Hugging Face hub, checked before anything is built."""
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from samodal.checkpoints.files import sha256
 from samodal.errors import InputError
 
 
@@ -109,6 +109,15 @@ def _is_whole(folder: Path, files: Sequence[str]) -> bool:
         return False
 
 
+def damaged(folder: Path) -> str:
+    """What of a folder of the cache is not what was fetched, "" where nothing is: the cache names files by SHA-256."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        stated = path.resolve().name
+        if re.fullmatch("[0-9a-f]{64}", stated) and sha256(path) != stated:
+            return f"{path.name} is not what was fetched (its SHA-256 differs); delete {path.resolve()}, fetch it again"
+    return ""
+
+
 def fetch(name: str, files: Sequence[str], tell: Callable[[int, str], object], licence: str = "") -> Path:
     """Fetch a hub name into the local cache, and compare each file with the checksum that the hub states.
 
@@ -133,14 +142,9 @@ def fetch(name: str, files: Sequence[str], tell: Callable[[int, str], object], l
         raise InputError(f"{name}: fetched revision {folder.name}, the hub stated {info.sha}; fetch it again")
     for file in stated:
         path = folder / file.rfilename
-        if not path.is_file() or (file.lfs and _sha256(path) != file.lfs.sha256):
+        if not path.is_file() or (file.lfs and sha256(path) != file.lfs.sha256):
             raise InputError(f"{path}: not what the hub states (its SHA-256 differs); delete it and fetch it again")
     return folder
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _refused(name: str, error: Exception, licence: str, way_out: str = "") -> InputError:

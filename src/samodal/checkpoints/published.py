@@ -7,12 +7,12 @@ from cars, then what was taught on anything, larger before smaller. None of them
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from samodal.checkpoints.files import SHIPPED, shipped_path
-from samodal.checkpoints.hub import cached, fetch
+from samodal.checkpoints.files import SHIPPED, changed, shipped_path
+from samodal.checkpoints.hub import cached, damaged, fetch
 from samodal.errors import InputError, nearest
 from samodal.registry import hanging
 
@@ -113,6 +113,49 @@ def about(weights: Path) -> str:
     return re.split(r"(?<=[^.]{3})[.:] ", re.sub(r"^\*\*[^*]*\*\* ", "", text))[0].rstrip(".")
 
 
+def info(name: str) -> str:
+    """All that is known of weights: of shipped ones their card.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    if (path := shipped_path(name)) is not None:
+        card = path.with_suffix(".md")
+        text = card.read_text(encoding="utf-8").strip() if card.is_file() else f"# {name}"
+        return f"{text}\n\n{path}, {path.stat().st_size / 1e6:.1f} MB"
+    model, folder = _published(name), cached(name, _published(name).files)
+    lines = [name, f"  for       {model.use.replace('NAME', name)}", f"  size      about {model.megabytes:,} MB"]
+    lines += [f"  licence   {model.licence}", f"  card      https://huggingface.co/{name}"]
+    needs = [f"transformers {'.'.join(map(str, model.transformers))}", *(["a GPU"] if model.gpu else [])]
+    at_hand = f"yes: {folder}" if folder else f"no: samodal weights fetch {name}"
+    return "\n".join([*lines, f"  needs     {', '.join(needs)}", f"  at hand   {at_hand}"])
+
+
+def _published(name: str) -> Published:
+    if name not in HUB:
+        known = [*HUB, *(path.stem for path in SHIPPED.glob("*.safetensors"))]
+        raise InputError(f"no weights of the name {name!r}{nearest(name, known)}")
+    return HUB[name]
+
+
+def verified(name: str | None = None) -> Iterator[tuple[str, str]]:
+    """(name, what is wrong, or "") of weights on this machine, held against their checksums; all where none is named.
+
+    Raises:
+        InputError: for a name that is not known, or not at hand.
+    """
+    shipped = [path.stem for path in sorted(SHIPPED.glob("*.safetensors"))]
+    for key in [name] if name is not None else [*shipped, *HUB]:
+        if (path := shipped_path(key)) is not None:
+            yield key, changed(path)
+            continue
+        folder = cached(key, _published(key).files)
+        if folder is None and name is not None:
+            raise InputError(f"{key}: is not at hand; samodal weights fetch {key}")
+        if folder is not None:
+            yield key, damaged(folder)
+
+
 def get(name: str, tell: Callable[[str], object] = print) -> None:
     """Fetch published weights by name; those that are there are checked again.
 
@@ -125,9 +168,7 @@ def get(name: str, tell: Callable[[str], object] = print) -> None:
     if shipped_path(name) is not None:
         tell(f"{name} comes with samodal; there is nothing to fetch")
         return
-    if name not in HUB:
-        raise InputError(f"no weights of the name {name!r}{nearest(name, HUB)}")
-    model = HUB[name]
+    model = _published(name)
 
     def state(size: int, revision: str) -> None:
         tell(f"{name}: {size / 1e6:,.0f} MB, licence: {model.licence}; revision {revision}")

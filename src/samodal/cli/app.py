@@ -14,6 +14,7 @@ from pathlib import Path
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, get_loader, set_loader, set_parsing_settings
 from yaml import YAMLError
 
+from samodal.cli.help import ALL, screen
 from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.interruption import COMPLETE, exit_code, stoppable
 from samodal.making import UNTRUSTED, code_of
@@ -40,7 +41,13 @@ COMMANDS = {
     "data check": ("samodal.cli.data_check", "CheckSettings", "what a data set holds, and what is broken in it"),
     "experiments": ("samodal.cli.experiments", "ExperimentsSettings", "the paper's tables and figures, by name"),
     "weights": ("samodal.cli.weights", "WeightsSettings", "which weights there are: size, licence, what for, at hand"),
+    "weights list": ("samodal.cli.weights_list", "WeightsSettings", "the same"),
+    "weights info": ("samodal.cli.weights_info", "InfoSettings", "all that is known of weights, by name"),
+    "weights verify": ("samodal.cli.weights_verify", "VerifySettings", "whether weights here are what they were"),
     "weights fetch": ("samodal.cli.weights_fetch", "FetchSettings", "fetch weights from the Hugging Face hub, by name"),
+    "convert": ("samodal.cli.convert", "ConvertSettings", "results in the formats of other tools, and back from CVAT"),
+    "doctor": ("samodal.cli.doctor", "DoctorSettings", "what works on this machine"),
+    "completion": ("samodal.cli.completion", "CompletionSettings", "a script for bash, zsh or fish that completes"),
     "evaluate": ("samodal.cli.evaluate", "EvaluateSettings", "AP and vAP of results against truth"),
 }
 
@@ -53,6 +60,8 @@ class _Parser(ArgumentParser):
 
     flags: Sequence[str] = ()
     listings: Sequence[str] = ()
+    lists: Sequence[str] = ()
+    whole = False
 
     def error(self, message: str, ex: Exception | None = None):
         unknown = re.search(r"unrecognized arguments: (--[\w.-]+)|[Oo]ption '([\w.-]+)'", message)
@@ -63,7 +72,10 @@ class _Parser(ArgumentParser):
         sys.exit(2)
 
     def format_help(self) -> str:
-        """The settings, and below them the parts that some of them name."""
+        """The settings on one screen; with `--help-all` each whole, and below them the parts that some of them name."""
+        if not self.whole:
+            actions = sorted(self._actions, key=lambda action: [*self.flags, action.dest].index(action.dest))
+            return f"{screen(self.prog, self.description or '', actions, self.lists)}\n"
         return "\n".join([super().format_help(), *self.listings])
 
 
@@ -140,7 +152,7 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     Raises:
         InputError: for a file that is no YAML of settings, or names code.
     """
-    configs, rest = _configs_first(arguments)
+    configs, rest = _configs_first(["--help" if argument == ALL else argument for argument in arguments])
     for argument in configs:
         if argument != "--config":
             _check_config(argument.removeprefix("--config="))
@@ -164,7 +176,9 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
                 flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
             )
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
-    parser.flags = ["help", "config", "trust_config", *(f.name for f in fields), *(f"no-{name}" for name in switches)]
+    parser.lists, parser.whole = list(tables), ALL in arguments
+    negated = [f"no-{name}" for name in switches]
+    parser.flags = [*(f.name for f in fields), *negated, "help", "help-all", "config", "trust_config"]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
     known = {"trust_config", *(f.name for f in fields)}
     parsed = parser.parse_args([*configs, *(_underscored(argument, known) for argument in rest)])
@@ -174,6 +188,9 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     if configs and not parsed.trust_config:
         _check_code({f.name: _plain(parsed[f.name]) for f in fields}, rest)
     for name, (what, table) in tables.items():
+        several = next(f.metadata.get("several") for f in fields if f.name == name)
+        if several and getattr(parsed, name) not in ("list", "help"):
+            continue
         _check_part(name, what, getattr(parsed, name), table, prog)
     return settings(**{f.name: _plain(getattr(parsed, f.name)) for f in fields})
 
@@ -208,6 +225,7 @@ def _underscored(argument: str, known: set[str]) -> str:
     """A flag with hyphens for the underscores of its setting, as --paste-occluders, as the setting is named."""
     flag, equals, value = argument.partition("=")
     name = flag.removeprefix("--").removeprefix("no-").replace("-", "_")
+    name = f"{name}_" if f"{name}_" in known else name  # a word of Python, as --from
     if not flag.startswith("--") or name not in known:
         return argument
     return ("--no-" if flag.startswith("--no-") else "--") + name + equals + value

@@ -38,18 +38,31 @@ def clip_from_results(
     return Clip(name, (size[0], size[1]), tuple(frames), tracks, info=info or {})
 
 
-def instances_by_track(results: Iterable[FrameResult]) -> Iterator[tuple[int, int | str, Instance]]:
-    """Every instance of a stream as (frame, id of its track, instance).
+class TrackKeys:
+    """Names the tracks of instances, frame after frame of a clip.
 
     An id that a front end uses again after a scene cut is another instance: its track is named "ID@T" after the first
     frame T of its scene.
     """
-    scene, scene_of = 0, {}
+
+    def __init__(self):
+        self._scene, self._scene_of = 0, {}
+
+    def of(self, result: FrameResult) -> list[int | str]:
+        """The ids of the tracks of a frame's instances; frames come in order, each once."""
+        self._scene = result.t if result.cut else self._scene
+        return [
+            key if self._scene_of.setdefault(key, self._scene) == self._scene else f"{key}@{self._scene}"
+            for key in result.ids
+        ]
+
+
+def instances_by_track(results: Iterable[FrameResult]) -> Iterator[tuple[int, int | str, Instance]]:
+    """Every instance of a stream as (frame, id of its track, instance); see `TrackKeys`."""
+    keys = TrackKeys()
     for result in results:
-        scene = result.t if result.cut else scene
-        for instance in result.instances:
-            same = scene_of.setdefault(instance.id, scene) == scene
-            yield result.t, instance.id if same else f"{instance.id}@{scene}", instance
+        for key, instance in zip(keys.of(result), result.instances, strict=True):
+            yield result.t, key, instance
 
 
 def track_score(scores: Sequence[float | None], states: Sequence[State | None]) -> float | None:

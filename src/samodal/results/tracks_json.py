@@ -6,18 +6,17 @@ these alone.
 """
 
 import json
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 from samodal.categories import CATEGORY_IDS
 from samodal.errors import InputError
 from samodal.outputs import cannot_write, writing
 from samodal.results.by_track import instances_by_track, track_score
+from samodal.results.spool import Spool
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Track, occlusion_rate
 
@@ -41,7 +40,7 @@ def write_tracks(path: Path, clips: Clip | Iterable[Clip], info: dict | None = N
         InputError: if the file cannot be written.
     """
     clips = [clips] if isinstance(clips, Clip) else list(clips)
-    numbers = _numbers(track.category for clip in clips for track in clip.tracks)
+    numbers = numbers_of(track.category for clip in clips for track in clip.tracks)
     sparse = sum(len(clip) * len(clip.tracks) for clip in clips) > LARGEST_DENSE
     tracks = ((video_id, clip, track) for video_id, clip in enumerate(clips, start=1) for track in clip.tracks)
     annotations = (
@@ -73,7 +72,6 @@ def write_tracks_of(
     """
     path, names = Path(path), []
     categories: dict[int | str, str] = {}
-    places: dict[int | str, array] = {}
     returns: dict[int | str, list[dict]] = {}
 
     def results() -> Iterator[FrameResult]:
@@ -84,32 +82,25 @@ def write_tracks_of(
             yield result
 
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent) as rows:  # what each track is put together from
+        with Spool(path.parent) as rows:
             for t, key, instance in instances_by_track(results()):
                 categories.setdefault(key, instance.category)
-                places.setdefault(key, array("Q")).append(rows.tell())
                 if instance.returned is not None:
                     returns.setdefault(key, []).append({"t": t} | asdict(instance.returned))
                 amodal, visible = (None if mask is None else mask.rle for mask in (instance.amodal, instance.visible))
-                row = _row(amodal, visible, str(instance.state), instance.score)
-                rows.write(json.dumps([t, row], separators=(",", ":")).encode() + b"\n")
-            numbers = _numbers(categories.values())
-            sparse = len(names) * len(places) > LARGEST_DENSE
+                rows.add(key, [t, _row(amodal, visible, str(instance.state), instance.score)])
+            numbers = numbers_of(categories.values())
+            sparse = len(names) * len(rows) > LARGEST_DENSE
             head = _head(info, sparse, [_video(name, size, names, 1)], numbers)
-            tracks = _collected(rows, places, categories, numbers, None if sparse else len(names))
+            tracks = _collected(rows, categories, numbers, None if sparse else len(names))
             _write(path, head, (track | _returns(returns.get(track["track_id"])) for track in tracks))
     except OSError as error:
         raise cannot_write(path, error) from None
 
 
-def _collected(rows, places: dict, categories: dict, numbers: dict, length: int | None) -> Iterator[dict]:
-    for number, (key, offsets) in enumerate(places.items(), start=1):
-        column = {}
-        for offset in offsets:
-            rows.seek(offset)
-            t, row = json.loads(rows.readline())
-            column[t] = row
+def _collected(rows: Spool, categories: dict, numbers: dict, length: int | None) -> Iterator[dict]:
+    for number, key in enumerate(rows, start=1):
+        column = dict(rows.values(key))
         score = track_score([row[-1] for row in column.values()], [row[-2] for row in column.values()])
         yield _annotation(_labels(number, key, 1, numbers[categories[key]], score), column, length)
 
@@ -139,7 +130,7 @@ def _head(info: dict, sparse: bool, videos: list[dict], numbers: dict[str, int])
     }
 
 
-def _numbers(categories: Iterable[str]) -> dict[str, int]:
+def numbers_of(categories: Iterable[str]) -> dict[str, int]:
     """Class ids: AmodalSynthDrive's where it has the class, else from 101 in the order of names."""
     names = sorted(set(categories))
     others = [name for name in names if name not in CATEGORY_IDS]

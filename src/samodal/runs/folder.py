@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from samodal.errors import InputError
+from samodal.exports.formats import discard
 from samodal.files import read_json, write_json
 from samodal.outputs import PATIENCE_S, locked, refuse_inputs
 from samodal.parts import Video
@@ -109,6 +110,20 @@ class RunFolder:
         if record is not None:
             self._refuse(self.made.differences(record), "a finished result", self.out)
         return record
+
+    def suits(self) -> bool:
+        """Whether nothing of another run stands here: no result, or one of the same, finished or not."""
+        try:
+            self.finished(overwrite=False)
+        except InputError:
+            return False
+        records = [record for place in (self.out, self.work) if (record := read_record(place)) is not None]
+        differences = [
+            name
+            for record in records
+            for name in self.made.differences(record, ("device",) if record.get("complete") else ())
+        ]
+        return not set(differences) - set(DATA)
 
     @contextmanager
     def opened(self, overwrite: bool) -> Iterator[None]:
@@ -232,6 +247,7 @@ def _bring_to_an_end(work: Path) -> None:
             os.replace(work / name, work.parent / name)
         elif name not in record["outputs"]:
             (work.parent / name).unlink(missing_ok=True)
+    discard(work.parent)
     os.replace(work / RECORD, work.parent / RECORD)
     shutil.rmtree(work, ignore_errors=True)
 

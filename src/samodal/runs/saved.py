@@ -53,7 +53,7 @@ class SavedRun:
     def __init__(
         self, folder: RunFolder, settings: RunSettings, video: Video, session: LearningSession, method: Method
     ):
-        self.frames = excerpt(video, settings.frames)
+        self.frames = excerpt(video, settings.frames, settings.stride)
         self._folder, self._settings, self._name, self._size = folder, settings, video.name, video.size
         self._session, self._method = session, method
         self._reports, self._waiting = hashlib.blake2b(digest_size=16), {}
@@ -114,6 +114,10 @@ class SavedRun:
         self._saved_at = time.monotonic()
         self._cost = self._saved_at - start
 
+    def _sure(self, instance: VisibleInstance) -> bool:
+        """Whether its score is high enough, or not known."""
+        return instance.score is None or instance.score >= (self._settings.conf or 0)
+
     def _observed(self) -> Iterator[Observed]:
         """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
         wanted = self._settings.classes.split(",") if self._settings.classes else None
@@ -126,7 +130,7 @@ class SavedRun:
             classes.update(instance.category for instance in visible)
             self._waiting[t] = renumber(frame, t)
             chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
-            yield Observed(self._waiting[t], chosen)
+            yield Observed(self._waiting[t], [instance for instance in chosen if self._sure(instance)])
         if wanted and classes.isdisjoint(wanted):
             present = ", ".join(sorted(classes)) or "none"
             text = f"{self._name}: no instance of class {', '.join(wanted)}; seen: {present}"

@@ -1,0 +1,1 @@
+"""Results to look at and to work with in Python: frames, tracks and whole runs."""
