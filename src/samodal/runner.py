@@ -217,7 +217,8 @@ class _Overlay:
         from samodal.drawing.overlay import Drawer
         from samodal.drawing.video import VideoWriter
 
-        self._drawer = Drawer(graph=settings.graph)
+        drawn = {name: name in settings.drawn for name in ("labels", "points", "legend", "whole")}
+        self._drawer = Drawer(graph=settings.graph, **drawn)
         self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
         self.close = self._writer.close
 

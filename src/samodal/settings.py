@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from samodal.checks import Between, fits, in_words
-from samodal.errors import InputError
+from samodal.errors import InputError, nearest, shown
 from samodal.registry import FRONT_ENDS, SEGMENTERS, TRACKERS
+
+DRAWN = ("labels", "legend", "points", "whole", "none")
+"""What `draw` may name."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ class RunSettings:
     """auto, cpu, cuda, cuda:1, mps."""
     overlay: bool = True
     """Write overlay.mp4."""
+    report: bool = True
+    """Write report.html, a page to look at in a browser (samodal report makes it later). Not with --no-overlay."""
+    draw: str | None = None
+    """What overlay.mp4 shows beside the masks, separated by commas: labels, legend, points (prompt points, and followed
+    ones with their trails), whole (whole objects, without telling hidden from visible), none. Without it labels,legend.
+    """
     overwrite: bool = False
     """Replace a result of other settings or data in --out, once the new one is whole, and begin anew instead of going
     on with an unfinished run of other settings."""
@@ -76,6 +85,14 @@ class RunSettings:
     def __post_init__(self):
         if not fits(self.seed, Annotated[int, Between(0)]):
             raise InputError(f"seed must be {in_words(Annotated[int, Between(0)])}, got {self.seed!r}")
+        for name in self.drawn:
+            if name not in DRAWN:
+                raise InputError(f"draw: unknown {shown(name)}{nearest(name, DRAWN)}")
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """What `draw` names."""
+        return ("labels", "legend") if self.draw is None else tuple(self.draw.split(","))
 
 
 @dataclass(frozen=True)
