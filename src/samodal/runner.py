@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from samodal.build import (
     EMBEDDED_FRONT_END,
@@ -31,11 +31,14 @@ from samodal.progress import frames_bar
 from samodal.results.by_track import Totals
 from samodal.results.frames import FrameLines, result_count
 from samodal.results.tracks_json import write_tracks_of
-from samodal.runs.folder import MadeFrom, RunFolder, held, whole
+from samodal.runs.folder import REPORT, MadeFrom, RunFolder, held, whole
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
 from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
+
+if TYPE_CHECKING:
+    from samodal.report.make import RunReport
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def run_video(
     progress: Callable[[int], None] | None = None,
     remembered: Remembered | None = None,
 ) -> Summary:
-    """Run one video from its first frame to its last and write frames.jsonl, tracks.json, overlay.mp4 and run.json.
+    """Run one video from its first frame to its last and write frames.jsonl, tracks.json, overlay.mp4, report.html and run.json.
 
     A run that was interrupted goes on where it stopped, and a finished one is not made again (`samodal.runs.folder`).
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.
@@ -101,35 +104,40 @@ def run_video(
         if (record := folder.finished(settings.overwrite)) is not None:  # by another process, meanwhile
             return _known(record, video, out)
         run = SavedRun(folder, settings, video, session, method)
+        report = _run_report(settings, run.frames, folder.work)
         start = perf_counter()
         try:
-            with run.writer, _overlay(settings, run.frames, folder.work) as overlay:
+            with run.writer, _overlay(settings, run.frames, folder.work) as overlay, report or nullcontext():
                 for frame, result in run:
                     if overlay is not None:
                         overlay.add(frame, result)
+                    if report is not None:
+                        report.add(frame, result)
                     if progress is not None:
                         progress(result.t + 1)
         except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
             if folder.made.live and isinstance(error, KeyboardInterrupt):
-                _finish(folder, start)  # no other end than this one
+                _finish(folder, start, report)  # no other end than this one
                 error.args = (*error.args, COMPLETE)
                 raise
             kept, where = _leave(folder, run.frames.length)
             if kept and isinstance(error, InputError):
                 raise InputError(f"{error}; the {kept} frames before are written to {where}") from error
             raise
-        summary = _finish(folder, start)
+        summary = _finish(folder, start, report)
     if summary is None:
         raise InputError(f"{video.source}: an empty video, no frame could be read")
     return summary
 
 
-def _finish(folder: RunFolder, start: float) -> Summary | None:
+def _finish(folder: RunFolder, start: float, report: "RunReport | None") -> Summary | None:
     """Bring a result to its end; None where it has no frame."""
     totals = finish(folder.lines, folder.work / "tracks.json")
     if totals is None:
         folder.clear()
         return None
+    if report is not None:
+        report.write(folder.lines)
     counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
     summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out)
     folder.complete({name: value for name, value in asdict(summary).items() if name not in ("out", "before")})
@@ -198,6 +206,14 @@ def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:
     return totals
 
 
+def _run_report(settings: RunSettings, video: Video, folder: Path) -> "RunReport | None":
+    if not settings.report or not settings.overlay:
+        return None
+    from samodal.report.make import RunReport
+
+    return RunReport(folder, video.size, video.fps)
+
+
 @contextmanager
 def _overlay(settings: RunSettings, video: Video, folder: Path) -> Iterator["_Overlay | None"]:
     if not settings.overlay:
@@ -239,6 +255,8 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
         return summary
     written = ", ".join(sorted(path.name for path in settings.out.iterdir()))
     print(printable(f"wrote {written} to {settings.out}"))
+    if (settings.out / REPORT).exists():
+        print(printable(f"open {settings.out / REPORT}"))
     return summary
 
 

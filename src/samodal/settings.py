@@ -96,6 +96,30 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
+class ReportSettings:
+    """Write report.html into a finished run: one file for a browser, without a network."""
+
+    run: Path = field(metadata={"positional": Path})
+    """Folder with frames.jsonl, or with such folders, as samodal run writes it."""
+    video: str | None = None
+    """Where the video is now, if it has moved since the run."""
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Write a page that shows two runs of the same frames, and where they differ."""
+
+    first: Path = field(metadata={"positional": Path})
+    """Folder of a run."""
+    second: Path = field(metadata={"positional": Path})
+    """Folder of another run."""
+    out: Path | None = None
+    """The page; by default compare-FIRST-SECOND.html beside the first run's folder."""
+    video: str | None = None
+    """Where the video is now, if it has moved since the runs."""
+
+
+@dataclass(frozen=True)
 class EvaluateSettings:
     """Score results against truth: AP of images and videos, and mean IoUs of whole and hidden regions."""
 
