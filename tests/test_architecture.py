@@ -21,8 +21,8 @@ PACKAGES = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init_
 ROOMS = (
     "version errors categories checks seeds rle masks shapes occlusion confidence interruption outputs files "
     "yaml_files pictures progress columns tracks images parts registry making decoding video checkpoints executors "
-    "results data metrics method segmenters trackers frontends baselines drawing settings build api runs report runner sim "
-    "training experiments cli"
+    "results data metrics method segmenters trackers frontends baselines drawing settings build api runs report runner "
+    "sim training experiments cli"
 ).split()
 
 

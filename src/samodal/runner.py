@@ -80,7 +80,7 @@ def run_video(
     progress: Callable[[int], None] | None = None,
     remembered: Remembered | None = None,
 ) -> Summary:
-    """Run one video from its first frame to its last and write frames.jsonl, tracks.json, overlay.mp4, report.html and run.json.
+    """Run one video from its first frame to its last and write what `samodal run` writes.
 
     A run that was interrupted goes on where it stopped, and a finished one is not made again (`samodal.runs.folder`).
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.

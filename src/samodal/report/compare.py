@@ -12,7 +12,7 @@ from samodal.errors import InputError, printable
 from samodal.report.clip import pictures_at
 from samodal.report.doubts import name_of
 from samodal.report.gather import Gathered, around, fps_of, gathering, results_at, thumbnail, told
-from samodal.report.make import clip_of, page_data
+from samodal.report.make import clip_of, page_data, shown_settings
 from samodal.report.page import write_page
 from samodal.report.story import WORDS
 from samodal.results.frames import FrameLines, result_count
@@ -122,21 +122,35 @@ def make_comparison(first: Path, second: Path, out: Path | None = None, video: s
     runs = [FrameLines(folder / "frames.jsonl") for folder in (first, second)]
     counts = [result_count(lines.path) for lines in runs]
     _check(runs, counts)
-    out = out or first.resolve().parent / f"compare-{first.resolve().name}-{second.resolve().name}.html"
+    labels = _labels(first, second)
+    out = out or first.resolve().parent / f"compare-{labels[0]}-{labels[1]}.html"
     with tempfile.TemporaryDirectory(prefix="samodal-") as work:
         outlines = [Path(work) / name for name in "ab"]
         gathered, differences = _gathered(runs, outlines)
         clip = clip_of(runs[0], Path(work) / "clip.mp4", video)
-        labels = [first.name or str(first), second.name or str(second)]
-        if labels[0] == labels[1]:
-            labels = [str(first), str(second)]
         data = page_data(f"{labels[0]} against {labels[1]}", gathered[0], clip.shown) | {
             "runs": [told(g, clip.path, clip.shown, label) for g, label in zip(gathered, labels, strict=True)],
+            "settings": _both(runs),
             "matches": differences.matches(),
             "differences": _shown(differences.largest(), gathered, clip.path, clip.shown),
         }
         write_page(out, f"{labels[0]} against {labels[1]}: amodal comparison", data, clip.path, outlines)
     return out
+
+
+def _labels(first: Path, second: Path) -> list[str]:
+    """What the runs are called: the last part of their paths in which they differ."""
+    parts = zip(reversed(first.resolve().parts), reversed(second.resolve().parts), strict=False)
+    return list(next((pair for pair in parts if pair[0] != pair[1]), (first.name, "itself")))
+
+
+def _both(runs: list[FrameLines]) -> list[list[str]]:
+    """The settings of two runs; where they differ, both values."""
+    one, other = (dict(shown_settings(lines.settings)) for lines in runs)
+    keys = dict.fromkeys([*one, *other])
+    return [
+        [k, one[k] if one.get(k) == other.get(k) else f"A: {one.get(k, '-')}  B: {other.get(k, '-')}"] for k in keys
+    ]
 
 
 def _check(runs: list[FrameLines], counts: list[int]) -> None:

@@ -93,10 +93,14 @@ class Doubts:
             return
         rival, other = gap.rival or (0.0, -1)
         if gap.overlap - rival < AGREED:
-            text = f"{name_of(track)} came back where its mask was expected by an overlap of {gap.overlap:.0%} only."
+            text = (
+                f"{name_of(track)} came back elsewhere: its mask overlaps by {gap.overlap:.0%} with the expected one."
+            )
             if rival > 0.1:
-                rest = f"{name_of(self._story.tracks[other])} was expected there with {rival:.0%}"
-                text = f"{name_of(track)} came back with an overlap of {gap.overlap:.0%}; {rest}. Is the id right?"
+                rest = f"but by {rival:.0%} with that of {name_of(self._story.tracks[other])}. Is the id right?"
+                text = (
+                    f"{name_of(track)} came back: its mask overlaps by {gap.overlap:.0%} with the expected one, {rest}"
+                )
             doubt = 0.8 * (AGREED - gap.overlap + rival) / AGREED
             self._note(Moment(track.number, "back", min(1.0, doubt), at, gap.before, gap.back, text))
 
@@ -156,8 +160,6 @@ def verdict(gap: Gap) -> tuple[str, str]:
     if gap.overlap is not None and gap.lost <= 0.05:
         where = f"When it was seen again, its mask overlapped with the expected one by {gap.overlap:.0%}."
         return ("believable" if gap.overlap >= AGREED else "doubtful"), where
-    under = f"{gap.cover or 0:.0%} of its mask lay behind tracked objects."
-    if (gap.cover or 0) < 1 - OPEN:
-        return "doubtful", under + lost
-    again = "It was never seen again, so this cannot be checked; " if gap.back is None else ""
-    return "plausible", f"{again}{under}{lost}"
+    under = f"{gap.cover or 0:.0%} of its mask lay behind tracked objects.{lost}"
+    under += " It was never seen again, which would have shown where it was." if gap.back is None else ""
+    return ("doubtful" if (gap.cover or 0) < 1 - OPEN else "plausible"), under

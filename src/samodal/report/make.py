@@ -82,8 +82,13 @@ def page_data(name: str, gathered: Gathered, shown: list[int]) -> dict[str, Any]
         "piece": PIECE,
         "fps": fps_of(settings),
         "seconds": [round(time, 3) for time in gathered.seconds],
-        "settings": [[key, printable(settings[key])] for key in SHOWN_SETTINGS if settings.get(key) is not None],
+        "settings": shown_settings(settings),
     }
+
+
+def shown_settings(settings: dict[str, Any]) -> list[list[str]]:
+    """The settings of a run that a page names, as texts."""
+    return [[key, printable(settings[key])] for key in SHOWN_SETTINGS if settings.get(key) is not None]
 
 
 def make_report(run: Path, video: str | None = None, progress: Callable[[int], None] | None = None) -> list[Path]:

@@ -116,7 +116,7 @@ class Story:
         self.tracks: list[TrackStory] = []
         self.pairs: dict[tuple[int, int], list[float]] = {}
         self.ended: list[tuple[TrackStory, Gap]] = []
-        self._fps, self._scene, self._time = fps, 0, None
+        self._scene, self._time, self._newest = 0, None, -1
         self._numbers: dict[tuple[int, int | str], int] = {}
         self._ids: dict[int | str, int] = {}
         self._open: list[tuple[TrackStory, int, dict[int, float]]] = []
@@ -127,7 +127,7 @@ class Story:
         if self._time is not None:
             self.step = max(0.0, result.time - self._time)
             self._spend(self.step)
-        self._time = result.time
+        self._time, self._newest = result.time, result.t
         if result.cut:
             self._cut(result.t)
         numbers = {instance.id: self._number(instance) for instance in result.instances}
@@ -148,12 +148,11 @@ class Story:
     def end(self) -> None:
         """No frame follows: say of each track why it ended."""
         self._spend(self.step)
-        newest = max((track.last for track in self.tracks), default=-1)
         for track in self.tracks:
             if track.gap is not None:
                 self._close(track)
             if not track.end:
-                still = track.last == newest
+                still = track.last == self._newest
                 track.end = f"still {WORDS[track.runs[-1][2]]} at the end" if still else _reason(track)
 
     def _spend(self, seconds: float) -> None:

@@ -1,10 +1,10 @@
 """The folder of a run: what is finished stays whole in it, and what is not lies in its folder `unfinished`.
 
 While a run is at work, `unfinished` holds run.json (what the run is made from), frames.jsonl (a line a frame), `state`
-(of the method, every few seconds) and overlay.mp4. When the last frame is done, tracks.json and report.html join them, run.json says
-that the result is complete, and all of them take the place of an older result. An end that is killed half-way is
-brought to its end by the next command. A run that is interrupted leaves what it has in the folder itself where no
-finished result lies there; its tracks.json and run.json say that they are not complete.
+(of the method, every few seconds) and overlay.mp4. When the last frame is done, tracks.json and report.html join
+them, run.json says that the result is complete, and all of them take the place of an older result. An end that is
+killed half-way is brought to its end by the next command. A run that is interrupted leaves what it has in the folder
+itself where no finished result lies there; its tracks.json and run.json say that they are not complete.
 """
 
 from __future__ import annotations

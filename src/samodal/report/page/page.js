@@ -24,7 +24,7 @@ const secs = (s) => `${s.toFixed(1)} s`;
 const span = (t) => { const last = t.runs[t.runs.length - 1]; return [t.runs[0][0], last[0] + last[1] - 1]; };
 const stateAt = (t, frame) => { for (const [at, n, s] of t.runs) if (frame >= at && frame < at + n) return s; return -1; };
 
-// ---- outlines, unpacked piece by piece -------------------------------------------------------------------------
+// ---- outlines, unpacked piece by piece
 const pieces = new Map();
 function bytesOf(text) {
   const raw = atob(text), out = new Uint8Array(raw.length);
@@ -62,7 +62,7 @@ function shape(lists) {
   return { path, box: lists.length ? [x0, y0, x1, y1] : null };
 }
 
-// ---- drawing ---------------------------------------------------------------------------------------------------
+// ---- drawing
 const hatches = new Map();
 function hatch(ctx, color) {
   const key = color.join();
@@ -201,7 +201,7 @@ function pick(run, event) {
   choose(run, hit.length ? hit[hit.length - 1].number : -1);
 }
 
-// ---- where we are ----------------------------------------------------------------------------------------------
+// ---- where we are
 function frameAt(ms) {
   let low = 0, high = N - 1;
   while (low < high) { const m = (low + high + 1) >> 1; if (D.shown[m] <= ms + 1) low = m; else high = m - 1; }
@@ -263,7 +263,7 @@ function follow() {
   });
 }
 
-// ---- the first screen ------------------------------------------------------------------------------------------
+// ---- the first screen
 function first() {
   $("title").textContent = D.name;
   const lead = RUNS.map((run, n) => {
@@ -313,7 +313,7 @@ function jump(n, scroll) {
   if (scroll) $("watch").scrollIntoView({ block: "start" });
 }
 
-// ---- time line -------------------------------------------------------------------------------------------------
+// ---- time line
 const LEAST_ROWS = 150;
 function order() {
   const rows = [];
@@ -384,16 +384,16 @@ async function shoot() {
   if (asked === wanted) asked = null; else if (asked) shoot();
 }
 
-// ---- tables ----------------------------------------------------------------------------------------------------
+// ---- tables
 function table(node, heads, rows, click) {
   let by = -1, up = false;
   const draw = () => {
     node.replaceChildren();
     const head = make("tr", null, null, make("thead", null, null, node)), body = make("tbody", null, null, node);
     heads.forEach(([text, number], n) => {
-      const cell = make("th", null, number ? "n" : "", head), button = make("button", text + (n === by ? (up ? " ▲" : " ▼") : ""), null, cell);
+      const cell = make("th", null, number >= 0 ? "n" : "", head), button = make("button", text + (n === by ? (up ? " ▲" : " ▼") : ""), null, cell);
       button.type = "button";
-      button.addEventListener("click", () => { up = n === by ? !up : !number; by = n; draw(); });
+      button.addEventListener("click", () => { up = n === by ? !up : !(number >= 0); by = n; draw(); });
     });
     const sorted = by < 0 ? rows : [...rows].sort((a, b) => {
       const [p, q] = [a.cells[by], b.cells[by]], c = typeof p === "number" && typeof q === "number" ? p - q : String(p).localeCompare(String(q), undefined, { numeric: true });
@@ -402,13 +402,13 @@ function table(node, heads, rows, click) {
     sorted.forEach((row) => {
       const line = make("tr", null, null, body);
       if (row.track !== undefined) { line.dataset.track = row.track; line.dataset.run = row.run; }
-      row.cells.forEach((value, n) => { make("td", heads[n][1] && typeof value === "number" ? value.toFixed(heads[n][1]) : value, heads[n][1] ? "n" : "", line).title = value; });
+      row.cells.forEach((value, n) => { make("td", typeof value === "number" && heads[n][1] >= 0 ? value.toFixed(heads[n][1]) : value, heads[n][1] >= 0 ? "n" : "", line).title = value; });
       line.addEventListener("click", () => click(row));
     });
   };
   draw();
 }
-const RUN_HEAD = TWO ? [["run", 0]] : [], runCell = (run) => (TWO ? ["AB"[run]] : []);
+const RUN_HEAD = TWO ? [["run"]] : [], runCell = (run) => (TWO ? ["AB"[run]] : []);
 const KEYS = ["id", "class", "first_s", "last_s", "visible_s", "partly_hidden_s", "hidden_s", "leaving_s", "lost_s", "end"];
 function rows() {
   return RUNS.flatMap((r, run) => r.tracks.map((t, track) => {
@@ -419,11 +419,11 @@ function rows() {
 function tables() {
   const pairs = RUNS.flatMap((r, run) => r.pairs.map(([front, back, seconds, frame, share]) => ({
     run, back, frame, cells: [...runCell(run), named(run, front), named(run, back), seconds, share] })));
-  if (pairs.length) table($("pairs"), [...RUN_HEAD, ["hides", 0], ["whom", 0], ["seconds", 2], ["most, %", 1]], pairs, (p) => {
+  if (pairs.length) table($("pairs"), [...RUN_HEAD, ["hides"], ["whom"], ["seconds", 2], ["most, %", 0]], pairs, (p) => {
     setLayer("arrows", true); go(p.run, p.back, p.frame); $("watch").scrollIntoView({ block: "start" });
   });
   else make("tbody", "Nobody hides anybody here.", null, $("pairs"));
-  const heads = [["id", 0], ["class", 0], ["first, s", 2], ["last, s", 2], ["visible, s", 2], ["partly hidden, s", 2], ["hidden, s", 2], ["leaving, s", 2], ["lost, s", 2], ["why it ended", 0]];
+  const heads = [["id"], ["class"], ["first, s", 2], ["last, s", 2], ["visible, s", 2], ["partly hidden, s", 2], ["hidden, s", 2], ["leaving, s", 2], ["lost, s", 2], ["why it ended"]];
   table($("table"), [...RUN_HEAD, ...heads], rows(), (row) => go(row.run, row.track, span(RUNS[row.run].tracks[row.track])[0]));
   const keys = [...(TWO ? ["run"] : []), ...KEYS];
   const quote = (v) => { let s = String(v); if (typeof v !== "number" && /^[=+\-@\t\r]/.test(s)) s = "'" + s; return /[",\n\r]/.test(s) ? `"${s.replaceAll('"', '""')}"` : s; };
@@ -438,7 +438,7 @@ function save(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-// ---- what people touch -----------------------------------------------------------------------------------------
+// ---- what people touch
 function setLayer(name, on) {
   now.layers[name] = on;
   document.querySelector(`[data-layer=${name}]`).checked = on;
