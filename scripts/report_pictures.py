@@ -21,7 +21,8 @@ def take(browser: Browser, page: Path, out: Path, hash: str = "", whole: bool = 
     tab = browser.new_page(**options)
     tab.goto(f"{page.resolve().as_uri()}{hash}")
     tab.wait_for_selector("html[data-drawn]")
-    tab.wait_for_function("document.getElementById('film').readyState >= 2 && !document.getElementById('film').seeking")
+    while not tab.evaluate("film.readyState >= 2 && !film.seeking"):
+        tab.wait_for_timeout(50)
     if at:
         tab.evaluate("id => document.getElementById(id).scrollIntoView({block: 'start'})", at)
     tab.wait_for_timeout(600)

@@ -177,8 +177,9 @@ def test_masks_are_believed_by_what_came_after_else_by_what_could_hide_them(gap,
 
 
 def test_why_a_track_ended_is_told(tmp_path):
-    at_border = [FrameResult(t, t / 10, (Instance(1, "car", 1.0, State.VISIBLE, square(170, 50, 30, SIZE),
-                                                  square(170, 50, 30, SIZE)),) if t < 2 else ()) for t in range(4)]  # fmt: skip
+    leaving = square(170, 50, 30, SIZE)
+    leaving = Instance(1, "car", 1.0, State.VISIBLE, leaving, leaving)
+    at_border = [FrameResult(t, t / 10, (leaving,) if t < 2 else ()) for t in range(4)]
     gathered, _ = told_of(at_border, tmp_path / "a")
     assert gathered.story.tracks[0].end == "left the picture at its right border"
     gathered, _ = told_of([passing(t, lost_from=14) for t in range(19)], tmp_path / "b")
