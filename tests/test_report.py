@@ -87,8 +87,10 @@ def told_of(results: list[FrameResult], folder: Path):
 
 def test_the_first_screen_answers_who_was_hidden_longest_behind_what_and_whether_the_mask_is_believable(run):
     longest = data_of(run / "report.html")["runs"][0]["longest"]
-    assert longest["who"] == "#7 car, 0.7 s behind #3 truck"
-    assert longest["verdict"] == "believable"
+    assert longest["text"] == "#7 car, 0.7 s behind #3 truck"
+    word, why = longest["verdict"]
+    assert word == "believable" and why.startswith("When it was seen again, its mask overlapped")
+    assert [thumb["word"] for thumb in longest["thumbs"]] == ["before", "here", "after"]
     assert 12 <= longest["frame"] <= 18
 
 

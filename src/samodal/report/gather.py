@@ -98,9 +98,11 @@ def told(gathered: Gathered, clip: Path, shown: Sequence[int], label: str) -> di
         label: what the run is called.
     """
     story, moments = gathered.story, gathered.doubts.moments()
-    results = results_at(gathered.lines, frames_of(moments, len(shown)))
+    hidden = max((t for t in story.tracks if t.longest), key=lambda t: t.longest.seconds, default=None)
+    longest = [] if hidden is None else [_longest(hidden, story)]
+    results = results_at(gathered.lines, frames_of([*moments, *longest], len(shown)))
     pictures = dict(pictures_at(clip, shown, results))
-    longest = max((t for t in story.tracks if t.longest), key=lambda t: t.longest.seconds, default=None)
+    entries = [_moment(moment, story.tracks, results, pictures, gathered.lines.size) for moment in (*moments, *longest)]
     return {
         "label": printable(label),
         "tracks": [_track(track) for track in story.tracks],
@@ -109,8 +111,8 @@ def told(gathered: Gathered, clip: Path, shown: Sequence[int], label: str) -> di
             for (front, back), (seconds, frame, share) in sorted(story.pairs.items(), key=lambda pair: -pair[1][0])
             if seconds >= 0.05
         ],
-        "moments": [_moment(moment, story.tracks, results, pictures, gathered.lines.size) for moment in moments],
-        "longest": None if longest is None else _longest(longest, story),
+        "moments": entries[: len(moments)],
+        "longest": {"verdict": verdict(hidden.longest), **entries[-1]} if longest else None,
         "counts": {"visible": gathered.visible, "amodal": gathered.amodal},
         "pieces": gathered.pieces,
     }
@@ -127,12 +129,12 @@ def _track(track: TrackStory) -> dict[str, Any]:
     }
 
 
-def _longest(track: TrackStory, story: Story) -> dict[str, Any]:
+def _longest(track: TrackStory, story: Story) -> Moment:
+    """The longest gap of a track as a moment; in its middle, as its ends are seldom wrong."""
     gap = track.longest
-    word, why = verdict(gap)
-    at = gap.last if gap.placed is None else gap.placed
-    who = printable(f"{name_of(track)}, {gap.seconds:.1f} s{behind(gap, story.tracks) or ', behind nothing tracked'}")
-    return {"track": track.number, "frame": (gap.first + at) // 2, "who": who, "verdict": word, "why": why}
+    at = gap.last if gap.placed is None else (gap.first + gap.placed) // 2
+    text = f"{name_of(track)}, {gap.seconds:.1f} s{behind(gap, story.tracks) or ', behind nothing tracked'}"
+    return Moment(track.number, "longest", 0.0, at, gap.before, gap.back, text)
 
 
 def frames_of(moments: Iterable[Moment], length: int) -> set[int]:
@@ -187,7 +189,7 @@ def around(instances: Sequence[Instance], size: tuple[int, int]) -> Box:
     boxes = np.array([mask.box for mask in masks] or [(0, 0, size[1], size[0])])
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     side = (high - low) + AROUND * max(high - low)
-    width = max(side[0], side[1] * THUMB[1] / THUMB[0], size[1] / 8)
+    width = max(side[0], side[1] * THUMB[1] / THUMB[0], size[1] / 11)
     width, height = min(width, size[1]), min(width * THUMB[0] / THUMB[1], size[0])
     x0, y0 = np.clip((low + high) / 2 - (width / 2, height / 2), 0, (size[1] - width, size[0] - height)).astype(int)
     return int(x0), int(y0), int(x0 + max(1, width)), int(y0 + max(1, height))

@@ -143,6 +143,10 @@ function tag(ctx, text, x, y, color, scale, taken) {
     if (top < 0 || top + high > H) continue;
     if (taken.some((t) => left < t[2] && t[0] < left + wide && top < t[3] && t[1] < top + high)) continue;
     taken.push([left, top, left + wide, top + high]);
+    if (step > 1) {
+      ctx.lineWidth = 1 / scale; ctx.strokeStyle = rgb(color);
+      ctx.beginPath(); ctx.moveTo(x, top + high); ctx.lineTo(x, y); ctx.stroke();
+    }
     ctx.fillStyle = "#141414d0"; ctx.fillRect(left, top, wide, high);
     ctx.fillStyle = rgb(color); ctx.fillRect(left, top, 3 / scale, high);
     ctx.fillStyle = "#fff"; ctx.textBaseline = "middle";
@@ -278,10 +282,11 @@ function first() {
     const box = make("div", null, "fact", $("longest")), head = TWO ? `${"AB"[n]}: ` : "";
     if (!run.longest) { make("p", `${head}Nothing was fully hidden.`, "big", box); return; }
     make("p", `${head}Hidden longest`, "hint", box);
-    make("p", run.longest.who, "big", box);
-    const line = make("p", null, null, box);
-    make("span", `mask: ${run.longest.verdict}`, "verdict", line);
-    line.append(run.longest.why);
+    make("p", run.longest.text, "big", box);
+    const line = make("p", null, null, box), [word, why] = run.longest.verdict;
+    make("span", `mask: ${word}`, "verdict", line);
+    line.append(why);
+    thumbs(run.longest.thumbs, box);
     make("button", "see it", null, box).addEventListener("click", () => { go(n, run.longest.track, run.longest.frame); $("watch").scrollIntoView({ block: "start" }); });
   });
   const list = moments();
@@ -293,13 +298,16 @@ function first() {
     const text = make("p", null, null, button);
     make("b", `${n + 1}`, null, text);
     text.append(m.text);
-    const row = make("div", null, "thumbs", button);
-    m.thumbs.forEach((t) => {
-      const figure = make("figure", null, null, row), image = make("img", null, null, figure);
-      image.src = `data:image/jpeg;base64,${t.jpeg}`; image.alt = `${t.word}, ${D.seconds[t.frame].toFixed(2)} s`; image.loading = "lazy";
-      make("figcaption", image.alt, null, figure);
-    });
+    thumbs(m.thumbs, button);
     button.addEventListener("click", () => jump(n, true));
+  });
+}
+function thumbs(list, into) {
+  const row = make("div", null, "thumbs", into);
+  list.forEach((t) => {
+    const figure = make("figure", null, null, row), image = make("img", null, null, figure);
+    image.src = `data:image/jpeg;base64,${t.jpeg}`; image.alt = `${t.word}, ${D.seconds[t.frame].toFixed(2)} s`;
+    make("figcaption", image.alt, null, figure);
   });
 }
 const moments = () => (TWO ? D.differences : RUNS[0].moments);
