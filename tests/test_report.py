@@ -20,7 +20,7 @@ from samodal.report.outlines import BYTES
 from samodal.report.page import as_json
 from samodal.report.story import HIDDEN, LOST, PARTLY, VISIBLE, Gap, Story
 from samodal.results.frames import FrameLines, FramesWriter
-from samodal.tracks import FrameResult, Instance, State
+from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 
 SIZE = (120, 200)
 FRAMES = 30
@@ -254,6 +254,47 @@ def test_each_clip_of_a_data_set_gets_its_page_and_a_folder_without_runs_is_refu
     assert all((tmp_path / "runs" / name / "report.html").exists() for name in "ab")
     assert main(["report", str(tmp_path / "nothing")]) == 2
     assert "no frames.jsonl in it" in capsys.readouterr().err
+
+
+class Watching:
+    """A front end that reports what is visible of the car and the truck."""
+
+    def open(self, video):
+        return self
+
+    def step(self, frame, t):
+        visible = [i for i in passing(t).instances if i.visible]
+        return [VisibleInstance(i.id, i.category, i.score, i.visible) for i in visible]
+
+    def reset(self):
+        pass
+
+
+def test_a_run_makes_its_report_unless_it_is_not_wanted_and_is_finished_without_it(run, tmp_path, capsys):
+    command = ["run", str(run.parent / "frames"), "--vis", f"{__name__}:Watching", "--method", "hold-last"]
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    page = tmp_path / "a" / "report.html"
+    assert capsys.readouterr().out.splitlines()[-1] == f"open {page}"
+    data = data_of(page)
+    assert [track["id"] for track in data["runs"][0]["tracks"]] == ["3", "7"] and len(data["shown"]) == FRAMES
+    assert [path.name for path in (tmp_path / "a").iterdir() if path.suffix == ".mp4"] == ["overlay.mp4"]
+    page.write_text("made anew later")
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    assert "is finished with these settings already" in capsys.readouterr().out
+    for unwanted in ("--no-report", "--no-overlay"):
+        assert main([*command, "--frames", "0:3", unwanted, "--out", str(tmp_path / unwanted)]) == 0
+        assert not (tmp_path / unwanted / "report.html").exists()
+
+
+def test_what_the_overlay_shows_is_chosen_and_an_unknown_name_is_refused(run, tmp_path, capsys):
+    command = ["run", str(run.parent / "frames"), "--vis", f"{__name__}:Watching", "--method", "copy-visible"]
+    command += ["--frames", "0:3", "--no-report", "--out"]
+    for draw in ("none", "labels,legend", "whole"):
+        assert main([*command, str(tmp_path / draw), "--draw", draw]) == 0
+    films = {(tmp_path / draw / "overlay.mp4").read_bytes() for draw in ("none", "labels,legend")}
+    assert len(films) == 2
+    assert main([*command, str(tmp_path / "x"), "--draw", "lables"]) == 2
+    assert "did you mean 'labels'" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

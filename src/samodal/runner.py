@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from samodal.build import (
     EMBEDDED_FRONT_END,
@@ -28,6 +28,7 @@ from samodal.interruption import COMPLETE
 from samodal.outputs import check_folder
 from samodal.parts import Frame, Video
 from samodal.progress import frames_bar
+from samodal.report.make import RunReport
 from samodal.results.by_track import Totals
 from samodal.results.frames import FrameLines, result_count
 from samodal.results.tracks_json import write_tracks_of
@@ -36,9 +37,6 @@ from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
 from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
-
-if TYPE_CHECKING:
-    from samodal.report.make import RunReport
 
 
 @dataclass(frozen=True)
@@ -104,15 +102,14 @@ def run_video(
         if (record := folder.finished(settings.overwrite)) is not None:  # by another process, meanwhile
             return _known(record, video, out)
         run = SavedRun(folder, settings, video, session, method)
-        report = _run_report(settings, run.frames, folder.work)
+        report = RunReport(folder.work, run.frames, wanted=settings.report and settings.overlay)
         start = perf_counter()
         try:
-            with run.writer, _overlay(settings, run.frames, folder.work) as overlay, report or nullcontext():
+            with run.writer, _overlay(settings, run.frames, folder.work) as overlay, report:
                 for frame, result in run:
                     if overlay is not None:
                         overlay.add(frame, result)
-                    if report is not None:
-                        report.add(frame, result)
+                    report.add(frame, result)
                     if progress is not None:
                         progress(result.t + 1)
         except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
@@ -130,14 +127,13 @@ def run_video(
     return summary
 
 
-def _finish(folder: RunFolder, start: float, report: "RunReport | None") -> Summary | None:
+def _finish(folder: RunFolder, start: float, report: RunReport) -> Summary | None:
     """Bring a result to its end; None where it has no frame."""
     totals = finish(folder.lines, folder.work / "tracks.json")
     if totals is None:
         folder.clear()
         return None
-    if report is not None:
-        report.write(folder.lines)
+    report.write(folder.lines)
     counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
     summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out)
     folder.complete({name: value for name, value in asdict(summary).items() if name not in ("out", "before")})
@@ -204,14 +200,6 @@ def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:
     info = {"settings": content.settings} | ({} if complete else {"complete": False})
     write_tracks_of(tracks, content.clip, content.size, totals.counted(content), info)
     return totals
-
-
-def _run_report(settings: RunSettings, video: Video, folder: Path) -> "RunReport | None":
-    if not settings.report or not settings.overlay:
-        return None
-    from samodal.report.make import RunReport
-
-    return RunReport(folder, video.size, video.fps)
 
 
 @contextmanager

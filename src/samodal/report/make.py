@@ -30,30 +30,30 @@ class RunReport:
 
     Args:
         work: folder for what is not finished; the small video lies in it until the page is written.
-        size: (H, W) of the frames.
-        fps: frames per second, where times do not tell.
+        video: that is run.
+        wanted: without it nothing is written.
     """
 
-    def __init__(self, work: Path, size: tuple[int, int], fps: float):
-        self._work, self._clip = work, ReportClip(work / "report.mp4", size, fps)
+    def __init__(self, work: Path, video: Video, wanted: bool):
+        self._work = work
+        self._clip = ReportClip(work / "report.mp4", video.size, video.fps) if wanted else None
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         """Take a frame."""
-        self._clip.add(frame.image, frame.time)
-
-    def close(self) -> None:
-        """No frame follows."""
-        self._clip.close()
+        if self._clip is not None:
+            self._clip.add(frame.image, frame.time)
 
     def __enter__(self) -> RunReport:
         return self
 
     def __exit__(self, *failure) -> None:
-        self.close()
+        if self._clip is not None:
+            self._clip.close()
 
     def write(self, lines: Path) -> None:
         """Write report.html beside a frames.jsonl that is whole."""
-        write_report(FrameLines(lines), self._clip, self._work / REPORT)
+        if self._clip is not None:
+            write_report(FrameLines(lines), self._clip, self._work / REPORT)
 
 
 def write_report(lines: FrameLines, clip: ReportClip, path: Path) -> None:
