@@ -22,7 +22,7 @@ ROOMS = (
     "version errors categories checks seeds rle masks shapes occlusion confidence interruption outputs files "
     "yaml_files pictures progress columns tracks images parts registry making decoding video checkpoints executors "
     "results exports data metrics method segmenters trackers frontends baselines drawing views settings build doctor "
-    "api runs runner sim training experiments cli"
+    "api runs report runner sim training experiments cli"
 ).split()
 
 

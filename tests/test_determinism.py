@@ -51,7 +51,9 @@ def test_a_data_set_gives_equal_bytes_for_any_threads_workers_and_hash_seed(data
             check=True,
             capture_output=True,
         )
-        names = [f"{clip}/{name}" for clip in CLIPS for name in ("frames.jsonl", "tracks.json", "overlay.mp4")]
+        names = [
+            f"{clip}/{name}" for clip in CLIPS for name in ("frames.jsonl", "tracks.json", "overlay.mp4", "report.html")
+        ]
         written.append({name: (out / name).read_bytes() for name in names})
     assert written[0] == written[1] == written[2]
 

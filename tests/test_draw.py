@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 from made_up import square
-from samodal.drawing.graph import _write
-from samodal.drawing.overlay import Drawer, color_of
+from samodal.drawing.graph import _write, draw_graph
+from samodal.drawing.labels import Label, Labels, label_of, overlap
+from samodal.drawing.overlay import Drawer
+from samodal.drawing.palette import PALETTE, color_of
 from samodal.drawing.video import VideoWriter
 from samodal.errors import InputError
+from samodal.masks import Mask
 from samodal.rle import Rle
 from samodal.tracks import FrameResult, Instance, State
 
@@ -104,13 +107,19 @@ def test_an_arrow_leads_from_what_hides_to_what_is_hidden_and_changes_nothing_be
     assert changed.any() and beside.max() <= 13 and along.min() >= -8 and along.max() <= 46
 
 
+def ends(frame: FrameResult) -> list[np.ndarray]:
+    """The middles of the two visible masks."""
+    return [np.argwhere(instance.visible.decode()).mean(axis=0) for instance in frame]
+
+
 def test_the_arrow_of_a_larger_share_is_thicker():
     thin = passing_behind(whole=square(76, 10, side=40, size=SIZE))
-    areas = []
+    widths = []
     for frame in (thin, passing_behind()):
-        plain, drawn = (Drawer(labels=False, graph=graph).draw(GREY, frame) for graph in (False, True))
-        areas.append((plain != drawn).any(axis=2).sum())
-    assert thin.edges()[0][2] < 0.1 and areas[0] < areas[1]
+        canvas = GREY.copy()
+        draw_graph(canvas, frame, color_of, None)
+        widths.append((canvas != GREY).any(axis=2).sum() / np.hypot(*np.subtract(*ends(frame))))
+    assert thin.edges()[0][2] < 0.1 and widths[0] < widths[1]
 
 
 def test_a_fully_hidden_instance_in_the_middle_of_what_hides_it_has_an_arrow_too():
@@ -167,3 +176,89 @@ def test_of_an_instance_of_little_score_only_what_is_visible_is_drawn():
     far = hidden.copy()
     far[:, :54] = False  # the outline of what is visible
     assert (drawn[far] == 128).all() and (drawn[visible] != 128).any()
+
+
+def test_neighbouring_colours_stay_apart_for_people_who_see_no_red_or_no_green():
+    """Simulated as Machado et al. (2009) do for full protanopia, deuteranopia and tritanopia."""
+    seen_as = np.array([
+        np.eye(3),
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+    ])  # fmt: skip
+    linear = (np.array(PALETTE) / 255) ** 2.2
+    for matrix in seen_as:
+        colors = 255 * np.clip(linear @ matrix.T, 0, 1) ** (1 / 2.2)
+        apart = np.abs(colors[:, None] - colors[None]).sum(axis=-1)[~np.eye(len(PALETTE), dtype=bool)]
+        assert apart.min() > 100
+
+
+def text_of(share: float, **changes) -> str:
+    whole = square(30, 30, side=40, size=SIZE)
+    values = {"id": 3, "category": "car", "score": 0.5, "state": State.VISIBLE, "visible": whole, "amodal": whole}
+    return label_of(Instance(**(values | changes)), share, small=100)
+
+
+def test_a_label_says_how_much_others_hide_and_never_a_bare_percentage():
+    assert text_of(0.404) == "3 car 40% hidden"
+    assert text_of(0.0) == text_of(0.09) == "3 car"
+
+
+def test_a_car_that_nothing_hides_has_no_hidden_share_however_large_its_mask_was_guessed():
+    visible, guess = square(40, 40, side=20, size=SIZE), square(30, 30, side=40, size=SIZE)
+    frame = FrameResult(0, 0.0, (Instance(3, "car", 0.5, State.VISIBLE, visible, guess),))
+    assert frame[3].occlusion == 0.75
+    (label,) = Drawer()._texts(frame, 1.0)
+    assert label.text == "3 car"
+
+
+def test_a_hidden_instance_says_for_how_long_and_a_tiny_one_its_id_alone():
+    assert text_of(1.0, visible=None, state=State.HIDDEN, frames_since_seen=7, seconds_since_seen=0.7) == (
+        "3 car hidden 0.7s"
+    )
+    assert text_of(0.5, amodal=square(30, 30, side=6, size=SIZE)) == "3"
+
+
+def test_labels_of_a_crowd_cover_neither_each_other_nor_the_crowd():
+    anchors = [(150 + 40 * n, 200, 180 + 40 * n, 230) for n in range(8)]
+    labels = [Label(n, f"{n} pedestrian 40% hidden", anchor, (255, 0, 0)) for n, anchor in enumerate(anchors)]
+    crowd = np.zeros((400, 640), bool)
+    crowd[200:230, 150:460] = True
+    boxes = Labels().draw(np.zeros((400, 640, 3), np.uint8), labels, [Mask.of(crowd)])
+    assert len(boxes) == 8
+    assert not any(overlap(a, b) for n, a in enumerate(boxes) for b in boxes[:n])
+    assert not any(crowd[y0:y1, x0:x1].any() for x0, y0, x1, y1 in boxes)
+
+
+def test_a_label_belongs_to_the_largest_piece_of_a_mask_and_to_no_fleck():
+    mask = square(60, 60, side=30, size=SIZE)
+    mask[2, 2] = True
+    frame = FrameResult(0, 0.0, (Instance(3, "car", 0.5, State.VISIBLE, mask, mask),))
+    (label,) = Drawer()._texts(frame, 1.0)
+    assert label.anchor == (60, 60, 90, 90)
+
+
+@pytest.mark.parametrize("rows", [480, 2160])
+def test_lines_and_letters_keep_their_share_of_the_picture(rows):
+    whole = square(rows // 2, rows // 2, side=rows // 4, size=(rows, rows))
+    frame = FrameResult(0, 0.0, (Instance(3, "car", 0.5, State.VISIBLE, whole, whole),))
+    grey = np.full((rows, rows, 3), 128, np.uint8)
+    outlined = (Drawer(labels=False).draw(grey, frame)[rows * 5 // 8] == color_of(3)).all(axis=1).sum()
+    assert 0.004 < outlined / rows < 0.015
+    changed = (Drawer().draw(grey, frame) != Drawer(labels=False).draw(grey, frame)).any(axis=(1, 2)).sum()
+    assert 0.02 < changed / rows < 0.06
+
+
+def test_whole_masks_are_drawn_alike_where_only_they_are_wanted():
+    frame, visible, hidden = result()
+    drawn = Drawer(labels=False, points=False, whole=True).draw(GREY, frame)
+    inside = np.zeros(SIZE, bool)
+    inside[40:60, 36:64] = True
+    assert len(np.unique(drawn[inside & (visible | hidden)], axis=0)) == 1
+
+
+def test_the_legend_stands_at_the_foot_and_is_left_out_of_pictures_too_small_for_it():
+    grey = np.full((300, 400, 3), 128, np.uint8)
+    drawn = Drawer(legend=True).draw(grey, FrameResult(3, 0.3, ()))
+    assert (drawn[:260] == 128).all() and (drawn[270:] != 128).any()
+    assert (Drawer(legend=True).draw(GREY[:, :60], FrameResult(3, 0.3, ())) == 128).all()

@@ -176,7 +176,7 @@ def test_a_drawer_without_labels_paints_in_the_colour_that_it_is_given():
     grey, whole = np.full((*SIZE, 3), 128, np.uint8), square(40)
     one = Instance(3, "car", 0.5, State.HIDDEN, None, Rle.encode(whole))
     drawn = Drawer(color=lambda _: FOCUS, labels=False).draw(grey, FrameResult(0, 0.0, (one,)))
-    assert abs(drawn[20:36, 40].astype(int) - FOCUS).max() < 30  # its left edge
+    assert abs(drawn[22:34, 40].astype(int) - FOCUS).max() < 30  # its left edge
     assert (drawn[:15] == 128).all()
 
 

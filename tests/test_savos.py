@@ -319,7 +319,8 @@ def test_a_video_gives_the_files_of_every_method(tmp_path):
     )
     summary = run_video(settings, open_video(settings.video), tmp_path / "out")
     assert summary.frames == 6 and summary.amodal == summary.visible == len(lines)
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"frames.jsonl", "tracks.json", "overlay.mp4", "run.json"}
+    files = {"frames.jsonl", "tracks.json", "overlay.mp4", "report.html", "run.json"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == files
 
 
 def test_the_reconstruction_loss_equals_the_released_one(golden, predicted):

@@ -1,6 +1,7 @@
 """What ships inside the package: one clip and the weights with their card."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import samodal
 from samodal.data.open import open_dataset
-from samodal.experiments.demo import road_seen
+from samodal.experiments.demo import MEANING, road_seen
 from samodal.masks import Mask
 from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.results.frames import FramesWriter
@@ -89,13 +90,13 @@ def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_o
     assert all(
         name in printed
         for name in (
-            "real motorway",
+            "motorway",
             "no truth, so no scores",
-            "pixels, VidEoMT",
-            "pixels, centers",
-            "truth, copy-visible",
+            "pixels-videomt",
+            "pixels-centers",
+            "truth-copy-visible",
             "visible vAP50",
-            "overlay.mp4",
+            *MEANING,
         )
     )
 
@@ -105,11 +106,13 @@ def test_the_demo_runs_from_pixels_and_its_truth_rows_beat_the_trivial_methods_o
         )
         return scores["metrics"][name]
 
-    assert (tmp_path / "real motorway" / "overlay.mp4").stat().st_size > 0
-    trivial = max(image(f"truth, {name}", "amodal", "miou_hidden") for name in ("copy-visible", "constant-velocity"))
+    page = tmp_path / "motorway" / "report.html"
+    assert printed.splitlines()[-1].startswith(f"now open {page} ") and page.stat().st_size > 0
+    assert not [path.name for path in tmp_path.iterdir() if not re.fullmatch("[a-z-]+", path.name)]
+    trivial = max(image(f"truth-{name}", "amodal", "miou_hidden") for name in ("copy-visible", "constant-velocity"))
     assert image("truth", "amodal", "miou_hidden") > trivial + 0.05
-    assert image("pixels, VidEoMT", "amodal", "miou_hidden") > trivial
-    assert 0.1 < image("pixels, VidEoMT", "visible", "AP50") < image("truth", "visible", "AP50") == pytest.approx(1)
+    assert image("pixels-videomt", "amodal", "miou_hidden") > trivial
+    assert 0.1 < image("pixels-videomt", "visible", "AP50") < image("truth", "visible", "AP50") == pytest.approx(1)
 
 
 def test_a_plain_video_needs_no_argument_and_real_ones_are_told_of_other_weights(tmp_path, capsys):

@@ -27,10 +27,11 @@ from samodal.interruption import COMPLETE
 from samodal.outputs import check_folder
 from samodal.parts import Frame, Video
 from samodal.progress import frames_bar
+from samodal.report.make import RunReport
 from samodal.results.by_track import Totals
 from samodal.results.frames import FrameLines, result_count
 from samodal.results.tracks_json import write_tracks_of
-from samodal.runs.folder import MadeFrom, RunFolder, held, whole
+from samodal.runs.folder import REPORT, MadeFrom, RunFolder, held, whole
 from samodal.runs.places import candidates, free_folder
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
@@ -81,7 +82,7 @@ def run_video(
     progress: Callable[[FrameResult], None] | None = None,
     remembered: Remembered | None = None,
 ) -> Summary:
-    """Run one video from its first frame to its last and write frames.jsonl, tracks.json, overlay.mp4 and run.json.
+    """Run one video from its first frame to its last and write what `samodal run` writes.
 
     A run that was interrupted goes on where it stopped, and a finished one is not made again (`samodal.runs.folder`).
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.
@@ -105,35 +106,38 @@ def run_video(
         if (record := folder.finished(settings.overwrite)) is not None:  # by another process, meanwhile
             return _known(record, video, out)
         run = SavedRun(folder, settings, video, session, method)
+        report = RunReport(folder.work, run.frames, wanted=settings.report and settings.overlay)
         start = perf_counter()
         try:
-            with run.writer, _overlay(settings, run.frames, folder.work) as overlay:
+            with run.writer, _overlay(settings, run.frames, folder.work) as overlay, report:
                 for frame, result in run:
                     if overlay is not None:
                         overlay.add(frame, result)
+                    report.add(frame, result)
                     if progress is not None:
                         progress(result)
         except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
             if folder.made.live and isinstance(error, KeyboardInterrupt):
-                _finish(folder, start)  # no other end than this one
+                _finish(folder, start, report)  # no other end than this one
                 error.args = (*error.args, COMPLETE)
                 raise
             kept, where = _leave(folder, run.frames.length)
             if kept and isinstance(error, InputError):
                 raise InputError(f"{error}; the {kept} frames before are written to {where}") from error
             raise
-        summary = _finish(folder, start)
+        summary = _finish(folder, start, report)
     if summary is None:
         raise InputError(f"{video.source}: an empty video, no frame could be read")
     return summary
 
 
-def _finish(folder: RunFolder, start: float) -> Summary | None:
+def _finish(folder: RunFolder, start: float, report: RunReport) -> Summary | None:
     """Bring a result to its end; None where it has no frame."""
     totals = finish(folder.lines, folder.work / "tracks.json")
     if totals is None:
         folder.clear()
         return None
+    report.write(folder.lines)
     counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
     summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out, merges=totals.merges)
     left_out = ("out", "before") if totals.merges else ("out", "before", "merges")
@@ -220,7 +224,8 @@ class _Overlay:
         from samodal.drawing.overlay import Drawer
         from samodal.drawing.video import VideoWriter
 
-        self._drawer = Drawer(graph=settings.graph)
+        drawn = {name: name in settings.drawn for name in ("labels", "points", "legend", "whole")}
+        self._drawer = Drawer(graph=settings.graph, **drawn)
         self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
         self.close = self._writer.close
 
@@ -244,6 +249,8 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
         return summary
     written = ", ".join(sorted(path.name for path in out.iterdir()))
     print(printable(f"wrote {written} to {out}"))
+    if (out / REPORT).exists():
+        print(printable(f"open {out / REPORT}"))
     return summary
 
 

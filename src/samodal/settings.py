@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from samodal.checks import Between, fits, in_words
-from samodal.errors import InputError
+from samodal.errors import InputError, nearest, shown
 from samodal.exports.formats import FORMATS
 from samodal.registry import FRONT_ENDS, SEGMENTERS, TRACKERS
 
@@ -17,6 +17,8 @@ RANGES = {
     "conf": Annotated[float, Between(0, 1)] | None,
 }
 """Of numbers that a run takes."""
+DRAWN = ("labels", "legend", "points", "whole", "none")
+"""What `draw` may name."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ class RunSettings:
     save: str | None = field(default=None, metadata={"parts": ("format", FORMATS), "several": True})
     """Also write these formats, separated by commas, into the folder exports of the run, as coco,cvat. --save list
     explains them; samodal convert makes them of a finished run."""
+    report: bool = True
+    """Write report.html, a page to look at in a browser (samodal report makes it later). Not with --no-overlay."""
+    draw: str | None = None
+    """What overlay.mp4 shows beside the masks, separated by commas: labels, legend, points (prompt points, and followed
+    ones with their trails), whole (whole objects, without telling hidden from visible), none. Without it labels,legend.
+    """
     overwrite: bool = False
     """Replace a result of other settings or data in --out, with its exports, once the new one is whole, and begin anew
     instead of going on with an unfinished run of other settings."""
@@ -98,6 +106,38 @@ class RunSettings:
                 raise InputError(f"{name} must be {in_words(hint)}, got {getattr(self, name)!r}")
         if self.clips and self.video and not self.data:
             raise InputError("--clips is for a data set (--data); a video has --frames")
+        for name in self.drawn:
+            if name not in DRAWN:
+                raise InputError(f"draw: unknown {shown(name)}{nearest(name, DRAWN)}")
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """What `draw` names."""
+        return ("labels", "legend") if self.draw is None else tuple(self.draw.split(","))
+
+
+@dataclass(frozen=True)
+class ReportSettings:
+    """Write report.html into a finished run: one file for a browser, without a network."""
+
+    run: Path = field(metadata={"positional": Path})
+    """Folder with frames.jsonl, or with such folders, as samodal run writes it."""
+    video: str | None = None
+    """Where the video is now, if it has moved since the run."""
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Write a page that shows two runs of the same frames, and where they differ."""
+
+    first: Path = field(metadata={"positional": Path})
+    """Folder of a run."""
+    second: Path = field(metadata={"positional": Path})
+    """Folder of another run."""
+    out: Path | None = None
+    """The page; by default compare-FIRST-SECOND.html beside the first run's folder."""
+    video: str | None = None
+    """Where the video is now, if it has moved since the runs."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from samodal.yaml_files import read_settings
 COMMANDS = {
     "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the embedded clip and weights"),
     "run": ("samodal.cli.run", "RunSettings", "a video or data set in, amodal tracks and an overlay out"),
+    "report": ("samodal.cli.report", "ReportSettings", "a page to look at: what happened in a run, and what to doubt"),
+    "compare": ("samodal.cli.compare", "CompareSettings", "the same page of two runs on the same frames"),
     "synth": ("samodal.cli.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
     "train": ("samodal.cli.train", "TrainSettings", "train or fine-tune the amodal SAM from a recipe"),
     "train completion": ("samodal.cli.train_completion", "CompletionSettings", "train the completer of masks"),

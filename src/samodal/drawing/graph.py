@@ -5,17 +5,18 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
+from samodal.drawing.labels import DARK, FONT, Rectangle, overlap, unit_of
+from samodal.drawing.palette import Color
 from samodal.masks import Mask
 from samodal.tracks import FrameResult, Instance
 
 LEAST_DRAWN = 0.05
 """Smaller shares of a mask are in the files, but their arrows would cover the picture."""
 SHORTEST = 26
-"""Pixels; where two middles are nearer, the arrow comes from above."""
+"""Pixels, in a picture of 540 rows; where two middles are nearer, the arrow comes from above."""
+TEXT = 0.38
 
-Color = tuple[int, int, int]
 Point = tuple[int, int]
-Rectangle = tuple[int, int, int, int]
 
 
 def draw_graph(
@@ -31,20 +32,24 @@ def draw_graph(
     """
     shares = {(front, behind): share for front, behind, share in result.edges() if share >= LEAST_DRAWN}
     drawn = [pair for pair, share in shares.items() if share >= shares.get(pair[::-1], 0)]
-    arrows = [(*_ends(result[front], result[behind]), shares[front, behind], color(front)) for front, behind in drawn]
+    unit = unit_of(canvas.shape[:2])
+    arrows = [
+        (*_ends(result[front], result[behind], round(SHORTEST * unit)), shares[front, behind], color(front))
+        for front, behind in drawn
+    ]
     for start, end, share, tint in reversed(arrows):
-        _arrow(canvas, start, end, 1 + round(3 * share), tint)
+        _arrow(canvas, start, end, round(unit * (1 + 3 * share)), tint)
     if taken is not None:
         taken = list(taken)
         for start, end, share, tint in arrows:
             _write(canvas, f"{share:.0%}", start, end, tint, taken)
 
 
-def _ends(front: Instance, behind: Instance) -> tuple[Point, Point]:
+def _ends(front: Instance, behind: Instance, shortest: int) -> tuple[Point, Point]:
     """Where an arrow starts and ends, in pixels."""
     start, end = _middle(front.visible), _middle(behind.visible or behind.amodal)
-    if np.hypot(end[0] - start[0], end[1] - start[1]) < SHORTEST:
-        start = (end[0] + SHORTEST // 2, end[1] - SHORTEST)
+    if np.hypot(end[0] - start[0], end[1] - start[1]) < shortest:
+        start = (end[0] + shortest // 2, end[1] - shortest)
     return start, end
 
 
@@ -58,21 +63,23 @@ def _middle(mask: Mask) -> Point:
 def _arrow(canvas: np.ndarray, start: Point, end: Point, width: int, color: Color) -> None:
     # The tip is as long as its line is thick, and never most of the arrow.
     tip = min((6 + 2 * width) / float(np.hypot(end[0] - start[0], end[1] - start[1])), 0.4)
-    for paint, extra in (((16, 16, 16), 2), (color, 0)):
+    for paint, extra in ((DARK, 2), (color, 0)):
         cv2.arrowedLine(canvas, start, end, paint, width + extra, cv2.LINE_AA, tipLength=tip)
         cv2.circle(canvas, start, width + 1 + extra // 2, paint, -1, cv2.LINE_AA)
 
 
 def _write(canvas: np.ndarray, text: str, start: Point, end: Point, color: Color, taken: list[Rectangle]) -> None:
     """A share in a dark box beside or on its arrow, where nothing is written yet; left out where there is no room."""
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.38, 1)
+    unit = unit_of(canvas.shape[:2])
+    thick = max(1, round(unit))
+    (width, height), _ = cv2.getTextSize(text, FONT, TEXT * unit, thick)
     for x, y in _places(start, end, (width, height)):
         box = (x - 2, y - height - 2, x + width + 2, y + 2)
         inside = box[0] >= 0 and box[1] >= 0 and box[2] < canvas.shape[1] and box[3] < canvas.shape[0]
-        if inside and not any(_overlap(box, other) for other in taken):
+        if inside and not any(overlap(box, other) for other in taken):
             taken.append(box)
-            cv2.rectangle(canvas, box[:2], box[2:], (16, 16, 16), -1)
-            cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.38, color, 1, cv2.LINE_AA)
+            cv2.rectangle(canvas, box[:2], box[2:], DARK, -1)
+            cv2.putText(canvas, text, (x, y), FONT, TEXT * unit, color, thick, cv2.LINE_AA)
             return
 
 
@@ -86,7 +93,3 @@ def _places(start: Point, end: Point, size: tuple[int, int]) -> Iterator[Point]:
         for side in sides:
             x, y = start + along * way + side * across
             yield round(x - size[0] / 2), round(y + size[1] / 2)
-
-
-def _overlap(a: Rectangle, b: Rectangle) -> bool:
-    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]

@@ -1,66 +1,92 @@
-"""Pictures of results: the visible part tinted, the hidden part striped, ids, prompt points and trails."""
+"""Pictures of results: the visible part tinted, the hidden part hatched, ids, prompt points and trails."""
 
-import colorsys
-import zlib
+from __future__ import annotations
+
 from collections import defaultdict, deque
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from samodal.drawing.graph import Rectangle, draw_graph
+from samodal.drawing.graph import draw_graph
+from samodal.drawing.labels import DARK, FONT, LIGHT, SMALL, TEXT, Label, Labels, extent, label_of, panel, unit_of
+from samodal.drawing.palette import Color, color_of
+from samodal.masks import Mask
 from samodal.tracks import UNSEEN, FrameResult, Instance
 
 TRAIL_FRAMES = 30
 FEW = 4
 """Up to so many points of an instance are drawn large with their whole trail; more would cover it."""
-
 DOUBTED = 0.3
 """Score below which only what is visible of an instance is drawn, not what is guessed of the rest."""
-
-
-def color_of(key: int | str) -> tuple[int, int, int]:
-    """A bright RGB colour that depends on the id alone; ids that follow each other get colours far apart."""
-    number = key if isinstance(key, int) else zlib.crc32(str(key).encode())
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1.0, 0.75, 1.0)
-    return int(red * 255), int(green * 255), int(blue * 255)
+TINT, HATCH, GROUND = 0.3, 0.8, 0.12
+"""How much of a pixel is the instance's colour: where it is visible, on a line of the hatching, and between two."""
 
 
 class Drawer:
-    """Draws frame after frame of one clip; keeps the trails of followed points.
+    """Draws frame after frame of one clip; keeps the trails of followed points and the places of labels.
+
+    Lines and letters grow with the picture, so that they are read alike at 480 and 2160 rows.
 
     Args:
         color: the RGB colour of an id.
-        labels: write ids, classes and hidden shares.
+        labels: write ids, classes and how much of an instance others hide.
+        points: draw prompt points, and followed points with their trails.
+        legend: say in a corner what is drawn how, and which frame it is.
+        whole: draw whole masks alike, whether visible or hidden.
         graph: draw who hides whom.
     """
 
     def __init__(
         self,
-        color: Callable[[int | str], tuple[int, int, int]] = color_of,
+        color: Callable[[int | str], Color] = color_of,
         labels: bool = True,
+        points: bool = True,
+        legend: bool = False,
+        whole: bool = False,
         graph: bool = False,
     ):
-        self.color, self.labels, self.graph = color, labels, graph
+        self.color, self.labels, self.points = color, labels, points
+        self.legend, self.whole, self.graph = legend, whole, graph
         self._trails: dict = defaultdict(lambda: deque(maxlen=TRAIL_FRAMES))
+        self._places = Labels()
 
     def draw(self, image: np.ndarray, result: FrameResult) -> np.ndarray:
         """A copy of the (H, W, 3) uint8 RGB image with the result on it."""
-        canvas = image.copy()
+        canvas, unit = image.copy(), unit_of(image.shape[:2])
         # Nearer instances tend to be larger and less occluded; drawn last, they stay readable.
-        for instance in sorted(result.instances, key=lambda i: -(i.occlusion or 0)):
-            if instance.amodal is not None:
-                _paint(canvas, instance, self.color(instance.id))
+        drawn = sorted((i for i in result.instances if i.amodal), key=lambda i: -(i.occlusion or 0))
+        for instance in drawn:
+            _paint(canvas, instance, self.color(instance.id), self.whole, unit)
         present = {instance.id for instance in result.instances}
         for forgotten in self._trails.keys() - present:  # an endless stream must not gather trails
             del self._trails[forgotten]
-        labelled = [box for instance in result.instances if (box := self._mark(canvas, instance)) is not None]
+        for instance in result.instances if self.points else ():
+            self._mark(canvas, instance)
+        taken = self._places.draw(canvas, self._texts(result, unit), [i.visible for i in drawn if i.visible])
         if self.graph:
-            draw_graph(canvas, result, self.color, labelled if self.labels else None)
+            draw_graph(canvas, result, self.color, taken if self.labels else None)
+        if self.legend:
+            _legend(canvas, result, self.whole, unit)
         return canvas
 
-    def _mark(self, canvas: np.ndarray, instance: Instance) -> Rectangle | None:
-        """Draw points, trails and label; gives the box of the label."""
+    def _texts(self, result: FrameResult, unit: float) -> list[Label]:
+        """The labels of a frame, those of the largest instances first."""
+        if not self.labels:
+            return []
+        named = sorted((i for i in result.instances if i.amodal), key=lambda i: (i.visible is None, -i.amodal.area))
+        return [
+            Label(
+                instance.id,
+                label_of(instance, sum(share for _, share in result.hidden_by[instance.id]), SMALL * unit**2),
+                _largest(instance.visible or instance.amodal),
+                self.color(instance.id),
+            )
+            for instance in named
+        ]
+
+    def _mark(self, canvas: np.ndarray, instance: Instance) -> None:
+        """Draw prompt points, or followed points and their trails."""
         color = self.color(instance.id)
         if instance.followed is not None:
             self._trails[instance.id].append(instance.followed)
@@ -76,47 +102,86 @@ class Drawer:
                 for edge, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
                     cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
                     cv2.line(canvas, (x, y - 5), (x, y + 5), edge, width)
-        if instance.amodal is not None and self.labels:
-            return _label(canvas, instance, color)
-        return None
 
 
-def _paint(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
-    x0, y0, x1, y1 = (int(v) for v in instance.amodal.box)
-    window = (slice(y0, y1), slice(x0, x1))  # painting the whole frame for each instance took ten times as long
-    amodal = instance.amodal.decode()[window]
-    visible = instance.visible.decode()[window] if instance.visible is not None else np.zeros_like(amodal)
-    if visible.any() and instance.score is not None and instance.score < DOUBTED:
-        amodal = amodal & visible
-    rows, columns = np.ogrid[y0:y1, x0:x1]
-    stripes = (rows + columns) % 10 < 4
-    crop = canvas[window]
-    for part, weight in ((visible & amodal, 0.4), (amodal & ~visible & stripes, 0.75), (amodal & ~visible, 0.15)):
-        tint = crop[part] * (1 - weight) + np.array(color) * weight
-        crop[part] = tint.astype(np.uint8)
-    thin = instance.state in UNSEEN or instance.amodal.area < 1500
-    outline(canvas, amodal, color, 1 if thin else 2, (x0, y0))
+def hatched(rows: slice, columns: slice, unit: float) -> np.ndarray:
+    """(h, w) bool: the lines of the hatching in a window of the frame."""
+    down, along = np.ogrid[rows, columns]
+    period = round(9 * unit)
+    return (down + along) % period < max(2, round(0.34 * period))
 
 
 def outline(
-    canvas: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], width: int, offset: tuple[int, int] = (0, 0)
+    canvas: np.ndarray,
+    mask: np.ndarray,
+    color: Color,
+    width: int,
+    offset: tuple[int, int] = (0, 0),
+    edge: int = cv2.LINE_AA,
 ) -> None:
     """Draw the contour of a (h, w) bool mask, whose first pixel is (x, y) `offset` of the canvas, onto it."""
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=offset)
-    cv2.drawContours(canvas, contours, -1, color, width, cv2.LINE_AA)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=offset)
+    cv2.drawContours(canvas, contours, -1, color, width, edge)
 
 
-def _label(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> Rectangle:
-    text = str(instance.id)
-    if instance.amodal.area >= 600:
-        text += f" {instance.category}"
-    if instance.state in UNSEEN:
-        text += f" {instance.state} {instance.seconds_since_seen:.1f}s" if instance.frames_since_seen else " sliver"
-    elif instance.occlusion and instance.occlusion >= 0.05:
-        text += f" {instance.occlusion:.0%}"
-    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
-    x = int(np.clip(instance.amodal.box[0], 0, max(0, canvas.shape[1] - width - 4)))
-    y = max(int(instance.amodal.box[1]) - 4, height + 3)
-    cv2.rectangle(canvas, (x, y - height - 3), (x + width + 3, y + base - 1), (16, 16, 16), -1)
-    cv2.putText(canvas, text, (x + 2, y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
-    return x, y - height - 3, x + width + 3, y + base - 1
+def _paint(canvas: np.ndarray, instance: Instance, color: Color, whole: bool, unit: float) -> None:
+    mask = instance.amodal.clipped()
+    if not mask:
+        return
+    rows, columns, amodal = mask.rows, mask.columns, mask.inside  # the whole frame would take ten times as long
+    visible = instance.visible.decode()[rows, columns] if instance.visible is not None else np.zeros_like(amodal)
+    if visible.any() and instance.score is not None and instance.score < DOUBTED:
+        amodal = amodal & visible
+    crop, corner = canvas[rows, columns], (columns.start, rows.start)
+    seen = amodal if whole else visible & amodal
+    hidden = amodal & ~seen
+    _tint(crop, seen, color, TINT)
+    if hidden.any():
+        lines = hatched(rows, columns, unit)
+        _tint(crop, hidden & lines, color, HATCH)
+        _tint(crop, hidden & ~lines, color, GROUND)
+    thin = max(1, round(unit))
+    bold = thin if instance.amodal.area < 1500 * unit**2 else 2 * thin
+    outline(canvas, amodal, DARK, bold + 2 * thin, corner, cv2.LINE_8)
+    outline(canvas, amodal, color, thin if instance.state in UNSEEN else bold, corner)
+    if bold > thin and instance.state in UNSEEN and seen.any():
+        outline(canvas, seen, color, bold, corner)
+
+
+def _tint(crop: np.ndarray, part: np.ndarray, color: Color, weight: float) -> None:
+    """Mix a colour into a part of a (h, w, 3) uint8 view of the canvas."""
+    mixed = np.arange(256)[:, None] * (1 - weight) + np.array(color) * weight
+    cv2.copyTo(cv2.LUT(crop, mixed.astype(np.uint8)[None]), part.astype(np.uint8), crop)
+
+
+def _largest(mask: Mask) -> tuple[int, int, int, int]:
+    """The box of the largest piece of a mask: a label belongs there, and to no stray fleck."""
+    mask = mask.clipped() or mask
+    count, _, pieces, _ = cv2.connectedComponentsWithStats(mask.inside.astype(np.uint8))
+    if count < 2:
+        return tuple(int(n) for n in mask.box)
+    x, y, width, height, _ = pieces[1 + int(np.argmax(pieces[1:, cv2.CC_STAT_AREA]))]
+    return int(mask.x + x), int(mask.y + y), int(mask.x + x + width), int(mask.y + y + height)
+
+
+def _legend(canvas: np.ndarray, result: FrameResult, whole: bool, unit: float) -> None:
+    """What is drawn how, the frame and its time, in the corner where there is mostly road or bonnet."""
+    words = ["whole objects"] if whole else ["visible", "hidden"]
+    words.append(f"frame {result.t}  {result.time:.2f} s")
+    widths, height = [extent(word, unit)[0] for word in words], extent("Ag", unit)[1]
+    side, gap = round(14 * unit), round(6 * unit)
+    total = sum(widths) + (side + gap) * (len(words) - 1) + 2 * gap
+    top = canvas.shape[0] - height - gap
+    if total > canvas.shape[1] or top < 0:  # a picture too small for it
+        return
+    panel(canvas, (gap, top, gap + total, top + height))
+    x, line = 2 * gap, top + (height - side) // 2
+    for n, word in enumerate(words):
+        if n < len(words) - 1:
+            box = canvas[max(line, 0) : line + side, x : x + side]
+            lines = hatched(slice(0, box.shape[0]), slice(0, box.shape[1]), unit)
+            box[lines if word == "hidden" else slice(None)] = LIGHT
+            x += side
+        place = (x + round(4 * unit), top + height - round(6 * unit))
+        cv2.putText(canvas, word, place, FONT, TEXT * unit, LIGHT, max(1, round(unit)), cv2.LINE_AA)
+        x += widths[n] + gap

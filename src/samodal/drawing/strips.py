@@ -160,14 +160,14 @@ def _draw_panel(image: np.ndarray, panel: Panel, crop: tuple[int, int, int, int]
         drawer = Drawer(color=lambda _: FOCUS, labels=False)
         past = [replace(panel.focus, visible=None, amodal=None, followed=points) for points in panel.trail]
         for instance in (*past, panel.focus):
-            drawn = drawer.draw(canvas, FrameResult(0, 0.0, (_fitted(instance, crop, size),)))
+            drawn = drawer.draw(canvas, FrameResult(0, 0.0, (fitted(instance, crop, size),)))
         canvas = drawn
     if panel.truth is not None:
         outline(canvas, _enlarge(panel.truth, crop, size), TRUTH, 2)
     return canvas
 
 
-def _fitted(instance: Instance, crop: tuple[int, int, int, int], size: tuple[int, int]) -> Instance:
+def fitted(instance: Instance, crop: tuple[int, int, int, int], size: tuple[int, int]) -> Instance:
     """An instance in a panel's pixels."""
     scale = np.array([size[1] / (crop[2] - crop[0]), size[0] / (crop[3] - crop[1])])
 

@@ -11,6 +11,8 @@ from samodal.outputs import cannot_write
 _MILLISECOND = Fraction(1, 1000)
 _LONGEST_SIDE = 16384  # of H.264
 _LONGEST = 21_600_000  # ms that a frame is shown at most; files of this kind cannot hold much more than a day
+ENCODING = {"preset": "veryfast", "crf": "23", "threads": "1"}
+"""With more threads the file would depend on how many cores there are, and might differ from run to run."""
 
 
 class VideoWriter:
@@ -20,12 +22,13 @@ class VideoWriter:
         path: of the file, *.mp4.
         size: (H, W) of the frames.
         fps: frames per second, used where a frame's own time is not later than the one before.
+        encoding: options of libx264.
 
     Raises:
         InputError: if the frames are too large for H.264, or the file cannot be written.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], fps: float):
+    def __init__(self, path: Path, size: tuple[int, int], fps: float, encoding: dict[str, str] = ENCODING):
         import av
 
         if max(size) > _LONGEST_SIDE:
@@ -41,12 +44,15 @@ class VideoWriter:
         self._stream.codec_context.time_base = self._stream.time_base = _MILLISECOND
         self._stream.height, self._stream.width = (n + n % 2 for n in size)
         self._stream.pix_fmt = "yuv420p"
-        # With more threads the file depends on how many cores there are, and may differ from run to run.
-        self._stream.options = {"preset": "veryfast", "crf": "23", "threads": "1"}
+        self._stream.options = dict(encoding)
         self._last, self._step = -1, max(1, round(1000 / fps))
 
-    def write(self, image: np.ndarray, time: float) -> None:
-        """Append a (H, W, 3) uint8 RGB frame that is shown from `time`, seconds from the start."""
+    def write(self, image: np.ndarray, time: float) -> int:
+        """Append a (H, W, 3) uint8 RGB frame that is shown from `time`, seconds from the start.
+
+        Returns:
+            from which millisecond of the file it is shown.
+        """
         import av
 
         rows, columns = (n % 2 for n in self.size)
@@ -55,6 +61,7 @@ class VideoWriter:
         self._last = min(shown, self._last + _LONGEST) if shown > self._last else self._last + self._step
         frame.pts, frame.time_base = self._last, _MILLISECOND
         self._mux(frame)
+        return self._last
 
     def _mux(self, frame) -> None:
         from av.error import FFmpegError

@@ -7,19 +7,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROAD = "real motorway"
+ROAD = "motorway"
 FRONT_END = "detector"
 """What sees on the real clip."""
 SHOWN = 5
 """Instances of the real clip that are named, those first that are visible the longest."""
 
-PIXELS = "pixels, VidEoMT"
+PIXELS, TRUTH = "pixels-videomt", "truth"
 ROWS = {
     PIXELS: {"vis": "videomt", "reassociate": True},
-    "pixels, centers": {"vis": "centers"},
-    "truth": {},
-    "truth, constant-velocity": {"method": "constant-velocity"},
-    "truth, copy-visible": {"method": "copy-visible"},
+    "pixels-centers": {"vis": "centers"},
+    TRUTH: {},
+    "truth-constant-velocity": {"method": "constant-velocity"},
+    "truth-copy-visible": {"method": "copy-visible"},
 }
 """What is run, by the name of its folder: from pixels alone, and with the truth's visible masks as front end."""
 COLUMNS = {
@@ -31,6 +31,12 @@ COLUMNS = {
     "IoU hidden part": ("amodal", "image", "miou_hidden"),
     "IoU fully hidden": ("amodal", "image", "miou_fully_hidden_after_seen"),
 }
+
+MEANING = (
+    "AP50, vAP50: how well objects are found, frame by frame and through the clip, at half overlap; 1 is best.",
+    "IoU: overlap of whole masks with the truth, also of what is hidden alone: copy-visible has nothing to say there.",
+    "pixels-*: from the pixels, by front ends that know the simulator. truth*: the true visible masks are given.",
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,9 @@ def run_demo(settings: DemoSettings) -> None:
     """Run the embedded default on the embedded clip, print what came out and how good it is."""
     from importlib.resources import as_file, files
 
+    from samodal.errors import printable
     from samodal.runner import run_all
+    from samodal.runs.folder import REPORT
     from samodal.settings import RunSettings
 
     names = list(ROWS) if settings.compare else [PIXELS]
@@ -55,16 +63,14 @@ def run_demo(settings: DemoSettings) -> None:
         data = f"streetsim:{folder}"
         for name in names:
             print(name, flush=True)
-            run_all(RunSettings(data=data, out=settings.out / name, overlay=name in (PIXELS, "truth"), **ROWS[name]))
+            run_all(RunSettings(data=data, out=settings.out / name, overlay=name in (PIXELS, TRUTH), **ROWS[name]))
         _table(settings.out, names, data)
-    (clip,) = (p for p in (settings.out / PIXELS).iterdir() if p.is_dir())
     with as_file(files("samodal") / "clip_road" / "motorway.mp4") as video:
         print(f"\n{ROAD}", flush=True)
         run_all(RunSettings(video=str(video), out=settings.out / ROAD, vis=FRONT_END, reassociate=True))
     print(road_seen(settings.out / ROAD / "frames.jsonl"))
-    print(f"\nwatch '{settings.out / ROAD / 'overlay.mp4'}', a real road, and '{clip / 'overlay.mp4'}':")
-    print("solid is visible, striped is hidden, a cross is a prompt point.")
-    print("next: samodal run VIDEO --out runs/mine      (samodal run --help)")
+    print("your own video: samodal run VIDEO")
+    print(printable(f"now open {settings.out / ROAD / REPORT} in a browser: a real road, seen from its pixels alone"))
 
 
 def road_seen(lines: Path) -> str:
@@ -92,3 +98,4 @@ def _table(out: Path, names: list[str], truth: str) -> None:
         }
         values = [scores[masks][level][metric] for masks, level, metric in COLUMNS.values()]
         print(f"{name:<{width}}" + "".join(f"{value:>18.3f}" for value in values))
+    print(*MEANING, sep="\n")

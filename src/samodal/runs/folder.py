@@ -1,10 +1,10 @@
 """The folder of a run: what is finished stays whole in it, and what is not lies in its folder `unfinished`.
 
 While a run is at work, `unfinished` holds run.json (what the run is made from), frames.jsonl (a line a frame), `state`
-(of the method, every few seconds) and overlay.mp4. When the last frame is done, tracks.json joins them, run.json says
-that the result is complete, and all of them take the place of an older result. An end that is killed half-way is
-brought to its end by the next command. A run that is interrupted leaves what it has in the folder itself where no
-finished result lies there; its tracks.json and run.json say that they are not complete.
+(of the method, every few seconds) and overlay.mp4. When the last frame is done, tracks.json and report.html join
+them, run.json says that the result is complete, and all of them take the place of an older result. An end that is
+killed half-way is brought to its end by the next command. A run that is interrupted leaves what it has in the folder
+itself where no finished result lies there; its tracks.json and run.json say that they are not complete.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from samodal.results.frames import UNFINISHED, result_count
 from samodal.runs.inputs import describe, inputs_of, same, stamp
 from samodal.settings import RunSettings
 
-OUTPUTS = ("frames.jsonl", "tracks.json", "overlay.mp4")
+REPORT = "report.html"
+"""Made from the others, and may be made anew or removed: a result is whole without it."""
+OUTPUTS = ("frames.jsonl", "tracks.json", "overlay.mp4", REPORT)
 RECORD = "run.json"
 STATE = "state"
 TOLD = 4
@@ -221,7 +223,7 @@ def whole(out: Path) -> dict[str, Any] | None:
     outputs = record.get("outputs")
     if not record.get("complete") or not isinstance(outputs, dict) or not outputs:
         return None
-    return record if all(same(known, [out / name]) for name, known in outputs.items()) else None
+    return record if all(same(known, [out / name]) for name, known in outputs.items() if name != REPORT) else None
 
 
 def _unrecorded(out: Path) -> dict[str, Any] | None:

@@ -1,0 +1,158 @@
+"""Making reports: while a run is at work, or later from what it left on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samodal.errors import InputError, printable
+from samodal.parts import Frame, Video
+from samodal.progress import notice
+from samodal.report.clip import ReportClip, page_size
+from samodal.report.gather import Gathered, fps_of, gather, told
+from samodal.report.outlines import PIECE
+from samodal.report.page import write_page
+from samodal.results.frames import FrameLines, result_count
+from samodal.runs.folder import REPORT
+from samodal.tracks import FrameResult
+from samodal.video import excerpt, open_video
+
+SHOWN_SETTINGS = ("source", "vis", "method", "preset", "segmenter", "weights", "tracker", "reassociate", "samodal")
+
+
+class RunReport:
+    """Makes the report of a run that is at work: takes its frames, and writes the page when they are all on disk.
+
+    Args:
+        work: folder for what is not finished; the small video lies in it until the page is written.
+        video: that is run.
+        wanted: without it nothing is written.
+    """
+
+    def __init__(self, work: Path, video: Video, wanted: bool):
+        self._work = work
+        self._clip = ReportClip(work / "report.mp4", video.size, video.fps) if wanted else None
+
+    def add(self, frame: Frame, result: FrameResult) -> None:
+        """Take a frame."""
+        if self._clip is not None:
+            self._clip.add(frame.image, frame.time)
+
+    def __enter__(self) -> RunReport:
+        return self
+
+    def __exit__(self, *failure) -> None:
+        if self._clip is not None:
+            self._clip.close()
+
+    def write(self, lines: Path) -> None:
+        """Write report.html beside a frames.jsonl that is whole."""
+        if self._clip is not None:
+            write_report(FrameLines(lines), self._clip, self._work / REPORT)
+
+
+def write_report(lines: FrameLines, clip: ReportClip, path: Path) -> None:
+    """Write the page of a frames.jsonl and its small video, which is closed.
+
+    Raises:
+        InputError: if a file is damaged, or the page cannot be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="samodal-") as folder:
+        outlines = Path(folder) / "outlines"
+        gathered = gather(lines, outlines)
+        shown = clip.shown[: len(gathered.seconds)]
+        data = page_data(lines.clip, gathered, shown) | {"runs": [told(gathered, clip.path, shown, lines.clip)]}
+        write_page(path, f"{lines.clip}: amodal report", data, clip.path, [outlines])
+
+
+def page_data(name: str, gathered: Gathered, shown: list[int]) -> dict[str, Any]:
+    """What a page tells of its frames, whether of one run or of two."""
+    height, width = page_size(gathered.lines.size)
+    settings = gathered.lines.settings
+    return {
+        "name": printable(name),
+        "size": [width, height],
+        "source_size": list(gathered.lines.size[::-1]),
+        "shown": shown,
+        "piece": PIECE,
+        "fps": fps_of(settings),
+        "seconds": [round(time, 3) for time in gathered.seconds],
+        "settings": shown_settings(settings),
+    }
+
+
+def shown_settings(settings: dict[str, Any]) -> list[list[str]]:
+    """The settings of a run that a page names, as texts."""
+    return [[key, printable(settings[key])] for key in SHOWN_SETTINGS if settings.get(key) is not None]
+
+
+def make_report(run: Path, video: str | None = None, progress: Callable[[int], None] | None = None) -> list[Path]:
+    """Write report.html for a run that is on disk, or for each run of a data set's clips; gives the files.
+
+    Args:
+        run: folder with frames.jsonl, or with folders that have one.
+        video: where the frames are now, if they have moved.
+        progress: is given the number of frames done.
+
+    Raises:
+        InputError: if there is no run, or it is damaged.
+    """
+    folders = [run] if (run / "frames.jsonl").exists() else sorted(path.parent for path in run.glob("*/frames.jsonl"))
+    if not folders:
+        raise InputError(f"{run}: no frames.jsonl in it or in a folder below; give the folder that samodal run wrote")
+    return [_of_folder(folder, video, progress) for folder in folders]
+
+
+def _of_folder(folder: Path, video: str | None, progress: Callable[[int], None] | None) -> Path:
+    lines = FrameLines(folder / "frames.jsonl")
+    if not result_count(lines.path):
+        raise InputError(f"{lines.path}: holds no finished frame")
+    with tempfile.TemporaryDirectory(prefix="samodal-") as work:
+        clip = clip_of(lines, Path(work) / "report.mp4", video, progress)
+        write_report(lines, clip, folder / REPORT)
+    return folder / REPORT
+
+
+def clip_of(
+    lines: FrameLines, path: Path, video: str | None, progress: Callable[[int], None] | None = None
+) -> ReportClip:
+    """The small video of a run's frames, read again from their source; grey where that is no longer there."""
+    pictures = _pictures(lines, video)
+    with closing(ReportClip(path, lines.size, fps_of(lines.settings))) as clip:
+        for _, result in lines:
+            image = next(pictures, None)
+            clip.add(image, result.time)
+            if progress is not None:
+                progress(1)
+    return clip
+
+
+def _pictures(lines: FrameLines, given: str | None) -> Iterator[np.ndarray]:
+    """The (H, W, 3) uint8 frames of a run, as far as they are there."""
+    try:
+        for frame in _source(lines.settings, given or lines.settings.get("source"), lines.clip):
+            if frame.image.shape[:2] != lines.size:
+                height, width = frame.image.shape[:2]
+                raise InputError(f"{width}x{height} pixels, but the run has {lines.size[1]}x{lines.size[0]}")
+            yield frame.image
+    except InputError as error:
+        if given is not None:
+            raise InputError(f"--video {given}: {error}") from None
+        notice(f"{lines.path.parent}: its frames cannot be read ({error}); the report is grey there; give --video")
+
+
+def _source(settings: dict[str, Any], source: Any, clip: str) -> Video:
+    """The video that a run was made from."""
+    from samodal.data.open import open_dataset
+
+    data = settings.get("data")
+    if isinstance(data, str) and source == settings.get("source"):
+        return excerpt(open_dataset(data).video(clip), settings.get("frames"))
+    if not isinstance(source, str) or source.startswith("camera:"):
+        raise InputError(f"{source}: is not on disk")
+    return excerpt(open_video(source), settings.get("frames"))
