@@ -106,6 +106,13 @@ class LearningSession(VisSession, Protocol):
         ...
 
 
+@runtime_checkable
+class LookingAhead(VisSession, Protocol):
+    """A session that works on frame t by `look`, in another thread, before the results of earlier frames are known."""
+
+    def look(self, frame: np.ndarray, t: int) -> None: ...
+
+
 class FrontEnd(Protocol):
     """An online video instance segmentation method (paper, Figure 2)."""
 

@@ -21,7 +21,7 @@ from samodal.build import (
     with_segmenter,
 )
 from samodal.errors import Incomplete, InputError, printable
-from samodal.executors import Failure, InProcess, Processes, one_thread
+from samodal.executors import Failure, InProcess, Processes
 from samodal.files import inside
 from samodal.frontends.remembered import Remembered
 from samodal.interruption import COMPLETE
@@ -34,6 +34,7 @@ from samodal.results.tracks_json import write_tracks_of
 from samodal.runs.folder import MadeFrom, RunFolder, held, whole
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
+from samodal.threads import Behind, one_thread
 from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
 
@@ -211,7 +212,7 @@ def _overlay(settings: RunSettings, video: Video, folder: Path) -> Iterator["_Ov
 
 
 class _Overlay:
-    """overlay.mp4, frame by frame."""
+    """overlay.mp4, frame by frame, by a thread of its own; `add` takes a frame and its result."""
 
     def __init__(self, settings: RunSettings, video: Video, out: Path):
         from samodal.drawing.overlay import Drawer
@@ -219,10 +220,17 @@ class _Overlay:
 
         self._drawer = Drawer(graph=settings.graph)
         self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
-        self.close = self._writer.close
+        self.add = Behind(self._draw)
 
-    def add(self, frame: Frame, result: FrameResult) -> None:
+    def _draw(self, frame: Frame, result: FrameResult) -> None:
         self._writer.write(self._drawer.draw(frame.image, result), frame.time)
+
+    def close(self) -> None:
+        """Draw what is waiting, and bring the file to its end; raises what went wrong with it."""
+        try:
+            self.add.close()
+        finally:
+            self._writer.close()
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:

@@ -12,12 +12,14 @@ from itertools import islice
 from pathlib import Path
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, get_loader, set_loader, set_parsing_settings
+from jsonargparse.typing import PositiveInt
 from yaml import YAMLError
 
 from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.interruption import COMPLETE, exit_code, stoppable
 from samodal.making import UNTRUSTED, code_of
 from samodal.registry import listing
+from samodal.threads import use_threads
 from samodal.version import __version__
 from samodal.yaml_files import read_settings
 
@@ -45,6 +47,10 @@ COMMANDS = {
 }
 
 
+THREADS = (
+    "Threads of torch and OpenCV, of each part of the work. By default OMP_NUM_THREADS, or else half the cores (train: "
+    "all), 4 at most. On other numbers of threads the last digits of scores may differ."
+)
 TRUST = "Let YAML files name code outside the package, as package.module:Class, which is then run."
 
 
@@ -149,6 +155,7 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     fields = dataclasses.fields(settings)
     if "trust_config" not in {f.name for f in fields}:
         parser.add_argument("--trust_config", action="store_true", help=TRUST)
+    parser.add_argument("--threads", type=PositiveInt | None, default=None, help=THREADS)
     positional = {f.name for f in fields if f.metadata.get("positional")}
     switches = {f.name for f in fields if f.type in (bool, "bool")}
     parser.add_class_arguments(settings, nested_key=None, skip=positional | switches)
@@ -164,10 +171,13 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
                 flag, action=ActionYesNo(no_prefix="no-"), default=field.default, help=comments[field.name]
             )
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
-    parser.flags = ["help", "config", "trust_config", *(f.name for f in fields), *(f"no-{name}" for name in switches)]
+    own = ("help", "config", "trust_config", "threads")
+    parser.flags = [*own, *(f.name for f in fields), *(f"no-{name}" for name in switches)]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
-    known = {"trust_config", *(f.name for f in fields)}
+    known = {"trust_config", "threads", *(f.name for f in fields)}
     parsed = parser.parse_args([*configs, *(_underscored(argument, known) for argument in rest)])
+    if parsed.threads:
+        use_threads(parsed.threads)
     for field in fields:
         if field.name not in parsed:
             parsed[field.name] = field.default
