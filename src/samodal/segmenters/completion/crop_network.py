@@ -44,7 +44,7 @@ class CropNetwork(nn.Module):
         )  # fmt: skip
         coarse = 4 * width
         self.kinds = nn.Embedding(len(config.classes) + 1, coarse)
-        self.places = nn.Parameter(0.02 * torch.randn(1, (config.size // 16) ** 2, coarse))
+        self.places = nn.Parameter(nn.init.normal_(torch.empty(1, (config.size // 16) ** 2, coarse), std=0.02))
         self.attention = nn.ModuleList(_Attention(coarse) for _ in range(config.attention))
         self.up = nn.ModuleList([_Up(coarse, 2 * width, 2 * width, norm), _Up(2 * width, width, width, norm),
                                  _Up(width, FINE, FINE, norm)])  # fmt: skip
