@@ -22,7 +22,7 @@ ROOMS = (
     "version errors categories checks seeds rle masks shapes occlusion confidence interruption threads outputs files "
     "yaml_files pictures progress columns tracks images parts registry making decoding video checkpoints executors "
     "results data metrics method segmenters trackers frontends baselines drawing settings build api runs runner sim "
-    "training experiments cli"
+    "training experiments bench cli"
 ).split()
 
 

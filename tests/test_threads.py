@@ -24,7 +24,7 @@ print(json.dumps([*threads, os.environ["OMP_NUM_THREADS"], os.environ["OMP_WAIT_
 
 
 def reported(*arguments: str, **variables: str) -> str:
-    """[torch's threads, OpenCV's, OMP_NUM_THREADS, OpenMP's policy of waiting] after a command, in a process of its own."""
+    """After a command: [torch's threads, OpenCV's, OMP_NUM_THREADS, OpenMP's policy of waiting]."""
     names = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "OPENCV_FOR_THREADS_NUM")
     environment = {name: value for name, value in os.environ.items() if name not in names} | variables
     environment["PYTHONPATH"] = os.pathsep.join(sys.path)
@@ -104,7 +104,8 @@ def test_a_session_that_looked_ahead_reports_the_same_and_looks_once():
 
     plain, early = (AssociatedSession(detect, Association()) for _ in range(2))
     for t, frame in enumerate(frames):
-        early.look(frame, t)
+        for look in early.looks:
+            look(frame, t)
     found = [[(i.id, i.mask.counts) for i in early.step(frame, t)] for t, frame in enumerate(frames)]
     assert looked == [0, 1, 2]
     assert found == [[(i.id, i.mask.counts) for i in plain.step(frame, t)] for t, frame in enumerate(frames)]

@@ -7,7 +7,7 @@ centres. Each part converts to its own conventions at its border.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -108,9 +108,9 @@ class LearningSession(VisSession, Protocol):
 
 @runtime_checkable
 class LookingAhead(VisSession, Protocol):
-    """A session that works on frame t by `look`, in another thread, before the results of earlier frames are known."""
+    """A session whose `looks`, called with frame and t in turn, work on frames to come, each in a thread of its own."""
 
-    def look(self, frame: np.ndarray, t: int) -> None: ...
+    looks: Sequence[Callable[[np.ndarray, int], None]]
 
 
 class FrontEnd(Protocol):

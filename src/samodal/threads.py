@@ -10,7 +10,7 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
@@ -105,9 +105,9 @@ def ahead(items: Iterable[Item], depth: int, work: Callable[[Item], Any] | None 
     stopped = Event()
 
     def make() -> None:
-        end = None
+        end, iterator = None, iter(items)
         try:
-            for item in items:
+            for item in iterator:
                 if stopped.is_set():
                     return
                 if work is not None:
@@ -115,6 +115,9 @@ def ahead(items: Iterable[Item], depth: int, work: Callable[[Item], Any] | None 
                 waiting.put((item, None))
         except BaseException as error:  # it is raised where the items are used
             end = None, error
+        finally:
+            if isinstance(iterator, Generator):  # ends the thread that works ahead of this one
+                iterator.close()
         waiting.put(end)
 
     thread = Thread(target=make, name="ahead", daemon=True)

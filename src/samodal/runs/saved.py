@@ -119,15 +119,16 @@ class SavedRun:
         self._cost = self._saved_at - start
 
     def _ahead(self) -> Iterable[Frame]:
-        """The frames, decoded and looked at by another thread while earlier ones are worked on.
+        """The frames, decoded and looked at by other threads while earlier ones are worked on.
 
         Not of a camera, which is to be answered at once, nor in a worker, which has a core of its own.
         """
         if self._folder.made.live or parent_process() is not None:
             return self.frames
-        session = self._session
-        look = (lambda frame: session.look(frame.image, frame.t)) if isinstance(session, LookingAhead) else None
-        return ahead(self.frames, AHEAD, look)
+        frames = ahead(self.frames, AHEAD)
+        for look in self._session.looks if isinstance(self._session, LookingAhead) else ():
+            frames = ahead(frames, AHEAD, lambda frame, look=look: look(frame.image, frame.t))
+        return frames
 
     def _observed(self) -> Iterator[Observed]:
         """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
