@@ -54,6 +54,6 @@ class BenchSettings:
             numbers = tuple(int(word) for word in getattr(self, name).split(",") if word)
         except ValueError:
             numbers = (-1,)
-        if min(numbers, default=0) < (name == "visible"):
+        if min(numbers, default=1) < (name == "visible"):
             raise InputError(f"--{name} {getattr(self, name)}: expected numbers with commas between, as 1,5,10")
         return numbers
