@@ -59,6 +59,9 @@ class RunSettings:
     """Only instances of these classes, as in car,person."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+    backend: Literal["torch", "onnx"] = "torch"
+    """What calculates the networks of the front end detector and of the segmenter completion. onnx: ONNX Runtime, on a
+    CPU (pip install 'samodal[onnx]'); faster, and results differ in their last digits. Others need torch."""
     overlay: bool = True
     """Write overlay.mp4."""
     overwrite: bool = False

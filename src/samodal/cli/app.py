@@ -41,6 +41,7 @@ COMMANDS = {
     "train savos": ("samodal.cli.train_savos", "SavosSettings", "train SAVOS, from visible masks and flow alone"),
     "data check": ("samodal.cli.data_check", "CheckSettings", "what a data set holds, and what is broken in it"),
     "experiments": ("samodal.cli.experiments", "ExperimentsSettings", "the paper's tables and figures, by name"),
+    "export onnx": ("samodal.cli.export_onnx", "ExportSettings", "the networks of the default run as ONNX files"),
     "bench": ("samodal.cli.bench", "BenchSettings", "how fast this machine is, by stage and number of instances"),
     "weights": ("samodal.cli.weights", "WeightsSettings", "which weights there are: size, licence, what for, at hand"),
     "weights fetch": ("samodal.cli.weights_fetch", "FetchSettings", "fetch weights from the Hugging Face hub, by name"),

@@ -28,7 +28,7 @@ def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     """What made a result, as JSON: settings, rules, version and source."""
     used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "workers": None, "clips": None}
     used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details", "strict")}
-    used["overwrite"] = None
+    used |= {"overwrite": None, "backend": None if settings.backend == "torch" else settings.backend}
     used = {name: value for name, value in used.items() if value is not None}
     return json.loads(
         json.dumps(used | {"samodal": __version__, "source": video.source, "fps": video.fps}, default=str)

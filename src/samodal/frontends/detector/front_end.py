@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from samodal.checkpoints.exported import on_onnx
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.cutter import Box
@@ -51,18 +52,19 @@ class DetectorFrontEnd:
         argument: [CHECKPOINT][,CUTTER][,LIMIT=VALUE…]: what `frontends.detector.load` and `frontends.cutter.load` take,
             by default the shipped weights, and changed `Limits`.
         device: where it runs.
+        backend: torch or onnx.
 
     Raises:
         InputError: for a checkpoint or limit that is none.
     """
 
-    def __init__(self, argument: str | None = None, device: str = "cpu"):
+    def __init__(self, argument: str | None = None, device: str = "cpu", backend: str = "torch"):
         rest, words = without_words(argument)
         if len(words) > 1:
             raise InputError(f"--vis detector takes a detector and a cutter, got also {words[1]!r}")
         self.checkpoint, self.limits = parse(rest, "detector", Limits(), embedded=EMBEDDED)
-        self.detector = _loaded(self.checkpoint, str(device))
-        self.cutter = loaded_cutter(*(words or [CUTTER]), str(device))
+        self.detector = _loaded(self.checkpoint, str(device), backend)
+        self.cutter = loaded_cutter(*(words or [CUTTER]), str(device), backend)
 
     def open(self, video: Video) -> AssociatedSession:
         rules = AssociationRules(begin=self.limits.score, confirm=2, sure=self.limits.sure)
@@ -115,6 +117,7 @@ class _Session(AssociatedSession):
 
 
 @lru_cache(maxsize=1)
-def _loaded(checkpoint: str, device: str) -> Detector:
+def _loaded(checkpoint: str, device: str, backend: str) -> Detector:
     """A process loads a checkpoint once for all its videos."""
-    return load(checkpoint).to(device, memory_format=torch.channels_last)
+    network = load(checkpoint).to(device, memory_format=torch.channels_last)
+    return on_onnx(network, *network.exported) if backend == "onnx" else network
