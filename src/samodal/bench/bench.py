@@ -41,7 +41,7 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
         "machine": machine(settings.device),
         "threads": torch.get_num_threads(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
-        "settings": {name: getattr(settings, name) for name in ("preset", "segmenter", "weights", "tracker")}
+        "settings": settings.parts
         | {"size": [settings.height, settings.width], "device": found_device(settings.device)},
         "run": whole_run(settings),
         "steps": grid(settings),
@@ -58,8 +58,7 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
 def whole_run(settings: BenchSettings) -> dict[str, Any]:
     """`samodal run` with the default front end: its start in a process of its own, and its frames by stage."""
     source, clock, at = settings.video or str(EMBEDDED), Clock(), []
-    parts = {name: getattr(settings, name) for name in ("preset", "segmenter", "weights", "tracker", "device")}
-    wanted = RunSettings(video=source, vis="detector", frames=f"0:{settings.frames}", **parts)
+    wanted = RunSettings(video=source, vis="detector", frames=f"0:{settings.frames}", **settings.parts)
     video = open_video(source)
     frames = type(video).__iter__
     with TemporaryDirectory() as folder:

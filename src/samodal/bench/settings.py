@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from samodal.errors import InputError
 from samodal.registry import SEGMENTERS, TRACKERS
@@ -41,6 +42,14 @@ class BenchSettings:
     """As for samodal run."""
     device: str = "auto"
     """As for samodal run."""
+    backend: Literal["torch", "onnx"] = "torch"
+    """As for samodal run."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What of these settings `RunSettings` has as well."""
+        names = ("preset", "segmenter", "weights", "tracker", "device", "backend")
+        return {name: getattr(self, name) for name in names}
 
     def __post_init__(self):
         if min(self.frames, self.rounds) < 2 or min(self.height, self.width) < 64:

@@ -53,8 +53,7 @@ def grid(settings: BenchSettings) -> list[dict[str, Any]]:
 
 def measured(settings: BenchSettings, visible: int, hidden: int) -> dict[str, Any]:
     """One row: latencies of `Pipeline.step` in ours and in the released manner, their ratio, and ours by stage."""
-    parts = {name: getattr(settings, name) for name in ("preset", "segmenter", "weights", "tracker", "device")}
-    ours, released = (make_method(RunSettings(**parts)) for _ in range(2))
+    ours, released = (make_method(RunSettings(**settings.parts)) for _ in range(2))
     if ours.tracker is released.tracker:
         released.tracker = copy(ours.tracker)
     released.segmenter = Released(released.segmenter)

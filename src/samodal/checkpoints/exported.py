@@ -25,7 +25,7 @@ def on_onnx(network: Network, method: str, example: Mapping[str, Tensor], free: 
         network: on the CPU, in evaluation.
         method: of tensors, that gives a tensor or several.
         example: its inputs by name, in order.
-        free: the axes of each input whose length is not that of the example.
+        free: the axes whose length is not that of the example, of each input and then of each output.
 
     Raises:
         InputError: where ONNX Runtime is missing, or the network is not on the CPU.
@@ -60,7 +60,8 @@ def onnx_of(network: nn.Module, method: str, example: Mapping[str, Tensor], free
         try:
             torch.onnx.export(
                 _Method(network, method), tuple(example.values()), file, input_names=list(example),
-                dynamic_axes=axes, opset_version=OPSET, dynamo=False,
+                output_names=[name for name in free if name not in example], dynamic_axes=axes,
+                opset_version=OPSET, dynamo=False,
             )  # fmt: skip
         except torch.onnx.errors.OnnxExporterError as error:
             raise InputError(f"export to ONNX: {error}; install what it needs: pip install 'samodal[onnx]'") from error

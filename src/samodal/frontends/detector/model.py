@@ -61,7 +61,8 @@ class Detector(nn.Module):
     @property
     def exported(self) -> tuple[str, dict[str, Tensor], dict[str, tuple[int, ...]]]:
         """What `samodal.checkpoints.exported` is to export: `grids`, for inputs of any size."""
-        return "grids", {"pixels": torch.zeros(1, 3, 64, 96)}, {"pixels": (0, 2, 3)}
+        free = dict.fromkeys(("pixels", *(f"stride_{stride}" for stride in STRIDES)), (0, 2, 3))
+        return "grids", {"pixels": torch.zeros(1, 3, 64, 96)}, free
 
     def grids(self, pixels: Tensor) -> list[Tensor]:
         """(B, 5 + K, h, w) of each grid: box, objectness and classes of its cells, as the head gives them."""

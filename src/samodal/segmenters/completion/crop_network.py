@@ -63,7 +63,7 @@ class CropNetwork(nn.Module):
         """What `samodal.checkpoints.exported` is to export: `answers`, for any number of crops."""
         size = self.config.size
         layers, kinds = torch.zeros(2, len(self.config.layers), size, size), torch.zeros(2, dtype=torch.int64)
-        return "answers", {"layers": layers, "kinds": kinds}, {"layers": (0,), "kinds": (0,)}
+        return "answers", {"layers": layers, "kinds": kinds}, dict.fromkeys(("layers", "kinds", "masks", "iou"), (0,))
 
     def answers(self, layers: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the masks (N, masks, S, S), and of their IoU with the truth (N,).
