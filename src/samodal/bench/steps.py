@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from copy import copy
 from time import perf_counter
 from typing import Any
 
@@ -54,8 +53,6 @@ def grid(settings: BenchSettings) -> list[dict[str, Any]]:
 def measured(settings: BenchSettings, visible: int, hidden: int) -> dict[str, Any]:
     """One row: latencies of `Pipeline.step` in ours and in the released manner, their ratio, and ours by stage."""
     ours, released = (make_method(RunSettings(**settings.parts)) for _ in range(2))
-    if ours.tracker is released.tracker:
-        released.tracker = copy(ours.tracker)
     released.segmenter = Released(released.segmenter)
     stages = {name: f"method.pipeline:Pipeline.{method}" for name, method in
               (("prompts", "_select"), ("segmenter", "_segment"), ("hidden phase", "_follow"))}  # fmt: skip
