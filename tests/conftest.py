@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from samodal.threads import begin_process
+
 sys.path.insert(0, str(Path(__file__).parent))
+begin_process()  # before torch is imported: on a busy machine threads that wait in a loop cost ten times the time
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -38,25 +37,6 @@ def test_the_long_stream_has_cars_that_hide_and_are_forgotten(load, tracker, cap
     assert 50 < resident < 20_000
     assert remembered <= 12
     assert hidden > 20
-
-
-def test_the_scene_of_the_pipelines_cost_has_ten_visible_and_ten_hidden_instances(load, monkeypatch):
-    module = load("pipeline_cost", "--worker")
-    monkeypatch.setattr(module, "SHOWN", 9)
-    monkeypatch.setattr(module, "HIDDEN", 2)
-    results, made = [], module.make
-
-    def recorded(segmenter):
-        pipeline = made(segmenter)
-        step = pipeline.step
-        pipeline.step = lambda *arguments: results.append(step(*arguments)) or results[-1]
-        return pipeline
-
-    monkeypatch.setattr(module, "make", recorded)
-    picture = np.random.default_rng(0).integers(0, 255, (*module.SIZE, 3), dtype=np.uint8)
-    assert module.run_scene(picture, hide=True) > 0
-    states = [[str(instance.state) for instance in result] for result in results]
-    assert [(s.count("visible"), s.count("hidden")) for s in states] == [(20, 0)] * 9 + [(10, 10)] * 2
 
 
 def test_the_cost_of_a_gap_is_reported_for_every_length(load, monkeypatch, capsys):

@@ -2,6 +2,6 @@
 
 import sys
 
-from samodal.cli.app import main
+from samodal.cli import main
 
 sys.exit(main())

@@ -85,11 +85,12 @@ def _context(settings: RunSettings) -> dict[str, Callable[[], Any]]:
     settings = with_segmenter(settings)
     return {
         "device": lambda: found_device(settings.device),
+        "backend": lambda: settings.backend,
         "seed": lambda: settings.seed,
         "weights": lambda: settings.weights,
         "rules": lambda: make_rules(settings),
         "segmenter": lambda: with_details(
-            segmenter_of(settings.segmenter, settings.weights, settings.device), settings.details
+            segmenter_of(settings.segmenter, settings.weights, settings.device, settings.backend), settings.details
         ),
         "tracker": lambda: make_tracker(settings.tracker, found_device(settings.device)),
         "flow": flow_memory,
@@ -202,9 +203,9 @@ def with_segmenter(settings: RunSettings) -> RunSettings:
 
 
 @lru_cache(maxsize=2)
-def segmenter_of(segmenter: str, weights: str | None, device: str) -> Segmenter:
+def segmenter_of(segmenter: str, weights: str | None, device: str, backend: str = "torch") -> Segmenter:
     """The segmenter of a name with its weights on a device; a process loads each once."""
-    context = {"weights": lambda: weights, "device": lambda: found_device(device)}
+    context = {"weights": lambda: weights, "device": lambda: found_device(device), "backend": lambda: backend}
     return make(SEGMENTERS, segmenter, "segmenter", context)
 
 

@@ -11,7 +11,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Protocol, TypeVar
@@ -19,6 +18,7 @@ from typing import Protocol, TypeVar
 from samodal.errors import InputError, printable
 from samodal.interruption import Worker, ending_processes
 from samodal.progress import frames_bar
+from samodal.threads import limit_threads
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -158,33 +158,6 @@ def settle(turn: int, threads: int | None) -> None:
     limit_threads(threads)
     if torch.cuda.device_count() > 1:
         torch.cuda.set_device(turn % torch.cuda.device_count())
-
-
-def limit_threads(count: int) -> None:
-    """Take no more than so many cores in this process."""
-    import cv2
-    import torch
-
-    cv2.setNumThreads(count)
-    torch.set_num_threads(count)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Work on one core, and on as many as before after that.
-
-    Sums in another order differ in their last digits: results must not depend on how many cores there are.
-    """
-    import cv2
-    import torch
-
-    before = cv2.getNumThreads(), torch.get_num_threads()
-    limit_threads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before[0])
-        torch.set_num_threads(before[1])
 
 
 def _attempt(work: Callable[[Job], Result], job: Job) -> Result | Failure:

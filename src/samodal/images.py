@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,18 @@ def normalise(pixels: torch.Tensor, mean: Sequence[float] = MEAN, std: Sequence[
     pixels = pixels if pixels.is_floating_point() else pixels.float()
     offset, scale = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
     return (pixels - offset) / scale
+
+
+def normalised(frame: np.ndarray) -> torch.Tensor:
+    """`normalise` of a (H, W, 3) uint8 RGB frame, as (3, H, W) float32 whose channels lie side by side in memory."""
+    return torch.from_numpy(cv2.LUT(frame, _table())).permute(2, 0, 1)
+
+
+@lru_cache(maxsize=1)
+def _table() -> np.ndarray:
+    """(1, 256, 3) float32: every value of every colour, normalised; to look up is faster than to reckon."""
+    values = torch.arange(256, dtype=torch.uint8).expand(3, 1, 256)
+    return np.ascontiguousarray(normalise(values).permute(1, 2, 0).numpy())
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ centres. Each part converts to its own conventions at its border.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -104,6 +104,13 @@ class LearningSession(VisSession, Protocol):
     def learn(self, result: FrameResult) -> None:
         """Take in the result of the newest frame before the next `step`; results of earlier frames come too late."""
         ...
+
+
+@runtime_checkable
+class LookingAhead(VisSession, Protocol):
+    """A session whose `looks`, called with frame and t in turn, work on frames to come, each in a thread of its own."""
+
+    looks: Sequence[Callable[[np.ndarray, int], None]]
 
 
 class FrontEnd(Protocol):

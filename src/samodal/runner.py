@@ -18,7 +18,7 @@ from samodal.build import (
     with_best,
 )
 from samodal.errors import Incomplete, InputError, printable
-from samodal.executors import Failure, InProcess, Processes, one_thread
+from samodal.executors import Failure, InProcess, Processes
 from samodal.exports.convert import save
 from samodal.exports.formats import wanted
 from samodal.files import inside
@@ -35,6 +35,7 @@ from samodal.runs.folder import REPORT, MadeFrom, RunFolder, held, whole
 from samodal.runs.places import candidates, free_folder
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
+from samodal.threads import Behind, one_thread
 from samodal.tracks import UNSEEN, FrameResult, State
 from samodal.video import excerpt, open_video
 
@@ -218,7 +219,7 @@ def _overlay(settings: RunSettings, video: Video, folder: Path) -> Iterator["_Ov
 
 
 class _Overlay:
-    """overlay.mp4, frame by frame."""
+    """overlay.mp4, frame by frame, by a thread of its own; `add` takes a frame and its result."""
 
     def __init__(self, settings: RunSettings, video: Video, out: Path):
         from samodal.drawing.overlay import Drawer
@@ -227,10 +228,17 @@ class _Overlay:
         drawn = {name: name in settings.drawn for name in ("labels", "points", "legend", "whole")}
         self._drawer = Drawer(graph=settings.graph, **drawn)
         self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
-        self.close = self._writer.close
+        self.add = Behind(self._draw)
 
-    def add(self, frame: Frame, result: FrameResult) -> None:
+    def _draw(self, frame: Frame, result: FrameResult) -> None:
         self._writer.write(self._drawer.draw(frame.image, result), frame.time)
+
+    def close(self) -> None:
+        """Draw what is waiting, and bring the file to its end; raises what went wrong with it."""
+        try:
+            self.add.close()
+        finally:
+            self._writer.close()
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:

@@ -77,6 +77,9 @@ class RunSettings:
     """Only instances that the front end gives this score at least, from 0 to 1; those without a score stay."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+    backend: Literal["torch", "onnx"] = "torch"
+    """What calculates the networks of the front end detector and of the segmenter completion. onnx: ONNX Runtime, on a
+    CPU (pip install 'samodal[onnx]'); faster, and results differ in their last digits. Others need torch."""
     overlay: bool = True
     """Write overlay.mp4."""
     save: str | None = field(default=None, metadata={"parts": ("format", FORMATS), "several": True})

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from samodal.checkpoints.config import NetworkConfig
 from samodal.checkpoints.files import (
@@ -198,7 +199,7 @@ def build(make: Callable[[], Network], tensors: dict[str, Tensor], where: str, t
         InputError: where a parameter is missing, foreign, of another shape, or no real number, as nan.
     """
     try:
-        with torch.device("meta"), _at_most(len(tensors)):
+        with torch.device("meta"), _Unfilled(), _at_most(len(tensors)):
             network = make()
     except _TooMany:
         raise InputError(f"{where}: its config asks for many more parameters than it has ({len(tensors)})") from None
@@ -320,6 +321,13 @@ def _difference(tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
 
 class _TooMany(Exception):
     """A network has more parameters than its file."""
+
+
+class _Unfilled(TorchFunctionMode):
+    """Parameters without memory get no random values: drawing them there would load torch's compiler, for seconds."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return kwargs["tensor"] if func is nn.init.normal_ else func(*args, **(kwargs or {}))
 
 
 @contextmanager

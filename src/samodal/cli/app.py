@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, get_loader, set_loader, set_parsing_settings
+from jsonargparse.typing import PositiveInt
 from yaml import YAMLError
 
 from samodal.cli.help import ALL, screen
@@ -19,6 +20,7 @@ from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.interruption import COMPLETE, exit_code, stoppable
 from samodal.making import UNTRUSTED, code_of
 from samodal.registry import listing
+from samodal.threads import use_threads
 from samodal.version import __version__
 from samodal.yaml_files import read_settings
 
@@ -42,6 +44,8 @@ COMMANDS = {
     "train savos": ("samodal.cli.train_savos", "SavosSettings", "train SAVOS, from visible masks and flow alone"),
     "data check": ("samodal.cli.data_check", "CheckSettings", "what a data set holds, and what is broken in it"),
     "experiments": ("samodal.cli.experiments", "ExperimentsSettings", "the paper's tables and figures, by name"),
+    "export onnx": ("samodal.cli.export_onnx", "ExportSettings", "the networks of the default run as ONNX files"),
+    "bench": ("samodal.cli.bench", "BenchSettings", "how fast this machine is, by stage and number of instances"),
     "weights": ("samodal.cli.weights", "WeightsSettings", "which weights there are: size, licence, what for, at hand"),
     "weights list": ("samodal.cli.weights_list", "WeightsSettings", "the same"),
     "weights info": ("samodal.cli.weights_info", "InfoSettings", "all that is known of weights, by name"),
@@ -54,6 +58,10 @@ COMMANDS = {
 }
 
 
+THREADS = (
+    "Threads of torch and OpenCV, of each part of the work. By default OMP_NUM_THREADS, or else half the cores (train: "
+    "all), 4 at most. On other numbers of threads the last digits of scores may differ."
+)
 TRUST = "Let YAML files name code outside the package, as package.module:Class, which is then run."
 
 
@@ -163,6 +171,7 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     fields = dataclasses.fields(settings)
     if "trust_config" not in {f.name for f in fields}:
         parser.add_argument("--trust_config", action="store_true", help=TRUST)
+    parser.add_argument("--threads", type=PositiveInt | None, default=None, help=THREADS)
     positional = {f.name for f in fields if f.metadata.get("positional")}
     switches = {f.name for f in fields if f.type in (bool, "bool")}
     parser.add_class_arguments(settings, nested_key=None, skip=positional | switches)
@@ -180,10 +189,12 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     tables = {f.name: f.metadata["parts"] for f in fields if "parts" in f.metadata}
     parser.lists, parser.whole = list(tables), ALL in arguments
     negated = [f"no-{name}" for name in switches]
-    parser.flags = [*(f.name for f in fields), *negated, "help", "help-all", "config", "trust_config"]
+    parser.flags = [*(f.name for f in fields), *negated, "help", "help-all", "config", "trust_config", "threads"]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
-    known = {"trust_config", *(f.name for f in fields)}
+    known = {"trust_config", "threads", *(f.name for f in fields)}
     parsed = parser.parse_args([*configs, *(_underscored(argument, known) for argument in rest)])
+    if parsed.threads:
+        use_threads(parsed.threads)
     for field in fields:
         if field.name not in parsed:
             parsed[field.name] = field.default

@@ -158,11 +158,8 @@ class _Untracked(AssociatedSession):
     def __init__(
         self, front_end: BoxesFrontEnd, in_frame: Callable[[int], list[Box]], source: str, association: Association
     ):
-        self._t = 0
-        super().__init__(
-            lambda frame: front_end.detect(frame, in_frame(self._t), f"{source}: frame {self._t}"), association
-        )
+        self._front_end, self._in_frame, self._source = front_end, in_frame, source
+        super().__init__(list, association)
 
-    def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        self._t = t
-        return super().step(frame, t)
+    def detections(self, frame: np.ndarray, t: int) -> list[Detection]:
+        return self._front_end.detect(frame, self._in_frame(t), f"{self._source}: frame {t}")

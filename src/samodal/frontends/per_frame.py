@@ -22,21 +22,36 @@ class AssociatedSession:
     """A segmenter of single frames at work on a video.
 
     Args:
-        detect: gives the instances of one (H, W, 3) uint8 RGB frame.
+        detect: gives the instances of one (H, W, 3) uint8 RGB frame; may be called from another thread, one frame after
+            the other.
         association: gives them identities.
+
+    Attributes:
+        looks: what can be done on a frame before its `step`, in order (`samodal.parts.LookingAhead`).
     """
 
     def __init__(self, detect: Callable[[np.ndarray], Sequence[Detection]], association: Association):
         self._detect, self._association = detect, association
+        self._looked: dict[int, Sequence[Detection]] = {}
+        self.looks = (self._look,)
+
+    def detections(self, frame: np.ndarray, t: int) -> Sequence[Detection]:
+        """The instances of frame t, without identities."""
+        return self._detect(frame)
+
+    def _look(self, frame: np.ndarray, t: int) -> None:
+        self._looked[t] = self.detections(frame, t)
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
-        return self._association.step(self._detect(frame), frame)
+        looked = self._looked.pop(t, None)
+        return self._association.step(self.detections(frame, t) if looked is None else looked, frame)
 
     def learn(self, result: FrameResult) -> None:
         self._association.learn(result)
 
     def reset(self) -> None:
         self._association.reset()
+        self._looked.clear()
 
 
 class Reassociated:

@@ -6,22 +6,26 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from multiprocessing import parent_process
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from samodal.errors import InputError, printable
 from samodal.method.checks import reported
-from samodal.parts import Frame, LearningSession, Method, Observed, Video
+from samodal.parts import Frame, LearningSession, LookingAhead, Method, Observed, Video
 from samodal.results.frames import FramesWriter, read_line
 from samodal.runs.folder import STATE, RunFolder
 from samodal.runs.state import read_state, write_state
 from samodal.settings import RunSettings
+from samodal.threads import ahead
 from samodal.tracks import FrameResult, VisibleInstance
 from samodal.video import excerpt, renumber
 
 SAVE_S = 3.0
 """Seconds between two states, at least."""
+AHEAD = 2
+"""Frames that wait, decoded and looked at, until those before are done."""
 SHARE = 0.04
 """Of the time that may go into saving states: large ones are saved less often."""
 
@@ -118,11 +122,23 @@ class SavedRun:
         """Whether its score is high enough, or not known."""
         return instance.score is None or instance.score >= (self._settings.conf or 0)
 
+    def _ahead(self) -> Iterable[Frame]:
+        """The frames, decoded and looked at by other threads while earlier ones are worked on.
+
+        Not of a camera, which is to be answered at once, nor in a worker, which has a core of its own.
+        """
+        if self._folder.made.live or parent_process() is not None:
+            return self.frames
+        frames = ahead(self.frames, AHEAD)
+        for look in self._session.looks if isinstance(self._session, LookingAhead) else ():
+            frames = ahead(frames, AHEAD, lambda frame, look=look: look(frame.image, frame.t))
+        return frames
+
     def _observed(self) -> Iterator[Observed]:
         """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
         wanted = self._settings.classes.split(",") if self._settings.classes else None
         classes: set[str] = set()
-        for t, frame in enumerate(self.frames):
+        for t, frame in enumerate(self._ahead()):
             visible = reported(self._session, frame.image, frame.t)
             for instance in visible:
                 entry = (instance.id, instance.category, instance.score, instance.mask.rle.counts)

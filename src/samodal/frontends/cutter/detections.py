@@ -51,8 +51,11 @@ def detections(
 
 
 @lru_cache(maxsize=1)
-def loaded(checkpoint: str, device: str) -> Cutter:
+def loaded(checkpoint: str, device: str, backend: str = "torch") -> Cutter:
     """A process loads a cutter once for all its videos."""
     import torch
 
-    return load(checkpoint).to(device, memory_format=torch.channels_last)
+    from samodal.checkpoints.exported import on_onnx
+
+    network = load(checkpoint).to(device, memory_format=torch.channels_last)
+    return on_onnx(network, *network.exported) if backend == "onnx" else network

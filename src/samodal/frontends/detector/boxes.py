@@ -12,7 +12,7 @@ from samodal.frontends.cutter import Box
 from samodal.frontends.detector.config import KNOTS, STRIDES, DetectorConfig
 from samodal.frontends.detector.model import Detector, Raw
 from samodal.frontends.road_users import KINDS
-from samodal.images import normalise
+from samodal.images import normalised
 
 EMPTY = 114
 """Grey that fills an input beyond the frame, as in YOLOX."""
@@ -37,7 +37,7 @@ def prepared(frame: np.ndarray, pixels: tuple[int, int]) -> tuple[torch.Tensor, 
     step = STRIDES[-1]
     padded = np.full((-(-h // step) * step, -(-w // step) * step, 3), EMPTY, np.uint8)
     padded[:h, :w] = frame
-    return normalise(torch.from_numpy(padded).permute(2, 0, 1)[None]), (w / width, h / height)
+    return normalised(padded)[None], (w / width, h / height)
 
 
 @torch.inference_mode()

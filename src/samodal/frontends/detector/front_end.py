@@ -8,8 +8,10 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from samodal.checkpoints.exported import on_onnx
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import fitting, parse, without_words
+from samodal.frontends.cutter import Box
 from samodal.frontends.cutter.detections import EMBEDDED as CUTTER
 from samodal.frontends.cutter.detections import detections
 from samodal.frontends.cutter.detections import loaded as loaded_cutter
@@ -17,7 +19,7 @@ from samodal.frontends.detector.boxes import boxes_in
 from samodal.frontends.detector.model import Detector
 from samodal.frontends.detector.weights import load
 from samodal.frontends.per_frame import AssociatedSession, association_for
-from samodal.method.association import AssociationRules, Detection
+from samodal.method.association import Association, AssociationRules, Detection
 from samodal.parts import Video
 
 EMBEDDED = "streets-detector"
@@ -50,22 +52,37 @@ class DetectorFrontEnd:
         argument: [CHECKPOINT][,CUTTER][,LIMIT=VALUE…]: what `frontends.detector.load` and `frontends.cutter.load` take,
             by default the shipped weights, and changed `Limits`.
         device: where it runs.
+        backend: torch or onnx.
 
     Raises:
         InputError: for a checkpoint or limit that is none.
     """
 
-    def __init__(self, argument: str | None = None, device: str = "cpu"):
+    def __init__(self, argument: str | None = None, device: str = "cpu", backend: str = "torch"):
         rest, words = without_words(argument)
         if len(words) > 1:
             raise InputError(f"--vis detector takes a detector and a cutter, got also {words[1]!r}")
         self.checkpoint, self.limits = parse(rest, "detector", Limits(), embedded=EMBEDDED)
-        self.detector = _loaded(self.checkpoint, str(device))
-        self.cutter = loaded_cutter(*(words or [CUTTER]), str(device))
+        self.detector = _loaded(self.checkpoint, str(device), backend)
+        self.cutter = loaded_cutter(*(words or [CUTTER]), str(device), backend)
 
     def open(self, video: Video) -> AssociatedSession:
         rules = AssociationRules(begin=self.limits.score, confirm=2, sure=self.limits.sure)
-        return AssociatedSession(lambda frame: self.detect(frame, video.source), association_for(video, rules))
+        return _Session(self, video.source, association_for(video, rules))
+
+    def boxes(self, frame: np.ndarray, source: str = "") -> list[Box]:
+        """What the detector finds in a (H, W, 3) uint8 RGB frame.
+
+        Raises:
+            InputError: if the frame does not fit into memory.
+        """
+        with fitting(frame, f"{source}: a frame", next(self.detector.parameters()).device):
+            return boxes_in(self.detector, frame, self.limits.keep)
+
+    def cut(self, frame: np.ndarray, boxes: list[Box], source: str = "") -> list[Detection]:
+        """The instances of these boxes; no pixel belongs to two."""
+        limits, where = self.limits, f"{source}: a frame"
+        return detections(self.cutter, frame, boxes, where, keep=limits.keep, area=limits.area, most=limits.most)
 
     def detect(self, frame: np.ndarray, source: str = "") -> list[Detection]:
         """The instances of a (H, W, 3) uint8 RGB frame; no pixel belongs to two.
@@ -73,13 +90,34 @@ class DetectorFrontEnd:
         Raises:
             InputError: if the frame does not fit into memory.
         """
-        limits, where = self.limits, f"{source}: a frame"
-        with fitting(frame, where, next(self.detector.parameters()).device):
-            boxes = boxes_in(self.detector, frame, limits.keep)
-        return detections(self.cutter, frame, boxes, where, keep=limits.keep, area=limits.area, most=limits.most)
+        return self.cut(frame, self.boxes(frame, source), source)
+
+
+class _Session(AssociatedSession):
+    """A detector and a cutter at work on a video, where there is time each on a frame of its own."""
+
+    def __init__(self, front_end: DetectorFrontEnd, source: str, association: Association):
+        super().__init__(lambda frame: front_end.detect(frame, source), association)
+        self._front_end, self._source = front_end, source
+        self._boxes: dict[int, list[Box]] = {}
+        self.looks = (self._find, self._look)
+
+    def _find(self, frame: np.ndarray, t: int) -> None:
+        self._boxes[t] = self._front_end.boxes(frame, self._source)
+
+    def detections(self, frame: np.ndarray, t: int) -> list[Detection]:
+        boxes = self._boxes.pop(t, None)
+        if boxes is None:
+            return self._front_end.detect(frame, self._source)
+        return self._front_end.cut(frame, boxes, self._source)
+
+    def reset(self) -> None:
+        super().reset()
+        self._boxes.clear()
 
 
 @lru_cache(maxsize=1)
-def _loaded(checkpoint: str, device: str) -> Detector:
+def _loaded(checkpoint: str, device: str, backend: str) -> Detector:
     """A process loads a checkpoint once for all its videos."""
-    return load(checkpoint).to(device, memory_format=torch.channels_last)
+    network = load(checkpoint).to(device, memory_format=torch.channels_last)
+    return on_onnx(network, *network.exported) if backend == "onnx" else network

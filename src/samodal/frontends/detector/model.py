@@ -58,9 +58,19 @@ class Detector(nn.Module):
             torch.manual_seed(seed)
             return cls(config)
 
+    @property
+    def exported(self) -> tuple[str, dict[str, Tensor], dict[str, tuple[int, ...]]]:
+        """What `samodal.checkpoints.exported` is to export: `grids`, for inputs of any size."""
+        free = dict.fromkeys(("pixels", *(f"stride_{stride}" for stride in STRIDES)), (0, 2, 3))
+        return "grids", {"pixels": torch.zeros(1, 3, 64, 96)}, free
+
+    def grids(self, pixels: Tensor) -> list[Tensor]:
+        """(B, 5 + K, h, w) of each grid: box, objectness and classes of its cells, as the head gives them."""
+        return self.head(self.backbone(pixels))
+
     def forward(self, pixels: Tensor) -> Raw:
         """(B, 3, H, W) float, normalised RGB (`samodal.images.normalise`), H and W multiples of 32."""
-        grids = self.head(self.backbone(pixels))
+        grids = self.grids(pixels)
         flat = torch.cat([grid.flatten(2) for grid in grids], 2).transpose(1, 2).float()
         place, stride = cells(*pixels.shape[-2:], pixels.device)
         middle = (place + flat[..., :2]) * stride

@@ -44,7 +44,7 @@ class CropNetwork(nn.Module):
         )  # fmt: skip
         coarse = 4 * width
         self.kinds = nn.Embedding(len(config.classes) + 1, coarse)
-        self.places = nn.Parameter(0.02 * torch.randn(1, (config.size // 16) ** 2, coarse))
+        self.places = nn.Parameter(nn.init.normal_(torch.empty(1, (config.size // 16) ** 2, coarse), std=0.02))
         self.attention = nn.ModuleList(_Attention(coarse) for _ in range(config.attention))
         self.up = nn.ModuleList([_Up(coarse, 2 * width, 2 * width, norm), _Up(2 * width, width, width, norm),
                                  _Up(width, FINE, FINE, norm)])  # fmt: skip
@@ -57,6 +57,13 @@ class CropNetwork(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(config)
+
+    @property
+    def exported(self) -> tuple[str, dict[str, Tensor], dict[str, tuple[int, ...]]]:
+        """What `samodal.checkpoints.exported` is to export: `answers`, for any number of crops."""
+        size = self.config.size
+        layers, kinds = torch.zeros(2, len(self.config.layers), size, size), torch.zeros(2, dtype=torch.int64)
+        return "answers", {"layers": layers, "kinds": kinds}, dict.fromkeys(("layers", "kinds", "masks", "iou"), (0,))
 
     def answers(self, layers: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of the masks (N, masks, S, S), and of their IoU with the truth (N,).

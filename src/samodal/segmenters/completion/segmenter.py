@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from samodal.checkpoints.exported import on_onnx
 from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask
@@ -180,6 +181,11 @@ class _Answer:
         return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.confidence)
 
 
-def load_segmenter(checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu"):
-    """The segmenter of a checkpoint, or of `weights`; the shipped ones without."""
-    return CompletionSegmenter(load(checkpoint or weights or "streetsim-complete"), device)
+def load_segmenter(
+    checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu", backend: str = "torch"
+) -> CompletionSegmenter:
+    """The segmenter of a checkpoint, or of `weights`; the shipped ones without. `backend`: torch or onnx."""
+    segmenter = CompletionSegmenter(load(checkpoint or weights or "streetsim-complete"), device)
+    if backend == "onnx":
+        on_onnx(segmenter.network, *segmenter.network.exported)
+    return segmenter

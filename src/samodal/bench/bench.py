@@ -1,0 +1,144 @@
+"""The whole measurement, its table, and the comparison with an earlier one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
+from subprocess import DEVNULL, run
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any
+
+from samodal.bench.settings import BenchSettings
+from samodal.bench.stages import RUN, Clock, latencies
+from samodal.bench.steps import grid
+from samodal.build import found_device
+from samodal.errors import Incomplete
+from samodal.experiments.machine import machine
+from samodal.files import read_json, write_json
+from samodal.runner import run_video
+from samodal.settings import RunSettings
+from samodal.video import open_video
+
+ALLOWED = 0.05
+"""Share that a ratio may lie below an earlier one: that much differs from run to run."""
+WARM = 3
+"""Frames of the whole run that are not counted: caches and memory are filled then."""
+EMBEDDED = Path(__file__).parents[1] / "clip_road" / "motorway.mp4"
+
+
+def bench(settings: BenchSettings) -> dict[str, Any]:
+    """Measure, print the tables and write the file.
+
+    Raises:
+        Incomplete: where a ratio is more than `ALLOWED` below that of the earlier file.
+    """
+    import torch
+
+    result = {
+        "machine": machine(settings.device),
+        "threads": torch.get_num_threads(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "settings": settings.parts
+        | {"size": [settings.height, settings.width], "device": found_device(settings.device)},
+        "run": whole_run(settings),
+        "steps": grid(settings),
+        "memory_mb": memory(settings.device),
+    }
+    print(report(result))
+    if settings.json is not None:
+        write_json(settings.json, result)
+    if settings.against is not None and (slower := losses(result, read_json(settings.against))):
+        raise Incomplete(f"slower than {settings.against} by more than {ALLOWED:.0%} in the ratio:", slower)
+    return result
+
+
+def whole_run(settings: BenchSettings) -> dict[str, Any]:
+    """`samodal run` with the default front end: its start in a process of its own, and its frames by stage."""
+    source, clock, at = settings.video or str(EMBEDDED), Clock(), []
+    wanted = RunSettings(video=source, vis="detector", frames=f"0:{settings.frames}", **settings.parts)
+    video = open_video(source)
+    frames = type(video).__iter__
+    with TemporaryDirectory() as folder:
+        cold = cold_start(source, settings.device, Path(folder) / "cold")
+        with clock.on(RUN):
+            type(video).__iter__ = lambda self: clock.items("decoding", frames(self))
+            try:
+                work = getrusage(RUSAGE_SELF).ru_utime
+                run_video(wanted, video, Path(folder) / "warm", lambda _: at.append(perf_counter()))
+                work = getrusage(RUSAGE_SELF).ru_utime - work
+            finally:
+                type(video).__iter__ = frames
+    gaps = [after - before for before, after in zip(at[WARM - 1 :], at[WARM:], strict=False)]
+    return {
+        "video": Path(source).name,
+        "size": list(video.size),
+        "frames": len(at),
+        "latency": latencies(gaps),
+        "fps": len(gaps) / sum(gaps),
+        "cpu_ms": 1000 * work / len(at),
+        "stages": clock.table(len(at)),
+        "cold_start": cold,
+    }
+
+
+def cold_start(source: str, device: str, out: Path) -> dict[str, float]:
+    """Seconds from the command to its end with one frame, by the clock and on the processor."""
+    command = [sys.executable, "-m", "samodal", "run", source, "--frames", "0:1", "--no-overlay", "--vis", "detector"]
+    start, work = perf_counter(), getrusage(RUSAGE_CHILDREN).ru_utime
+    run([*command, "--device", device, "--out", str(out)], check=True, stdout=DEVNULL, stderr=DEVNULL)
+    return {"s": perf_counter() - start, "cpu_s": getrusage(RUSAGE_CHILDREN).ru_utime - work}
+
+
+def memory(device: str) -> dict[str, float]:
+    """Most megabytes of this process, and of the GPU."""
+    import torch
+
+    most = {"process": getrusage(RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)}
+    if found_device(device).startswith("cuda"):
+        most["gpu"] = torch.cuda.max_memory_allocated() / 1e6
+    return most
+
+
+def report(result: dict[str, Any]) -> str:
+    """The tables in words."""
+    whole, memory_mb = result["run"], result["memory_mb"]
+    cold = whole["cold_start"]
+    lines = [
+        f"{result['machine']}; {result['threads']} threads, load {(result['load'] or [0])[0]:.1f}",
+        f"samodal run {whole['video']} ({whole['size'][1]}x{whole['size'][0]}): {whole['fps']:.2f} frames/s, "
+        f"{whole['cpu_ms']:.0f} ms of the processor a frame, {_latency(whole['latency'])}; "
+        f"start with one frame {cold['s']:.1f} s ({cold['cpu_s']:.1f} s of the processor)",
+        f"{'stage':<16}{'ms a frame':>12}{'on the CPU':>12}{'best call':>12}",
+    ]
+    lines += [
+        f"{stage:<16}{row['ms']:>12.1f}{row['cpu_ms']:>12.1f}{row['best_ms']:>12.1f}"
+        for stage, row in whole["stages"].items()
+    ]
+    if result["steps"]:
+        lines.append(
+            f"{'visible':>8}{'hidden':>8}{'frames/s':>10}{'p50':>8}{'p90':>8}{'p99':>8}{'released':>10}{'ratio':>7}"
+        )
+    for row in result["steps"]:
+        ours = row["ours"]
+        times = "".join(f"{ours[name]:>8.1f}" for name in ("p50", "p90", "p99"))
+        last = f"{row['released']['p50']:>10.1f}{row['ratio']:>7.2f}"
+        lines.append(f"{row['visible']:>8}{row['hidden']:>8}{ours['fps']:>10.2f}{times}{last}")
+    lines.append("memory: " + ", ".join(f"{name} {value:.0f} MB" for name, value in memory_mb.items()))
+    return "\n".join(lines)
+
+
+def _latency(values: dict[str, float]) -> str:
+    return f"p50 {values['p50']:.0f} ms, p90 {values['p90']:.0f}, p99 {values['p99']:.0f}"
+
+
+def losses(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """The scenes in which the ratio to the released manner is lower than before by more than `ALLOWED`."""
+    earlier = {(row["visible"], row["hidden"]): row["ratio"] for row in before["steps"]}
+    return [
+        f"{row['visible']} visible, {row['hidden']} hidden: ratio {row['ratio']:.2f}, before {known:.2f}"
+        for row in now["steps"]
+        if (known := earlier.get((row["visible"], row["hidden"]))) and row["ratio"] < (1 - ALLOWED) * known
+    ]

@@ -1,0 +1,100 @@
+"""`samodal bench`: its scenes, its stages, the released manner, and the comparison with an earlier measurement."""
+
+import json
+
+import pytest
+
+from samodal.bench.bench import losses
+from samodal.bench.scenes import SHOWN, Scene
+from samodal.bench.settings import BenchSettings
+from samodal.bench.stages import Clock, latencies
+from samodal.bench.steps import Released, measured
+from samodal.cli.app import main
+from samodal.errors import InputError
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import preset
+from samodal.parts import Prompt
+from samodal.segmenters.completion import load_segmenter
+from samodal.trackers.still import Still
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.mark.parametrize("visible, hidden", [(1, 10), (5, 1), (10, 10)])
+def test_a_scene_shows_all_instances_first_and_then_the_visible_ones_alone(visible, hidden):
+    frames = list(Scene((270, 480), visible, hidden).frames(2))
+    assert [len(frame) for frame in frames] == [visible + hidden] * SHOWN + [visible] * 2
+    total = sum(instance.mask.decode().astype(int) for instance in frames[0])
+    assert total.max() == 1  # no pixel belongs to two
+
+
+def test_what_is_behind_in_a_scene_is_hidden_for_the_pipeline():
+    scene, pipeline = Scene((270, 480), 4, 3), Pipeline(load_segmenter(), Still(), preset("default"))
+    *_, result = (pipeline.step(scene.image, instances, t / 10) for t, instances in enumerate(scene.frames(2)))
+    assert sorted(str(instance.state) for instance in result.instances) == ["hidden"] * 3 + ["visible"] * 4
+
+
+def test_the_released_manner_gives_the_same_masks():
+    scene, segmenter = Scene((120, 160), 3, 0), load_segmenter()
+    masks = [instance.mask for instance in next(scene.frames(1))]
+    prompts = [Prompt(mask=mask, category="car") for mask in masks]
+    ours = segmenter.decode(segmenter.encode([scene.image]), prompts, [0, 0, 0]).predictions()
+    released = Released(segmenter)
+    theirs = released.decode(released.encode([scene.image]), prompts, [0, 0, 0]).predictions()
+    assert [answer.amodal.counts for answer in ours] == [answer.amodal.counts for answer in theirs]
+
+
+def test_a_row_has_latencies_of_both_manners_and_stages():
+    row = measured(BenchSettings(height=270, width=480, rounds=2, device="cpu"), 2, 1)
+    assert row["ours"]["p50"] <= row["ours"]["p90"] <= row["ours"]["p99"]
+    assert row["released"].keys() == row["ours"].keys() and row["ratio"] > 0
+    assert row["stages"].keys() == {"prompts", "segmenter", "hidden phase"}
+    assert (row["visible"], row["hidden"], row["found_hidden"]) == (2, 1, 1)
+
+
+def test_stages_are_measured_where_they_are_called_and_left_as_they_were():
+    before, clock = Scene.frames, Clock()
+    with clock.on({"frames": "bench.scenes:Scene.frames"}):
+        list(Scene((64, 64), 1, 0).frames(1))
+    assert Scene.frames is before and len(clock.spent["frames"]) == 1
+    assert list(clock.items("items", iter("ab"))) == ["a", "b"] and len(clock.spent["items"]) == 3
+
+
+def test_latencies_are_quantiles_in_milliseconds():
+    found = latencies([0.1] * 9 + [1.1])
+    assert (found["p50"], found["fps"]) == pytest.approx((100, 10))
+    assert found["p90"] == pytest.approx(200) and found["p99"] == pytest.approx(1010)
+
+
+def test_a_ratio_counts_as_lost_beyond_five_per_cent():
+    def result(*ratios):
+        return {"steps": [{"visible": n, "hidden": 0, "ratio": ratio} for n, ratio in enumerate(ratios, start=1)]}
+
+    assert losses(result(1.91, 4.0, 3.0), result(2.0, 4.0)) == []
+    assert losses(result(1.89, 4.0), result(2.0, 4.0)) == ["1 visible, 0 hidden: ratio 1.89, before 2.00"]
+
+
+@pytest.mark.parametrize("value", ["0", "a,1", "-3"])
+def test_numbers_that_are_none_are_refused(value):
+    with pytest.raises(InputError, match="expected numbers with commas between"):
+        BenchSettings(visible=value).numbers("visible")
+
+
+def test_a_file_to_compare_with_must_be_there(tmp_path, capsys):
+    assert main(["bench", "--against", str(tmp_path / "before.json")]) == 2
+    assert "no such file; samodal bench --json" in capsys.readouterr().err
+
+
+@pytest.mark.heavy
+def test_the_command_measures_the_whole_run_and_writes_a_file(tmp_path, capsys):
+    path = tmp_path / "now.json"
+    given = ["bench", "--frames", "5", "--visible", "1", "--hidden", "0", "--rounds", "2", "--device", "cpu"]
+    assert main([*given, "--json", str(path)]) == 0
+    written = json.loads(path.read_text())
+    assert {"decoding", "detector", "cutter", "segmenter", "drawing"} <= written["run"]["stages"].keys()
+    assert written["run"]["frames"] == 5 and written["run"]["cold_start"]["s"] > 0
+    assert written["memory_mb"]["process"] > 50 and len(written["steps"]) == 1
+    assert "samodal run motorway.mp4" in capsys.readouterr().out
+    written["steps"][0]["ratio"] *= 100
+    path.write_text(json.dumps(written))
+    assert main([*given, "--against", str(path)]) == 3
