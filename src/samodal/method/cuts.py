@@ -9,7 +9,11 @@ two real drives above 0.94 even with only every sixth frame. Every second frame 
 apart in the fastest turns (0.60): lower the threshold for such videos.
 """
 
+from typing import Annotated
+
 import numpy as np
+
+from samodal.checks import Array, check_entries
 
 WIDTH = 160
 """Pixels across the small frames."""
@@ -54,6 +58,8 @@ class CutDetector:
         return {"last": self._last}
 
     def load_state(self, state: dict) -> None:
+        """Raises InputError for what `state` never gives; nothing has changed then."""
+        check_entries(state, {"last": Annotated[np.ndarray, Array("uint8", (None, WIDTH))] | None}, "state of the cuts")
         self._last = state["last"]
 
 

@@ -36,8 +36,9 @@ def open_visible(
     if suffix == ".txt":
         return kitti_mots.read_kitti_text(path, clip_name, size, length)
     if suffix == ".jsonl":
+        lines = frames.read_frames(path)
         with named(str(path)):
-            clip = frames.read_frames(path).tracks()
+            clip = lines.tracks()
         return _fitting(clip, path, clip_name, size, length)
     if not path.exists():
         raise InputError(f"{path}: no such file")
