@@ -145,6 +145,20 @@ def test_a_state_that_is_lost_or_damaged_costs_time_alone(drive, tmp_path):
         assert content(out) == content(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("name", ["t", "position", "memory", "tracker", "cuts"])
+def test_a_state_with_a_value_that_cannot_be_costs_time_alone(name, drive, tmp_path):
+    chosen = settings(drive, method="samodal")
+    run(chosen, tmp_path / "whole")
+    with stopped(6):
+        run(chosen, tmp_path / "out")
+    state = tmp_path / "out" / "unfinished" / "state"
+    content_of = read_state(state)
+    (content_of if name in content_of else content_of["method"])[name] = "x"
+    write_state(state, content_of)
+    run(chosen, tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
 def test_a_line_that_was_cut_by_a_kill_is_written_again(drive, tmp_path):
     chosen = settings(drive)
     run(chosen, tmp_path / "whole")

@@ -63,7 +63,7 @@ class Drawer:
         """Draw points, trails and label; gives the box of the label."""
         color = self.color(instance.id)
         if instance.followed is not None:
-            self._trails[instance.id].append(instance.followed)
+            self._trails[instance.id].append(_written(instance.followed))
             width, radius, length = (2, 4, TRAIL_FRAMES) if len(instance.followed) <= FEW else (1, 1, 5)
             for n in range(len(instance.followed)):
                 trail = np.rint([points[n] for points in self._trails[instance.id]][-length:]).astype(np.int32)
@@ -71,7 +71,7 @@ class Drawer:
                 cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color, -1, cv2.LINE_AA)
         else:
             self._trails.pop(instance.id, None)
-            points = [] if instance.points is None else np.rint(instance.points).astype(int).tolist()
+            points = [] if instance.points is None else np.rint(_written(instance.points)).astype(int).tolist()
             for x, y in points:
                 for edge, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
                     cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
@@ -79,6 +79,11 @@ class Drawer:
         if instance.amodal is not None and self.labels:
             return _label(canvas, instance, color)
         return None
+
+
+def _written(points: np.ndarray) -> np.ndarray:
+    """Points as frames.jsonl has them, to a hundredth: a run that goes on draws what it reads there."""
+    return np.round(np.asarray(points, np.float64), 2)
 
 
 def _paint(canvas: np.ndarray, instance: Instance, color: tuple[int, int, int]) -> None:
