@@ -207,6 +207,13 @@ def test_a_state_is_read_as_it_was_written(tmp_path):
     assert again["frames"][0][1].tolist() == [[255, 255], [255, 255]] and again["none"] == {}
 
 
+@pytest.mark.parametrize("dtype", ["|O", "08", "f4,f4", "(09)f4", "[('a', 'f4')]", "<U3", 4, None])
+def test_an_array_of_a_state_holds_flags_or_numbers_and_nothing_else(dtype, tmp_path):
+    line = json.dumps({"pairs": [["a", {"array": [dtype, [1]]}]]})
+    (tmp_path / "state").write_bytes(line.encode() + b"\n" + bytes(8))
+    assert read_state(tmp_path / "state") is None
+
+
 def test_a_state_from_before_the_pictures_changed_is_not_taken_up(drive, tmp_path, monkeypatch):
     chosen = settings(drive, method="samodal")
     with stopped(8):
