@@ -5,7 +5,7 @@ from pathlib import Path
 
 from samodal.columns import Column
 from samodal.errors import InputError
-from samodal.files import named, read_json
+from samodal.files import mistaken, named, read_json
 from samodal.results import frames, kitti_mots, mmtracking, scalabel, youtube_vis
 from samodal.tracks import Clip
 
@@ -43,7 +43,8 @@ def open_visible(
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if suffix != ".json":
-        raise InputError(f"{path}: unknown form; known are {KNOWN}")
+        kind = mistaken(path, packed=True)
+        raise InputError(f"{path}: unknown form{f' ({kind})' if kind else ''}; known are {KNOWN}")
     return _open_json(path, clip_name, size, length, video_id)
 
 
