@@ -31,6 +31,9 @@ def damaged(path: Path, content: bytes, rng: random.Random) -> bytes:
     try:
         if suffix == ".json" and rng.random() < 0.85:
             return _dumped(json_damaged(json.loads(content), rng))
+        if suffix == ".state" and rng.random() < 0.85:
+            line, _, arrays = content.partition(b"\n")
+            return _dumped(json_damaged(json.loads(line), rng)) + b"\n" + arrays
         if suffix == ".jsonl" and rng.random() < 0.85:
             return lines_damaged(content, rng)
         if suffix in (".txt", ".xml") and rng.random() < 0.7:

@@ -22,18 +22,26 @@ import test_datasets_kitti_mots
 import test_datasets_sailvos
 import test_datasets_visible_json
 import toy_kinscar
+from made_up import Oracle, passing_square, square
 from samodal.checkpoints.files import SHIPPED, read_state_dict
 from samodal.cli.app import main
 from samodal.data.kitti_boxes import read_kitti_boxes
 from samodal.data.open import open_dataset
 from samodal.data.pickles import read_pickle
 from samodal.exports.convert import convert
+from samodal.files import named
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import PRESETS
 from samodal.metrics.evaluate import ScoringRules, evaluate
 from samodal.results import tracks_json
 from samodal.results.boxes_files import read_boxes
 from samodal.results.frames import FramesWriter, read_frames
 from samodal.results.open import open_visible
 from samodal.rle import Rle
+from samodal.runs.state import read_state, write_state
+from samodal.trackers.lucas_kanade import LucasKanade
+from samodal.trackers.still import Still
+from samodal.trackers.velocity import Velocity
 from samodal.tracks import Clip, FrameResult, Instance, State
 from samodal.video import open_video
 from toy_data import write_toy
@@ -199,13 +207,8 @@ def every_label(data: str) -> None:
 
 def targets(root: Path) -> list[Target]:
     """Write the toy files below `root`; all readers of the package."""
-    return [
-        *result_targets(root),
-        *export_targets(root),
-        *dataset_targets(root),
-        *video_targets(root),
-        *other_targets(root),
-    ]
+    makers = (result_targets, export_targets, dataset_targets, video_targets, state_targets, other_targets)
+    return [target for make in makers for target in make(root)]
 
 
 def result_targets(root: Path) -> list[Target]:
@@ -347,6 +350,30 @@ def every_frame(source: Path) -> None:
             if frame.image.ndim != 3 or not frame.time >= last:
                 raise Unexpected(f"a frame of {frame.image.shape} at {frame.time} after {last}")
             last = frame.time
+
+
+def state_targets(root: Path) -> list[Target]:
+    """The saved state of an interrupted run, with each tracker that needs no weights."""
+    observed = passing_square(14)[1]
+    found = []
+    for name, tracker in (("still", Still), ("lucas_kanade", LucasKanade), ("velocity", Velocity)):
+        pipeline = Pipeline(Oracle([[square(10)]] * 14), tracker(), PRESETS["default"])
+        for seen in observed[:12]:
+            pipeline.step(seen.frame.image, seen.visible, seen.frame.time)
+        path = root / "states" / f"{name}.state"
+        path.parent.mkdir(exist_ok=True)
+        write_state(path, pipeline.state_dict())
+        found.append(Target(f"state {name}", (path,), functools.partial(go_on, path, pipeline, observed)))
+    return found
+
+
+def go_on(path: Path, pipeline: Pipeline, observed: list) -> None:
+    """Take a state over, and go on by two frames."""
+    state = read_state(path)
+    with named(str(path)):
+        pipeline.load_state_dict({} if state is None else state)
+        for seen in observed[12:]:
+            pipeline.step(seen.frame.image, seen.visible, max(seen.frame.time, pipeline.time + 0.1))
 
 
 def box_targets(folder: Path) -> list[Target]:

@@ -58,6 +58,12 @@ def test_followed_points_leave_a_trail_that_ends_when_the_instance_returns():
     assert (again[90, 20:60] == 128).all()
 
 
+def test_points_are_drawn_where_frames_jsonl_has_them():
+    exact, written = (np.array([[x, 90], [60, 70]], np.float32) for x in (30.4967, 30.5))
+    drawn = [Drawer().draw(GREY, result(State.HIDDEN, points)[0]) for points in (exact, written)]
+    assert np.array_equal(*drawn)
+
+
 def test_many_followed_points_do_not_cover_the_mask():
     grid = np.stack(np.meshgrid(np.arange(34, 70, 10), np.arange(34, 70, 10)), -1).reshape(-1, 2).astype(np.float32)
     drawn = Drawer().draw(GREY, result(State.HIDDEN, followed=grid)[0])

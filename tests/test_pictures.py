@@ -209,3 +209,13 @@ def test_the_size_of_a_folder_is_that_of_most_pictures_past_damaged_ones(tmp_pat
     assert common_size(frames_in(drive).files) == (6, 9)
     with pytest.raises(InputError, match="1.png: damaged picture"):
         common_size([drive / "1.png"])
+
+
+def test_a_picture_of_a_rarer_kind_is_a_frame_where_its_number_is_missing_among_the_others(tmp_path):
+    mixed = folder(tmp_path / "mixed", ["0.png", "1.jpg", "2.tif", "3.png", "0.tif", "notes.tif"])
+    assert [path.name for path in frames_in(mixed).files] == ["0.png", "1.jpg", "2.tif", "3.png"]
+
+
+def test_depth_maps_with_numbers_of_their_own_are_no_frames(tmp_path):
+    both = folder(tmp_path / "both", ["0.png", "1.png", "0000.tif", "0001.tif"])
+    assert [path.name for path in frames_in(both).files] == ["0.png", "1.png"]

@@ -145,6 +145,20 @@ def test_a_state_that_is_lost_or_damaged_costs_time_alone(drive, tmp_path):
         assert content(out) == content(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("name", ["t", "position", "memory", "tracker", "cuts"])
+def test_a_state_with_a_value_that_cannot_be_costs_time_alone(name, drive, tmp_path):
+    chosen = settings(drive, method="samodal")
+    run(chosen, tmp_path / "whole")
+    with stopped(6):
+        run(chosen, tmp_path / "out")
+    state = tmp_path / "out" / "unfinished" / "state"
+    content_of = read_state(state)
+    (content_of if name in content_of else content_of["method"])[name] = "x"
+    write_state(state, content_of)
+    run(chosen, tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
 def test_a_line_that_was_cut_by_a_kill_is_written_again(drive, tmp_path):
     chosen = settings(drive)
     run(chosen, tmp_path / "whole")
@@ -191,6 +205,13 @@ def test_a_state_is_read_as_it_was_written(tmp_path):
     ):
         assert before.dtype == after.dtype and np.array_equal(before, after, equal_nan=True)
     assert again["frames"][0][1].tolist() == [[255, 255], [255, 255]] and again["none"] == {}
+
+
+@pytest.mark.parametrize("dtype", ["|O", "08", "f4,f4", "(09)f4", "[('a', 'f4')]", "<U3", 4, None])
+def test_an_array_of_a_state_holds_flags_or_numbers_and_nothing_else(dtype, tmp_path):
+    line = json.dumps({"pairs": [["a", {"array": [dtype, [1]]}]]})
+    (tmp_path / "state").write_bytes(line.encode() + b"\n" + bytes(8))
+    assert read_state(tmp_path / "state") is None
 
 
 def test_a_state_from_before_the_pictures_changed_is_not_taken_up(drive, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import types
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from samodal.errors import InputError, nearest
+from samodal.errors import InputError, nearest, shown
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,44 @@ class Between:
         if self.high is None:
             return f"at least {self.low:.10g}"
         return f"in [{self.low:.10g}, {self.high:.10g}]"
+
+
+@dataclass(frozen=True)
+class Array:
+    """Arrays of numpy of a type, as in `Annotated[np.ndarray, Array("float32", (None, 2))]`.
+
+    Attributes:
+        dtype: name of the type.
+        shape: length along each axis; None: any.
+    """
+
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __contains__(self, array: Any) -> bool:
+        lengths = zip(array.shape, self.shape, strict=False)
+        return (
+            array.dtype == self.dtype
+            and array.ndim == len(self.shape)
+            and all(length in (found, None) for found, length in lengths)
+        )
+
+
+def check_entries(plain: Any, schema: dict[str, Any], where: str) -> None:
+    """Check that a dictionary from outside has the entries of a schema, each of its type, and no other.
+
+    Args:
+        schema: the type of each entry, as `fits` knows it.
+        where: it stands, for the message.
+
+    Raises:
+        InputError: names the entry and what was found.
+    """
+    if not isinstance(plain, dict) or set(plain) != set(schema):
+        raise InputError(f"{where}: expected {', '.join(schema)}, found {shown(plain)}")
+    for name, kind in schema.items():
+        if not fits(plain[name], kind):
+            raise InputError(f"{where}: {name} cannot be {shown(plain[name])}")
 
 
 def check_fields(settings: Any, what: str) -> None:

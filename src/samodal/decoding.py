@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from samodal.errors import InputError
+from samodal.files import mistaken
 from samodal.pictures import check_pixels
 
 if TYPE_CHECKING:
@@ -197,7 +198,9 @@ def _container(source: str, live: str | None) -> InputContainer:
     try:
         container = av.open(place, format=live or None, metadata_errors="replace")
     except (InvalidDataError, End) as error:
-        raise InputError(f"{source}: no video or folder of pictures, or damaged or cut off") from error
+        kind = mistaken(source, packed=True) if live is None else None
+        what = f"it is {kind}" if kind else "or damaged or cut off"
+        raise InputError(f"{source}: no video or folder of pictures, {what}") from error
     except (FFmpegError, OSError) as error:
         raise InputError(f"{source}: cannot be opened as video ({error.strerror or error})") from error
     if container.format.name == "tty":  # ffmpeg takes any .txt for the picture of a terminal

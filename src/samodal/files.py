@@ -3,6 +3,7 @@
 import codecs
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,31 @@ from samodal.rle import Rle, check_coco
 
 LONGEST_NAME = 240
 """Bytes; file systems take 255, and endings are added."""
+
+MISTAKEN = (
+    (rb"$", "an empty file"),
+    (rb"\s*<(!doctype|html)", "a web page, not the download that it offers"),
+    (rb"version https://git-lfs", "a Git LFS pointer (`git lfs pull` fetches the content)"),
+    (rb"\s*<\?xml", "XML, which is not read"),
+    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf", "an archive to be unpacked"),
+)
+"""How files begin that are often taken for others, and what they are."""
+ZIP = (rb"PK\x03\x04", "an archive to be unpacked")
+
+
+def mistaken(path: str | Path, packed: bool = False) -> str | None:
+    """What a file is that is often taken for another; None for all others.
+
+    Args:
+        packed: a zip archive is one, too; torch's files of weights are such archives.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except OSError:
+        return None
+    known = (*MISTAKEN, ZIP) if packed else MISTAKEN
+    return next((what for pattern, what in known if re.match(pattern, head, re.IGNORECASE)), None)
 
 
 def read_text(path: Path) -> str:
@@ -39,7 +65,8 @@ def opened_text(path: Path) -> Iterator[TextIO]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: expected text, found other bytes at {error.start}; save it as UTF-8") from None
+        kind = mistaken(path, packed=True) or f"other bytes at {error.start}; save it as UTF-8"
+        raise InputError(f"{path}: expected text, found {kind}") from None
 
 
 def encoding_of(path: Path) -> str:
@@ -55,7 +82,13 @@ def read_json(path: Path) -> Any:
     Raises:
         InputError: if it is missing, cut off, or not JSON.
     """
-    return parse_json(read_text(path), str(path))
+    text = read_text(path)
+    try:
+        return parse_json(text, str(path))
+    except InputError:
+        if kind := mistaken(path):
+            raise InputError(f"{path}: not valid JSON: it is {kind}") from None
+        raise
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
@@ -70,10 +103,10 @@ def parse_json(text: str | bytes, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"{where}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg}); "
-            "was the file cut off while it was written or copied?"
-        ) from None
+        hint = "was the file cut off while it was written or copied?"
+        hint = "does it hold a document on each line?" if error.msg == "Extra data" else hint
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InputError(f"{where}: not valid JSON at {place} ({error.msg}); {hint}") from None
     except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
         raise InputError(f"{where}: no JSON that can be read ({error})") from None
 

@@ -190,7 +190,13 @@ def frames_in(folder: Path) -> FolderFrames:
     Raises:
         InputError: if it cannot be read, has no picture, or two for one frame, such as 1.png and 1.jpg.
     """
-    files = pictures_in(folder, PICTURES) or pictures_in(folder, RARE_PICTURES)
+    files, rare = pictures_in(folder, PICTURES), pictures_in(folder, RARE_PICTURES)
+    stems = {file.stem for file in files if _DIGITS.search(file.stem)}
+    missing = [file for file in rare if _DIGITS.search(file.stem) and file.stem not in stems]
+    if not files:
+        files = rare
+    elif missing and frame_numbers([*stems, *(file.stem for file in missing)]) is not None:
+        files += missing  # others are depth maps, or the like
     if not files:
         raise InputError(f"{folder}: no pictures ({', '.join(PICTURES)}) in this folder{_elsewhere(folder)}")
     numbered = [file for file in files if _DIGITS.search(file.stem)]

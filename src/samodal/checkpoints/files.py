@@ -15,6 +15,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from samodal.errors import InputError
+from samodal.files import mistaken
 
 SHIPPED = Path(__file__).parents[1] / "weights"
 WRAPPERS = (
@@ -32,13 +33,6 @@ BESIDE = (
     "argparse.Namespace", "pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath", "pathlib._local.PosixPath",
     "pathlib._local.WindowsPath", "datetime.datetime", "datetime.timedelta",
 )  # fmt: skip
-# First bytes of what is often saved in the place of weights.
-MISTAKEN = (
-    (rb"", "an empty file"),
-    (rb"\s*<(!doctype|html|\?xml)", "a web page, not the download that it offers"),
-    (rb"version https://git-lfs", "a Git LFS pointer (`git lfs pull` fetches the content)"),
-    (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf", "an archive to be unpacked"),
-)
 
 
 class _Beside:
@@ -97,7 +91,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
     except Exception as error:  # as above
         raise InputError(
-            f"{path}: not a readable safetensors file ({_mistaken(path) or _first_line(error)}); was it cut short?"
+            f"{path}: not a readable safetensors file ({mistaken(path) or _first_line(error)}); was it cut short?"
         ) from None
     return metadata, _named(tensors, path)
 
@@ -179,8 +173,8 @@ def _named(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 
 def _reason(path: Path, error: Exception) -> str:
     """Why a torch file was not read, and the way out."""
-    if mistaken := _mistaken(path):
-        return f"not a readable torch file: it is {mistaken}; download or copy the weights again"
+    if kind := mistaken(path):
+        return f"not a readable torch file: it is {kind}; download or copy the weights again"
     code = re.search(r"GLOBAL (\S+)|reduce for unrecognized function (.+)|got (<class .+>)", str(error))
     if code:
         name = next(part for part in code.groups() if part)
@@ -188,17 +182,6 @@ def _reason(path: Path, error: Exception) -> str:
     if "weights_only" in str(error) or "Weights only" in str(error):
         return "refused: it is no torch file, or it holds code beside weights; save the state_dict alone"
     return f"not a readable torch file ({_first_line(error)}); was it cut short?"
-
-
-def _mistaken(path: Path) -> str | None:
-    try:
-        with open(path, "rb") as file:
-            head = file.read(512)
-    except OSError:
-        return None
-    return next(
-        (what for pattern, what in MISTAKEN if (re.match(pattern, head, re.IGNORECASE) if pattern else not head)), None
-    )
 
 
 def _first_line(error: Exception) -> str:

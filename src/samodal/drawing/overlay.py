@@ -89,7 +89,7 @@ class Drawer:
         """Draw prompt points, or followed points and their trails."""
         color = self.color(instance.id)
         if instance.followed is not None:
-            self._trails[instance.id].append(instance.followed)
+            self._trails[instance.id].append(_written(instance.followed))
             width, radius, length = (2, 4, TRAIL_FRAMES) if len(instance.followed) <= FEW else (1, 1, 5)
             for n in range(len(instance.followed)):
                 trail = np.rint([points[n] for points in self._trails[instance.id]][-length:]).astype(np.int32)
@@ -97,7 +97,7 @@ class Drawer:
                 cv2.circle(canvas, tuple(int(v) for v in trail[-1]), radius, color, -1, cv2.LINE_AA)
         else:
             self._trails.pop(instance.id, None)
-            points = [] if instance.points is None else np.rint(instance.points).astype(int).tolist()
+            points = [] if instance.points is None else np.rint(_written(instance.points)).astype(int).tolist()
             for x, y in points:
                 for edge, width in (((0, 0, 0), 4), ((255, 255, 255), 2)):
                     cv2.line(canvas, (x - 5, y), (x + 5, y), edge, width)
@@ -109,6 +109,11 @@ def hatched(rows: slice, columns: slice, unit: float) -> np.ndarray:
     down, along = np.ogrid[rows, columns]
     period = round(9 * unit)
     return (down + along) % period < max(2, round(0.34 * period))
+
+
+def _written(points: np.ndarray) -> np.ndarray:
+    """Points as frames.jsonl has them, to a hundredth: a run that goes on draws what it reads there."""
+    return np.round(np.asarray(points, np.float64), 2)
 
 
 def outline(

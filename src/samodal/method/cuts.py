@@ -22,8 +22,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Annotated
 
 import numpy as np
+
+from samodal.checks import Array, Between, check_entries
 
 WIDE, HIGH = 320, 180
 """Size in pixels of the pictures that are compared, whatever the shape of the frames."""
@@ -56,7 +59,6 @@ DROP = 1.5
 """Flow explains much less where it leaves so many times what it left in the pair of frames before."""
 SHORTEST = 0.02
 """Seconds between two frames, at least: some files have equal times."""
-
 PATCH = 15
 """Side in pixels of the patches that are compared, at half the size."""
 MOST_TURN = 0.25
@@ -65,6 +67,14 @@ TEXTURE = 4.0
 """Least variance of a patch, in squared grey levels, for its correlation to mean something."""
 LEAST_TEXTURED = 0.05
 """Share of patches that must be textured for two frames to be compared at all."""
+
+Grey, Sample, Small = (
+    Annotated[np.ndarray, Array("uint8", shape)]
+    for shape in ((HIGH, WIDE), (HIGH // 2, WIDE // 2, 3), (HIGH // 2, WIDE // 2))
+)
+Share = tuple[Annotated[float, Between(SHORTEST)], Annotated[float, Between(0, 1)]]
+SAVED = {"last": tuple[Grey, Sample, float] | None, "before": Small | None, "shares": tuple[Share, ...]}
+"""What `CutDetector.state` gives."""
 
 
 class CutDetector:
@@ -140,6 +150,8 @@ class CutDetector:
         return {"last": last, "before": self._before, "shares": list(self._shares)}
 
     def load_state(self, state: dict) -> None:
+        """Raises InputError for what `state` never gives; nothing has changed then."""
+        check_entries(state, SAVED, "state of the cuts")
         self._last = None if state["last"] is None else View(*state["last"])
         self._before = state["before"]
         self._shares = deque((tuple(pair) for pair in state["shares"]), maxlen=PAIRS)

@@ -52,7 +52,7 @@ class Remembered:
         if state is None:
             return None
         frames, seconds = around.t - self.last.t, around.time - self.last.time
-        unseen = (0, 0.0) if around.sliver is not None else (frames, seconds)
+        unseen = (0, 0.0) if around.sliver is not None else (frames, round(seconds, 6))  # as frames.jsonl has it
         if state is State.LOST:  # known, but not where: no mask, so no ghost
             return Instance(self.id, self.category, None, state, None, None, None, None, *unseen)
         parts = [mask for mask in (phase.mask, around.sliver) if mask is not None]

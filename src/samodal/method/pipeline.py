@@ -13,6 +13,7 @@ from samodal.method.hidden import HiddenPhase, Surroundings
 from samodal.method.history import Seen
 from samodal.method.memory import PointMemory, Remembered
 from samodal.method.prompts.choose import make_selector
+from samodal.method.restore import restore
 from samodal.method.rules import Rules
 from samodal.parts import Observed, PointTracker, Prediction, Prompt, PromptSelector, Segmenter
 from samodal.seeds import generator
@@ -143,8 +144,6 @@ class Pipeline:
         return {"clip": self.clip, "t": self.t, "time": self.time, "size": self.size} | parts
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on from `state_dict()`; the next step is the frame after it."""
-        self.clip, self.t, self.time, self.size = (state[name] for name in ("clip", "t", "time", "size"))
-        take(self.tracker, self)
-        for name in ("memory", "tracker", "cuts"):
-            getattr(self, name).load_state(state[name])
+        """Go on from `state_dict()`, checked by `samodal.method.restore`; the next step is the frame after."""
+        self.reset()
+        self.clip, self.t, self.time, self.size = restore(state, self.memory, self.tracker, self.cuts)

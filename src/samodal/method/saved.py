@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from samodal.checks import Between, fits
+from samodal.checks import Between, check_entries, fits
 from samodal.errors import InputError, shown
 from samodal.masks import Mask
 from samodal.method.hidden import HiddenPhase, Place
@@ -22,7 +22,7 @@ Points = tuple[Pair, ...]
 Limit = Annotated[float, Between(0, 1e9)] | None
 ENTRY: dict[str, Any] = {
     "id": int | str, "category": str, "tuples": tuple[tuple[Index, Points], ...],
-    "centres": tuple[tuple[Index, Pair], ...], "recent": tuple, "best": dict | None, "phase": dict | None,
+    "centres": tuple[tuple[Index, Pair], ...], "recent": list, "best": dict | None, "phase": dict | None,
 }  # fmt: skip
 SEEN: dict[str, Any] = {
     "t": Index, "time": Seconds, "points": Points | None, "visible": dict, "amodal": dict,
@@ -54,7 +54,7 @@ def read_entry(plain: Any, history: History) -> HiddenPhase | None:
     Raises:
         InputError: for a value that cannot be.
     """
-    _check(plain, ENTRY, "an instance")
+    check_entries(plain, ENTRY, "an instance")
     where = f"instance {shown(plain['id'])}"
     for name in ("tuples", "centres"):
         times = [t for t, _ in plain[name]]
@@ -66,6 +66,9 @@ def read_entry(plain: Any, history: History) -> HiddenPhase | None:
     history.centres.extend((t, np.array(centre, np.float64)) for t, centre in plain["centres"])
     history.recent.extend(_seen(entry, where) for entry in plain["recent"])
     history.best = None if plain["best"] is None else _seen(plain["best"], where)
+    masks = [mask for seen in [*history.recent, history.best] if seen for mask in (seen.visible, seen.amodal)]
+    if len({mask.size for mask in masks}) > 1:
+        raise InputError(f"{where}: masks of frames of several sizes")
     return None if plain["phase"] is None else _phase(plain["phase"], list(history.recent), where)
 
 
@@ -89,7 +92,7 @@ def _value(value: Any) -> Any:
 
 
 def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
-    _check(plain, PHASE, f"{where}, its hidden phase")
+    check_entries(plain, PHASE, f"{where}, its hidden phase")
     if plain["anchor"] >= len(recent) or plain["place"] not in list(Place):
         raise InputError(f"{where}: anchor {plain['anchor']} or place {shown(plain['place'])} is not known")
     arrays: dict[str, Any] = {name: np.array(plain[name], np.float64) for name in ("velocity", "shift")}
@@ -100,7 +103,7 @@ def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
 
 
 def _seen(plain: Any, where: str) -> Seen:
-    _check(plain, SEEN, f"{where}, a frame")
+    check_entries(plain, SEEN, f"{where}, a frame")
     values: dict[str, Any] = {name: _mask(plain[name], f"{where}, {name}") for name in ("visible", "amodal")}
     values["points"] = None if plain["points"] is None else np.array(plain["points"], np.float32).reshape(-1, 2)
     return Seen(**(plain | values))
@@ -114,16 +117,3 @@ def _mask(plain: dict, where: str) -> Mask:
     if not mask:
         raise InputError(f"{where}: the mask has no pixel")
     return mask
-
-
-def _check(plain: Any, schema: dict[str, Any], where: str) -> None:
-    if not isinstance(plain, dict) or set(plain) != set(schema):
-        raise InputError(f"{where}: expected {', '.join(schema)}, found {shown(plain)}")
-    for name, kind in schema.items():
-        fitting = isinstance(plain[name], list) if kind is tuple else _fits(plain[name], kind)
-        if not fitting:
-            raise InputError(f"{where}: {name} cannot be {shown(plain[name])}")
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    return isinstance(value, kind) if kind is dict or kind == dict | None else fits(value, kind)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from samodal.columns import Column
 from samodal.errors import InputError
-from samodal.files import named, read_json
+from samodal.files import mistaken, named, read_json
 from samodal.results import frames, kitti_mots, mmtracking, scalabel, youtube_vis
 from samodal.tracks import Clip
 
@@ -36,13 +36,15 @@ def open_visible(
     if suffix == ".txt":
         return kitti_mots.read_kitti_text(path, clip_name, size, length)
     if suffix == ".jsonl":
+        lines = frames.read_frames(path)
         with named(str(path)):
-            clip = frames.read_frames(path).tracks()
+            clip = lines.tracks()
         return _fitting(clip, path, clip_name, size, length)
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if suffix != ".json":
-        raise InputError(f"{path}: unknown form; known are {KNOWN}")
+        kind = mistaken(path, packed=True)
+        raise InputError(f"{path}: unknown form{f' ({kind})' if kind else ''}; known are {KNOWN}")
     return _open_json(path, clip_name, size, length, video_id)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from samodal.checks import check_entries
 from samodal.errors import InputError, printable
 from samodal.method.checks import reported
 from samodal.parts import Frame, LearningSession, LookingAhead, Method, Observed, Video
@@ -26,6 +27,8 @@ SAVE_S = 3.0
 """Seconds between two states, at least."""
 AHEAD = 2
 """Frames that wait, decoded and looked at, until those before are done."""
+SAVED = {"t": int, "position": int, "reports": str, "method": dict}
+"""What is saved: the newest frame, where its line ends, a digest of all reports up to it, the method's state."""
 SHARE = 0.04
 """Of the time that may go into saving states: large ones are saved less often."""
 
@@ -71,7 +74,6 @@ class SavedRun:
         method, saved = self._method, self._saved() if self._folder.trusted else None
         if saved is not None and isinstance(method, Resumable):
             yield from self._again(observed, saved)
-            method.load_state_dict(saved["method"])
             results = (method.step(now.frame.image, now.visible, now.frame.time) for now in observed)
         else:
             results = method.run(self._name, observed)
@@ -99,10 +101,16 @@ class SavedRun:
             )
 
     def _saved(self) -> dict[str, Any] | None:
-        """The last state, where the lines up to it stand."""
+        """The last state, taken over by the method, where the lines up to it stand; None where all is made again."""
         saved = read_state(self._file)
-        stands = saved is not None and saved["position"] <= self._folder.lines.stat().st_size
-        return saved if stands else None
+        if saved is None or not isinstance(self._method, Resumable):
+            return None
+        try:
+            check_entries(saved, SAVED, "state")
+            self._method.load_state_dict(saved["method"])
+        except InputError:
+            return None
+        return saved if saved["position"] <= self._folder.lines.stat().st_size else None
 
     def _save(self, result: FrameResult) -> None:
         """Save the state of the method, now and then."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from samodal.outputs import writing
+
+PLAIN = re.compile(r"[<>|][biuf][1248]")
+"""Types of arrays: flags and numbers."""
 
 
 def write_state(path: Path, state: dict) -> None:
@@ -69,9 +73,9 @@ def _decoded(value: Any, data: bytes, at: int = 0) -> tuple[Any, int]:
         return value, at
     ((kind, content),) = value.items()
     if kind == "array":
+        if not PLAIN.fullmatch(content[0]):  # NumPy reads other texts as expressions
+            raise ValueError("an array of another type")
         dtype, shape = np.dtype(content[0]), tuple(content[1])
-        if dtype.hasobject:
-            raise ValueError("an array of objects")
         end = at + dtype.itemsize * math.prod(shape)
         if end > len(data):
             raise ValueError("cut off")

@@ -6,18 +6,28 @@ Points do not influence each other, within an instance or across instances.
 from collections import deque
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 
-from samodal.errors import InputError
-from samodal.trackers.sizes import check_size
+from samodal.checks import Array, check_entries
+from samodal.errors import InputError, shown
+from samodal.trackers.checks import Index, Points, check_frames, check_groups, check_size
 
 TOLERANCE = 1.0
 """Pixels by which a track forward and back may miss its start: what is matched well misses it by less."""
 RESIDUAL = 16.0
 """Mean absolute difference of matched squares, grey levels. An occluder that slides over a point passes the
 forward-backward check but not this check."""
+
+FRAMES = tuple[tuple[Index, Annotated[np.ndarray, Array("uint8", (None, None))]], ...]
+"""Saved frames: numbers and grey images."""
+GROUP: dict[str, Any] = {
+    "xy": Points, "visible": Annotated[np.ndarray, Array("bool", (None,))],
+    "confidence": Annotated[np.ndarray, Array("float32", (None,))], "t": Index,
+}  # fmt: skip
+"""Saved points of a key."""
 
 
 @dataclass
@@ -75,6 +85,14 @@ class LucasKanade:
         return {"frames": list(self.frames), "groups": {key: vars(g).copy() for key, g in self._groups.items()}}
 
     def load_state(self, state: dict) -> None:
+        """Raises InputError for what `state` never gives; nothing has changed then."""
+        check_entries(state, {"frames": list, "groups": dict}, "state of the tracker")
+        check_frames(state["frames"], FRAMES)
+        check_groups(state["groups"], GROUP)
+        newest = state["frames"][-1][0] if state["frames"] else None
+        behind = [key for key, group in state["groups"].items() if group["t"] != newest]
+        if behind:
+            raise InputError(f"state of the tracker, points of {shown(behind[0])}: not of its newest frame, {newest}")
         self.frames = deque(state["frames"], maxlen=self.ring)
         self._groups = {key: _Group(**group) for key, group in state["groups"].items()}
 

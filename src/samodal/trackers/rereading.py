@@ -20,9 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from samodal.checkpoints.files import read_state_dict, without_prefix
+from samodal.checks import check_entries
 from samodal.errors import InputError
 from samodal.registry import TRACKERS
-from samodal.trackers.sizes import check_size
+from samodal.trackers.checks import Index, Points, Size, check_frames, check_groups, check_size
 
 # Points followed in a call; a larger group is split over calls, which do not influence each other.
 MOST_POINTS = 256
@@ -105,6 +106,11 @@ class Rereading:
         return {"size": self._size, "frames": list(self._ring), "groups": groups}
 
     def load_state(self, state: dict) -> None:
+        """Raises InputError for what `state` never gives; nothing has changed then."""
+        check_entries(state, {"size": Size, "frames": list, "groups": dict}, "state of the tracker")
+        check_groups(state["groups"], {"xy": Points, "t": Index, "frame": np.ndarray})
+        own = [group["frame"] for group in state["groups"].values()]
+        check_frames(state["frames"], tuple[tuple[Index, np.ndarray], ...], own)
         self.reset()
         self._size = state["size"]
         self._ring.extend(state["frames"])

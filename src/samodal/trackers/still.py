@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from samodal.checks import check_entries
+from samodal.trackers.checks import Points, check_groups
+
 
 class Still:
     """Says of every point that it has not moved and that it is visible."""
@@ -29,4 +32,7 @@ class Still:
         return {"points": dict(self._points)}
 
     def load_state(self, state: dict) -> None:
+        """Raises InputError for what `state` never gives; nothing has changed then."""
+        check_entries(state, {"points": dict}, "state of the tracker")
+        check_groups({key: {"xy": xy} for key, xy in state["points"].items()}, {"xy": Points})
         self._points = dict(state["points"])

@@ -6,10 +6,13 @@ Points do not influence each other, within an instance or across instances.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 
+from samodal.checks import Array, check_entries
 from samodal.errors import InputError
+from samodal.trackers.checks import Points, check_groups
 from samodal.trackers.lucas_kanade import LucasKanade
 
 STEPS = 5
@@ -79,8 +82,17 @@ class Velocity:
         return {"groups": groups, "tracker": self._tracker.state()}
 
     def load_state(self, state: dict) -> None:
+        """Raises InputError for what `state` never gives; nothing has changed then."""
+        check_entries(state, {"groups": dict, "tracker": dict}, "state of the tracker")
+        steps = Annotated[np.ndarray, Array("float32", (None, STEPS, 2))]
+        check_groups(state["groups"], {"xy": Points, "steps": steps})
+        tracker = LucasKanade(ring=self.ring + STEPS)
+        tracker.load_state(state["tracker"])
+        followed = {key: len(xy) for key, (xy, _, _) in tracker.positions().items()}
+        if followed != {key: len(group["xy"]) for key, group in state["groups"].items()}:
+            raise InputError("state of the tracker: its points are not those that Lucas-Kanade follows")
         self._groups = {key: _Group(**group) for key, group in state["groups"].items()}
-        self._tracker.load_state(state["tracker"])
+        self._tracker = tracker
 
     def _move(self, group: _Group, xy: np.ndarray, visible: np.ndarray) -> None:
         """One frame on: to where the visible points were matched, straight on with the others."""

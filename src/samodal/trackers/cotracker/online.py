@@ -11,17 +11,18 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from samodal.errors import InputError
+from samodal.checks import Array, check_entries, fits
+from samodal.errors import InputError, shown
+from samodal.trackers.checks import Index, Points, Size, check_frames, check_groups, check_size
 from samodal.trackers.cotracker.model import Estimate
 from samodal.trackers.cotracker.tracker import VISIBLE_ONLINE, CoTracker3, grid_points
-from samodal.trackers.sizes import check_size
 
 # A key with more points than this is followed as several items that do not influence each other.
 MOST_POINTS = 256
@@ -175,6 +176,13 @@ class CoTrackerOnline:
         }
 
     def load_state(self, state: dict) -> None:
+        """Raises InputError for what `state` never gives; nothing has changed then."""
+        check_entries(state, {"size": Size, "frames": list, "groups": dict}, "state of the tracker")
+        pixels = Annotated[np.ndarray, Array("float32", (1, 3, *self.network.config.resolution))]
+        check_frames(state["frames"], tuple[tuple[Index, Index, pixels], ...])
+        check_groups(state["groups"], {"xy": Points, "number": Index, "items": list})
+        for key, group in state["groups"].items():
+            self._check_items(group, f"state of the tracker, points of {shown(key)}")
         self.reset()
         self._size = state["size"]
         for number, t, pixels in state["frames"]:
@@ -182,6 +190,29 @@ class CoTrackerOnline:
         for key, group in state["groups"].items():
             items = [self._loaded_item(item) for item in group["items"]]
             self._groups[key] = _Group(group["xy"], group["number"], items)
+
+    def _check_items(self, group: dict, where: str) -> None:
+        """Refuse items that `_item_state` never gives for a group of points."""
+        config = self.network.config
+        for item in group["items"]:
+            count = len(item["cells"]) if isinstance(item, dict) and isinstance(item.get("cells"), np.ndarray) else 0
+            side = Annotated[np.ndarray, Array("float32", (count, config.side**2, config.features))]
+            check_entries(
+                item, {"own": Index, "cells": Points, "support": list, "start": object, "latest": object}, where
+            )
+            spans = [span for span in (item["start"], item["latest"]) if span is not None]
+            for span in spans:
+                check_entries(span, {"first": Index, "parts": list}, where)
+                frames = len(span["parts"][0]) if span["parts"] and isinstance(span["parts"][0], np.ndarray) else 0
+                two, one = ((Annotated[np.ndarray, Array("float32", (frames, count, *more))]) for more in ((2,), ()))
+                if not frames or not fits(span["parts"], tuple[two, one, one]):
+                    raise InputError(f"{where}: parts cannot be {shown(span['parts'])}")
+            if len(item["support"]) != config.levels or not fits(item["support"], tuple[side, ...]):
+                raise InputError(f"{where}: support cannot be {shown(item['support'])}")
+            if item["own"] > count or (item["start"] is None) != (item["latest"] is None):
+                raise InputError(f"{where}: {item['own']} of {count} points, or only one of two estimates")
+        if sum(item["own"] for item in group["items"]) != len(group["xy"]):
+            raise InputError(f"{where}: not as many as its items follow")
 
     def _item(self, xy: np.ndarray, frame: _Frame) -> _Item:
         """Points (N, 2) in pixels of a frame, and their support points, with their features."""
