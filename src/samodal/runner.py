@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from time import perf_counter
@@ -63,7 +63,7 @@ class Summary:
     seconds: float
     out: Path
     before: bool = False
-    merges: Sequence[dict] = ()
+    merges: list[dict] = field(default_factory=list)
 
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
