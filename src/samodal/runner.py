@@ -1,7 +1,7 @@
 """Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache, partial
@@ -25,17 +25,18 @@ from samodal.files import inside
 from samodal.frontends.remembered import Remembered
 from samodal.interruption import COMPLETE
 from samodal.outputs import check_folder
-from samodal.parts import Frame, Video
+from samodal.parts import Video
 from samodal.progress import frames_bar
 from samodal.report.make import RunReport
 from samodal.results.by_track import Totals
 from samodal.results.frames import FrameLines, result_count
 from samodal.results.tracks_json import write_tracks_of
 from samodal.runs.folder import REPORT, MadeFrom, RunFolder, held, whole
+from samodal.runs.overlaid import overlaid
 from samodal.runs.places import candidates, free_folder
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
-from samodal.threads import Behind, one_thread
+from samodal.threads import one_thread
 from samodal.tracks import UNSEEN, FrameResult, State
 from samodal.video import excerpt, open_video
 
@@ -204,41 +205,6 @@ def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:
     info = {"settings": content.settings} | ({} if complete else {"complete": False})
     write_tracks_of(tracks, content.clip, content.size, totals.counted(content), info)
     return totals
-
-
-@contextmanager
-def _overlay(settings: RunSettings, video: Video, folder: Path) -> Iterator["_Overlay | None"]:
-    if not settings.overlay:
-        yield None
-        return
-    overlay = _Overlay(settings, video, folder)
-    try:
-        yield overlay
-    finally:
-        overlay.close()
-
-
-class _Overlay:
-    """overlay.mp4, frame by frame, by a thread of its own; `add` takes a frame and its result."""
-
-    def __init__(self, settings: RunSettings, video: Video, out: Path):
-        from samodal.drawing.overlay import Drawer
-        from samodal.drawing.video import VideoWriter
-
-        drawn = {name: name in settings.drawn for name in ("labels", "points", "legend", "whole")}
-        self._drawer = Drawer(graph=settings.graph, **drawn)
-        self._writer = VideoWriter(out / "overlay.mp4", video.size, video.fps)
-        self.add = Behind(self._draw)
-
-    def _draw(self, frame: Frame, result: FrameResult) -> None:
-        self._writer.write(self._drawer.draw(frame.image, result), frame.time)
-
-    def close(self) -> None:
-        """Draw what is waiting, and bring the file to its end; raises what went wrong with it."""
-        try:
-            self.add.close()
-        finally:
-            self._writer.close()
 
 
 def _run_single(settings: RunSettings, source: str) -> Summary:
