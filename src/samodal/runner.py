@@ -111,7 +111,7 @@ def run_video(
         report = RunReport(folder.work, run.frames, wanted=settings.report and settings.overlay)
         start = perf_counter()
         try:
-            with run.writer, _overlay(settings, run.frames, folder.work) as overlay, report:
+            with run.writer, overlaid(settings, run.frames, folder.work) as overlay, report:
                 for frame, result in run:
                     if overlay is not None:
                         overlay.add(frame, result)
