@@ -16,6 +16,7 @@ from samodal.cli import main
 from samodal.report.clip import BITS, ReportClip, page_size
 from samodal.report.doubts import verdict
 from samodal.report.gather import gather
+from samodal.report.make import shown_settings
 from samodal.report.outlines import BYTES
 from samodal.report.page import as_json
 from samodal.report.story import HIDDEN, LOST, PARTLY, VISIBLE, Gap, Story
@@ -206,6 +207,11 @@ def test_texts_from_files_are_never_markup(tmp_path):
     assert "<img src" not in text and "\u202e" not in text
     assert data_of(folder / "report.html")["runs"][0]["tracks"][1]["category"] == HOSTILE.replace("\u202e", "\\u202e")
     assert json.loads(as_json(HOSTILE)) == HOSTILE and not set(as_json(HOSTILE)) & set("<>&")
+
+
+def test_a_password_in_the_address_of_a_stream_is_not_handed_on():
+    settings = {"source": "rtsp://me:secret@10.0.0.1/cam", "vis": "detector", "seed": 0}
+    assert shown_settings(settings) == [["source", "rtsp://10.0.0.1/cam"], ["vis", "detector"]]
 
 
 def test_the_page_asks_no_network_and_runs_no_script_but_its_own(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -87,8 +88,9 @@ def page_data(name: str, gathered: Gathered, shown: list[int]) -> dict[str, Any]
 
 
 def shown_settings(settings: dict[str, Any]) -> list[list[str]]:
-    """The settings of a run that a page names, as texts."""
-    return [[key, printable(settings[key])] for key in SHOWN_SETTINGS if settings.get(key) is not None]
+    """The settings of a run that a page names, as texts; without passwords of streams, as pages are handed on."""
+    given = {key: settings[key] for key in SHOWN_SETTINGS if settings.get(key) is not None}
+    return [[key, printable(re.sub(r"//[^/@]*@", "//", str(value)))] for key, value in given.items()]
 
 
 def make_report(run: Path, video: str | None = None, progress: Callable[[int], None] | None = None) -> list[Path]:

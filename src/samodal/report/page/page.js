@@ -274,7 +274,7 @@ function first() {
     const hidden = run.tracks.filter((t) => t.seconds[2] + t.seconds[3] + t.seconds[4] > 0).length;
     const lost = run.tracks.filter((t) => t.seconds[4] > 0).length;
     const head = TWO ? `${"AB"[n]} (${run.label}): ` : "";
-    return `${head}${run.tracks.length} objects in ${N} frames (${secs(SPAN)}). ${hidden} of them ${hidden === 1 ? "was" : "were"} ` +
+    return `${head}${run.tracks.length} objects in ${N} frames (${secs(SPAN)}). ${hidden || "None"} of them ${hidden < 2 ? "was" : "were"} ` +
       `fully hidden at some time${lost ? `, ${lost} ${lost === 1 ? "was" : "were"} lost` : ""}.`;
   });
   lead.forEach((text, n) => { if (n) make("br", null, null, $("lead")); $("lead").append(text); });
