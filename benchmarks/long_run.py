@@ -188,9 +188,12 @@ def main() -> None:
         watched = watch(run, out, report=lambda *row: print("{:>8}{:>14.1f}{:>10.1f}".format(*row), flush=True))
         size = (out / "tracks.json").stat().st_size / 1e6
     print(f"end: {watched.end:.1f} s, tracks.json of {size:.1f} MB; highest memory {watched.peak:.1f} MB")
-    first, *_, last = [b[2] - a[2] for a, b in zip(watched.at, watched.at[1:], strict=False)]
+    steps = [b[2] - a[2] for a, b in zip(watched.at, watched.at[1:], strict=False)]
     print(f"memory at the end minus at frame {STEP}: {watched.peak - watched.at[0][1]:.1f} MB")
-    print(f"last {STEP} frames: {last / first:.2f} times the second {STEP} (the first has the start of the program)")
+    if steps:
+        print(
+            f"last {STEP} frames: {steps[-1] / steps[0]:.2f} times the second {STEP} (the first has the start of the program)"
+        )
 
 
 if __name__ == "__main__":
