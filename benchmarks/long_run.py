@@ -190,10 +190,8 @@ def main() -> None:
     print(f"end: {watched.end:.1f} s, tracks.json of {size:.1f} MB; highest memory {watched.peak:.1f} MB")
     steps = [b[2] - a[2] for a, b in zip(watched.at, watched.at[1:], strict=False)]
     print(f"memory at the end minus at frame {STEP}: {watched.peak - watched.at[0][1]:.1f} MB")
-    if steps:
-        print(
-            f"last {STEP} frames: {steps[-1] / steps[0]:.2f} times the second {STEP} (the first has the start of the program)"
-        )
+    if steps:  # the first frames have the start of the program
+        print(f"last {STEP} frames: {steps[-1] / steps[0]:.2f} times the second {STEP}")
 
 
 if __name__ == "__main__":
