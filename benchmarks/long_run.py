@@ -21,6 +21,8 @@ from time import sleep
 import av
 import numpy as np
 
+from samodal.results.frames import UNFINISHED
+
 SIZE = (96, 160)
 CAR = (12, 20)
 EVERY, STAY = 4, 40  # frames between two cars, and in the image
@@ -122,14 +124,15 @@ class Watched:
     end: float
 
 
-def watch(command: list[str], lines: Path, step: int = STEP, report=lambda *_: None) -> Watched:
-    """Run a command that writes a line a frame, and measure it from outside (Linux).
+def watch(command: list[str], out: Path, step: int = STEP, report=lambda *_: None) -> Watched:
+    """Run a command whose results go to a folder, and measure it from outside (Linux), frame by frame.
 
     Raises:
         RuntimeError: with what the command said, if it fails.
     """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     environment |= {"OMP_NUM_THREADS": "1"}
+    lines = out / UNFINISHED / "frames.jsonl"  # until the run is finished
     at, peak, count, last, spent = [], 0.0, 0, 0.0, 0.0
     with TemporaryDirectory() as folder, (Path(folder) / "said").open("w+") as said:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)
@@ -163,14 +166,14 @@ def _measured(pid: int) -> tuple[float, float]:
 
 
 def command(folder: Path, length: int, vis: str, segmenter: str) -> tuple[list[str], Path]:
-    """`samodal run` on a video made in a folder, and the frames.jsonl that it writes."""
+    """`samodal run` on a video made in a folder, and the folder of its results."""
     video, out = folder / "cars.mp4", folder / "out"
     make_video(video, length)
     if vis == "file":
         vis = f"file:{folder / 'cars.txt'}"
         make_results(folder / "cars.txt", length)
     parts = ["--vis", vis, "--segmenter", segmenter, "--tracker", "lucas_kanade", "--out", str(out)]
-    return [sys.executable, "-m", "samodal", "run", str(video), *parts], out / "frames.jsonl"
+    return [sys.executable, "-m", "samodal", "run", str(video), *parts], out
 
 
 def main() -> None:
@@ -181,13 +184,14 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{'frames':>8}{'resident, MB':>14}{'seconds':>10}", flush=True)
     with TemporaryDirectory() as folder:
-        run, lines = command(Path(folder), given.frames, given.vis, given.segmenter)
-        watched = watch(run, lines, report=lambda *row: print("{:>8}{:>14.1f}{:>10.1f}".format(*row), flush=True))
-        size = (lines.parent / "tracks.json").stat().st_size / 1e6
+        run, out = command(Path(folder), given.frames, given.vis, given.segmenter)
+        watched = watch(run, out, report=lambda *row: print("{:>8}{:>14.1f}{:>10.1f}".format(*row), flush=True))
+        size = (out / "tracks.json").stat().st_size / 1e6
     print(f"end: {watched.end:.1f} s, tracks.json of {size:.1f} MB; highest memory {watched.peak:.1f} MB")
-    first, *_, last = [b[2] - a[2] for a, b in zip(watched.at, watched.at[1:], strict=False)]
+    steps = [b[2] - a[2] for a, b in zip(watched.at, watched.at[1:], strict=False)]
     print(f"memory at the end minus at frame {STEP}: {watched.peak - watched.at[0][1]:.1f} MB")
-    print(f"last {STEP} frames: {last / first:.2f} times the second {STEP} (the first has the start of the program)")
+    if steps:  # the first frames have the start of the program
+        print(f"last {STEP} frames: {steps[-1] / steps[0]:.2f} times the second {STEP}")
 
 
 if __name__ == "__main__":

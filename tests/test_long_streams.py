@@ -146,11 +146,12 @@ def test_memory_of_a_whole_run_stays_flat_to_its_end(tmp_path, vis):
     sys.modules["long_run"] = long_run
     try:
         spec.loader.exec_module(long_run)
-        command, lines = long_run.command(tmp_path, 450, vis, "long_run:Boxes")
-        watched = long_run.watch(command, lines, step=150)
+        command, out = long_run.command(tmp_path, 450, vis, "long_run:Boxes")
+        watched = long_run.watch(command, out, step=150)
     finally:
         del sys.modules["long_run"]
     assert [row[0] for row in watched.at] == [150, 300, 450]
-    assert watched.peak - watched.at[0][1] < 15, watched
-    tracks = json.loads((lines.parent / "tracks.json").read_text())["annotations"]
+    assert watched.at[0][2] < watched.at[1][2] < watched.at[2][2]  # seen while it was at work
+    assert watched.peak - watched.at[1][1] < 15, watched  # by then all that a stream keeps is there
+    tracks = json.loads((out / "tracks.json").read_text())["annotations"]
     assert len(tracks) == 113 and {len(track["segmentations"]) for track in tracks} == {450}
