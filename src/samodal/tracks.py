@@ -107,8 +107,10 @@ class Instance:
         spread: (4,) float32 pixels, half-width of the interval in which x0, y0, x1, y1 of the amodal box are expected.
         hypotheses: three nested amodal masks, the small, the given and the large one.
         confidence: the probability of each pixel.
+        centre_spread: (2,) float, standard deviation of x and y of the amodal box's middle in pixels while hidden or
+            leaving; None where the method does not tell.
 
-    The last four are None where the segmenter does not give them, `hypotheses` and `confidence` also where nobody asks.
+    The last four before it are None where the segmenter does not give them, `hypotheses` and `confidence` also where nobody asks.
     """
 
     id: int | str
@@ -126,6 +128,7 @@ class Instance:
     spread: np.ndarray | None = None
     hypotheses: tuple[Mask, Mask, Mask] | None = None
     confidence: Confidence | None = None
+    centre_spread: np.ndarray | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "id", int(self.id) if isinstance(self.id, np.integer) else self.id)

@@ -61,10 +61,11 @@ class LabelledTracker:
     Args:
         boxes: of all objects; without a label of both frames a point is not believed.
         noisy: whether a fifth of the points stay where they were, a fifth go astray, and all have `NOISE`.
+        first: number of the frame that the tracker calls 0.
     """
 
-    def __init__(self, boxes: Boxes, noisy: bool = False):
-        self._boxes, self._noisy = boxes, noisy
+    def __init__(self, boxes: Boxes, noisy: bool = False, first: int = 0):
+        self._boxes, self._noisy, self._first = boxes, noisy, first
         self.reset()
 
     def reset(self) -> None:
@@ -83,7 +84,7 @@ class LabelledTracker:
         return {key: self._position(key, *shown) for key, shown in self._points.items()}
 
     def _position(self, key: Any, xy: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        before, now = self._boxes.get((t, key)), self._boxes.get((self._t, key))
+        before, now = (self._boxes.get((number + self._first, key)) for number in (t, self._t))
         if before is None or now is None:
             return xy.astype(np.float32), np.zeros(len(xy), bool), np.zeros(len(xy), np.float32)
         before, now = np.reshape(before, (2, 2)), np.reshape(now, (2, 2))

@@ -47,6 +47,8 @@ def to_json(instance: Instance, hidden_by: Iterable[tuple[int | str, float]], de
         "box_spread": None if instance.spread is None else [round(float(n), 2) for n in instance.spread],
         "beyond": _canvas(instance.beyond) if _reaches_further(instance) else None,
     }
+    if instance.centre_spread is not None:
+        values["centre_spread"] = [round(float(n), 2) for n in instance.centre_spread]
     if not details:
         return values
     masks, confidence = instance.hypotheses, instance.confidence
@@ -77,6 +79,7 @@ def from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
     key = value_of(value, "id", Id, f"{where}: an instance")
     where = f"{where}: instance {key}"
     spread = value_of(value, "box_spread", tuple[float, float, float, float] | None, where, None)
+    centre_spread = value_of(value, "centre_spread", tuple[float, float] | None, where, None)
     return Instance(
         id=key,
         category=value_of(value, "category", str, where),
@@ -91,6 +94,7 @@ def from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
         expected_iou=value_of(value, "expected_iou", Share, where, None),
         beyond=_from_canvas(value.get("beyond"), size, where),
         spread=None if spread is None else np.array(spread, np.float32),
+        centre_spread=None if centre_spread is None else np.array(centre_spread, np.float32),
         hypotheses=_hypotheses(value.get("hypotheses"), size, where),
         confidence=_unpacked(value.get("confidence"), size, where),
     )
