@@ -1,4 +1,4 @@
-"""Where an instance is, how large it is and how surely: a Kalman filter with a constant rate that fades.
+"""Where an instance is, how large it is and how surely: a Kalman filter with rates that fade.
 
 The state is the centre of the amodal box and the logarithm of the mask's side (root of the area), each with its rate.
 The three do not influence each other. Lengths in the noise are in sides, so that near and far things are alike.
@@ -20,8 +20,8 @@ OF_PEOPLE = np.array([2.5, 0.5, 0.05])
 """The same of people, whose side is short for how far they swing."""
 FIRST_RATE = np.array([5.0, 5.0, 0.5])
 """Standard deviation of a rate before anything is known of it: sides a second, and 1 a second."""
-FADING = 1.5
-"""Seconds in which the rate of the centre falls to 1 / e, as the camera and the thing itself turn."""
+FADING = np.array([1.5, 1.5, 0.5])
+"""Seconds in which the rates fall to 1 / e, as the camera and the thing itself turn, and masks grow by mistake."""
 EXACT, DOUBTED = 0.01, 0.3
 """Standard deviation of a mask's place in sides, of expected IoU 1, and how much it grows towards 0."""
 PIXEL = 0.5
@@ -78,11 +78,13 @@ class Belief:
         seconds = max(time - self.time, 0.0)
         fade = np.exp(-seconds / FADING)
         step = np.eye(2)[None].repeat(3, axis=0)
-        step[:2, 0, 1], step[:2, 1, 1], step[2, 0, 1] = FADING * (1 - fade), fade, seconds
+        step[:, 0, 1], step[:, 1, 1] = FADING * (1 - fade), fade
         noise = (OF_PEOPLE if self.category in PEOPLE else ACCELERATION) * _unit(self.mean[2, 0]) ** 2
         drift = np.array([[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]])
         covariance = step @ self.covariance @ step.transpose(0, 2, 1) + noise[:, None, None] * drift
-        return replace(self, time=max(time, self.time), mean=(step @ self.mean[..., None])[..., 0], covariance=covariance)
+        return replace(
+            self, time=max(time, self.time), mean=(step @ self.mean[..., None])[..., 0], covariance=covariance
+        )
 
     def with_value(self, value: np.ndarray, variance: np.ndarray) -> Belief:
         """The belief after a measurement of (3,) x, y and log side; an infinite variance leaves a value out."""

@@ -244,9 +244,7 @@ class HiddenPhase:
         tolerance = max(2.0, TOLERANCE * self.anchor.amodal.side)
         return robust_motion(self.start, position[0], weights, self._centre, tolerance)
 
-    def _advance_by_filter(
-        self, belief: Belief, around: Surroundings, position: Position | None, rules: Rules
-    ) -> None:
+    def _advance_by_filter(self, belief: Belief, around: Surroundings, position: Position | None, rules: Rules) -> None:
         """Go on as the filter expects, and correct that by the points as far as they are surer."""
         anchor, seconds = self.anchor.amodal, belief.time - self.told_s
         motion, self.believed = self._points_motion(around, position, rules), 0
@@ -255,7 +253,9 @@ class HiddenPhase:
             off = anchor.centre + motion.shift - belief.centre
             if not self._jumps(off, elapsed, anchor.side, belief.mean[:2, 1] * seconds / elapsed, rules):
                 value = np.array([*(anchor.centre + motion.shift), np.log(anchor.side * motion.scale)])
-                belief = belief.with_value(value, points_variance(motion, self.start, position[0], self._centre, anchor.side))
+                belief = belief.with_value(
+                    value, points_variance(motion, self.start, position[0], self._centre, anchor.side)
+                )
                 self.believed, self.told_t, self.told_s = int(motion.agreed.sum()), around.t, around.time
         self.belief, self.shift = belief, belief.centre - anchor.centre
         self.scale = float(np.clip(belief.side / anchor.side, 1 / MOST_STRETCH, MOST_STRETCH))
@@ -288,8 +288,9 @@ def points_variance(motion: Motion, start: np.ndarray, now: np.ndarray, centre: 
         side: of the mask at the start.
     """
     before, count = (start - centre)[motion.agreed], int(motion.agreed.sum())
-    rest = now[motion.agreed] - centre - motion.shift - motion.scale * before
-    noise = max(float((rest**2).sum()) / max(2 * count - 3, 1), 1.0)
+    rest = np.linalg.norm(now - centre - motion.shift - motion.scale * (start - centre), axis=1)
+    # The points that agree are those with small errors: how noisy they are, all of them tell.
+    noise = max(float(np.nanmedian(rest)), 0.5) ** 2
     place = noise / count + (POINTS * side) ** 2
     if motion.scale == 1.0:  # none was told
         return np.array([place, place, np.inf])
