@@ -110,7 +110,8 @@ class Instance:
         centre_spread: (2,) float, standard deviation of x and y of the amodal box's middle in pixels while hidden or
             leaving; None where the method does not tell.
 
-    The last four before it are None where the segmenter does not give them, `hypotheses` and `confidence` also where nobody asks.
+    The four before the last are None where the segmenter does not give them, `hypotheses` and `confidence` also where
+    nobody asks.
     """
 
     id: int | str

@@ -69,7 +69,8 @@ class Experiment:
         relations: what the table is asked.
         note: printed below the table.
         kind: "table" of the scores of runs, "figures" of the runs of the first front end, "points", a table of how the
-            trackers of its rows follow points, "real", a table on real pictures and labels, "moved", a table of how masks are moved through real gaps, or "seen", a table of what
+            trackers of its rows follow points, "real", a table on real pictures and labels, "moved", a table of
+            how masks are moved through real gaps, or "seen", a table of what
             its front ends find in real pictures, which are its rows.
     """
 

@@ -52,14 +52,14 @@ class Rules:
     agree on, and where there are none, the velocity (ours, `samodal.method.hidden`). filter: these points and the
     masks before, by their uncertainty (ours, `samodal.method.filter`)."""
     believe: Annotated[float, Between(0, 1)] = 0.5
-    """`robust`, `filter`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the visible mask
-    of another instance are not believed either: they follow the occluder."""
+    """`robust`, `filter`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the
+    visible mask of another instance are not believed either: they follow the occluder."""
     jump: Annotated[float, Between(0)] | None = None
-    """`robust`, `filter`: largest step away from the last velocity, in sides of the mask (root of its area) a frame; more where
-    the instance is fast. A larger step is dropped and the velocity is used. None: no limit."""
+    """`robust`, `filter`: largest step away from the last velocity, in sides of the mask (root of its area) a frame;
+    more where the instance is fast. A larger step is dropped and the velocity is used. None: no limit."""
     coast_s: Annotated[float, Between(0)] | None = None
-    """`robust`, `filter`: seconds without a believed point until an instance is lost. A lost instance keeps its entry, without a
-    mask, until it is reported again or forgotten. None: never lost."""
+    """`robust`, `filter`: seconds without a believed point until an instance is lost. A lost instance keeps its
+    entry, without a mask, until it is reported again or forgotten. None: never lost."""
     lost_spread: Annotated[float, Between(0)] | None = None
     """`filter`: an instance is lost when the standard deviation of its place is more than so many of its sides, in x or
     in y. None: never (ours)."""

@@ -23,7 +23,8 @@ Points = tuple[Pair, ...]
 Limit = Annotated[float, Between(0, 1e9)] | None
 ENTRY: dict[str, Any] = {
     "id": int | str, "category": str, "tuples": tuple[tuple[Index, Points], ...],
-    "centres": tuple[tuple[Index, Pair], ...], "recent": tuple, "best": dict | None, "belief": dict, "phase": dict | None,
+    "centres": tuple[tuple[Index, Pair], ...], "recent": tuple, "best": dict | None, "belief": dict,
+    "phase": dict | None,
 }  # fmt: skip
 SEEN: dict[str, Any] = {
     "t": Index, "time": Seconds, "points": Points | None, "visible": dict, "amodal": dict,
@@ -37,7 +38,8 @@ PHASE: dict[str, Any] = {
 Number = Annotated[float, Between(-1e18, 1e18)]
 Two = tuple[Number, Number]
 BELIEF: dict[str, Any] = {
-    "time": Seconds, "mean": tuple[Two, Two, Two], "covariance": tuple[tuple[Two, Two], tuple[Two, Two], tuple[Two, Two]],
+    "time": Seconds, "mean": tuple[Two, Two, Two],
+    "covariance": tuple[tuple[Two, Two], tuple[Two, Two], tuple[Two, Two]],
     "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]], "category": str,
 }  # fmt: skip
 
