@@ -193,7 +193,7 @@ def leaving(covered: bool, **changes):
 
 
 def test_an_instance_that_leaves_behind_another_is_leaving_then_gone_and_no_ghost():
-    assert leaving(covered=True) == ["hidden", "hidden", "leaving", "leaving", "-"]
+    assert leaving(covered=True, motion="robust") == ["hidden", "hidden", "leaving", "leaving", "-"]
 
 
 def test_an_instance_at_the_edge_with_nothing_in_front_has_left():
