@@ -95,9 +95,9 @@ def test_a_jump_of_all_points_is_not_followed_but_the_velocity_is():
     def script(xy, n):
         return xy + np.array([2 * n if n < 3 else 40, 0], np.float32), *sure(xy)
 
-    results, _ = hidden_after(4, script, hide=4, step=2)
+    results, _ = hidden_after(4, script, hide=4, step=2, motion="robust")
     assert [r.instances[0].amodal.box[0] for r in results[-4:]] == [48, 50, 52, 54]
-    without, _ = hidden_after(4, script, hide=4, step=2, jump=None)
+    without, _ = hidden_after(4, script, hide=4, step=2, motion="robust", jump=None)
     assert without[-1].instances[0].amodal.box[0] == 86
 
 
@@ -106,7 +106,7 @@ def nothing(xy, n):
 
 
 def test_where_no_point_is_believed_it_goes_on_at_its_velocity():
-    results, _ = hidden_after(4, nothing, step=2)
+    results, _ = hidden_after(4, nothing, step=2, motion="robust")
     assert [r.instances[0].amodal.box[0] for r in results[4:]] == [48, 50, 52, 54, 56, 58]
 
 
@@ -193,7 +193,7 @@ def leaving(covered: bool, **changes):
 
 
 def test_an_instance_that_leaves_behind_another_is_leaving_then_gone_and_no_ghost():
-    assert leaving(covered=True) == ["hidden", "hidden", "leaving", "leaving", "-"]
+    assert leaving(covered=True, motion="robust") == ["hidden", "hidden", "leaving", "leaving", "-"]
 
 
 def test_an_instance_at_the_edge_with_nothing_in_front_has_left():

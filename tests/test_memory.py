@@ -59,7 +59,7 @@ def test_the_anchor_is_never_older_than_the_trackers_remember_or_the_rule_allows
 
 def test_the_shift_from_an_earlier_anchor_begins_with_the_way_to_the_last_frame():
     shown = history(*(seen(t, x=10 + 3 * t, visible=16 if t < 3 else 2) for t in range(5)))
-    phase = HiddenPhase.begin(shown, 5, preset("default", anchor_s=0.8))
+    phase = HiddenPhase.begin(shown, 5, preset("default", anchor_s=0.8, anchor_iou=None))
     assert (phase.anchor.t, phase.shift.tolist()) == (2, [6.0, 0.0])
 
 
@@ -136,7 +136,7 @@ def with_hidden() -> dict:
     memory = filled(seen(0))
     (remembered,) = memory
     remembered.phase = HiddenPhase.begin(remembered.history, 1, PRESETS["default"])
-    return {"memory": 3, "instances": memory.state()}
+    return {"memory": 4, "instances": memory.state()}
 
 
 def test_an_instance_seen_once_can_be_saved_while_it_is_hidden(tmp_path):
@@ -163,10 +163,10 @@ EMPTY = {"size": [60, 120], "counts": "PPc0"}
 @pytest.mark.parametrize(
     "content",
     [
-        {"memory": 3},
-        {"memory": 3, "instances": {}},
-        {"memory": 3, "instances": [7]},
-        {"memory": 3, "instances": with_hidden()["instances"] * 2},
+        {"memory": 4},
+        {"memory": 4, "instances": {}},
+        {"memory": 4, "instances": [7]},
+        {"memory": 4, "instances": with_hidden()["instances"] * 2},
         spoil(0, "id", value=[1]),
         spoil(0, "category", value=None),
         spoil(0, "extra", value=1),
@@ -185,6 +185,8 @@ EMPTY = {"size": [60, 120], "counts": "PPc0"}
         spoil(0, "phase", "speed", value=[1]),
         spoil(0, "phase", "covered", value=0),
         spoil(0, "phase", "scale", value=0),
+        spoil(0, "belief", "mean", value=[[1, 2]]),
+        spoil(0, "belief", "surprise", value=[-1, 0]),
     ],
 )
 def test_a_memory_that_was_never_saved_is_refused_and_the_old_one_stays(content, tmp_path):

@@ -127,6 +127,8 @@ class Instance:
         hypotheses: three nested amodal masks, the small, the given and the large one.
         confidence: the probability of each pixel.
         returned: in the frame in which association takes it up again after a gap, None in all others.
+        centre_spread: (2,) float, standard deviation of x and y of the amodal box's middle in pixels while hidden or
+            leaving; None where the method does not tell.
 
     `beyond` to `confidence` are None where the segmenter does not give them, `hypotheses` and `confidence` also where
     nobody asks.
@@ -148,6 +150,7 @@ class Instance:
     hypotheses: tuple[Mask, Mask, Mask] | None = None
     confidence: Confidence | None = None
     returned: Returned | None = None
+    centre_spread: np.ndarray | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "id", int(self.id) if isinstance(self.id, np.integer) else self.id)

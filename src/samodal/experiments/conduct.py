@@ -11,7 +11,7 @@ from typing import Any
 
 from samodal.errors import Incomplete, InputError, nearest, printable
 from samodal.executors import Executor, Processes
-from samodal.experiments import report, seen
+from samodal.experiments import gaps, report, seen
 from samodal.experiments.config import Experiment, load, names
 from samodal.experiments.data import clips_of, streetsim
 from samodal.experiments.machine import digest, machine
@@ -27,7 +27,7 @@ from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
 NO_ROOT = "give --root FOLDER, the real pictures and labels; docs/results.md tells what lies in it"
-ON_REAL = ("real", "seen")
+ON_REAL = ("real", "seen", "moved")
 """Kinds of experiments that need --root."""
 OWN_CLIPS = 4
 """Clips of StreetSim that are rendered where no data is named."""
@@ -116,8 +116,8 @@ def _on_real(
     """The records of tables on the real pictures and labels in `root`, which are written."""
     inner = root / "real" if (root / "real").is_dir() else root
     there = [
-        (experiment, _completed, inner, parts_of(inner))
-        if experiment.kind == "real"
+        (experiment, _completed, inner, (gaps.parts_of if experiment.kind == "moved" else parts_of)(inner))
+        if experiment.kind in ("real", "moved")
         else (experiment, _found, root, seen.parts_of(root))
         for experiment in experiments
     ]
@@ -131,7 +131,8 @@ def _completed(
     start = time.perf_counter()
     runs, missing = plan(experiment, str(root), settings.out, seeds=settings.seeds, device=settings.device)
     print(_announced(experiment, len(runs)), flush=True)
-    scores, reused = real_scores(runs, root, parts, executor)
+    scored = gaps.gap_scores if experiment.kind == "moved" else real_scores
+    scores, reused = scored(runs, root, parts, executor)
     about = _about(settings, str(root), [f"{part.folder} {part.name}" for part in parts], start)
     record = _record(_Todo(experiment, runs, missing), scores) | about
     record |= {"together": [experiment.name], "reused": reused}

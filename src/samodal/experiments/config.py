@@ -16,20 +16,21 @@ from samodal.yaml_files import SCALARS, check_names, read_yaml
 
 FOLDER = Path(__file__).parent / "configs"
 MASKS = ("amodal", "visible")
-KINDS = ("table", "figures", "points", "real", "seen")
-APART = ("points", "real", "seen")
+KINDS = ("table", "figures", "points", "real", "seen", "moved")
+APART = ("points", "real", "seen", "moved")
 """Kinds with columns of a profile of their own name."""
 _PRECISION = ("image", "video")
 PROFILES = {
     "official": _PRECISION, "strict": _PRECISION, "ones": _PRECISION, "identity": ("visible", "amodal"),
     "gaps": ("all", *map(named, GAPS)), "points": ("all",), "seen": ("all",),
+    "moved": tuple(f"{points}_{half}" for points in ("true", "noisy", "nothing") for half in ("all", "even", "odd")),
     "real": (
         "cocoa_1", "cocoa_2", "kitti_0005",
         *(f"{kind}_{n}{slack}" for kind in ("car", "pedestrian") for n in range(4) for slack in ("", "_slack")),
     ),
 }  # fmt: skip
 """The levels of each profile; those of `APART` are for the kinds of these names alone, see `scores`, `points`, `real`
-and `seen` for all."""
+`seen` and `gaps` for all."""
 _OURS = {"video", "out", "data", "frames", "clips", "overlay", "seed", "workers", "device"}
 SETTABLE = {f.name for f in fields(RunSettings)} - _OURS
 """What a row or a front end may set: the settings of `samodal run` but for those that the experiment itself decides."""
@@ -68,7 +69,8 @@ class Experiment:
         relations: what the table is asked.
         note: printed below the table.
         kind: "table" of the scores of runs, "figures" of the runs of the first front end, "points", a table of how the
-            trackers of its rows follow points, "real", a table on real pictures and labels, or "seen", a table of what
+            trackers of its rows follow points, "real", a table on real pictures and labels, "moved", a table of
+            how masks are moved through real gaps, or "seen", a table of what
             its front ends find in real pictures, which are its rows.
     """
 

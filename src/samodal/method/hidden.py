@@ -1,7 +1,7 @@
 """The hidden phase of an instance: where it is, from the frame in which it was last prompted until it is again.
 
-Motion comes from the followed points as the rule `motion` says: as in the paper, or (`robust`) from the points that can
-be believed, and from the last velocity where there are none.
+Motion comes from the followed points as the rule `motion` says: as in the paper, or from the points that can be
+believed, and where there are none from the last velocity (`robust`); or from both by their uncertainty (`filter`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from enum import StrEnum
 import numpy as np
 
 from samodal.masks import Mask
+from samodal.method.filter import Belief
 from samodal.method.history import History, Seen
-from samodal.method.motion import robust_motion
+from samodal.method.motion import MOST_STRETCH, Motion, robust_motion
 from samodal.method.prompts.spread import spread_points
 from samodal.method.rules import Rules
 from samodal.tracks import State
 
 TOLERANCE = 0.1
 """Points agree within this many sides of the mask, and never need to agree better than two pixels."""
+POINTS = 0.03
+"""Standard deviation in sides of what all points may be off by together: they are not on all of the thing."""
 COVERED, OPEN = 0.5, 0.25
 """Reported instances hide a mask when they cover this share of it, and no longer when less than the second."""
 BLEND = 0.25
@@ -76,6 +79,7 @@ class HiddenPhase:
         open_since: seconds at which they ceased to; None while they do.
         place: see `Place`.
         mask: its moved mask in the newest frame, None where it has none.
+        belief: where it is, how large and how surely; None but for the rule `filter`.
     """
 
     anchor: Seen
@@ -92,11 +96,12 @@ class HiddenPhase:
     open_since: float | None = None
     place: Place = Place.MOVED
     mask: Mask | None = None
+    belief: Belief | None = None
 
     @classmethod
     def begin(cls, history: History, now: int, rules: Rules) -> HiddenPhase:
         """The phase of an instance that is missing in frame `now` for the first time."""
-        anchor, last, velocity = history.anchor(now, rules.anchor_s), history.last, history.velocity()
+        anchor, last, velocity = history.anchor(now, rules.anchor_s, rules.anchor_iou), history.last, history.velocity()
         points = anchor.points if anchor.points is not None else np.zeros((0, 2), np.float32)
         count = rules.follow if rules.follow is not None or len(points) else rules.points
         return cls(
@@ -107,12 +112,18 @@ class HiddenPhase:
             shift=velocity * (last.t - anchor.t),
             told_t=last.t,
             told_s=last.time,
+            belief=history.belief if rules.motion == "filter" else None,
         )
 
     @property
     def followed(self) -> bool:
         """Whether a tracker should follow its points."""
         return self.place is Place.MOVED
+
+    @property
+    def spread(self) -> np.ndarray | None:
+        """(2,) standard deviation of x and y of its centre in pixels; None where the rule does not tell."""
+        return None if self.belief is None else self.belief.spread
 
     def step(self, around: Surroundings, position: Position | None, rules: Rules) -> State | None:
         """Go on by one frame.
@@ -175,7 +186,11 @@ class HiddenPhase:
         return self._is_lost(around.time, rules)
 
     def _is_lost(self, time: float, rules: Rules) -> bool:
-        """Whether nothing has told for `coast_s` where it is, or nothing has hidden it for `open_s` where it should."""
+        """Whether nothing has told for `coast_s` where it is, it is less sure than `lost_spread` allows, or nothing has
+        hidden it for `open_s` where it should."""
+        if rules.lost_spread is not None and self.belief is not None:
+            if self.belief.spread.max() > rules.lost_spread * self.belief.side:
+                return True
         if rules.coast_s is not None and time - self.told_s > rules.coast_s:
             return True
         return rules.open_s is not None and self.open_since is not None and time - self.open_since > rules.open_s
@@ -195,7 +210,9 @@ class HiddenPhase:
 
     def _advance(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
         """Bring the motion from the frame before to this one."""
-        if rules.motion == "robust":
+        if self.belief is not None:
+            self._advance_by_filter(self.belief.at(around.time), around, position, rules)
+        elif rules.motion == "robust":
             self._advance_robustly(around, position, rules)
         elif position is not None:
             # Paper, section 3: mean displacement of the points. It adds the steps from frame to frame; the way since
@@ -211,16 +228,37 @@ class HiddenPhase:
         self.speed, elapsed = speed, around.t - self.told_t
         before = self.shift - (elapsed - 1) * speed  # when points last told it; since then it went on at its speed
         expected, self.believed = self.shift + speed, 0
-        motion = None
-        if position is not None:
-            weights = believed(*position, around.others, rules)
-            motion = robust_motion(self.start, position[0], weights, self._centre, max(2.0, TOLERANCE * side))
+        motion = self._points_motion(around, position, rules)
         if motion is None or self._jumps(motion.shift - expected, elapsed, side, speed, rules):
             self.shift = expected
             return
         self.speed = speed + BLEND * ((motion.shift - before) / elapsed - speed)
         self.shift, self.scale, self.believed = motion.shift, motion.scale, int(motion.agreed.sum())
         self.told_t, self.told_s = around.t, around.time
+
+    def _points_motion(self, around: Surroundings, position: Position | None, rules: Rules) -> Motion | None:
+        """What the believed points tell of the way since the anchor."""
+        if position is None:
+            return None
+        weights = believed(*position, around.others, rules)
+        tolerance = max(2.0, TOLERANCE * self.anchor.amodal.side)
+        return robust_motion(self.start, position[0], weights, self._centre, tolerance)
+
+    def _advance_by_filter(self, belief: Belief, around: Surroundings, position: Position | None, rules: Rules) -> None:
+        """Go on as the filter expects, and correct that by the points as far as they are surer."""
+        anchor, seconds = self.anchor.amodal, belief.time - self.told_s
+        motion, self.believed = self._points_motion(around, position, rules), 0
+        if motion is not None and position is not None:
+            elapsed = around.t - self.told_t
+            off = anchor.centre + motion.shift - belief.centre
+            if not self._jumps(off, elapsed, anchor.side, belief.mean[:2, 1] * seconds / elapsed, rules):
+                value = np.array([*(anchor.centre + motion.shift), np.log(anchor.side * motion.scale)])
+                belief = belief.with_value(
+                    value, points_variance(motion, self.start, position[0], self._centre, anchor.side)
+                )
+                self.believed, self.told_t, self.told_s = int(motion.agreed.sum()), around.t, around.time
+        self.belief, self.shift = belief, belief.centre - anchor.centre
+        self.scale = float(np.clip(belief.side / anchor.side, 1 / MOST_STRETCH, MOST_STRETCH))
 
     @staticmethod
     def _jumps(off: np.ndarray, elapsed: int, side: float, speed: np.ndarray, rules: Rules) -> bool:
@@ -239,3 +277,24 @@ def believed(
         for mask in others:
             weights[mask.at(xy) & visible] = 0.0
     return weights
+
+
+def points_variance(motion: Motion, start: np.ndarray, now: np.ndarray, centre: np.ndarray, side: float) -> np.ndarray:
+    """(3,) variance of x, y and log side as points tell them; infinite for a scale that they do not tell.
+
+    Args:
+        start, now: (N, 2) where the points were and are.
+        centre: (2,) the point whose displacement is the motion's shift.
+        side: of the mask at the start.
+    """
+    before, count = (start - centre)[motion.agreed], int(motion.agreed.sum())
+    rest = np.linalg.norm(now - centre - motion.shift - motion.scale * (start - centre), axis=1)
+    # The points that agree are those with small errors: how noisy they are, all of them tell.
+    noise = max(float(np.nanmedian(rest)), 0.5) ** 2
+    place = noise / count + (POINTS * side) ** 2
+    if motion.scale == 1.0:  # none was told
+        return np.array([place, place, np.inf])
+    middle = before.mean(axis=0)
+    relative = noise / float(((before - middle) ** 2).sum())
+    place += relative * float((middle**2).sum())
+    return np.array([place, place, relative + POINTS**2])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samodal.masks import Mask
+from samodal.method.filter import Belief
 from samodal.method.motion import median_velocity
 
 RING = 8
@@ -60,6 +61,7 @@ class History:
         centres: (t, (2,) float) centre of the box of its amodal mask.
         recent: the last frames, within the trackers' ring.
         best: the frame of the best shape, see `Seen.quality`; None before the first.
+        belief: where it was in the last of these frames, and how it moved; None before the first.
     """
 
     def __init__(self, bound: int):
@@ -67,6 +69,7 @@ class History:
         self.centres: deque[tuple[int, np.ndarray]] = deque(maxlen=bound)
         self.recent: deque[Seen] = deque(maxlen=RING)
         self.best: Seen | None = None
+        self.belief: Belief | None = None
 
     @property
     def last(self) -> Seen:
@@ -83,7 +86,12 @@ class History:
         """The highest score of the last frames; 1 where there are none."""
         return max(1.0 if seen.score is None else seen.score for seen in self.recent)
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: Seen, category: str) -> None:
+        sure = 1.0 if seen.score is None else seen.score
+        if self.belief is None:
+            self.belief = Belief.of(seen.amodal, seen.time, sure, category)
+        else:
+            self.belief = self.belief.with_mask(seen.amodal, seen.time, sure, category)
         if seen.points is not None:
             self.tuples.append((seen.t, seen.points))
         if self.best is None or seen.quality >= self.best.quality:
@@ -91,8 +99,14 @@ class History:
         self.centres.append((seen.t, seen.amodal.centre))
         self.recent.append(seen)
 
-    def anchor(self, now: int, anchor_s: float | None) -> Seen:
-        """The frame from which it is moved: the newest that shows nearly as much as any recent one (`anchor_s`)."""
+    def anchor(self, now: int, anchor_s: float | None, anchor_iou: float | None = None) -> Seen:
+        """The frame from which it is moved: the newest whose mask is expected to be nearly as good as any recent one
+        (`anchor_iou`), or that shows nearly as much as any (`anchor_s`)."""
+        if anchor_iou is not None:
+            near = [seen for seen in self.recent if seen.t > now - RING]
+            sure = [1.0 if seen.score is None else seen.score for seen in near]
+            good = [seen for seen, score in zip(near, sure, strict=True) if score >= max(sure) - anchor_iou]
+            return good[-1] if good else self.last
         if anchor_s is None:
             return self.last
         near = [seen for seen in self.recent if seen.t > now - RING and seen.time >= self.last.time - anchor_s - 1e-6]

@@ -14,7 +14,7 @@ from samodal.method.rules import Rules
 from samodal.method.saved import plain_entry, read_entry
 from samodal.tracks import Instance, State, VisibleInstance
 
-VERSION = 3
+VERSION = 4
 """Of a saved memory."""
 
 
@@ -60,8 +60,9 @@ class Remembered:
         score = None if self.last.score is None else self.last.score * rules.decay**seconds
         followed = None if position is None else position[0]
         return Instance(
-            self.id, self.category, score, state, around.sliver, amodal, self.history.points, followed, *unseen
-        )
+            self.id, self.category, score, state, around.sliver, amodal, self.history.points, followed, *unseen,
+            centre_spread=phase.spread if phase.mask is not None else None,
+        )  # fmt: skip
 
 
 class PointMemory:
@@ -96,7 +97,7 @@ class PointMemory:
         key = instance.id
         remembered = self._known.setdefault(key, Remembered(key, instance.category, self.tuples))
         remembered.category, remembered.phase = instance.category, None
-        remembered.history.add(seen)
+        remembered.history.add(seen, instance.category)
 
     def missing(self, reported: Iterable[int | str], least: float | None = None) -> list[Remembered]:
         """The memory check of Figure 2: remembered instances that are not among the reported ids.

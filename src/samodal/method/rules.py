@@ -42,20 +42,27 @@ class Rules:
     anchor_s: Annotated[float, Between(0)] | None = None
     """A hidden mask starts from the newest frame of the last so many seconds that shows nearly the most of the
     instance, at most 7 frames back. None: from the last frame, in which the occluder leaves a sliver (paper)."""
-    motion: Literal["points", "believed", "velocity", "robust"] = "points"
+    anchor_iou: Annotated[float, Between(0, 1)] | None = None
+    """A hidden mask starts from the newest of the last 8 frames whose score is at most this below the best of them, so
+    from the last where that is good; place and scale are the last frame's with `filter` (ours; None: `anchor_s`)."""
+    motion: Literal["points", "believed", "velocity", "robust", "filter"] = "points"
     """What moves a hidden mask. points: mean displacement of all its points (paper). believed: of the points that the
     tracker calls visible, and where there are none, the velocity it had while visible (ours). velocity: that velocity
     alone, as a simple tracker sticks to the occluder (ours). robust: the shift and scale that most believed points
-    agree on, and where there are none, the velocity (ours, `samodal.method.hidden`)."""
+    agree on, and where there are none, the velocity (ours, `samodal.method.hidden`). filter: these points and the
+    masks before, by their uncertainty (ours, `samodal.method.filter`)."""
     believe: Annotated[float, Between(0, 1)] = 0.5
-    """`robust`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the visible mask
-    of another instance are not believed either: they follow the occluder."""
+    """`robust`, `filter`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the
+    visible mask of another instance are not believed either: they follow the occluder."""
     jump: Annotated[float, Between(0)] | None = None
-    """`robust`: largest step away from the last velocity, in sides of the mask (root of its area) a frame; more where
-    the instance is fast. A larger step is dropped and the velocity is used. None: no limit."""
+    """`robust`, `filter`: largest step away from the last velocity, in sides of the mask (root of its area) a frame;
+    more where the instance is fast. A larger step is dropped and the velocity is used. None: no limit."""
     coast_s: Annotated[float, Between(0)] | None = None
-    """`robust`: seconds without a believed point until an instance is lost. A lost instance keeps its entry, without a
-    mask, until it is reported again or forgotten. None: never lost."""
+    """`robust`, `filter`: seconds without a believed point until an instance is lost. A lost instance keeps its
+    entry, without a mask, until it is reported again or forgotten. None: never lost."""
+    lost_spread: Annotated[float, Between(0)] | None = None
+    """`filter`: an instance is lost when the standard deviation of its place is more than so many of its sides, in x or
+    in y. None: never (ours)."""
     open_s: Annotated[float, Between(0)] | None = None
     """Seconds until an instance is lost after what hid it has moved away: if it were there, it would be seen (ours;
     None: its mask goes on)."""

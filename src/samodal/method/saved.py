@@ -10,6 +10,7 @@ import numpy as np
 from samodal.checks import Between, check_entries, fits
 from samodal.errors import InputError, shown
 from samodal.masks import Mask
+from samodal.method.filter import Belief
 from samodal.method.hidden import HiddenPhase, Place
 from samodal.method.history import History, Seen
 from samodal.rle import Rle
@@ -22,7 +23,8 @@ Points = tuple[Pair, ...]
 Limit = Annotated[float, Between(0, 1e9)] | None
 ENTRY: dict[str, Any] = {
     "id": int | str, "category": str, "tuples": tuple[tuple[Index, Points], ...],
-    "centres": tuple[tuple[Index, Pair], ...], "recent": list, "best": dict | None, "phase": dict | None,
+    "centres": tuple[tuple[Index, Pair], ...], "recent": list, "best": dict | None, "belief": dict,
+    "phase": dict | None,
 }  # fmt: skip
 SEEN: dict[str, Any] = {
     "t": Index, "time": Seconds, "points": Points | None, "visible": dict, "amodal": dict,
@@ -31,7 +33,14 @@ SEEN: dict[str, Any] = {
 PHASE: dict[str, Any] = {
     "anchor": Index, "start": Points, "velocity": Pair, "limit": tuple[Limit, Limit], "shift": Pair, "told_t": Index,
     "told_s": Seconds, "speed": Pair | None, "scale": Annotated[float, Between(1e-6, 1e6)],
-    "believed": Index, "covered": bool, "open_since": Seconds | None, "place": str,
+    "believed": Index, "covered": bool, "open_since": Seconds | None, "place": str, "belief": dict | None,
+}  # fmt: skip
+Number = Annotated[float, Between(-1e18, 1e18)]
+Two = tuple[Number, Number]
+BELIEF: dict[str, Any] = {
+    "time": Seconds, "mean": tuple[Two, Two, Two],
+    "covariance": tuple[tuple[Two, Two], tuple[Two, Two], tuple[Two, Two]],
+    "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]], "category": str,
 }  # fmt: skip
 
 
@@ -44,6 +53,7 @@ def plain_entry(key: int | str, category: str, history: History, phase: HiddenPh
         "centres": [[t, centre.tolist()] for t, centre in history.centres],
         "recent": [_plain_seen(seen) for seen in history.recent],
         "best": None if history.best is None else _plain_seen(history.best),
+        "belief": _value(history.belief),
         "phase": None if phase is None else _plain_phase(phase, list(history.recent)),
     }
 
@@ -69,6 +79,7 @@ def read_entry(plain: Any, history: History) -> HiddenPhase | None:
     masks = [mask for seen in [*history.recent, history.best] if seen for mask in (seen.visible, seen.amodal)]
     if len({mask.size for mask in masks}) > 1:
         raise InputError(f"{where}: masks of frames of several sizes")
+    history.belief = _belief(plain["belief"], where)
     return None if plain["phase"] is None else _phase(plain["phase"], list(history.recent), where)
 
 
@@ -88,6 +99,8 @@ def _value(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, Mask):
         return value.to_coco()
+    if isinstance(value, Belief):
+        return {f.name: _value(getattr(value, f.name)) for f in fields(Belief)}
     return value
 
 
@@ -99,7 +112,13 @@ def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
     arrays["limit"] = np.array([np.inf if side is None else side for side in plain["limit"]])
     arrays["start"] = np.array(plain["start"], np.float32).reshape(-1, 2)
     arrays["speed"] = None if plain["speed"] is None else np.array(plain["speed"], np.float64)
+    arrays["belief"] = None if plain["belief"] is None else _belief(plain["belief"], where)
     return HiddenPhase(**(plain | arrays | {"anchor": recent[plain["anchor"]], "place": Place(plain["place"])}))
+
+
+def _belief(plain: dict, where: str) -> Belief:
+    check_entries(plain, BELIEF, f"{where}, its belief")
+    return Belief(**(plain | {name: np.array(plain[name], np.float64) for name in ("mean", "covariance", "surprise")}))
 
 
 def _seen(plain: Any, where: str) -> Seen:

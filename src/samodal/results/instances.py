@@ -49,6 +49,8 @@ def to_json(instance: Instance, hidden_by: Iterable[tuple[int | str, float]], de
     }
     if (back := instance.returned) is not None:
         values["returned"] = {"margin": round(float(back.margin), 6), "merged": back.merged}
+    if instance.centre_spread is not None:
+        values["centre_spread"] = [round(float(n), 2) for n in instance.centre_spread]
     if not details:
         return values
     masks, confidence = instance.hypotheses, instance.confidence
@@ -79,6 +81,7 @@ def from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
     key = value_of(value, "id", Id, f"{where}: an instance")
     where = f"{where}: instance {key}"
     spread = value_of(value, "box_spread", tuple[float, float, float, float] | None, where, None)
+    centre_spread = value_of(value, "centre_spread", tuple[float, float] | None, where, None)
     return Instance(
         id=key,
         category=value_of(value, "category", str, where),
@@ -93,6 +96,7 @@ def from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
         expected_iou=value_of(value, "expected_iou", Share, where, None),
         beyond=_from_canvas(value.get("beyond"), size, where),
         spread=None if spread is None else np.array(spread, np.float32),
+        centre_spread=None if centre_spread is None else np.array(centre_spread, np.float32),
         hypotheses=_hypotheses(value.get("hypotheses"), size, where),
         confidence=_unpacked(value.get("confidence"), size, where),
         returned=_returned(value.get("returned"), f"{where}, returned"),

@@ -1,0 +1,57 @@
+"""The table of real gaps, on made-up labels: a car that goes behind nothing that is labelled, for three frames."""
+
+import numpy as np
+import pytest
+
+from samodal.errors import InputError
+from samodal.experiments.gaps import moved, parts_of, read_sequence, summarised
+from samodal.settings import RunSettings
+from test_experiments_real import box_line, mask_line, rectangle, write_sequence
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Car 1 moves right by 4 pixels a frame; it has a box in frames 0 to 8, and no mask in 4 to 6."""
+    masks = [mask_line(t, 1001, rectangle(10 + 4 * t, 10, 30 + 4 * t, 22)) for t in (0, 1, 2, 3, 7, 8)]
+    boxes = [box_line(t, 1001, 0, (10 + 4 * t, 10, 29 + 4 * t, 21)) for t in range(9)]
+    write_sequence(tmp_path / "kitti_mots_labels", "0001", masks, boxes)
+    return tmp_path / "kitti_mots_labels"
+
+
+def ious(folder, tracker: str, **changes) -> list[float]:
+    return [row["iou"] for row in moved(RunSettings(**changes), read_sequence(folder, "0001"), tracker)]
+
+
+def test_a_gap_is_a_stretch_with_boxes_and_without_masks_between_frames_with_masks(folder):
+    labels = read_sequence(folder, "0001")
+    assert labels.last == {(4, 1001): 3, (5, 1001): 3, (6, 1001): 3}
+    assert labels.spans() == [(0, 7)]
+
+
+def test_true_points_move_the_mask_with_its_box_and_a_held_mask_stays_behind(folder):
+    assert ious(folder, "true", preset="paper") == [1, 1, 1]
+    assert ious(folder, "nothing", preset="paper") == pytest.approx([16 / 24, 12 / 28, 8 / 32])
+    assert ious(folder, "nothing", method="constant-velocity") == [1, 1, 1]
+    assert ious(folder, "nothing", method="hold-last") == ious(folder, "nothing", preset="paper")
+
+
+def test_the_filter_tells_a_spread_that_is_compared_with_where_the_middle_is(folder):
+    rules = {"motion": "filter", "anchor_s": None, "anchor_iou": 0.1}
+    rows = list(moved(RunSettings(rules=rules), read_sequence(folder, "0001"), "true"))
+    assert np.mean([row["iou"] for row in rows]) > 0.9 and all(row["off"] < 5 for row in rows)
+
+
+def test_the_shares_within_the_spread_and_the_halves_are_counted():
+    rows = [
+        {"tracker": "nothing", "half": half, "iou": iou, "off": off}
+        for half, iou, off in (("even", 1.0, 1.0), ("odd", 0.5, 4.0), ("odd", 0.0, None))
+    ]
+    levels = summarised(rows)
+    assert levels["nothing_all"]["metrics"] == {"box_iou": 0.5, "within_50": 0.5, "within_90": 1.0, "count": 3}
+    assert levels["nothing_odd"]["metrics"]["box_iou"] == 0.25
+    assert levels["true_all"]["metrics"]["box_iou"] is None
+
+
+def test_a_folder_without_labels_is_told(tmp_path):
+    with pytest.raises(InputError, match="no folder kitti_mots_labels"):
+        parts_of(tmp_path)
