@@ -13,8 +13,8 @@ import yaml
 
 from samodal.cli.app import main
 from samodal.errors import InputError
-from samodal.experiments import conduct as running, gaps
-from samodal.experiments import seen
+from samodal.experiments import conduct as running
+from samodal.experiments import gaps, seen
 from samodal.experiments.conduct import by_clip
 from samodal.experiments.config import Relation, load, names
 from samodal.experiments.data import chosen, streetsim
