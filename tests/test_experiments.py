@@ -14,7 +14,7 @@ import yaml
 from samodal.cli.app import main
 from samodal.errors import InputError
 from samodal.experiments import conduct as running
-from samodal.experiments import seen
+from samodal.experiments import gaps, seen
 from samodal.experiments.conduct import by_clip
 from samodal.experiments.config import Relation, load, names
 from samodal.experiments.data import chosen, streetsim
@@ -82,6 +82,8 @@ def metrics_of(profile: str) -> set[str]:
         return {name for level in levels.values() for name in level["metrics"]}
     if profile == "seen":
         return {*seen.summarised([]), *seen.of_cars([])}
+    if profile == "moved":
+        return {*gaps.summarised([])["nothing_all"]["metrics"]}
     known = profile_named("official" if profile == "ones" else profile)
     return {*known.numbers, *known.regions}
 

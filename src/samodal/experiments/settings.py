@@ -20,7 +20,7 @@ class ExperimentsSettings:
     """Data set: asd:ROOT/val, kinscar:ROOT/test, streetsim:ROOT/test, coco:ANN.json,IMAGES; empty renders the first
     clips of StreetSim's split test into OUT/data."""
     root: Path | None = None
-    """Folder of real pictures and labels, for the experiments real and seen; docs/results.md tells what lies in it."""
+    """For the experiments real, gaps and seen: folder of real pictures and labels; docs/results.md tells more."""
     rows: str = ""
     """Front ends for the experiment seen instead of its own, as --rows videomt,detector:mine.safetensors."""
     clips: str | None = None
