@@ -366,6 +366,26 @@ def test_a_folder_of_something_else_and_what_is_read_are_never_replaced(run, tmp
     assert (tmp_path / "holiday" / "beach.jpg").exists()
 
 
+def test_an_export_of_a_run_replaces_neither_its_results_nor_its_video_nor_another_export(run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    Path("drive.mp4").write_bytes(b"the video")
+    before = {path: path.read_bytes() for path in (Path("drive.mp4"), run / "frames.jsonl", run / "tracks.json")}
+    for place in before:
+        for write in (lambda to: save(run, to), lambda to: convert(run, to, overwrite=True)):
+            with pytest.raises(InputError, match="would be replaced"):
+                list(write(f"coco:{place}"))
+    with pytest.raises(InputError, match="is given for coco and for labelstudio"):
+        list(convert(run, "coco:both.json,labelstudio:./both.json"))
+    assert {path: path.read_bytes() for path in before} == before and not Path("both.json").exists()
+
+
+def test_a_run_is_not_begun_whose_exports_would_replace_its_video(tmp_path, capsys):
+    video = tmp_path / "drive.mp4"
+    video.write_bytes(b"the video")
+    assert main(["run", str(video), "--out", str(tmp_path / "run"), "--save", f"coco:{video}"]) == 2
+    assert "would be replaced" in capsys.readouterr().err and video.read_bytes() == b"the video"
+
+
 def test_the_runs_of_several_clips_are_converted_each_in_its_folder(run, tmp_path):
     run.rename(tmp_path / "all")
     (tmp_path / "all" / "other").mkdir()
