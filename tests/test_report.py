@@ -324,3 +324,13 @@ def test_runs_on_other_frames_are_not_compared(run, tmp_path, capsys):
     other = written(tmp_path / "short", [passing(t) for t in range(3)], pictures=False)
     assert main(["compare", str(run), str(other)]) == 2
     assert "give two runs on the same frames" in capsys.readouterr().err
+    later = [replace(passing(t), time=5 + t / 10) for t in range(FRAMES)]
+    assert main(["compare", str(run), str(written(tmp_path / "later", later, pictures=False))]) == 2
+    assert "frame 0 is at 0.000 s in" in capsys.readouterr().err
+
+
+def test_a_comparison_replaces_nothing_that_it_reads(run, compared, capsys):
+    lines = run / "frames.jsonl"
+    before = lines.read_bytes()
+    assert main(["compare", str(run), str(run.parent / "aside"), "--out", str(lines)]) == 2
+    assert "is read by this command" in capsys.readouterr().err and lines.read_bytes() == before
