@@ -16,7 +16,7 @@ from samodal.cli import main
 from samodal.report.clip import BITS, ReportClip, page_size
 from samodal.report.doubts import verdict
 from samodal.report.gather import gather
-from samodal.report.make import shown_settings
+from samodal.report.make import _pictures, shown_settings
 from samodal.report.outlines import BYTES
 from samodal.report.page import as_json
 from samodal.report.story import HIDDEN, LOST, PARTLY, VISIBLE, Gap, Story
@@ -244,6 +244,25 @@ def test_frames_that_are_no_longer_there_are_grey_and_told(tmp_path, capsys):
     folder = written(tmp_path / "run", [passing(t) for t in range(5)], pictures=False)
     assert main(["report", str(folder)]) == 0
     assert "its frames cannot be read" in capsys.readouterr().err and (folder / "report.html").exists()
+
+
+def test_a_report_made_later_shows_the_frames_of_the_run_where_it_left_out_some(run, tmp_path):
+    command = ["run", str(run.parent / "frames"), "--vis", f"{__name__}:Watching", "--method", "copy-visible"]
+    assert main([*command, "--frames", "1:20", "--stride", "6", "--out", str(tmp_path / "every-sixth")]) == 0
+    lines = FrameLines(tmp_path / "every-sixth" / "frames.jsonl")
+    shown = [image[5:] for image in _pictures(lines, None)]
+    numbers = [int(name[:6]) for name, _ in lines]
+    kept = [np.array(Image.open(run.parent / "frames" / f"{number:06d}.png")) for number in numbers]
+    assert numbers == [1, 7, 13, 19] and all((a == b[5:]).all() for a, b in zip(shown, kept, strict=True))
+
+
+def test_a_stream_is_not_opened_again_for_a_report(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("samodal.report.make.open_video", lambda source: pytest.fail(f"opened {source}"))
+    folder = tmp_path / "run"
+    with FramesWriter(folder / "frames.jsonl", "live", SIZE, {"source": "rtsp://camera/1", "fps": 10.0}) as writer:
+        writer.write(passing(0))
+    assert main(["report", str(folder)]) == 0
+    assert "rtsp://camera/1: is not on disk" in capsys.readouterr().err
 
 
 def test_the_video_can_have_moved(tmp_path, run, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -152,9 +153,9 @@ def _source(settings: dict[str, Any], source: Any, clip: str) -> Video:
     """The video that a run was made from."""
     from samodal.data.open import open_dataset
 
-    data = settings.get("data")
+    data, part = settings.get("data"), (settings.get("frames"), settings.get("stride", 1))
     if isinstance(data, str) and source == settings.get("source"):
-        return excerpt(open_dataset(data).video(clip), settings.get("frames"))
-    if not isinstance(source, str) or source.startswith("camera:"):
+        return excerpt(open_dataset(data).video(clip), *part)
+    if not isinstance(source, str) or not os.path.exists(source):
         raise InputError(f"{source}: is not on disk")
-    return excerpt(open_video(source), settings.get("frames"))
+    return excerpt(open_video(source), *part)
