@@ -309,6 +309,9 @@ def test_a_run_makes_its_report_unless_it_is_not_wanted_and_is_finished_without_
     for unwanted in ("--no-report", "--no-overlay"):
         assert main([*command, "--frames", "0:3", unwanted, "--out", str(tmp_path / unwanted)]) == 0
         assert not (tmp_path / unwanted / "report.html").exists()
+    capsys.readouterr()
+    assert main([*command, "--frames", "0:3", "--out", str(tmp_path / "--no-report")]) == 0
+    assert f"it has no report.html: samodal report {tmp_path / '--no-report'} makes it" in capsys.readouterr().out
 
 
 def test_what_the_overlay_shows_is_chosen_and_an_unknown_name_is_refused(run, tmp_path, capsys):

@@ -220,6 +220,8 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
         print(printable(line))
     if summary.before:
         print(f"{printable(out)}: is finished with these settings already; --overwrite makes it anew")
+        if settings.report and settings.overlay and not (out / REPORT).exists():
+            print(printable(f"it has no {REPORT}: samodal report {out} makes it"))
         return summary
     written = ", ".join(sorted(path.name for path in out.iterdir()))
     print(printable(f"wrote {written} to {out}"))
