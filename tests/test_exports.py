@@ -421,6 +421,32 @@ def test_an_export_that_fails_leaves_the_older_one(run, monkeypatch):
     assert sorted(path.name for path in folder.parent.iterdir()) == ["mots"]
 
 
+def test_names_that_no_utf_8_can_hold_are_escaped_in_a_table(tmp_path):
+    pytest.importorskip("pyarrow", reason="pip install 'samodal[tables]'")
+    from pyarrow import parquet
+
+    with FramesWriter(tmp_path / "frames.jsonl", "clip \ud800", SIZE) as writer:
+        writer.write(FrameResult(0, 0.0, (Instance("a\udfff", "car \ud800", 1.0, State.VISIBLE, CAR, CAR),)))
+    (row,) = parquet.read_table(made(tmp_path, "parquet")[1]).to_pylist()
+    assert (row["video"], row["id"], row["category"]) == ("clip \\ud800", "a\\udfff", "car \\ud800")
+
+
+def test_labels_for_cvat_have_the_names_of_its_tracks(tmp_path):
+    with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
+        writer.write(FrameResult(0, 0.0, (Instance(1, "car \x1b[31m", 1.0, State.VISIBLE, CAR, CAR),)))
+    _, path = made(tmp_path, "cvat")
+    names = [label["name"] for label in json.loads(path.with_suffix(".labels.json").read_text())]
+    assert [track.get("label") for track in ElementTree.parse(path).iter("track")] == names
+
+
+def test_a_file_of_cvat_without_a_shape_is_refused_with_what_it_lacks(tmp_path):
+    with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
+        writer.write(FrameResult(0, 0.0, ()))
+    _, path = made(tmp_path, "cvat")
+    with pytest.raises(InputError, match="cvat.xml: no track in it has a shape"):
+        list(convert(path, "coco", "cvat"))
+
+
 def test_an_id_used_again_after_a_cut_is_another_track_in_every_format(tmp_path):
     with FramesWriter(tmp_path / "frames.jsonl", "a", SIZE) as writer:
         for t, cut in ((0, False), (1, True)):
