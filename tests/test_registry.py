@@ -78,6 +78,21 @@ def test_the_released_preset_says_once_that_another_tracker_stands_in_for_the_re
     assert ("CC-BY-NC" in text and "git clone" in text and RunSettings.tracker in text) == told
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"vis": "centers"}, "--backend onnx changes nothing in the front end centers."),
+        ({"vis": "truth", "preset": "paper"}, "--backend onnx changes nothing in the front end truth and the segmenter sam."),
+        ({"method": "copy-visible"}, "--backend onnx changes nothing in the method copy-visible."),
+    ],
+)
+def test_parts_that_do_not_know_the_backend_are_told_in_one_line(changes, told):
+    lines = notices(RunSettings(**({"video": "a.mp4", "backend": "onnx"} | changes)))
+    assert [line for line in lines if "--backend" in line] == ([told] if told else [])
+    assert not any("--backend" in line for line in notices(RunSettings(**({"video": "a.mp4"} | changes))))
+
+
 def test_front_ends_are_listed_in_groups_with_licence_cost_and_needs(capsys):
     with pytest.raises(SystemExit):
         parse(RunSettings, ["--vis", "list"], "samodal run")
