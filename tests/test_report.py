@@ -265,6 +265,16 @@ def test_a_stream_is_not_opened_again_for_a_report(tmp_path, capsys, monkeypatch
     assert "rtsp://camera/1: is not on disk" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_report_of_a_run_that_is_not_finished_says_so(complete, tmp_path, capsys):
+    folder = written(tmp_path / "run", [passing(t) for t in range(3)])
+    (folder / "run.json").write_text(json.dumps({"complete": complete, "settings": {}}))
+    assert main(["report", str(folder)]) == 0
+    told = "the run is not finished: these are its frames so far"
+    assert (told in capsys.readouterr().err) != complete
+    assert (["run", told] in data_of(folder / "report.html")["settings"]) != complete
+
+
 def test_the_video_can_have_moved(tmp_path, run, capsys):
     folder = written(tmp_path / "run", [passing(t) for t in range(FRAMES)], pictures=False)
     assert main(["report", str(folder), "--video", str(run.parent / "frames")]) == 0
