@@ -294,9 +294,10 @@ def _overview() -> str:
         "usage: samodal COMMAND [SETTINGS]        samodal COMMAND --help lists its settings",
         "",
     ]
-    lines += [f"  {name:<13} {text}" for name, (_, _, text) in COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines += [f"  {name:<{width}}  {text}" for name, (_, _, text) in COMMANDS.items()]
     return "\n".join(
-        [*lines, "", "First steps: samodal demo, then samodal run drive/ --vis file:results.json --out runs/drive"]
+        [*lines, "", "First steps: samodal demo, then samodal run drive.mp4"]
     )
 
 
