@@ -275,7 +275,7 @@ function first() {
     const lost = run.tracks.filter((t) => t.seconds[4] > 0).length;
     const head = TWO ? `${"AB"[n]} (${run.label}): ` : "";
     return `${head}${run.tracks.length} objects in ${N} frames (${secs(SPAN)}). ${hidden || "None"} of them ${hidden < 2 ? "was" : "were"} ` +
-      `fully hidden at some time${lost ? `, ${lost} ${lost === 1 ? "was" : "were"} lost` : ""}.`;
+      `${hidden ? "" : "ever "}fully hidden${hidden ? " at some time" : ""}${lost ? `, ${lost} ${lost === 1 ? "was" : "were"} lost` : ""}.`;
   });
   lead.forEach((text, n) => { if (n) make("br", null, null, $("lead")); $("lead").append(text); });
   RUNS.forEach((run, n) => {
