@@ -296,9 +296,7 @@ def _overview() -> str:
     ]
     width = max(map(len, COMMANDS))
     lines += [f"  {name:<{width}}  {text}" for name, (_, _, text) in COMMANDS.items()]
-    return "\n".join(
-        [*lines, "", "First steps: samodal demo, then samodal run drive.mp4"]
-    )
+    return "\n".join([*lines, "", "First steps: samodal demo, then samodal run drive.mp4"])
 
 
 if __name__ == "__main__":
