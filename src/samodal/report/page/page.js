@@ -290,7 +290,7 @@ function first() {
     make("button", "see it", null, box).addEventListener("click", () => { go(n, run.longest.track, run.longest.frame); $("watch").scrollIntoView({ block: "start" }); });
   });
   const list = moments();
-  if (TWO) { $("look-title").textContent = "Where they differ most"; $("look-hint").textContent = "A above or left, B below or right in the player."; }
+  if (TWO) { $("look-title").textContent = "Where they differ most"; $("look-hint").textContent = list.length ? "A above or left, B below or right in the player." : "They differ nowhere by more than a fifth of a whole mask."; }
   else $("look-hint").textContent = list.length ? "The moments that are most in doubt, by what the result itself says and shows." : "Nothing stands out.";
   list.forEach((m, n) => {
     const item = make("li", null, null, $("moments")), button = make("button", null, null, item);
