@@ -127,6 +127,21 @@ def test_what_is_given_on_the_command_line_wins_over_yaml_wherever_it_stands(tmp
     assert parse(RunSettings, [], "samodal run").video is None
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--stride", "x"], "stride must be a whole number, got x"),
+        (["--fps", "fast"], "fps must be a number, got fast"),
+        (["--threads", "0"], "threads must be a whole number from 1, got 0"),
+        (["--backend", "tf"], "backend must be 'torch' or 'onnx', got tf"),
+    ],
+)
+def test_a_value_of_another_type_is_one_plain_sentence(given, told, capsys):
+    with pytest.raises(SystemExit):
+        parse(RunSettings, given, "samodal run")
+    assert capsys.readouterr().err == f"samodal run: {told}\n"
+
+
 def test_a_missing_argument_is_one_line_with_yaml_too(tmp_path, capsys):
     config = tmp_path / "evaluate.yaml"
     config.write_text("truth: truth.json\n")
