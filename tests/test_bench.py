@@ -85,6 +85,27 @@ def test_a_file_to_compare_with_must_be_there(tmp_path, capsys):
     assert "no such file; samodal bench --json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[]", "expected an object, got []"),
+        ('{"bad": 1}', "no field 'steps'"),
+        ('{"steps": [{"visible": 1, "hidden": 0, "ratio": "fast"}]}', "step 0: ratio must be a number, got 'fast'"),
+        ("xx{", "not valid JSON"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_before_anything_is_measured(content, told, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("samodal.bench.bench.whole_run", lambda settings: pytest.fail("has begun"))
+    (tmp_path / "before.json").write_text(content)
+    assert main(["bench", "--against", str(tmp_path / "before.json")]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_so_few_frames_that_none_is_left_to_measure_are_refused(capsys):
+    assert main(["bench", "--frames", "3"]) == 2
+    assert "frames must be 4 or more" in capsys.readouterr().err
+
+
 @pytest.mark.heavy
 def test_the_command_measures_the_whole_run_and_writes_a_file(tmp_path, capsys):
     path = tmp_path / "now.json"

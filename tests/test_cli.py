@@ -17,7 +17,8 @@ from samodal.training.recipes import load_recipe
 def test_the_overview_names_every_command(capsys):
     assert main([]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name in COMMANDS)
+    begins = {line.find(told) for name, (_, _, told) in COMMANDS.items() for line in text.splitlines() if told in line}
+    assert all(name in text for name in COMMANDS) and len(begins) == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -124,6 +125,21 @@ def test_what_is_given_on_the_command_line_wins_over_yaml_wherever_it_stands(tmp
         settings = parse(RunSettings, given, "samodal run")
         assert (settings.video, settings.seed) == ("b.mp4", 4)
     assert parse(RunSettings, [], "samodal run").video is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["--stride", "x"], "stride must be a whole number, got x"),
+        (["--fps", "fast"], "fps must be a number, got fast"),
+        (["--threads", "0"], "threads must be a whole number from 1, got 0"),
+        (["--backend", "tf"], "backend must be 'torch' or 'onnx', got tf"),
+    ],
+)
+def test_a_value_of_another_type_is_one_plain_sentence(given, told, capsys):
+    with pytest.raises(SystemExit):
+        parse(RunSettings, given, "samodal run")
+    assert capsys.readouterr().err == f"samodal run: {told}\n"
 
 
 def test_a_missing_argument_is_one_line_with_yaml_too(tmp_path, capsys):

@@ -366,6 +366,26 @@ def test_a_folder_of_something_else_and_what_is_read_are_never_replaced(run, tmp
     assert (tmp_path / "holiday" / "beach.jpg").exists()
 
 
+def test_an_export_of_a_run_replaces_neither_its_results_nor_its_video_nor_another_export(run, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    Path("drive.mp4").write_bytes(b"the video")
+    before = {path: path.read_bytes() for path in (Path("drive.mp4"), run / "frames.jsonl", run / "tracks.json")}
+    for place in before:
+        for write in (lambda to: save(run, to), lambda to: convert(run, to, overwrite=True)):
+            with pytest.raises(InputError, match="would be replaced"):
+                list(write(f"coco:{place}"))
+    with pytest.raises(InputError, match="is given for coco and for labelstudio"):
+        list(convert(run, "coco:both.json,labelstudio:./both.json"))
+    assert {path: path.read_bytes() for path in before} == before and not Path("both.json").exists()
+
+
+def test_a_run_is_not_begun_whose_exports_would_replace_its_video(tmp_path, capsys):
+    video = tmp_path / "drive.mp4"
+    video.write_bytes(b"the video")
+    assert main(["run", str(video), "--out", str(tmp_path / "run"), "--save", f"coco:{video}"]) == 2
+    assert "would be replaced" in capsys.readouterr().err and video.read_bytes() == b"the video"
+
+
 def test_the_runs_of_several_clips_are_converted_each_in_its_folder(run, tmp_path):
     run.rename(tmp_path / "all")
     (tmp_path / "all" / "other").mkdir()
@@ -399,6 +419,32 @@ def test_an_export_that_fails_leaves_the_older_one(run, monkeypatch):
         made(run, "mots")
     assert (folder / "visible.txt").read_bytes() == before
     assert sorted(path.name for path in folder.parent.iterdir()) == ["mots"]
+
+
+def test_names_that_no_utf_8_can_hold_are_escaped_in_a_table(tmp_path):
+    pytest.importorskip("pyarrow", reason="pip install 'samodal[tables]'")
+    from pyarrow import parquet
+
+    with FramesWriter(tmp_path / "frames.jsonl", "clip \ud800", SIZE) as writer:
+        writer.write(FrameResult(0, 0.0, (Instance("a\udfff", "car \ud800", 1.0, State.VISIBLE, CAR, CAR),)))
+    (row,) = parquet.read_table(made(tmp_path, "parquet")[1]).to_pylist()
+    assert (row["video"], row["id"], row["category"]) == ("clip \\ud800", "a\\udfff", "car \\ud800")
+
+
+def test_labels_for_cvat_have_the_names_of_its_tracks(tmp_path):
+    with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
+        writer.write(FrameResult(0, 0.0, (Instance(1, "car \x1b[31m", 1.0, State.VISIBLE, CAR, CAR),)))
+    _, path = made(tmp_path, "cvat")
+    names = [label["name"] for label in json.loads(path.with_suffix(".labels.json").read_text())]
+    assert [track.get("label") for track in ElementTree.parse(path).iter("track")] == names
+
+
+def test_a_file_of_cvat_without_a_shape_is_refused_with_what_it_lacks(tmp_path):
+    with FramesWriter(tmp_path / "frames.jsonl", "clip", SIZE) as writer:
+        writer.write(FrameResult(0, 0.0, ()))
+    _, path = made(tmp_path, "cvat")
+    with pytest.raises(InputError, match="cvat.xml: no track in it has a shape"):
+        list(convert(path, "coco", "cvat"))
 
 
 def test_an_id_used_again_after_a_cut_is_another_track_in_every_format(tmp_path):

@@ -78,6 +78,39 @@ def test_the_released_preset_says_once_that_another_tracker_stands_in_for_the_re
     assert ("CC-BY-NC" in text and "git clone" in text and RunSettings.tracker in text) == told
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"vis": "centers"}, "front end centers."),
+        ({"vis": "truth", "preset": "paper"}, "front end truth and the segmenter sam."),
+        ({"method": "copy-visible"}, "method copy-visible."),
+    ],
+)
+def test_parts_that_do_not_know_the_backend_are_told_in_one_line(changes, told):
+    lines = notices(RunSettings(**({"video": "a.mp4", "backend": "onnx"} | changes)))
+    assert [line for line in lines if "--backend" in line] == (
+        [f"--backend onnx changes nothing in the {told}"] if told else []
+    )
+    assert not any("--backend" in line for line in notices(RunSettings(**({"video": "a.mp4"} | changes))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, ""),
+        ({"preset": "paper", "tracker": "still", "draw": "none", "graph": True, "segmenter": "sam"}, ""),
+        ({"data": "asd:val", "video": None, "workers": 2}, ""),
+        ({"method": "hull", "preset": "paper", "tracker": "still"}, "--tracker, --preset."),
+        ({"method": "savos", "rules": {"points": 2}, "weights": "streetsim-small"}, "--weights, --rules."),
+        ({"overlay": False, "draw": "none", "graph": True, "workers": 2}, "--draw, --graph, --workers."),
+    ],
+)
+def test_settings_that_nothing_of_the_run_takes_are_told_in_one_line(changes, told):
+    lines = [line for line in notices(RunSettings(**({"video": "a.mp4"} | changes))) if "effect" in line]
+    assert lines == ([f"Without effect in this run: {told}"] if told else [])
+
+
 def test_front_ends_are_listed_in_groups_with_licence_cost_and_needs(capsys):
     with pytest.raises(SystemExit):
         parse(RunSettings, ["--vis", "list"], "samodal run")

@@ -16,7 +16,7 @@ from samodal.cli import main
 from samodal.report.clip import BITS, ReportClip, page_size
 from samodal.report.doubts import verdict
 from samodal.report.gather import gather
-from samodal.report.make import shown_settings
+from samodal.report.make import _pictures, shown_settings
 from samodal.report.outlines import BYTES
 from samodal.report.page import as_json
 from samodal.report.story import HIDDEN, LOST, PARTLY, VISIBLE, Gap, Story
@@ -246,6 +246,35 @@ def test_frames_that_are_no_longer_there_are_grey_and_told(tmp_path, capsys):
     assert "its frames cannot be read" in capsys.readouterr().err and (folder / "report.html").exists()
 
 
+def test_a_report_made_later_shows_the_frames_of_the_run_where_it_left_out_some(run, tmp_path):
+    command = ["run", str(run.parent / "frames"), "--vis", f"{__name__}:Watching", "--method", "copy-visible"]
+    assert main([*command, "--frames", "1:20", "--stride", "6", "--out", str(tmp_path / "every-sixth")]) == 0
+    lines = FrameLines(tmp_path / "every-sixth" / "frames.jsonl")
+    shown = [image[5:] for image in _pictures(lines, None)]
+    numbers = [int(name[:6]) for name, _ in lines]
+    kept = [np.array(Image.open(run.parent / "frames" / f"{number:06d}.png")) for number in numbers]
+    assert numbers == [1, 7, 13, 19] and all((a == b[5:]).all() for a, b in zip(shown, kept, strict=True))
+
+
+def test_a_stream_is_not_opened_again_for_a_report(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("samodal.report.make.open_video", lambda source: pytest.fail(f"opened {source}"))
+    folder = tmp_path / "run"
+    with FramesWriter(folder / "frames.jsonl", "live", SIZE, {"source": "rtsp://camera/1", "fps": 10.0}) as writer:
+        writer.write(passing(0))
+    assert main(["report", str(folder)]) == 0
+    assert "rtsp://camera/1: is not on disk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_report_of_a_run_that_is_not_finished_says_so(complete, tmp_path, capsys):
+    folder = written(tmp_path / "run", [passing(t) for t in range(3)])
+    (folder / "run.json").write_text(json.dumps({"complete": complete, "settings": {}}))
+    assert main(["report", str(folder)]) == 0
+    told = "the run is not finished: these are its frames so far"
+    assert (told in capsys.readouterr().err) != complete
+    assert (["run", told] in data_of(folder / "report.html")["settings"]) != complete
+
+
 def test_the_video_can_have_moved(tmp_path, run, capsys):
     folder = written(tmp_path / "run", [passing(t) for t in range(FRAMES)], pictures=False)
     assert main(["report", str(folder), "--video", str(run.parent / "frames")]) == 0
@@ -290,6 +319,9 @@ def test_a_run_makes_its_report_unless_it_is_not_wanted_and_is_finished_without_
     for unwanted in ("--no-report", "--no-overlay"):
         assert main([*command, "--frames", "0:3", unwanted, "--out", str(tmp_path / unwanted)]) == 0
         assert not (tmp_path / unwanted / "report.html").exists()
+    capsys.readouterr()
+    assert main([*command, "--frames", "0:3", "--out", str(tmp_path / "--no-report")]) == 0
+    assert f"it has no report.html: samodal report {tmp_path / '--no-report'} makes it" in capsys.readouterr().out
 
 
 def test_what_the_overlay_shows_is_chosen_and_an_unknown_name_is_refused(run, tmp_path, capsys):
@@ -324,3 +356,13 @@ def test_runs_on_other_frames_are_not_compared(run, tmp_path, capsys):
     other = written(tmp_path / "short", [passing(t) for t in range(3)], pictures=False)
     assert main(["compare", str(run), str(other)]) == 2
     assert "give two runs on the same frames" in capsys.readouterr().err
+    later = [replace(passing(t), time=5 + t / 10) for t in range(FRAMES)]
+    assert main(["compare", str(run), str(written(tmp_path / "later", later, pictures=False))]) == 2
+    assert "frame 0 is at 0.000 s in" in capsys.readouterr().err
+
+
+def test_a_comparison_replaces_nothing_that_it_reads(run, compared, capsys):
+    lines = run / "frames.jsonl"
+    before = lines.read_bytes()
+    assert main(["compare", str(run), str(run.parent / "aside"), "--out", str(lines)]) == 2
+    assert "is read by this command" in capsys.readouterr().err and lines.read_bytes() == before

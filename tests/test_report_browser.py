@@ -199,3 +199,11 @@ def test_a_comparison_shows_both_runs_and_goes_to_where_they_differ(visit, page_
     tab.locator("#moments button").first.click()
     assert 12 <= int(tab.input_value("#place")) <= 18
     assert tab.locator(".row.chosen").count() == 2
+
+
+def test_where_nothing_is_hidden_and_two_runs_differ_nowhere_the_page_says_so(visit, tmp_path):
+    folder = written(tmp_path / "run", [passing(t) for t in range(3)])
+    assert main(["compare", str(folder), str(folder), "--out", str(tmp_path / "both.html")]) == 0
+    tab = visit(tmp_path / "both.html")
+    assert "They differ nowhere by more than a fifth" in tab.inner_text("#look")
+    assert "None of them was ever fully hidden." in tab.inner_text("#lead")

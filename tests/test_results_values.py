@@ -165,6 +165,11 @@ def test_frames_that_no_memory_holds_are_refused(tmp_path):
         (1, ("instances", 0, "score", 3), r"line 2: instance 3: score must be a number in \[0, 1\]"),
         (1, ("instances", 0, "points", [[1, "x"]]), "line 2: instance 3: points must be a list"),
         (1, ("instances", 0, "box_spread", [1]), "line 2: instance 3: box_spread must be 4 times a number"),
+        (
+            1,
+            ("instances", 0, "centre_spread", [-1, 2]),
+            "line 2: instance 3: centre_spread must be 2 times a number at least 0",
+        ),
         (1, ("instances", 0, "hypotheses", [None]), "line 2: instance 3, hypotheses: expected three masks"),
         (1, ("instances", 0, "beyond", {"x0": 10**9, "y0": 0, "size": [1, 1], "counts": "1"}), "beyond: x0 must be"),
         (1, ("t", 1), "frames are missing or out of order"),

@@ -274,6 +274,13 @@ def test_a_class_that_is_never_seen_is_told_with_those_that_are(drive, tmp_path,
     assert capsys.readouterr().err == ""
 
 
+def test_classes_may_have_spaces_around_them_and_need_names(drive, tmp_path):
+    assert run(settings(drive, method="hull", classes="cat, car "), tmp_path).tracks == 1
+    for classes in ("", "car,", " , "):
+        with pytest.raises(InputError, match="classes .*: one of them has no name; give names as in car,person"):
+            settings(drive, classes=classes)
+
+
 def test_results_of_another_video_name_both_sizes_or_lengths(drive, tmp_path):
     other = tmp_path / "other.txt"
     other.write_text(f"0 1 1 375 1242 {Rle.encode(np.ones((375, 1242))).counts}\n")

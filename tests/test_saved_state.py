@@ -170,6 +170,24 @@ def test_a_pipeline_that_is_refused_its_state_has_forgotten_everything(name):
     assert pipeline.step(seen.frame.image, seen.visible, seen.frame.time).t == 12
 
 
+@pytest.mark.parametrize(
+    ("name", "row", "value"),
+    [
+        ("mean", 2, [900.0, 0.0]),
+        ("mean", 2, [3.0, 1e17]),
+        ("covariance", 0, [[-1.0, 0.0], [0.0, 1.0]]),
+        ("covariance", 1, [[1.0, -50.0], [-50.0, 1.0]]),
+        ("covariance", 1, [[1.0, 0.5], [0.0, 1.0]]),
+    ],
+    ids=["a huge side", "a side that explodes", "a negative variance", "too alike", "not symmetric"],
+)
+def test_a_belief_that_no_filter_holds_is_refused(name, row, value):
+    state = stepped()[0].state_dict()
+    state["memory"][0]["belief"][name][row] = value
+    with pytest.raises(InputError, match=f"instance 7, its belief: {name} cannot be"):
+        stepped()[0].load_state_dict(state)
+
+
 def test_other_points_than_the_tracker_follows_are_refused():
     pipeline, _ = stepped()
     state = pipeline.state_dict()

@@ -141,8 +141,9 @@ def test_a_run_is_read_frame_by_frame_from_either_end_and_as_a_stream(folder):
     assert (run.name, run.size, run.fps, len(run), run.complete) == ("drive", SIZE, 10.0, 5, False)
     assert run[3].time == 0.3 and run[-1].t == 4 and run[-1][7].state == "hidden"
     assert [frame.t for frame in run] == [0, 1, 2, 3, 4]
-    with pytest.raises(IndexError):
-        run[5]
+    for t in (5, -6):
+        with pytest.raises(IndexError, match=f"no frame {t}: the run has 5 frames, from 0"):
+            run[t]
     assert "not complete" in repr(run) and "<table>" in run._repr_html_()
     with pytest.raises(InputError, match="no such file"):
         samodal.open_run(folder / "nothing")

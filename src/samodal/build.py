@@ -270,4 +270,29 @@ def notices(settings: RunSettings) -> list[str]:
     released = settings.method == "samodal" and settings.preset == "released"
     if released and not settings.tracker.startswith("cotracker1:"):
         texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
+    if settings.backend != "torch" and (others := _without_backend(settings)):
+        texts.append(f"--backend {settings.backend} changes nothing in the {' and the '.join(others)}.")
+    if unused := _without_effect(settings):
+        texts.append(f"Without effect in this run: {', '.join(f'--{name}' for name in unused)}.")
     return texts
+
+
+def _without_effect(settings: RunSettings) -> list[str]:
+    """The settings that are given and that nothing of this run takes."""
+    taken = parameters(find(METHODS, split(settings.method, METHODS)[0], "method"))
+    names = [name for name in ("segmenter", "weights", "tracker") if name not in taken]
+    names += ["preset", "rules"] if "rules" not in taken else []
+    names += [] if settings.overlay else ["draw", "graph"]
+    names += [] if settings.data else ["workers"]
+    return [name for name in names if getattr(settings, name) != getattr(RunSettings(), name)]
+
+
+def _without_backend(settings: RunSettings) -> list[str]:
+    """The parts of a run that do not know `--backend`, in words."""
+    chosen = with_segmenter(settings)
+    vis = chosen.vis or ("truth" if chosen.data else EMBEDDED_FRONT_END["vis"])
+    parts = [(FRONT_ENDS, vis, "front end")]
+    ours = chosen.method == "samodal"
+    parts.append((SEGMENTERS, chosen.segmenter, "segmenter") if ours else (METHODS, chosen.method, "method"))
+    named = [(table, split(text, table)[0], what) for table, text, what in parts]
+    return [f"{what} {name}" for table, name, what in named if "backend" not in parameters(find(table, name, what))]

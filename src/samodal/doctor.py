@@ -16,6 +16,7 @@ from samodal.version import __version__
 EXTRAS = {
     "sim": ("panda3d",),
     "train": ("accelerate", "tensorboard"),
+    "onnx": ("onnxruntime", "onnx"),
     "lora": ("peft",),
     "tables": ("pandas", "pyarrow", "matplotlib"),
     "supervision": ("supervision",),

@@ -19,7 +19,7 @@ from samodal.build import (
 )
 from samodal.errors import Incomplete, InputError, printable
 from samodal.executors import Failure, InProcess, Processes
-from samodal.exports.convert import save
+from samodal.exports.convert import check_save, save
 from samodal.exports.formats import wanted
 from samodal.files import inside
 from samodal.frontends.remembered import Remembered
@@ -186,7 +186,7 @@ def run_all(settings: RunSettings) -> list[Summary]:
     if settings.data and (settings.fps or any(place for _, place in wanted(settings.save or "coco"))):
         raise InputError("--fps, and paths in --save, are for a single video; leave them out with --data")
     if settings.save:
-        wanted(settings.save)
+        check_save(settings.save, settings.video)
     if settings.out is not None:
         check_folder(settings.out, "--out")
     return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
@@ -220,6 +220,8 @@ def _run_single(settings: RunSettings, source: str) -> Summary:
         print(printable(line))
     if summary.before:
         print(f"{printable(out)}: is finished with these settings already; --overwrite makes it anew")
+        if settings.report and settings.overlay and not (out / REPORT).exists():
+            print(printable(f"it has no {REPORT}: samodal report {out} makes it"))
         return summary
     written = ", ".join(sorted(path.name for path in out.iterdir()))
     print(printable(f"wrote {written} to {out}"))

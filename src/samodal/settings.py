@@ -109,6 +109,8 @@ class RunSettings:
                 raise InputError(f"{name} must be {in_words(hint)}, got {getattr(self, name)!r}")
         if self.clips and self.video and not self.data:
             raise InputError("--clips is for a data set (--data); a video has --frames")
+        if self.classes is not None and not all(map(str.strip, self.classes.split(","))):
+            raise InputError(f"classes {self.classes!r}: one of them has no name; give names as in car,person")
         for name in self.drawn:
             if name not in DRAWN:
                 raise InputError(f"draw: unknown {shown(name)}{nearest(name, DRAWN)}")

@@ -11,21 +11,22 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-from samodal.bench.settings import BenchSettings
+from samodal.bench.settings import WARM, BenchSettings
 from samodal.bench.stages import RUN, Clock, latencies
 from samodal.bench.steps import grid
 from samodal.build import found_device
-from samodal.errors import Incomplete
+from samodal.errors import Incomplete, InputError
 from samodal.experiments.machine import machine
 from samodal.files import read_json, write_json
+from samodal.results.fields import value_of
 from samodal.runner import run_video
 from samodal.settings import RunSettings
 from samodal.video import open_video
 
 ALLOWED = 0.05
 """Share that a ratio may lie below an earlier one: that much differs from run to run."""
-WARM = 3
-"""Frames of the whole run that are not counted: caches and memory are filled then."""
+ROW = {"visible": int, "hidden": int, "ratio": float}
+"""What a step of an earlier file must tell."""
 EMBEDDED = Path(__file__).parents[1] / "clip_road" / "motorway.mp4"
 
 
@@ -37,6 +38,7 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
     """
     import torch
 
+    before = None if settings.against is None else earlier(settings.against)
     result = {
         "machine": machine(settings.device),
         "threads": torch.get_num_threads(),
@@ -50,7 +52,7 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
     print(report(result))
     if settings.json is not None:
         write_json(settings.json, result)
-    if settings.against is not None and (slower := losses(result, read_json(settings.against))):
+    if before is not None and (slower := losses(result, before)):
         raise Incomplete(f"slower than {settings.against} by more than {ALLOWED:.0%} in the ratio:", slower)
     return result
 
@@ -71,6 +73,8 @@ def whole_run(settings: BenchSettings) -> dict[str, Any]:
                 work = getrusage(RUSAGE_SELF).ru_utime - work
             finally:
                 type(video).__iter__ = frames
+    if len(at) <= WARM:
+        raise InputError(f"{source}: has {len(at)} frames; give a video of {WARM + 1} or more")
     gaps = [after - before for before, after in zip(at[WARM - 1 :], at[WARM:], strict=False)]
     return {
         "video": Path(source).name,
@@ -132,6 +136,19 @@ def report(result: dict[str, Any]) -> str:
 
 def _latency(values: dict[str, float]) -> str:
     return f"p50 {values['p50']:.0f} ms, p90 {values['p90']:.0f}, p99 {values['p99']:.0f}"
+
+
+def earlier(path: Path) -> dict[str, Any]:
+    """An earlier measurement.
+
+    Raises:
+        InputError: for a file of something else.
+    """
+    before, where = read_json(path), f"--against {path}"
+    for n, row in enumerate(value_of(before, "steps", list, where)):
+        for name, kind in ROW.items():
+            value_of(row, name, kind, f"{where}, step {n}")
+    return before
 
 
 def losses(now: dict[str, Any], before: dict[str, Any]) -> list[str]:

@@ -9,6 +9,9 @@ from typing import Any, Literal
 from samodal.errors import InputError
 from samodal.registry import SEGMENTERS, TRACKERS
 
+WARM = 3
+"""Frames of the whole run that are not counted: caches and memory are filled then."""
+
 
 @dataclass(frozen=True)
 class BenchSettings:
@@ -52,8 +55,8 @@ class BenchSettings:
         return {name: getattr(self, name) for name in names}
 
     def __post_init__(self):
-        if min(self.frames, self.rounds) < 2 or min(self.height, self.width) < 64:
-            raise InputError("frames and rounds must be 2 or more, height and width 64 or more")
+        if self.frames <= WARM or self.rounds < 2 or min(self.height, self.width) < 64:
+            raise InputError(f"frames must be {WARM + 1} or more, rounds 2 or more, height and width 64 or more")
         if self.against is not None and not self.against.is_file():
             raise InputError(f"--against {self.against}: no such file; samodal bench --json {self.against} writes it")
 

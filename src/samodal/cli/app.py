@@ -64,6 +64,19 @@ THREADS = (
 )
 TRUST = "Let YAML files name code outside the package, as package.module:Class, which is then run."
 
+KINDS = {"PositiveInt": "a whole number from 1", "float": "a number", "int": "a whole number"}
+
+
+def _in_words(message: str) -> str:
+    """What the parser says of a value of another type, without names of types; other messages as they are."""
+    message = " ".join(message.split())
+    found = re.search(r'Parser key "([\w.]+)": (.*?)(?: Given value type: .*)?(?:Given|Got) value: (.*)$', message)
+    if found is None:
+        return message
+    kinds = [words for name, words in KINDS.items() if re.search(rf"\b{name}'>", found[2])]
+    kinds += [" or ".join(choices.split(", ")) for choices in re.findall(r"Literal\[(.*?)\]", found[2])]
+    return f"{found[1]} must be {' or '.join(kinds)}, got {found[3]}" if kinds else message
+
 
 class _Parser(ArgumentParser):
     """Errors are one line with the nearest known flag, and exit code 2."""
@@ -78,6 +91,7 @@ class _Parser(ArgumentParser):
         if unknown:
             name = unknown[1] or unknown[2]
             message = f"unknown setting {name}{nearest(name.lstrip('-'), self.flags)}"
+        message = _in_words(message)
         print(f"{self.prog}: {printable(' '.join(message.split()))}", file=sys.stderr)
         sys.exit(2)
 
@@ -294,10 +308,9 @@ def _overview() -> str:
         "usage: samodal COMMAND [SETTINGS]        samodal COMMAND --help lists its settings",
         "",
     ]
-    lines += [f"  {name:<13} {text}" for name, (_, _, text) in COMMANDS.items()]
-    return "\n".join(
-        [*lines, "", "First steps: samodal demo, then samodal run drive/ --vis file:results.json --out runs/drive"]
-    )
+    width = max(map(len, COMMANDS))
+    lines += [f"  {name:<{width}}  {text}" for name, (_, _, text) in COMMANDS.items()]
+    return "\n".join([*lines, "", "First steps: samodal demo, then samodal run drive.mp4"])
 
 
 if __name__ == "__main__":

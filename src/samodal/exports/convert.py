@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from samodal.pictures import frames_in
 RUN, CVAT = "run", "cvat"
 FORMS = (RUN, CVAT)
 """What can be converted."""
+OF_A_RUN = ("frames.jsonl", "tracks.json", "overlay.mp4", "report.html", "run.json")
+"""Files in the folder of a run that no export replaces."""
 
 
 def convert(
@@ -52,8 +55,8 @@ def convert(
         sources = {(run if run.is_dir() else run.parent) / FOLDER: (run, of_run(run)) for run in runs}
     for folder, (file, source) in sources.items():
         places = {name: place or folder / FORMATS[name].output for name, place in chosen}
-        lines = file / "frames.jsonl" if file.is_dir() else file
-        refuse_inputs(places.values(), [lines, images])
+        refuse_inputs(places.values(), [images])
+        _check_places(places, file, source)
         there = [] if overwrite else [str(place) for name, place in places.items() if place.exists()]
         if there:
             raise InputError(f"{there[0]}: is there already; give another path, or --overwrite")
@@ -65,7 +68,33 @@ def save(run: Path, to: str | None) -> Iterator[str]:
     if not to:
         return
     source = of_run(run)
-    yield from _exported(source, {name: place or run / FOLDER / FORMATS[name].output for name, place in wanted(to)})
+    places = {name: place or run / FOLDER / FORMATS[name].output for name, place in wanted(to)}
+    _check_places(places, run, source)
+    yield from _exported(source, places)
+
+
+def check_save(to: str, video: str | None) -> None:
+    """Check the formats and places of `save` before a run of a video, as far as they are known then.
+
+    Raises:
+        InputError: for an unknown format, a place that is the video, or two formats in one place.
+    """
+    _refuse_places({name: place for name, place in wanted(to) if place is not None}, [video])
+
+
+def _check_places(places: dict[str, Path], file: Path, source: Source) -> None:
+    """Refuse places that would replace what is read, or what belongs to it."""
+    read = [file / name for name in OF_A_RUN] if file.is_dir() else [file]
+    _refuse_places(places, [*read, source.video])
+
+
+def _refuse_places(places: dict[str, Path], inputs: list[str | Path | None]) -> None:
+    refuse_inputs(places.values(), inputs)
+    taken: dict[str, str] = {}
+    for name, place in places.items():
+        other = taken.setdefault(os.path.realpath(place), name)
+        if other != name:
+            raise InputError(f"{place}: is given for {other} and for {name}; give each format a place of its own")
 
 
 def _exported(source: Source, places: dict[str, Path]) -> Iterator[str]:

@@ -134,7 +134,7 @@ def _write_shape(file: TextIO, tag: str, kind: str, value: list, outside: bool) 
 
 def label_names(classes: Iterable[str]) -> list[str]:
     """The labels of classes: what is visible, and whole objects."""
-    return [name + end for name in classes for end in ("", WHOLE)]
+    return [printable(name) + end for name in classes for end in ("", WHOLE)]
 
 
 def _label(name: str) -> dict[str, Any]:

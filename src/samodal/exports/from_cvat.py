@@ -159,6 +159,8 @@ class _Reader:
 
     def source(self, fps: float, names: list[str] | None) -> Source:
         """What was gathered."""
+        if not self._drawn:
+            raise InputError(f"{self.path}: no track in it has a shape of an area; draw polygons, masks or boxes")
         end = check_frames(self._end, len(self._classes), self.path)
         if names is not None and len(names) < end:
             raise InputError(f"{self.path}: has frame {end - 1}, but there are {len(names)} pictures")

@@ -50,11 +50,17 @@ def _rows(source: Source) -> Iterator[dict[str, Any]]:
         for key, instance in shot.instances:
             values = row(shot.result, instance, key)
             yield values | {
-                "video": source.name, "frame": shot.number, "file_name": shot.name, "id": str(key),
+                "video": _text(source.name), "frame": shot.number, "file_name": _text(shot.name), "id": _text(key),
+                "category": _text(values["category"]),
                 "track": source.contents.tracks[key].number, "height": height, "width": width,
                 "visible_rle": _bytes(instance.visible), "amodal_rle": _bytes(instance.amodal),
-                "hidden_by": [str(other) for other in values["hidden_by"]],
+                "hidden_by": [_text(other) for other in values["hidden_by"]],
             }  # fmt: skip
+
+
+def _text(value: int | str) -> str:
+    """A text in UTF-8, which has no room for half a surrogate pair, as JSON may hold it."""
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _bytes(mask: Mask | None) -> bytes | None:

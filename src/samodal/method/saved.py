@@ -37,8 +37,9 @@ PHASE: dict[str, Any] = {
 }  # fmt: skip
 Number = Annotated[float, Between(-1e18, 1e18)]
 Two = tuple[Number, Number]
+LogSide = Annotated[float, Between(-50, 50)]
 BELIEF: dict[str, Any] = {
-    "time": Seconds, "mean": tuple[Two, Two, Two],
+    "time": Seconds, "mean": tuple[Two, Two, tuple[LogSide, LogSide]],
     "covariance": tuple[tuple[Two, Two], tuple[Two, Two], tuple[Two, Two]],
     "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]], "category": str,
 }  # fmt: skip
@@ -118,7 +119,12 @@ def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
 
 def _belief(plain: dict, where: str) -> Belief:
     check_entries(plain, BELIEF, f"{where}, its belief")
-    return Belief(**(plain | {name: np.array(plain[name], np.float64) for name in ("mean", "covariance", "surprise")}))
+    arrays = {name: np.array(plain[name], np.float64) for name in ("mean", "covariance", "surprise")}
+    covariance = arrays["covariance"]
+    turned = covariance.transpose(0, 2, 1)
+    if not np.allclose(covariance, turned) or (np.linalg.eigvalsh(covariance) < -1e-9 * abs(covariance).max()).any():
+        raise InputError(f"{where}, its belief: covariance cannot be {shown(plain['covariance'])}")
+    return Belief(**(plain | arrays))
 
 
 def _seen(plain: Any, where: str) -> Seen:

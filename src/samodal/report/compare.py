@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from samodal.errors import InputError, printable
+from samodal.outputs import refuse_inputs
 from samodal.report.clip import pictures_at
 from samodal.report.doubts import name_of
 from samodal.report.gather import Gathered, around, fps_of, gathering, results_at, thumbnail, told
@@ -20,6 +21,8 @@ from samodal.tracks import FrameResult, Instance
 
 SAME = 0.5
 """IoU of visible masks from which two instances are the same object."""
+SAME_TIME = 0.002
+"""Seconds by which the times of a frame may differ, as files round them."""
 MOST = 10
 """Differences that are shown."""
 ALIKE = 0.8
@@ -124,6 +127,7 @@ def make_comparison(first: Path, second: Path, out: Path | None = None, video: s
     _check(runs, counts)
     labels = _labels(first, second)
     out = out or first.resolve().parent / f"compare-{labels[0]}-{labels[1]}.html"
+    refuse_inputs([out], [*(lines.path for lines in runs), video, *(lines.settings.get("source") for lines in runs)])
     with tempfile.TemporaryDirectory(prefix="samodal-") as work:
         outlines = [Path(work) / name for name in "ab"]
         gathered, differences = _gathered(runs, outlines)
@@ -173,7 +177,13 @@ def _gathered(runs: list[FrameLines], outlines: list[Path]) -> tuple[list[Gather
         if isinstance(frames[0], Gathered):
             gathered = list(frames)
             break
-        time = frames[0][0].time
+        time, other = (result.time for result, *_ in frames)
+        if abs(time - other) > SAME_TIME:
+            a, b = (lines.path for lines in runs)
+            raise InputError(
+                f"frame {frames[0][0].t} is at {time:.3f} s in {a}, at {other:.3f} s in {b}; give two runs on the same "
+                "frames"
+            )
         step = step if before is None else max(0.0, time - before)
         differences.add(frames, step)
         before = time

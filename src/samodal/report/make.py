@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,11 +20,12 @@ from samodal.report.gather import Gathered, fps_of, gather, told
 from samodal.report.outlines import PIECE
 from samodal.report.page import write_page
 from samodal.results.frames import FrameLines, result_count
-from samodal.runs.folder import REPORT
+from samodal.runs.folder import REPORT, read_record
 from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
 
 SHOWN_SETTINGS = ("source", "vis", "method", "preset", "segmenter", "weights", "tracker", "reassociate", "samodal")
+UNFINISHED_RUN = "the run is not finished: these are its frames so far"
 
 
 class RunReport:
@@ -57,8 +59,11 @@ class RunReport:
             write_report(FrameLines(lines), self._clip, self._work / REPORT)
 
 
-def write_report(lines: FrameLines, clip: ReportClip, path: Path) -> None:
+def write_report(lines: FrameLines, clip: ReportClip, path: Path, finished: bool = True) -> None:
     """Write the page of a frames.jsonl and its small video, which is closed.
+
+    Args:
+        finished: False says that frames are missing.
 
     Raises:
         InputError: if a file is damaged, or the page cannot be written.
@@ -68,6 +73,7 @@ def write_report(lines: FrameLines, clip: ReportClip, path: Path) -> None:
         gathered = gather(lines, outlines)
         shown = clip.shown[: len(gathered.seconds)]
         data = page_data(lines.clip, gathered, shown) | {"runs": [told(gathered, clip.path, shown, lines.clip)]}
+        data["settings"] += [] if finished else [["run", UNFINISHED_RUN]]
         write_page(path, f"{lines.clip}: amodal report", data, clip.path, [outlines])
 
 
@@ -116,7 +122,11 @@ def _of_folder(folder: Path, video: str | None, progress: Callable[[int], None] 
         raise InputError(f"{lines.path}: holds no finished frame")
     with tempfile.TemporaryDirectory(prefix="samodal-") as work:
         clip = clip_of(lines, Path(work) / "report.mp4", video, progress)
-        write_report(lines, clip, folder / REPORT)
+        record = read_record(folder)
+        finished = record is None or record.get("complete") is not False
+        if not finished:
+            notice(f"{folder}: {UNFINISHED_RUN}")
+        write_report(lines, clip, folder / REPORT, finished)
     return folder / REPORT
 
 
@@ -152,9 +162,9 @@ def _source(settings: dict[str, Any], source: Any, clip: str) -> Video:
     """The video that a run was made from."""
     from samodal.data.open import open_dataset
 
-    data = settings.get("data")
+    data, part = settings.get("data"), (settings.get("frames"), settings.get("stride", 1))
     if isinstance(data, str) and source == settings.get("source"):
-        return excerpt(open_dataset(data).video(clip), settings.get("frames"))
-    if not isinstance(source, str) or source.startswith("camera:"):
+        return excerpt(open_dataset(data).video(clip), *part)
+    if not isinstance(source, str) or not os.path.exists(source):
         raise InputError(f"{source}: is not on disk")
-    return excerpt(open_video(source), settings.get("frames"))
+    return excerpt(open_video(source), *part)

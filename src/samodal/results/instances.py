@@ -13,7 +13,7 @@ from samodal.confidence import Confidence
 from samodal.errors import InputError, shown
 from samodal.files import read_mask
 from samodal.masks import Mask
-from samodal.results.fields import FrameNumber, Id, Share, value_of
+from samodal.results.fields import Area, FrameNumber, Id, Share, value_of
 from samodal.rle import Rle
 from samodal.tracks import Instance, Returned, State
 
@@ -81,7 +81,7 @@ def from_json(value: Any, size: tuple[int, int], where: str) -> Instance:
     key = value_of(value, "id", Id, f"{where}: an instance")
     where = f"{where}: instance {key}"
     spread = value_of(value, "box_spread", tuple[float, float, float, float] | None, where, None)
-    centre_spread = value_of(value, "centre_spread", tuple[float, float] | None, where, None)
+    centre_spread = value_of(value, "centre_spread", tuple[Area, Area] | None, where, None)
     return Instance(
         id=key,
         category=value_of(value, "category", str, where),

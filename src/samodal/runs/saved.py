@@ -144,7 +144,7 @@ class SavedRun:
 
     def _observed(self) -> Iterator[Observed]:
         """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
-        wanted = self._settings.classes.split(",") if self._settings.classes else None
+        wanted = [name.strip() for name in self._settings.classes.split(",")] if self._settings.classes else None
         classes: set[str] = set()
         for t, frame in enumerate(self._ahead()):
             visible = reported(self._session, frame.image, frame.t)

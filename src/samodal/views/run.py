@@ -77,7 +77,9 @@ class Run:
             IndexError: if there is none.
             InputError: if its line is damaged.
         """
-        n = range(len(self))[t]
+        if not -len(self) <= t < len(self):
+            raise IndexError(f"no frame {t}: the run has {len(self)} frames, from 0")
+        n = t % len(self)
         with self._lines.open("rb") as file:
             file.seek(self._places[n])
             line = file.read(self._places[n + 1] - self._places[n])

@@ -275,7 +275,7 @@ function first() {
     const lost = run.tracks.filter((t) => t.seconds[4] > 0).length;
     const head = TWO ? `${"AB"[n]} (${run.label}): ` : "";
     return `${head}${run.tracks.length} objects in ${N} frames (${secs(SPAN)}). ${hidden || "None"} of them ${hidden < 2 ? "was" : "were"} ` +
-      `fully hidden at some time${lost ? `, ${lost} ${lost === 1 ? "was" : "were"} lost` : ""}.`;
+      `${hidden ? "" : "ever "}fully hidden${hidden ? " at some time" : ""}${lost ? `, ${lost} ${lost === 1 ? "was" : "were"} lost` : ""}.`;
   });
   lead.forEach((text, n) => { if (n) make("br", null, null, $("lead")); $("lead").append(text); });
   RUNS.forEach((run, n) => {
@@ -290,7 +290,7 @@ function first() {
     make("button", "see it", null, box).addEventListener("click", () => { go(n, run.longest.track, run.longest.frame); $("watch").scrollIntoView({ block: "start" }); });
   });
   const list = moments();
-  if (TWO) { $("look-title").textContent = "Where they differ most"; $("look-hint").textContent = "A above or left, B below or right in the player."; }
+  if (TWO) { $("look-title").textContent = "Where they differ most"; $("look-hint").textContent = list.length ? "A above or left, B below or right in the player." : "They differ nowhere by more than a fifth of a whole mask."; }
   else $("look-hint").textContent = list.length ? "The moments that are most in doubt, by what the result itself says and shows." : "Nothing stands out.";
   list.forEach((m, n) => {
     const item = make("li", null, null, $("moments")), button = make("button", null, null, item);
