@@ -14,18 +14,18 @@ import numpy as np
 from samodal.masks import Mask
 
 PEOPLE = ("person", "pedestrian", "rider")
-ACCELERATION = np.array([2.0, 0.6, 0.1])
+ACCELERATION = np.array([1.0, 0.3, 0.05])
 """Process noise of x, y and log side: squared change of the rate (sides a second; 1 a second) in a second."""
-OF_PEOPLE = np.array([1.0, 0.3, 0.1])
+OF_PEOPLE = np.array([0.5, 0.15, 0.05])
 """The same of people, whose side is short for how far they swing."""
 FIRST_RATE = np.array([5.0, 5.0, 0.5])
 """Standard deviation of a rate before anything is known of it: sides a second, and 1 a second."""
-FADING = np.array([1.5, 1.5, 0.5])
+FADING = np.array([4.0, 4.0, 0.5])
 """Seconds in which the rates fall to 1 / e, as the camera and the thing itself turn, and masks grow by mistake."""
 EXACT, DOUBTED = 0.01, 8.0
 """Standard deviation of a mask's place in sides, of expected IoU 1, and how much it grows with the square of what is
 missing to that: the completer's masks of slivers are off by 0.02 sides where it expects 0.95, by 0.2 at 0.75."""
-STEADY = np.array([0.3, 0.3, 0.5])
+STEADY = np.array([0.3, 0.3, 0.05])
 """Standard deviation of the rates at the start of a gap: sides a second, and 1 a second."""
 PIXEL = 0.5
 """Standard deviation of a box's middle that rounding to pixels brings."""

@@ -17,9 +17,6 @@ NEARLY = 0.9
 """An anchor shows at least this share of the most that the frames before it show."""
 LARGER = 0.95
 """An earlier shape is told where what is visible is at most this share of it."""
-DOUBTED, SURE = 0.8, 0.95
-"""Where the least score of the last frames is the first, a gap begins at their median velocity, from the second on at
-the filter's own rate, in between at a mixture."""
 WINDOW = 20
 """Prompted frames that a velocity is made of."""
 
@@ -145,11 +142,7 @@ class History:
         if self.belief is None:
             return None
         frames, seconds = self.last.t - self.recent[0].t, self.last.time - self.recent[0].time
-        # The filter's own rate is the newest, but masks that are doubted spoil it; the median of all steps is steadier.
-        doubted = min(1.0 if seen.score is None else seen.score for seen in self.recent)
-        own = float(np.clip((doubted - DOUBTED) / (SURE - DOUBTED), 0, 1))
-        steady = self.velocity() * frames / seconds if frames and seconds > 0 else np.zeros(2)
-        rate = own * self.belief.mean[:2, 1] + (1 - own) * steady
+        rate = self.velocity() * frames / seconds if frames and seconds > 0 else np.zeros(2)
         moved = self.velocity() * (self.last.t - anchor.t)
         sure = 1.0 if anchor.score is None else anchor.score
         return self.belief.hidden_since(anchor.amodal, sure, moved, rate)

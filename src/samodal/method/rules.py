@@ -108,10 +108,10 @@ PRESETS = {
         min_score=0.35,
         min_cover=0.5,
         follow=16,
-        anchor_iou=0.05,
-        motion="filter",
+        anchor_s=0.8,
+        motion="robust",
         jump=0.5,
-        lost_spread=1.0,
+        coast_s=3.0,
         open_s=0.5,
         border=2,
         leaving=0.8,
@@ -124,10 +124,7 @@ PRESETS = {
 
 
 # The rules that were chosen for the amodal SAM, which is prompted with points.
-PRESETS["points"] = replace(
-    PRESETS["default"], prompt="center", earlier=None, min_visible=48, motion="robust", anchor_s=0.8, anchor_iou=None,
-    coast_s=3.0, lost_spread=None,
-)  # fmt: skip
+PRESETS["points"] = replace(PRESETS["default"], prompt="center", earlier=None, min_visible=48)
 
 
 def preset(name: str, **changes) -> Rules:
