@@ -14,19 +14,16 @@ import numpy as np
 from samodal.masks import Mask
 
 PEOPLE = ("person", "pedestrian", "rider")
-ACCELERATION = np.array([1.0, 0.3, 0.05])
+ACCELERATION = np.array([5.0, 1.0, 0.05])
 """Process noise of x, y and log side: squared change of the rate (sides a second; 1 a second) in a second."""
-OF_PEOPLE = np.array([0.5, 0.15, 0.05])
+OF_PEOPLE = np.array([2.5, 0.5, 0.05])
 """The same of people, whose side is short for how far they swing."""
 FIRST_RATE = np.array([5.0, 5.0, 0.5])
 """Standard deviation of a rate before anything is known of it: sides a second, and 1 a second."""
-FADING = np.array([4.0, 4.0, 0.5])
+FADING = np.array([1.5, 1.5, 0.5])
 """Seconds in which the rates fall to 1 / e, as the camera and the thing itself turn, and masks grow by mistake."""
-EXACT, DOUBTED = 0.01, 8.0
-"""Standard deviation of a mask's place in sides, of expected IoU 1, and how much it grows with the square of what is
-missing to that: the completer's masks of slivers are off by 0.02 sides where it expects 0.95, by 0.2 at 0.75."""
-STEADY = np.array([0.3, 0.3, 0.05])
-"""Standard deviation of the rates at the start of a gap: sides a second, and 1 a second."""
+EXACT, DOUBTED = 0.01, 0.3
+"""Standard deviation of a mask's place in sides, of expected IoU 1, and how much it grows towards 0."""
 PIXEL = 0.5
 """Standard deviation of a box's middle that rounding to pixels brings."""
 SURPRISE, LEARNING, MOST_SURPRISE = 0.3, 0.1, 9.0
@@ -95,23 +92,6 @@ class Belief:
         mean = self.mean + gain * (value - self.mean[:, 0])[:, None]
         return replace(self, mean=mean, covariance=self.covariance - gain[:, :, None] * self.covariance[:, None, 0])
 
-    def hidden_since(self, mask: Mask, expected_iou: float, moved: np.ndarray, rate: np.ndarray) -> Belief:
-        """The belief at the start of a gap: a good mask moved on, and a rate that the last masks do not spoil.
-
-        The occluder comes in the last frames before a gap, and masks of slivers lag behind what is hidden.
-
-        Args:
-            mask, expected_iou: of the last good frame.
-            moved: (2,) by which it has moved since, in pixels.
-            rate: (2,) pixels a second.
-        """
-        value, variance = measured(mask, expected_iou)
-        value[:2] += moved
-        mean, covariance = self.mean.copy(), np.zeros((3, 2, 2))
-        mean[:, 0], mean[:2, 1], mean[2, 1] = value, rate, 0.0
-        covariance[:, 0, 0], covariance[:, 1, 1] = variance, (STEADY * _unit(value[2])) ** 2
-        return replace(self, mean=mean, covariance=covariance)
-
     def with_mask(self, mask: Mask, time: float, expected_iou: float, category: str) -> Belief:
         """The belief after an amodal mask at a later time."""
         expected, (value, variance) = self.at(time), measured(mask, expected_iou)
@@ -123,7 +103,7 @@ class Belief:
 def measured(mask: Mask, expected_iou: float) -> tuple[np.ndarray, np.ndarray]:
     """(3,) x, y and log side of an amodal mask, and (3,) their variance."""
     side = mask.side
-    relative = (EXACT + DOUBTED * (1 - expected_iou) ** 2) ** 2 + (PIXEL / side) ** 2
+    relative = (EXACT + DOUBTED * (1 - expected_iou)) ** 2 + (PIXEL / side) ** 2
     return np.array([*mask.centre, np.log(side)]), relative * np.array([side**2, side**2, 1.0])
 
 

@@ -112,7 +112,7 @@ class HiddenPhase:
             shift=velocity * (last.t - anchor.t),
             told_t=last.t,
             told_s=last.time,
-            belief=history.hidden_belief(anchor) if rules.motion == "filter" else None,
+            belief=history.belief if rules.motion == "filter" else None,
         )
 
     @property

@@ -137,16 +137,6 @@ class History:
         """(2,) pixels a frame, from the centres of the last prompted frames."""
         return median_velocity(list(self.centres)[-WINDOW:])
 
-    def hidden_belief(self, anchor: Seen) -> Belief | None:
-        """What is believed at the start of a gap, in the last prompted frame, from a good frame."""
-        if self.belief is None:
-            return None
-        frames, seconds = self.last.t - self.recent[0].t, self.last.time - self.recent[0].time
-        rate = self.velocity() * frames / seconds if frames and seconds > 0 else np.zeros(2)
-        moved = self.velocity() * (self.last.t - anchor.t)
-        sure = 1.0 if anchor.score is None else anchor.score
-        return self.belief.hidden_since(anchor.amodal, sure, moved, rate)
-
     def mean_step(self) -> np.ndarray:
         """(2,) mean |dx|, |dy| between consecutive stored points; infinite with fewer than two.
 
