@@ -19,18 +19,17 @@ import numpy as np
 from samodal.build import make_method, make_rules
 from samodal.data.kitti_boxes import read_kitti_boxes
 from samodal.errors import InputError
-from samodal.executors import Executor, WithBar, results
-from samodal.experiments.kept import is_kept, keep, kept
+from samodal.executors import Executor
+from samodal.experiments.kept import keep, kept
 from samodal.experiments.labelled import LabelledSegmenter, LabelledTracker, Lost, box_mask, told_of_masks
 from samodal.experiments.plan import Planned
-from samodal.experiments.real import LABELS, Part
+from samodal.experiments.real import LABELS, Job, Part, measure_missing
 from samodal.masks import Mask
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
 from samodal.metrics.boxes import box_ious
 from samodal.parts import Frame, Method, Observed
 from samodal.results.kitti_mots import kitti_text_size, read_kitti_text
-from samodal.runs.inputs import files_in
 from samodal.settings import RunSettings
 from samodal.tracks import Instance, VisibleInstance
 
@@ -42,21 +41,6 @@ BEFORE = 30
 """Frames before a gap that a method sees."""
 INSIDE = {"within_50": 2 * np.log(2), "within_90": 2 * np.log(10)}
 """Squared distance in standard deviations within which that share of a normal distribution in the plane lies."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run on a sequence, and the file for what is measured."""
-
-    settings: RunSettings
-    root: Path
-    part: Part
-    file: Path
-
-    @property
-    def inputs(self) -> list[Path]:
-        """Its labels."""
-        return files_in([self.root / LABELS / kind / f"{self.part.name}.txt" for kind in ("instances_txt", "label_02")])
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +88,9 @@ def gap_scores(
     jobs = {
         run.folder: [Job(run.settings, root, p, run.folder / f"moved-{p.name}.json") for p in parts] for run in runs
     }
-    waiting = [job for of_run in jobs.values() for job in of_run if not is_kept(job.file, job.inputs)]
-    for _ in results(WithBar(executor, "sequences"), measure, waiting):
-        pass
+    before = measure_missing(measure, [job for of_run in jobs.values() for job in of_run], executor)
     measured = [[row for job in jobs[run.folder] for row in kept(job.file)] for run in runs]
-    return [{"moved": summarised(rows)} for rows in measured], len(waiting) < sum(map(len, jobs.values()))
+    return [{"moved": summarised(rows)} for rows in measured], before
 
 
 def measure(job: Job) -> None:

@@ -11,7 +11,7 @@ A folder that is not there has no numbers. Only what is visible is judged, so th
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,11 +93,17 @@ def real_scores(
         run.folder: [Job(run.settings, root, part, run.folder / f"{part.folder}-{part.name}.json") for part in parts]
         for run in runs
     }
-    waiting = [job for of_run in jobs.values() for job in of_run if not is_kept(job.file, job.inputs)]
+    before = measure_missing(measure, [job for of_run in jobs.values() for job in of_run], executor)
+    measured = [{job.part: kept(job.file) for job in jobs[run.folder]} for run in runs]
+    return [{"real": summarised(rows)} for rows in measured], before
+
+
+def measure_missing(measure: Callable[[Job], None], jobs: Sequence[Job], executor: Executor) -> bool:
+    """Measure what is not kept yet from the same labels; whether some was."""
+    waiting = [job for job in jobs if not is_kept(job.file, job.inputs)]
     for _ in results(WithBar(executor, "sequences"), measure, waiting):
         pass
-    measured = [{job.part: kept(job.file) for job in jobs[run.folder]} for run in runs]
-    return [{"real": summarised(rows)} for rows in measured], len(waiting) < sum(map(len, jobs.values()))
+    return len(waiting) < len(jobs)
 
 
 def measure(job: Job) -> None:
