@@ -259,6 +259,37 @@ def test_training_ends_with_a_checkpoint_and_a_card(tmp_path, monkeypatch):
     assert CoTracker3.from_checkpoint(tmp_path / "out" / "t.safetensors").config == TINY
 
 
+def test_clips_of_real_pictures_are_learned_from_beside_the_others_and_named_in_the_card(tmp_path, monkeypatch):
+    monkeypatch.setitem(config.SIZES, "tiny", TINY)
+    write_split(tmp_path / "tracks", dots(clips=3))
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "images" / "a.png")
+    car = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [20, 20, 90, 60]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}], "annotations": [car], "categories": [{"id": 1, "name": "car"}]
+    }  # fmt: skip
+    pictures, outlines = tmp_path / "pictures.json", tmp_path / "outlines.json"
+    pictures.write_text(json.dumps(content))
+    outline = {"category_id": 3, "segmentation": [[0, 0, 90, 0, 90, 60, 0, 60]]}
+    outlines.write_text(json.dumps({"silhouettes": [outline]}))
+    settings = TrackerSettings(
+        data=f"streetsim:{tmp_path}/tracks", out=str(tmp_path / "out"), name="t", size="tiny", held_out=1, batch=4,
+        instances=2, points=4, windows=2, steps=2, stills=2, pictures=str(pictures), silhouettes=str(outlines),
+        device="cpu", precision="float32", workers=1,
+    )  # fmt: skip
+    drawn = []
+    monkeypatch.setattr(
+        "samodal.training.tracker.tracker.new_drawer",
+        lambda settings, network, clips, windows: (
+            drawn.append(len(clips)) or Drawer(clips, network.config, windows, settings.points, settings.instances)
+        ),
+    )
+    train(settings)
+    assert drawn == [4, 1], "two of three clips and two of real pictures are learned from, one clip is measured on"
+    assert f"2 clips made of real pictures ({pictures})" in (tmp_path / "out" / "t.md").read_text()
+
+
 def test_an_interrupted_training_goes_on_where_it_stopped(tmp_path, capsys):
     network, clips = tiny().network, dots()
     settings = TrackerSettings(
@@ -328,6 +359,8 @@ def test_instances_that_are_never_seen_are_not_drawn():
         ({"data": "asd:there"}, "streetsim:ROOT/tracks"),
         ({"data": "streetsim:/nowhere"}, "no such folder"),
         ({"minutes": 1.0}, "either minutes or steps"),
+        ({"stills": 3, "silhouettes": "outlines.json"}, "give --pictures"),
+        ({"stills": 3, "pictures": "pictures.json"}, "and --silhouettes"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(tmp_path, changes, message):

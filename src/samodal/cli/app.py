@@ -26,7 +26,7 @@ from samodal.yaml_files import read_settings
 
 COMMANDS = {
     "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the embedded clip and weights"),
-    "run": ("samodal.cli.run", "RunSettings", "a video or data set in, amodal tracks and an overlay out"),
+    "run": ("samodal.cli.run", "RunSettings", "a video or data set in; amodal tracks, overlay, report out"),
     "report": ("samodal.cli.report", "ReportSettings", "a page to look at: what happened in a run, and what to doubt"),
     "compare": ("samodal.cli.compare", "CompareSettings", "the same page of two runs on the same frames"),
     "synth": ("samodal.cli.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
@@ -34,7 +34,7 @@ COMMANDS = {
     "train completion": ("samodal.cli.train_completion", "CompletionSettings", "train the completer of masks"),
     "train tracker": ("samodal.cli.train_tracker", "TrackerSettings", "train a small CoTracker3 on clips"),
     "train vis": ("samodal.cli.train_vis", "VisSettings", "train a VidEoMT, the front end from pixels alone"),
-    "train centers": ("samodal.cli.train_centers", "CentersSettings", "train the embedded front end, on a CPU"),
+    "train centers": ("samodal.cli.train_centers", "CentersSettings", "train the small front end centers, on a CPU"),
     "train detector": (
         "samodal.cli.train_detector",
         "DetectorSettings",

@@ -1,4 +1,4 @@
-"""`samodal run`: a video or a data set in, amodal tracks and an overlay out."""
+"""`samodal run`: a video or a data set in, amodal tracks, an overlay and a report out."""
 
 from samodal.settings import RunSettings
 

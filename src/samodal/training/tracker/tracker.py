@@ -40,6 +40,8 @@ def train(settings: TrackerSettings) -> str:
         InputError: for settings that contradict each other or data that cannot be used.
     """
     folder = folder_of(settings)
+    if settings.stills and not (settings.silhouettes and (settings.pictures or settings.cache)):
+        raise InputError("--stills takes real pictures: give --pictures (or their --cache) and --silhouettes")
     device = begin(settings, "match", "follow")
     init = CoTracker3.from_checkpoint(settings.init) if settings.init else None
     tracker = (init or CoTracker3.untrained(settings.size, settings.seed)).to(device)
@@ -142,8 +144,6 @@ def real_clips(settings: TrackerSettings, size: tuple[int, int], length: int, de
     Raises:
         InputError: if the pictures or outlines cannot be read.
     """
-    if not settings.silhouettes or not (settings.pictures or settings.cache):
-        raise InputError("--stills takes real pictures: give --pictures (or their --cache) and --silhouettes")
     detector = DetectorSettings()
     pictures, _ = load_pictures(
         "", settings.pictures, tuple(detector.classes.split(",")), every=1, side=detector.side, held_out="",
@@ -238,7 +238,15 @@ def write_card(engine: TrackerEngine, clips: int, spent: dict[str, Progress], me
     )
     card.write_card(
         engine, facts, card.described("CoTracker3", facts["parameters"], settings.init),
-        data=f"{clips:,} clips, instances and scenery",
+        data=f"{clips:,} clips, instances and scenery{_of_stills(settings)}",
         cost=", ".join(f"{name} {progress.of(f'{settings.batch} clips')}" for name, progress in spent.items()),
         parts={"Held-out clips": card.table(about, {"": metrics})},
     )  # fmt: skip
+
+
+def _of_stills(settings: TrackerSettings) -> str:
+    """What a card says of real pictures, after the rest of the data."""
+    if not settings.stills:
+        return ""
+    pictures = settings.pictures or settings.cache
+    return f"; {settings.stills:,} clips made of real pictures ({pictures}) and of outlines ({settings.silhouettes})"
