@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -196,3 +197,21 @@ def test_real_drives_joined_are_cut_at_the_joins_alone(stride):
 def test_two_places_of_one_real_drive_are_told_apart():
     frames = real_frames("driving_videos/carnd_p1_solidWhiteRight.mp4", most=130)
     assert cuts(frames[:12] + frames[100:112], rate=25) == [12]
+
+
+@pytest.mark.parametrize(("bits", "speed"), [(20_000, 1), (20_000, 3), (60_000, 3)])
+def test_a_key_frame_that_redraws_all_detail_is_no_cut(tmp_path, bits, speed):
+    """In a video of few bits detail fades away, and each twelfth frame brings it back at once."""
+    picture = panorama(0)
+    picture = (picture + 10 * np.random.default_rng(1).normal(size=picture.shape)).clip(0, 255).astype(np.uint8)
+    with av.open(str(tmp_path / "few.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "veryfast"})
+        stream.height, stream.width, stream.pix_fmt = 360, 640, "yuv420p"
+        stream.gop_size, stream.bit_rate = 12, bits
+        for t in range(80):
+            image = np.ascontiguousarray(view(picture, speed * t, 640))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    detector = CutDetector(CUT)
+    frames = open_video(str(tmp_path / "few.mp4"))
+    assert [frame.t for frame in frames if detector.step(frame.image, frame.time)] == []

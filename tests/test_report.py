@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -366,3 +367,20 @@ def test_a_comparison_replaces_nothing_that_it_reads(run, compared, capsys):
     before = lines.read_bytes()
     assert main(["compare", str(run), str(run.parent / "aside"), "--out", str(lines)]) == 2
     assert "is read by this command" in capsys.readouterr().err and lines.read_bytes() == before
+
+
+def test_a_run_is_gathered_without_its_frames_at_once(tmp_path):
+    """What the report holds of a run that is twice as long is little more: its tracks are long over."""
+    peaks = []
+    for length in (200, 400):
+        folder = written(tmp_path / str(length), [numbered(t) for t in range(length)], pictures=False)
+        tracemalloc.start()
+        gather(FrameLines(folder / "frames.jsonl"), tmp_path / "outlines")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 200 * 2_000, peaks
+
+
+def numbered(t: int) -> FrameResult:
+    """A car that is new in each second frame."""
+    return FrameResult(t, t / 10, (Instance(t // 2, "car", 0.9, State.VISIBLE, car(t % 20), car(t % 20)),))

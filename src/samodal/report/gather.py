@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +60,8 @@ def gather(lines: FrameLines, outlines: Path) -> Gathered:
     Raises:
         InputError: if the file is damaged.
     """
-    *_, gathered = gathering(lines, outlines)
-    return gathered
+    newest = deque(gathering(lines, outlines), maxlen=1)  # the steps before are not kept, however many there are
+    return newest[0]
 
 
 def gathering(lines: FrameLines, outlines: Path) -> Iterator[Any]:

@@ -92,7 +92,7 @@ class TrackStory:
             self.runs[-1][1] += 1
         else:
             self.runs.append([frame, 1, code])
-        self.last = frame
+        self.last, self.end = frame, ""
 
 
 def code_of(instance: Instance, hidden_share: float) -> int:
@@ -132,6 +132,10 @@ class Story:
             self._cut(result.t)
         numbers = {instance.id: self._number(instance) for instance in result.instances}
         hidden = [(number, self.tracks[number].mask) for number in numbers.values() if self.tracks[number].gap]
+        present = set(numbers.values())
+        for track, *_ in self._open:
+            if track.number not in present:
+                _rest(track)
         self._open, self.ended, codes = [], [], {}
         for instance in result.instances:
             track = self.tracks[numbers[instance.id]]
@@ -224,6 +228,12 @@ class Story:
         if track.longest is None or track.gap.seconds > track.longest.seconds:
             track.longest = track.gap
         track.gap = None
+
+
+def _rest(track: TrackStory) -> None:
+    """Say why a track may have ended, and keep no more of its mask than a later return needs: many tracks are over."""
+    track.end = track.end or _reason(track)
+    track.mask = Mask.from_rle(track.mask.rle) if track.gap and track.mask else None
 
 
 def _reason(track: TrackStory) -> str:
