@@ -15,7 +15,7 @@ from samodal.drawing.video import VideoWriter
 from samodal.rle import Rle
 from samodal.settings import RunSettings
 
-SIZE = (90, 160)
+SIZE = (360, 640)
 CLIPS = ("morning", "night")
 FRAMES = 5
 
@@ -29,9 +29,9 @@ def data(tmp_path) -> str:
         images.mkdir(parents=True)
         for t in range(FRAMES):
             amodal, visible = np.zeros((2, *SIZE), bool)
-            amodal[30:60, 20 + 9 * t : 70 + 9 * t] = True
+            amodal[120:240, 80 + 36 * t : 280 + 36 * t] = True
             visible[:] = amodal
-            visible[:, 80:] = False
+            visible[:, 320:] = False
             pixels = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(images / f"front_full_{t:04d}_rgb.jpg")
             car = InstanceTruth(5, "car", Rle.encode(amodal), Rle.encode(visible))
