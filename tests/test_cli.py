@@ -276,6 +276,12 @@ def test_the_doctor_tells_what_works_and_what_is_missing_with_the_way_out(tmp_pa
     assert str(tmp_path) in told["disk"] and told["weights"].startswith("ok") and not (tmp_path / "runs").exists()
 
 
+def test_the_doctor_counts_one_thread_as_one(monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert next(doctor._torch()).text.endswith(", 1 thread on 2 cores")
+
+
 def test_the_doctor_has_exit_code_1_where_a_run_cannot_work(monkeypatch, capsys):
     monkeypatch.setattr("samodal.checkpoints.published.verified", lambda: iter([("a", ""), ("b", "has changed")]))
     assert main(["doctor"]) == 1

@@ -15,7 +15,7 @@ from samodal.frontends import best
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
-from samodal.making import check_name, checked, find, make, make_tracker, parameters, split
+from samodal.making import check_name, checked, find, make, make_tracker, not_taken, parameters, split
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import Rules, preset
 from samodal.parts import FrontEnd, LearningSession, Method, Segmenter, Video, VisSession
@@ -279,10 +279,7 @@ def notices(settings: RunSettings) -> list[str]:
 
 def _without_effect(settings: RunSettings) -> list[str]:
     """The settings that are given and that nothing of this run takes."""
-    taken = parameters(find(METHODS, split(settings.method, METHODS)[0], "method"))
-    names = [name for name in ("segmenter", "weights", "tracker") if name not in taken]
-    names += ["preset", "rules"] if "rules" not in taken else []
-    names += [] if settings.overlay else ["draw", "graph"]
+    names = not_taken(settings.method) + ([] if settings.overlay else ["draw", "graph"])
     names += [] if settings.data else ["workers"]
     return [name for name in names if getattr(settings, name) != getattr(RunSettings(), name)]
 

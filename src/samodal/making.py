@@ -128,6 +128,17 @@ def parameters(kind: Any) -> Collection[str]:
         return ()
 
 
+def not_taken(method: str) -> list[str]:
+    """The settings of a run around its method that the method does not take.
+
+    Raises:
+        InputError: for an unknown method.
+    """
+    taken = parameters(find(METHODS, split(method, METHODS)[0], "method"))
+    names = [name for name in ("segmenter", "weights", "tracker") if name not in taken]
+    return names + (["preset", "rules"] if "rules" not in taken else [])
+
+
 def make_tracker(text: str, device: str = "cpu") -> Any:
     """The point tracker that NAME[:ARGUMENT] names, on a device; see `make`."""
     return make(TRACKERS, text, "point tracker", {"device": lambda: device})
