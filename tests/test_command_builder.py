@@ -52,7 +52,13 @@ def test_the_command_says_what_was_chosen_also_with_odd_names(tab):
     tab.fill("[name=video]", "my drive's $(first).mp4")
     tab.select_option("[name=vis]", "boxes:")
     tab.fill("[name=argument]", "my tracks.txt")
-    for name, value in (("classes", "car, person"), ("conf", "0.3"), ("frames", "0:100"), ("stride", "3"), ("fps", "25")):
+    for name, value in (
+        ("classes", "car, person"),
+        ("conf", "0.3"),
+        ("frames", "0:100"),
+        ("stride", "3"),
+        ("fps", "25"),
+    ):
         tab.fill(f"[name={name}]", value)
     for name in ("reassociate", "overlay", "overwrite"):
         tab.check(f"[name={name}]")

@@ -15,7 +15,9 @@ def public_names() -> list[str]:
         value = getattr(samodal, name)
         if inspect.isclass(value):
             lines.append(f"class {name}")
-            members = {member for kind in value.__mro__ if kind.__module__.startswith("samodal") for member in vars(kind)}
+            members = {
+                member for kind in value.__mro__ if kind.__module__.startswith("samodal") for member in vars(kind)
+            }
             members |= {f for kind in value.__mro__ for f in getattr(kind, "__annotations__", {})}
             lines += [f"  {name}.{member}" for member in sorted(members) if not member.startswith("_")]
         elif callable(value):
@@ -26,7 +28,7 @@ def public_names() -> list[str]:
 
 
 def test_public_names_are_those_that_are_committed():
-    """After a change on purpose: `python tests/test_public_names.py > tests/public_names.txt`, and a line in CHANGELOG.md."""
+    """After a change on purpose: `python tests/test_public_names.py > tests/public_names.txt`, and a changelog line."""
     assert public_names() == LIST.read_text(encoding="utf-8").splitlines()
 
 
