@@ -30,8 +30,12 @@ def main(folder: Path, torch: str, dist: Path, lowest: bool) -> None:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     # Not compiled: that takes longer than all else, and most of it is never imported.
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    subprocess.run([*pip, *(oldest(torch) if lowest else [torch]), str(wheel), *(["pytest"] if lowest else [])], check=True)
-    subprocess.run([*pip, "--no-deps", "--force-reinstall", str(wheel)], check=True)  # also where its version is the same
+    subprocess.run(
+        [*pip, *(oldest(torch) if lowest else [torch]), str(wheel), *(["pytest"] if lowest else [])], check=True
+    )
+    subprocess.run(
+        [*pip, "--no-deps", "--force-reinstall", str(wheel)], check=True
+    )  # also where its version is the same
 
 
 if __name__ == "__main__":
