@@ -55,7 +55,7 @@ class Day:
         if done.returncode:
             sys.exit(f"exit code {done.returncode}")
         self.commands.append(command)
-        text = "\n".join(line.replace(str(self.folder), "~") for line in lines if line)
+        text = "\n".join(line.replace(str(self.folder), "~") for line in lines if line and "━" not in line)
         self.page.append(f"```text\n$ {command}\n{text}\n```\n")
         return done.stdout
 
@@ -135,7 +135,7 @@ def first_day(day: Day) -> None:
     day.tell(f"## My own labels\n\n{FRAMES} labelled frames, `labels.json` and `images` ([the form](data.md)):")
     write_labels(folder)
     day.run("samodal data check coco:labels.json,images")
-    day.tell("The embedded completer learns from them; five frames are held out to measure on. More steps help more.")
+    day.tell("The embedded completer learns from them; twenty masks are held out to measure on.")
     day.run(
         "samodal train completion --init streetsim-complete --data coco:labels.json,images --held_out 20 --steps 12 "
         "--batch 8 --device cpu --out runs/mine --name mine"

@@ -138,6 +138,7 @@ def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
 
 def test_the_argument_names_a_checkpoint_and_limits():
     assert parse("org/model,score=0.3,area=9", "videomt", Limits()) == ("org/model", Limits(score=0.3, area=9))
+    assert parse("score=0.3,area=9", "videomt", Limits(), embedded="mine") == ("mine", Limits(score=0.3, area=9))
     assert Videomt(",score=0.3").limits.score == 0.3 and Videomt().checkpoint == "streetsim-videomt"
     with pytest.raises(InputError, match="needs a checkpoint: a folder"):
         parse(None, "mask2former", Limits(), "a folder")

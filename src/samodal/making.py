@@ -38,7 +38,8 @@ def find(table: dict[str, Part], name: str, what: str) -> Any:
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of names like .a and ""
         absent = isinstance(error, ModuleNotFoundError) and error.name == module
         if absent and difflib.get_close_matches(module, table, n=1, cutoff=0.5):
-            raise InputError(f"unknown {what} {module!r}{nearest(module, table)}") from None
+            own = "; your own module of that name must be in a folder of PYTHONPATH"
+            raise InputError(f"unknown {what} {module!r}{nearest(module, table)}{own}") from None
         way = "; is its folder in PYTHONPATH?" if absent else nearest(module, table)
         raise InputError(f"{what} {name!r} cannot be imported ({error}){way}") from error
 
