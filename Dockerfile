@@ -7,6 +7,7 @@ ARG TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 RUN pip install --no-cache-dir --no-compile ${TORCH}
 
 COPY pyproject.toml README.md LICENSE /samodal/
+COPY docs /samodal/docs
 COPY src /samodal/src
 RUN pip install --no-cache-dir --no-compile /samodal && samodal doctor
 

@@ -76,7 +76,8 @@ def test_an_unknown_command_is_refused_with_the_nearest_one(capsys):
     assert "did you mean 'evaluate'" in capsys.readouterr().err
 
 
-def test_a_shipped_recipe_is_taken_by_its_name_and_a_misspelt_one_names_the_nearest(capsys):
+def test_a_shipped_recipe_is_taken_by_its_name_and_a_misspelt_one_names_the_nearest(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # a training begins its log where it is called
     assert main(["train", "--config", "asd-papr"]) == 2
     assert "did you mean 'asd-paper'" in capsys.readouterr().err
     assert main(["train", "--config", "asd-paper", "--init", "none.pth", "--data", "asd:nowhere"]) == 2

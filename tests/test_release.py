@@ -40,8 +40,9 @@ def test_the_dockerfile_copies_what_is_there_and_is_called_as_it_and_the_docs_sa
     text = text_of("Dockerfile")
     copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.MULTILINE) for word in line.split()]
     assert copied and all((ROOT / path).exists() for path in copied)
-    for needed in re.findall(r'readme = "(.*?)"', text_of("pyproject.toml")):
-        assert needed in copied
+    project = text_of("pyproject.toml")
+    needed = {*re.findall(r'readme = "(.*?)"', project), *(name for name in ("docs", "src") if f'"{name}/' in project)}
+    assert needed <= set(copied)
     (pin,) = re.findall(r"^TORCH \?= (\S+)", text_of("Makefile"), re.MULTILINE)
     assert f'ARG TORCH="{pin} ' in text and text.count(pin) == 2
     assert set(re.findall(r"^([A-Z]+) ", text, re.MULTILINE)) <= {"FROM", "ARG", "RUN", "COPY", "USER", "WORKDIR",

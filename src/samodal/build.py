@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samodal.errors import InputError, nearest
+from samodal.errors import InputError, nearest, page
 from samodal.frontends import best
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
@@ -37,8 +37,7 @@ OTHER_TRACKER = (
 PRESET_SEGMENTERS = {"default": "completion"}
 """The segmenter of a preset where none is named; sam for all others."""
 DEMONSTRATION = (
-    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; "
-    "for real video give {} (docs/real-video.md)."
+    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; for real video give {} ({})."
 )
 
 
@@ -259,7 +258,8 @@ def embedded_models(settings: RunSettings) -> dict[str, str]:
 
 def demonstration(models: dict[str, str], flag: str = "") -> str:
     """What is told of embedded models; `flag` stands before the settings that name others."""
-    return DEMONSTRATION.format(" and ".join(models.values()), " and ".join(flag + name for name in models))
+    named, flags = " and ".join(models.values()), " and ".join(flag + name for name in models)
+    return DEMONSTRATION.format(named, flags, page("real-video.md"))
 
 
 def notices(settings: RunSettings) -> list[str]:

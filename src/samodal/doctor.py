@@ -11,6 +11,7 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
+from samodal.errors import page
 from samodal.version import __version__
 
 EXTRAS = {
@@ -54,6 +55,7 @@ def findings(folder: Path = Path()) -> Iterator[Finding]:
         folder: where results are to be written.
     """
     yield Finding("samodal", f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
+    yield Finding("docs", str(Path(page("start.md")).parent))
     yield from _torch()
     yield from _video()
     yield _opencv()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from samodal import parts
-from samodal.errors import InputError, nearest
+from samodal.errors import InputError, nearest, page
 from samodal.registry import FRONT_ENDS, METHODS, SEGMENTERS, SELECTORS, TRACKERS, Part
 
 PROTOCOLS = {
@@ -20,7 +20,7 @@ PROTOCOLS = {
 NAMED = {"vis": FRONT_ENDS, "segmenter": SEGMENTERS, "tracker": TRACKERS, "method": METHODS}
 """Settings of `samodal run` that name parts."""
 UNTRUSTED = "a settings file that names code is a program: give --trust-config where you trust it, or name it in a flag"
-HELP = "see docs/extend.md"
+HELP = f"see {page('extend.md')}"
 
 
 def find(table: dict[str, Part], name: str, what: str) -> Any:
