@@ -55,7 +55,9 @@ class Day:
         if done.returncode:
             sys.exit(f"exit code {done.returncode}")
         self.commands.append(command)
-        text = "\n".join(line.replace(str(self.folder), "~") for line in lines if line and "━" not in line)
+        text = "\n".join(
+            line.replace(str(self.folder), "~").replace(sys.prefix, "env") for line in lines if line and "━" not in line
+        )
         self.page.append(f"```text\n$ {command}\n{text}\n```\n")
         return done.stdout
 
@@ -144,7 +146,7 @@ def first_day(day: Day) -> None:
         "`alone` is below `before, alone`: the embedded weights have seen many such streets, and so few frames "
         "are only learned by heart. Keep new weights where they are better ([when they are](data.md))."
     )
-    day.run("samodal run drive.mp4 --frames 0:30 --segmenter completion:runs/mine/mine.safetensors")
+    day.run("samodal run drive.mp4 --frames 0:10 --segmenter completion:runs/mine/mine.safetensors")
     day.tell("## To CVAT and back")
     day.run("samodal convert runs/drive --to cvat,coco")
     day.tell("In CVAT the corner of a polygon is dragged, and the task exported (here a script does it).")

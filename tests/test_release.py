@@ -53,6 +53,14 @@ def test_the_dockerfile_copies_what_is_there_and_is_called_as_it_and_the_docs_sa
     assert {".git", ".venv"} <= ignored and not ignored & set(copied)
 
 
+def test_check_builds_the_site_and_tries_the_wheel_with_the_newest_and_the_oldest_dependencies():
+    makefile = text_of("Makefile")
+    check = makefile.partition("\ncheck:")[2].partition("\n\n")[0]
+    assert "docs" in check.splitlines()[0] and "$(MAKE) wheel oldest" in check and "make check" in text_of(".ci", "run")
+    for named in re.findall(r"(?:scripts/\w+\.py|docs/\w+\.md|test_\w+\.py)", makefile):
+        assert (ROOT / named).exists() or (ROOT / "tests" / named).exists(), named
+
+
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.stem)
 def test_a_model_card_says_what_it_is_from_what_by_which_command_at_what_cost_and_how_its_training_went(card):
     text = card.read_text(encoding="utf-8")
