@@ -8,6 +8,7 @@ What is installed already stays where it fits, so a second time takes seconds. I
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -19,7 +20,8 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 def oldest(torch: str) -> list[str]:
     """The dependencies at their lower bounds, but torch."""
     lines = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
-    return [torch if line.startswith("torch>") else re.sub(r">=([^,]+).*", r"==\1", line) for line in lines]
+    pinned = [re.sub(r">=([^,]+).*", r"==\1", line) for line in lines if not line.startswith("torch>")]
+    return [*shlex.split(torch), *pinned]
 
 
 def main(folder: Path, torch: str, dist: Path, lowest: bool) -> None:
@@ -29,13 +31,11 @@ def main(folder: Path, torch: str, dist: Path, lowest: bool) -> None:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     # Not compiled: that takes longer than all else, and most of it is never imported.
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-    subprocess.run(
-        [*pip, *(oldest(torch) if lowest else [torch]), str(wheel), *(["pytest"] if lowest else [])], check=True
-    )
-    subprocess.run(
-        [*pip, "--no-deps", "--force-reinstall", str(wheel)], check=True
-    )  # also where its version is the same
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    wanted = [*oldest(torch), "pytest"] if lowest else shlex.split(torch)
+    subprocess.run([*install, *wanted, str(wheel)], check=True)
+    # The wheel once more: pip keeps one of the same version, whatever is in it.
+    subprocess.run([*install, "--no-deps", "--force-reinstall", str(wheel)], check=True)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,8 @@ class Day:
         if done.returncode:
             sys.exit(f"exit code {done.returncode}")
         self.commands.append(command)
-        text = "\n".join(
-            line.replace(str(self.folder), "~").replace(sys.prefix, "env") for line in lines if line and "━" not in line
-        )
+        text = "\n".join(line for line in lines if line and "━" not in line)
+        text = text.replace(str(self.folder), "~").replace(sys.prefix, "env")
         self.page.append(f"```text\n$ {command}\n{text}\n```\n")
         return done.stdout
 
