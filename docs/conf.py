@@ -19,6 +19,7 @@ myst_heading_anchors = 4
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True
+default_role = "literal"  # docstrings have single backticks
 
 
 def at_home(app, name, source) -> None:

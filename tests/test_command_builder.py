@@ -50,6 +50,7 @@ def test_every_choice_is_one_that_run_takes(tab):
 
 def test_the_command_says_what_was_chosen_also_with_odd_names(tab):
     tab.fill("[name=video]", "my drive's $(first).mp4")
+    assert tab.locator("#argument-row").is_hidden()
     tab.select_option("[name=vis]", "boxes:")
     tab.fill("[name=argument]", "my tracks.txt")
     for name, value in (
@@ -65,6 +66,8 @@ def test_the_command_says_what_was_chosen_also_with_odd_names(tab):
     tab.check("#save [value=cvat]")
     tab.check("#save [value=coco]")
     tab.fill("[name=out]", "runs/my run")
+    tab.click("#copy")
+    tab.wait_for_selector("#note:not(:empty)")
     assert settings_of(tab) == RunSettings(
         video="my drive's $(first).mp4", vis="boxes:my tracks.txt", reassociate=True, fps=25.0, classes="car, person",
         conf=0.3, frames="0:100", stride=3, save="coco,cvat", out=Path("runs/my run"), overlay=False, overwrite=True,
