@@ -76,7 +76,8 @@ def test_an_unknown_command_is_refused_with_the_nearest_one(capsys):
     assert "did you mean 'evaluate'" in capsys.readouterr().err
 
 
-def test_a_shipped_recipe_is_taken_by_its_name_and_a_misspelt_one_names_the_nearest(capsys):
+def test_a_shipped_recipe_is_taken_by_its_name_and_a_misspelt_one_names_the_nearest(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # a training begins its log where it is called
     assert main(["train", "--config", "asd-papr"]) == 2
     assert "did you mean 'asd-paper'" in capsys.readouterr().err
     assert main(["train", "--config", "asd-paper", "--init", "none.pth", "--data", "asd:nowhere"]) == 2
@@ -276,6 +277,12 @@ def test_the_doctor_tells_what_works_and_what_is_missing_with_the_way_out(tmp_pa
     assert str(tmp_path) in told["disk"] and told["weights"].startswith("ok") and not (tmp_path / "runs").exists()
 
 
+def test_the_doctor_counts_one_thread_as_one(monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert next(doctor._torch()).text.endswith(", 1 thread on 2 cores")
+
+
 def test_the_doctor_has_exit_code_1_where_a_run_cannot_work(monkeypatch, capsys):
     monkeypatch.setattr("samodal.checkpoints.published.verified", lambda: iter([("a", ""), ("b", "has changed")]))
     assert main(["doctor"]) == 1
@@ -287,7 +294,7 @@ def test_the_doctor_knows_every_extra():
 
     path = Path(__file__).parents[1] / "pyproject.toml"
     extras = tomllib.loads(path.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    assert set(doctor.EXTRAS) == set(extras) - {"dev"}
+    assert set(doctor.EXTRAS) == set(extras) - {"dev", "docs"}
     for name, modules in doctor.EXTRAS.items():
         assert {re.split("[>=<]", line)[0] for line in extras[name]} == set(modules)
 

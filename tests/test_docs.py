@@ -165,7 +165,7 @@ def test_links_of_a_page_lead_somewhere(page):
 def test_python_files_that_a_page_names_exist(page):
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     named = {word for span in re.findall(r"`([^`\n]+)`", text) for word in span.split() if word.endswith(".py")}
-    folders = ("src", "tests", "scripts", "benchmarks")
+    folders = ("src", "tests", "scripts", "benchmarks", "examples")
     files = [str(path) for folder in folders for path in (DOCS.parent / folder).rglob("*.py")]
     assert [
         name

@@ -81,7 +81,9 @@ def test_trails_of_instances_that_are_forgotten_are_forgotten():
 def test_ids_that_follow_each_other_have_different_colours():
     colors = np.array([color_of(n) for n in range(6)], int)
     assert min(np.abs(a - b).sum() for n, a in enumerate(colors) for b in colors[n + 1 :]) > 60
-    assert color_of("406") == color_of("406")
+    assert len({color_of(f"car-{n}") for n in range(1, 9)}) == len({color_of(str(n)) for n in range(8)}) == 8
+    assert color_of("7@120") == color_of("7") == color_of(7) and color_of("@3") == color_of("3")
+    assert color_of("anna") == color_of("anna") and color_of("9" * 5000)
 
 
 def passing_behind(whole=None) -> FrameResult:

@@ -1,9 +1,12 @@
 """What errors show of texts and values from files."""
 
 import pickle
+import re
+from pathlib import Path
 
 import pytest
 
+from samodal import errors
 from samodal.errors import Incomplete, InputError, printable, shown
 
 
@@ -35,3 +38,19 @@ def test_what_failed_in_part_has_a_line_each_also_from_another_process():
 @pytest.mark.parametrize("value", ["x" * 999, [[["x"] * 99] * 99] * 99, [10**5000], {"\x1b": list(range(999))}])
 def test_a_value_is_shown_short(value):
     assert len(shown(value)) <= 61 and "\x1b" not in shown(value)
+
+
+def test_a_page_is_named_where_it_is_of_a_checkout_and_of_a_wheel(tmp_path, monkeypatch):
+    assert errors.page("data.md") == "docs/data.md"
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "data.md").touch()
+    monkeypatch.setattr(errors, "__file__", str(tmp_path / "errors.py"))
+    assert errors.page("data.md") == str(tmp_path / "docs" / "data.md") and errors.page("none.md") == "docs/none.md"
+
+
+def test_every_page_that_a_message_names_is_in_the_wheel():
+    root = Path(__file__).parents[1]
+    wheel = (root / "pyproject.toml").read_text(encoding="utf-8")
+    for path in (root / "src" / "samodal").rglob("*.py"):
+        for name in re.findall(r"(?:page\([\"']|docs/)([\w-]+\.md)", path.read_text(encoding="utf-8")):
+            assert f'"docs/{name}"' in wheel and (root / "docs" / name).exists(), f"{path}: {name}"

@@ -338,6 +338,8 @@ def test_a_format_that_is_not_known_or_not_installed_is_refused_before_anything_
     monkeypatch.setattr("samodal.exports.formats.find_spec", lambda name: None)
     for to, message in (
         ("cocoo", "unknown format 'cocoo'; did you mean 'coco'"),
+        ("coco:a.json,cvt", "unknown format 'cvt' after coco; did you mean 'cvat'"),
+        ("coco:a.json,mot:x.txt", "unknown format 'mot' after coco; did you mean 'mots'"),
         ("coco,coco", "format 'coco' is there twice"),
         ("parquet", "pip install 'samodal[tables]'"),
         ("fiftyone", "pip install fiftyone"),

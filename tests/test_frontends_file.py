@@ -7,8 +7,11 @@ import pytest
 from PIL import Image
 
 import samodal
+from made_up import passing_square
+from samodal.cli.app import main
 from samodal.frontends.file import ResultsFile
 from samodal.masks import Mask
+from samodal.results.frames import read_frames
 from samodal.video import open_video
 from test_video import write_container
 
@@ -135,3 +138,20 @@ def test_the_tracker_of_python_gives_the_masks_to_their_frames_past_a_picture_le
     tracker = samodal.load(vis=f"file:{labels}", device="cpu")
     areas = [(result.time, result.instances[0].visible.area - 1) for result in tracker.stream(video)]
     assert areas == [(0.0, 20), (0.1, 21), (0.3, 23), (0.4, 24)]
+
+
+@pytest.mark.parametrize(("frames", "stride"), [("2:6", 1), (None, 2), ("1:", 3)])
+@pytest.mark.parametrize("name", ["tracks.json", "frames.jsonl"])
+def test_results_of_an_excerpt_are_taken_for_the_same_excerpt_again(tmp_path, frames, stride, name):
+    (tmp_path / "frames").mkdir()
+    for seen in passing_square(8)[1]:
+        Image.fromarray(seen.frame.image).save(tmp_path / "frames" / f"{seen.frame.t + 5:06d}.png")
+    lines = [f"{o.frame.t + 5} 1007 1 60 120 {v.mask.rle.counts}\n" for o in passing_square(8)[1] for v in o.visible]
+    (tmp_path / "mots.txt").write_text("".join(lines))
+    part = [*(["--frames", frames] if frames else []), "--stride", str(stride), "--method", "hull", "--no-overlay"]
+    for vis, out in (("mots.txt", "first"), (f"first/{name}", "again")):
+        command = ["run", str(tmp_path / "frames"), "--vis", f"file:{tmp_path / vis}", *part]
+        assert main([*command, "--out", str(tmp_path / out)]) == 0
+    first, again = (read_frames(tmp_path / out / "frames.jsonl").results for out in ("first", "again"))
+    masks = [[[instance.visible for instance in result] for result in results] for results in (first, again)]
+    assert masks[0] == masks[1] and any(masks[0])

@@ -153,7 +153,7 @@ class Demanding(Still):
             r"constructor .*'patience'.*may ask for device",
         ),
         (TRACKERS, "point tracker", "samodal.trackers.still:np", "expected a class, found module"),
-        (FRONT_ENDS, "front end", "fil:x.json", "unknown front end 'fil'; did you mean 'file'"),
+        (FRONT_ENDS, "front end", "fil:x.json", "unknown front end 'fil'; did you mean 'file'.*PYTHONPATH"),
         (
             FRONT_ENDS,
             "front end",

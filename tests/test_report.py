@@ -215,6 +215,17 @@ def test_a_password_in_the_address_of_a_stream_is_not_handed_on():
     assert shown_settings(settings) == [["source", "rtsp://10.0.0.1/cam"], ["vis", "detector"]]
 
 
+def test_a_page_names_the_settings_that_the_method_takes():
+    settings = {"vis": "truth", "preset": "default", "segmenter": "completion", "tracker": "lucas_kanade"}
+    for method, names in (
+        ("samodal", ["vis", "method", "preset", "segmenter", "tracker"]),
+        ("hold-last", ["vis", "method", "preset"]),
+        ("copy-visible", ["vis", "method"]),
+        ("mine:Method", ["vis", "method", "preset", "segmenter", "tracker"]),
+    ):
+        assert [name for name, _ in shown_settings(settings | {"method": method})] == names
+
+
 def test_the_page_asks_no_network_and_runs_no_script_but_its_own(run):
     text = (run / "report.html").read_text()
     policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)"', text)[1]

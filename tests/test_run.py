@@ -87,6 +87,18 @@ def test_a_run_writes_frames_tracks_and_an_overlay(drive, weights, tmp_path):
         assert sum(1 for _ in container.decode(stream)) == FRAMES
 
 
+def test_the_message_of_an_error_is_not_behind_an_empty_bar(drive, tmp_path, capsys):
+    (tmp_path / "other.json").write_text('[{"video_id": 1, "category_id": 1, "segmentations": [null], "score": 1}]')
+    begin = ["run", str(drive / "frames"), "--out", str(tmp_path / "out"), "--vis"]
+    assert main([*begin, f"file:{tmp_path / 'other.json'}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("samodal run: ")
+    assert (
+        main(["run", str(drive / "frames"), "--vis", f"file:{drive / 'mots.txt'}", "--out", str(tmp_path / "b")]) == 0
+    )
+    assert f"{FRAMES}/{FRAMES}" in capsys.readouterr().err
+
+
 def test_every_default_mask_contains_its_visible_mask_and_two_runs_are_equal_to_the_byte(drive, tmp_path):
     for name in ("a", "b"):
         run(settings(drive), tmp_path / name)

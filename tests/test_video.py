@@ -89,9 +89,15 @@ def test_an_excerpt_keeps_the_numbers_of_the_whole(frames, expected):
     assert cut.length == len(expected)
 
 
-@pytest.mark.parametrize("frames", ["x:3", "5", "7:9", "3:2"])
+@pytest.mark.parametrize("frames", ["x:3", "5", "7:9", "3:2", "9999:", "-2:", "0:-1"])
 def test_an_excerpt_that_holds_nothing_is_refused(frames):
-    with pytest.raises(InputError, match=f"--frames {frames}"):
+    with pytest.raises(InputError, match=f"--frames '{frames}'"):
+        excerpt(ArrayVideo("a", np.stack([picture(t) for t in range(4)])), frames)
+
+
+@pytest.mark.parametrize("frames", ["9999::", "::2", "0:3:2"])
+def test_an_excerpt_with_steps_is_refused_with_the_way_to_them(frames):
+    with pytest.raises(InputError, match=f"--frames '{frames}': expected A:B .*--stride 3"):
         excerpt(ArrayVideo("a", np.stack([picture(t) for t in range(4)])), frames)
 
 

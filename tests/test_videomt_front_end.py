@@ -16,6 +16,7 @@ from samodal.frontends.videomt.front_end import Limits, Videomt, VideomtSession
 from samodal.frontends.videomt.identities import Identities
 from samodal.results.frames import read_frames
 from samodal.settings import RunSettings
+from samodal.video import ArrayVideo
 from tiny_videomt import TINY, Scripted, frames, tiny
 
 BOX, OTHER = (0, 0, 4, 4), (8, 2, 12, 8)
@@ -70,6 +71,12 @@ def test_a_thing_is_first_reported_when_it_was_seen_in_enough_frames_in_a_row():
     here = {0: ("car", 0.9, BOX)}
     script = [here, {}, here, here, {}, here]
     assert told(session(script, frames=2), 6) == [[], [], [], [(1, "car")], [], [(1, "car")]]
+
+
+def test_what_a_single_picture_shows_is_reported_at_once():
+    for count, least in ((1, 1), (2, 2)):
+        video = ArrayVideo("picture", np.zeros((count, 32, 64, 3), np.uint8))
+        assert Videomt().open(video).limits.frames == least
 
 
 def test_a_doubt_between_car_and_truck_changes_neither_id_nor_class():
@@ -138,6 +145,7 @@ def test_a_frame_too_large_for_memory_says_what_to_do(monkeypatch):
 
 def test_the_argument_names_a_checkpoint_and_limits():
     assert parse("org/model,score=0.3,area=9", "videomt", Limits()) == ("org/model", Limits(score=0.3, area=9))
+    assert parse("score=0.3,area=9", "videomt", Limits(), embedded="mine") == ("mine", Limits(score=0.3, area=9))
     assert Videomt(",score=0.3").limits.score == 0.3 and Videomt().checkpoint == "streetsim-videomt"
     with pytest.raises(InputError, match="needs a checkpoint: a folder"):
         parse(None, "mask2former", Limits(), "a folder")
@@ -150,7 +158,7 @@ def test_the_argument_names_a_checkpoint_and_limits():
 
 def test_it_is_made_by_name_from_a_checkpoint_of_ours(tmp_path):
     save(tiny(), tmp_path / "vis.safetensors")
-    video = SimpleNamespace(source="clip.mp4", truth=None)
+    video = SimpleNamespace(source="clip.mp4", truth=None, length=None)
     settings = RunSettings(vis=f"videomt:{tmp_path}/vis.safetensors,score=0,frames=1,area=1", device="cpu")
     front_end = make_front_end(settings)
     assert isinstance(front_end, Videomt) and front_end.classes == {"person": [0], "car": [1]}

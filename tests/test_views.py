@@ -144,6 +144,11 @@ def test_a_run_is_read_frame_by_frame_from_either_end_and_as_a_stream(folder):
     for t in (5, -6):
         with pytest.raises(IndexError, match=f"no frame {t}: the run has 5 frames, from 0"):
             run[t]
+    assert [frame.t for frame in run[1:4:2]] == [1, 3] and [frame.t for frame in run[-2:]] == [3, 4]
+    for key in ("7", True, 1.0):
+        with pytest.raises(InputError, match="expected the number of a frame or a slice"):
+            run[key]
+    assert run[np.int64(2)].t == 2 and run[9:] == []
     assert "not complete" in repr(run) and "<table>" in run._repr_html_()
     with pytest.raises(InputError, match="no such file"):
         samodal.open_run(folder / "nothing")

@@ -53,9 +53,9 @@ def load(
 ) -> AmodalTracker:
     """An amodal tracker; without arguments with the embedded models and the preset `default`.
 
-    Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects. Embedded
-    front ends and the amodal SAM know a simulator only; the logger "samodal" says so once
-    (`logging.getLogger("samodal").setLevel("ERROR")`: never).
+    Every argument is the flag of `samodal run` of the same name. Parts are named, or given as objects. Where embedded
+    weights are taken that know a simulator only (all but `detector` and the completer), the logger "samodal" says so
+    once (`logging.getLogger("samodal").setLevel("ERROR")`: never).
 
     Args:
         weights: of the segmenter: an embedded name, a checkpoint file, or a Hugging Face name or folder; None: those

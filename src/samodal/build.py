@@ -10,12 +10,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from samodal.errors import InputError, nearest
+from samodal.errors import InputError, nearest, page
 from samodal.frontends import best
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
-from samodal.making import check_name, checked, find, make, make_tracker, parameters, split
+from samodal.making import check_name, checked, find, make, make_tracker, not_taken, parameters, split
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import Rules, preset
 from samodal.parts import FrontEnd, LearningSession, Method, Segmenter, Video, VisSession
@@ -37,8 +37,7 @@ OTHER_TRACKER = (
 PRESET_SEGMENTERS = {"default": "completion"}
 """The segmenter of a preset where none is named; sam for all others."""
 DEMONSTRATION = (
-    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; "
-    "for real video give {} (docs/real-video.md)."
+    "The embedded weights of {} were trained on StreetSim alone and are for demonstration; for real video give {} ({})."
 )
 
 
@@ -259,7 +258,8 @@ def embedded_models(settings: RunSettings) -> dict[str, str]:
 
 def demonstration(models: dict[str, str], flag: str = "") -> str:
     """What is told of embedded models; `flag` stands before the settings that name others."""
-    return DEMONSTRATION.format(" and ".join(models.values()), " and ".join(flag + name for name in models))
+    named, flags = " and ".join(models.values()), " and ".join(flag + name for name in models)
+    return DEMONSTRATION.format(named, flags, page("real-video.md"))
 
 
 def notices(settings: RunSettings) -> list[str]:
@@ -279,10 +279,7 @@ def notices(settings: RunSettings) -> list[str]:
 
 def _without_effect(settings: RunSettings) -> list[str]:
     """The settings that are given and that nothing of this run takes."""
-    taken = parameters(find(METHODS, split(settings.method, METHODS)[0], "method"))
-    names = [name for name in ("segmenter", "weights", "tracker") if name not in taken]
-    names += ["preset", "rules"] if "rules" not in taken else []
-    names += [] if settings.overlay else ["draw", "graph"]
+    names = not_taken(settings.method) + ([] if settings.overlay else ["draw", "graph"])
     names += [] if settings.data else ["workers"]
     return [name for name in names if getattr(settings, name) != getattr(RunSettings(), name)]
 

@@ -11,6 +11,7 @@ from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
+from samodal.errors import page
 from samodal.version import __version__
 
 EXTRAS = {
@@ -54,6 +55,7 @@ def findings(folder: Path = Path()) -> Iterator[Finding]:
         folder: where results are to be written.
     """
     yield Finding("samodal", f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
+    yield Finding("docs", str(Path(page("start.md")).parent))
     yield from _torch()
     yield from _video()
     yield _opencv()
@@ -72,7 +74,8 @@ def _torch() -> Iterator[Finding]:
     except Exception as error:  # a broken build raises anything
         yield Finding("torch", f"cannot be imported ({error}); install it anew: https://pytorch.org", False)
         return
-    yield Finding("torch", f"{torch.__version__}, {torch.get_num_threads()} threads on {os.cpu_count()} cores")
+    counts = _counted(torch.get_num_threads(), "thread"), _counted(os.cpu_count() or 1, "core")
+    yield Finding("torch", f"{torch.__version__}, {' on '.join(counts)}")
     names = (
         [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
     )
@@ -82,6 +85,10 @@ def _torch() -> Iterator[Finding]:
         yield Finding("device", "cpu is taken; --device mps can be tried")
     else:
         yield Finding("device", "cpu; front ends from the hub want a GPU", None)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _video() -> Iterator[Finding]:

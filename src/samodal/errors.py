@@ -5,6 +5,7 @@ import re
 import reprlib
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 LONGEST = 5000
@@ -40,6 +41,12 @@ class Incomplete(InputError):
     def __str__(self) -> str:
         message, parts = self.args
         return "\n  ".join([message, *parts])
+
+
+def page(name: str) -> str:
+    """A page of the documentation as a message names it: in a checkout docs/NAME, else where the wheel put it."""
+    installed = Path(__file__).parent / "docs" / name
+    return str(installed) if installed.is_file() else f"docs/{name}"
 
 
 def printable(text: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from samodal import parts
-from samodal.errors import InputError, nearest
+from samodal.errors import InputError, nearest, page
 from samodal.registry import FRONT_ENDS, METHODS, SEGMENTERS, SELECTORS, TRACKERS, Part
 
 PROTOCOLS = {
@@ -20,7 +20,7 @@ PROTOCOLS = {
 NAMED = {"vis": FRONT_ENDS, "segmenter": SEGMENTERS, "tracker": TRACKERS, "method": METHODS}
 """Settings of `samodal run` that name parts."""
 UNTRUSTED = "a settings file that names code is a program: give --trust-config where you trust it, or name it in a flag"
-HELP = "see docs/extend.md"
+HELP = f"see {page('extend.md')}"
 
 
 def find(table: dict[str, Part], name: str, what: str) -> Any:
@@ -38,7 +38,8 @@ def find(table: dict[str, Part], name: str, what: str) -> Any:
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of names like .a and ""
         absent = isinstance(error, ModuleNotFoundError) and error.name == module
         if absent and difflib.get_close_matches(module, table, n=1, cutoff=0.5):
-            raise InputError(f"unknown {what} {module!r}{nearest(module, table)}") from None
+            own = "; your own module of that name must be in a folder of PYTHONPATH"
+            raise InputError(f"unknown {what} {module!r}{nearest(module, table)}{own}") from None
         way = "; is its folder in PYTHONPATH?" if absent else nearest(module, table)
         raise InputError(f"{what} {name!r} cannot be imported ({error}){way}") from error
 
@@ -126,6 +127,17 @@ def parameters(kind: Any) -> Collection[str]:
         return inspect.signature(kind).parameters
     except ValueError:  # of some built-in classes
         return ()
+
+
+def not_taken(method: str) -> list[str]:
+    """The settings of a run around its method that the method does not take.
+
+    Raises:
+        InputError: for an unknown method.
+    """
+    taken = parameters(find(METHODS, split(method, METHODS)[0], "method"))
+    names = [name for name in ("segmenter", "weights", "tracker") if name not in taken]
+    return names + (["preset", "rules"] if "rules" not in taken else [])
 
 
 def make_tracker(text: str, device: str = "cpu") -> Any:

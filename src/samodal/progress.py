@@ -33,7 +33,12 @@ def frames_bar(title: str, total: int | None, unit: str = "frames") -> Iterator[
     """A progress bar on standard error; gives a function of the number of newly finished items, and of a short text."""
     with _bar(unit) as progress:
         task = progress.add_task(title, total=total, note="")
-        yield lambda count, note="": progress.update(task, advance=count, note=note)
+        try:
+            yield lambda count, note="": progress.update(task, advance=count, note=note)
+        except BaseException:
+            if not progress.tasks[0].completed:  # the message of an error stands alone, not behind an empty bar
+                progress.live.transient, progress.console.quiet = True, not progress.console.is_terminal
+            raise
 
 
 @contextmanager

@@ -87,6 +87,8 @@ class RunSettings:
     explains them; samodal convert makes them of a finished run."""
     report: bool = True
     """Write report.html, a page to look at in a browser (samodal report makes it later). Not with --no-overlay."""
+    show: bool = False
+    """Show the overlay while it is made, on a page for this machine's browser. For a single video."""
     draw: str | None = None
     """What overlay.mp4 shows beside the masks, separated by commas: labels, legend, points (prompt points, and followed
     ones with their trails), whole (whole objects, without telling hidden from visible), none. Without it labels,legend.
@@ -109,6 +111,8 @@ class RunSettings:
                 raise InputError(f"{name} must be {in_words(hint)}, got {getattr(self, name)!r}")
         if self.clips and self.video and not self.data:
             raise InputError("--clips is for a data set (--data); a video has --frames")
+        if self.show and self.data:
+            raise InputError("--show is for a single video; leave it out with --data")
         if self.classes is not None and not all(map(str.strip, self.classes.split(","))):
             raise InputError(f"classes {self.classes!r}: one of them has no name; give names as in car,person")
         for name in self.drawn:

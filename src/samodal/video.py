@@ -6,6 +6,7 @@ their numbers and times.
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -304,13 +305,15 @@ def excerpt(video: Video, frames: str | None, stride: int = 1) -> Video:
     """`A:B` of a video, either end may be left out, None: all of it; and of these frames every n-th."""
     if frames is None and stride == 1:
         return video
-    try:
-        first, end = ((int(part) if part else None) for part in (frames or ":").split(":"))
-    except ValueError:
-        raise InputError(f"--frames {frames}: expected A:B with A and B frame numbers, as in 0:100 or 50:") from None
+    if not re.fullmatch(r"\d*:\d*", frames or ":"):
+        stepped = " (every third frame: --stride 3)" if (frames or "").count(":") > 1 else ""
+        raise InputError(
+            f"--frames {frames!r}: expected A:B with A and B frame numbers from 0, as in 0:100 or 50:{stepped}"
+        )
+    first, end = ((int(part) if part else None) for part in (frames or ":").split(":"))
     cut = Excerpt(video, first or 0, end, stride)
     if cut.length == 0 or (end is not None and end <= (first or 0)):
-        raise InputError(f"--frames {frames}: no frame of {video.source} lies there; it has {video.length} frames")
+        raise InputError(f"--frames {frames!r}: no frame of {video.source} lies there; it has {video.length} frames")
     return cut
 
 

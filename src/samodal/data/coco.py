@@ -38,7 +38,7 @@ from samodal.data.fields import (
     whole_number,
 )
 from samodal.data.paths import ImageFolder
-from samodal.errors import InputError, shown
+from samodal.errors import InputError, page, shown
 from samodal.files import check_mask, field, read_json
 from samodal.results.fields import is_crowd
 
@@ -106,7 +106,7 @@ def read_amodal_coco(
     content = read_json(path)
     for name in ("images", "annotations", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(name), list):
-            raise InputError(f"{path}: no list {name!r} in it; docs/data.md shows a whole file")
+            raise InputError(f"{path}: no list {name!r} in it; {page('data.md')} shows a whole file")
     folder = None if images is None else ImageFolder(images)
     for entry in content["images"] if folder is not None else ():
         if isinstance(entry, dict) and "file_name" in entry:

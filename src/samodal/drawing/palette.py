@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 Color = tuple[int, int, int]
@@ -20,6 +21,14 @@ PALETTE: tuple[Color, ...] = (
 
 
 def color_of(key: int | str) -> Color:
-    """The RGB colour of an id, which depends on the id alone; ids that follow each other have different ones."""
-    number = key if isinstance(key, int) else zlib.crc32(str(key).encode("utf-8", "surrogatepass"))
-    return PALETTE[number % len(PALETTE)]
+    """The RGB colour of an id, which depends on the id alone; ids that follow each other have different ones.
+
+    Of a text the number at its end counts, as in car-7; of 7@120, which a scene cut made of 7, the id itself.
+    """
+    if isinstance(key, int):
+        return PALETTE[key % len(PALETTE)]
+    text = re.sub(r"(?<=.)@\d+$", "", key, flags=re.DOTALL)
+    number = re.search(r"[0-9]+$", text)
+    return PALETTE[
+        (int(number[0][-9:]) if number else zlib.crc32(text.encode("utf-8", "surrogatepass"))) % len(PALETTE)
+    ]

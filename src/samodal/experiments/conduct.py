@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from samodal.errors import Incomplete, InputError, nearest, printable
+from samodal.errors import Incomplete, InputError, nearest, page, printable
 from samodal.executors import Executor, Processes
 from samodal.experiments import gaps, report, seen
 from samodal.experiments.config import Experiment, load, names
@@ -26,7 +26,7 @@ from samodal.outputs import check_folder, locked, writing
 from samodal.training.card import command, commit
 
 NO_POINTS = "data with point tracks, as `samodal synth --points` writes them"
-NO_ROOT = "give --root FOLDER, the real pictures and labels; docs/results.md tells what lies in it"
+NO_ROOT = f"give --root FOLDER, the real pictures and labels; {page('results.md')} tells what lies in it"
 ON_REAL = ("real", "seen", "moved")
 """Kinds of experiments that need --root."""
 OWN_CLIPS = 4

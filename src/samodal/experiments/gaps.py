@@ -18,7 +18,7 @@ import numpy as np
 
 from samodal.build import make_method, make_rules
 from samodal.data.kitti_boxes import read_kitti_boxes
-from samodal.errors import InputError
+from samodal.errors import InputError, page
 from samodal.executors import Executor
 from samodal.experiments.kept import keep, kept
 from samodal.experiments.labelled import LabelledSegmenter, LabelledTracker, Lost, box_mask, told_of_masks
@@ -77,7 +77,7 @@ def parts_of(root: Path) -> list[Part]:
     """
     parts = [Part(LABELS, path.stem) for path in sorted((root / LABELS / "instances_txt").glob("*.txt"))]
     if not parts:
-        raise InputError(f"{root}: no folder {LABELS} with labels in it; docs/results.md tells how")
+        raise InputError(f"{root}: no folder {LABELS} with labels in it; {page('results.md')} tells how")
     return parts
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from samodal.data.kitti_boxes import KittiBox, read_kitti_boxes
-from samodal.errors import InputError
+from samodal.errors import InputError, page
 from samodal.executors import Executor, WithBar, results
 from samodal.experiments.kept import is_kept, keep, kept
 from samodal.experiments.plan import Planned
@@ -81,7 +81,9 @@ def parts_of(root: Path) -> list[Part]:
         for path in sorted((root / folder).glob(pattern))
     ]
     if not parts:
-        raise InputError(f"{root}: no folder {COCOA}, {DRIVE} or {LABELS} with labels in it; docs/results.md tells how")
+        raise InputError(
+            f"{root}: no folder {COCOA}, {DRIVE} or {LABELS} with labels in it; {page('results.md')} tells how"
+        )
     return parts
 
 

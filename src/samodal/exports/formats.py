@@ -109,6 +109,10 @@ def wanted(text: str) -> list[tuple[str, Path | None]]:
         name, _, path = piece.partition(":")
         if name not in FORMATS:
             raise InputError(f"unknown format {name!r}{nearest(name, FORMATS)}")
+        _, comma, last = path.rpartition(",")
+        if comma and re.fullmatch(r"\s*[\w-]+(:.*)?", last):  # neither a format, nor the end of a file's name
+            last = last.partition(":")[0].strip()
+            raise InputError(f"unknown format {last!r} after {name}{nearest(last, FORMATS)}")
         if name in chosen:
             raise InputError(f"format {name!r} is there twice")
         _check_installed(name)

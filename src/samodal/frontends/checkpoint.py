@@ -16,7 +16,7 @@ Limits = TypeVar("Limits")
 
 
 def parse(argument: str | None, vis: str, limits: Limits, needs: str = "", embedded: str = "") -> tuple[str, Limits]:
-    """The checkpoint and the limits of CHECKPOINT[,LIMIT=VALUE…].
+    """The checkpoint and the limits of CHECKPOINT[,LIMIT=VALUE…], or of LIMIT=VALUE… alone.
 
     Args:
         argument: what follows the front end's name.
@@ -29,6 +29,8 @@ def parse(argument: str | None, vis: str, limits: Limits, needs: str = "", embed
         InputError: without a checkpoint, for an unknown limit, or a value that is no number of 0 or more.
     """
     checkpoint, *changes = (argument or "").split(",")
+    if checkpoint.partition("=")[0] in limits.__dataclass_fields__ and "=" in checkpoint:  # without the comma
+        checkpoint, changes = "", [checkpoint, *changes]
     checkpoint = checkpoint or embedded
     if not checkpoint:
         raise InputError(f"--vis {vis} needs a checkpoint: {needs}")

@@ -67,7 +67,7 @@ class Rules:
     """Seconds until an instance is lost after what hid it has moved away: if it were there, it would be seen (ours;
     None: its mask goes on)."""
     clamp: bool = False
-    """Limit |dx|, |dy| to the mean step between earlier prompt points, times the frames elapsed (released
+    """Limit the shift in x and in y to the mean step between earlier prompt points, times the frames elapsed (released
     `coco_preds_to_ytvis.py`)."""
     border: Annotated[int, Between(0, 1_000_000)] | None = None
     """An instance last seen within so many pixels of the left or right edge has left the image; it is not hidden

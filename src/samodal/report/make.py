@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from samodal.errors import InputError, printable
+from samodal.making import not_taken, split
 from samodal.parts import Frame, Video
 from samodal.progress import notice
+from samodal.registry import METHODS
 from samodal.report.clip import ReportClip, page_size
 from samodal.report.gather import Gathered, fps_of, gather, told
 from samodal.report.outlines import PIECE
@@ -94,8 +96,13 @@ def page_data(name: str, gathered: Gathered, shown: list[int]) -> dict[str, Any]
 
 
 def shown_settings(settings: dict[str, Any]) -> list[list[str]]:
-    """The settings of a run that a page names, as texts; without passwords of streams, as pages are handed on."""
-    given = {key: settings[key] for key in SHOWN_SETTINGS if settings.get(key) is not None}
+    """The settings of a run that a page names, as texts: those that its method takes.
+
+    Passwords of streams are left out, as pages are handed on.
+    """
+    method = str(settings.get("method", "samodal"))
+    names = set(SHOWN_SETTINGS) - set(not_taken(method) if split(method, METHODS)[0] in METHODS else ())
+    given = {key: settings[key] for key in SHOWN_SETTINGS if key in names and settings.get(key) is not None}
     return [[key, printable(re.sub(r"//[^/@]*@", "//", str(value)))] for key, value in given.items()]
 
 

@@ -1,9 +1,11 @@
 """Opening whatever file holds the visible tracks of a video."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from samodal.columns import Column
+from samodal.columns import Column, present
 from samodal.errors import InputError
 from samodal.files import mistaken, named, read_json
 from samodal.results import frames, kitti_mots, mmtracking, scalabel, youtube_vis
@@ -78,7 +80,10 @@ def _per_image(content: object) -> bool:
 
 
 def _fitting(clip: Clip, path: Path, name: str, size: tuple[int, int], length: int | None) -> Clip:
-    """The clip under the video's name, its visible columns alone, if it is of this video."""
+    """The clip under the video's name, its visible columns alone, if it is of this video or an excerpt of it."""
+    places = None if length is None or len(clip) == length else _excerpt_of(clip, length)
+    if places is not None:
+        clip = _whole(clip, places, length)
     if clip.size != tuple(size) or (length is not None and len(clip) != length):
         raise InputError(
             f"{path}: masks of {clip.size[0]}x{clip.size[1]} (height x width) in {len(clip)} frames, but the video "
@@ -90,3 +95,27 @@ def _fitting(clip: Clip, path: Path, name: str, size: tuple[int, int], length: i
         if any(track.visible)
     )
     return Clip(name, clip.size, clip.frames, tracks, info=clip.info)
+
+
+def _whole(clip: Clip, places: Sequence[int], length: int) -> Clip:
+    """The clip of a whole video of which it has some frames."""
+
+    def spread(column: Sequence) -> Column:
+        return Column(length, {places[t]: value for t, value in present(column)})
+
+    tracks = tuple(
+        replace(track, **{name: spread(getattr(track, name)) for name in ("visible", "amodal", "states", "scores")})
+        for track in clip.tracks
+    )
+    return Clip(clip.name, clip.size, tuple(f"{t:06d}" for t in range(length)), tracks, info=clip.info)
+
+
+def _excerpt_of(clip: Clip, length: int) -> Sequence[int] | None:
+    """The frames of a video of this length that our own result of `--frames` or `--stride` is of; None for others."""
+    settings = clip.info.get("settings", clip.info)
+    part, stride = settings.get("frames"), settings.get("stride") or 1
+    if part is None and stride == 1 or not re.fullmatch(r"\d*:\d*", str(part or ":")) or not isinstance(stride, int):
+        return None
+    first, end = (int(number) if number else None for number in (part or ":").split(":"))
+    places = range(first or 0, min(end or length, length), max(stride, 1))
+    return places if len(places) == len(clip) else None

@@ -32,6 +32,7 @@ def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
         "overwrite": None,
         "save": None,
         "report": None,
+        "show": None,
         "backend": None if settings.backend == "torch" else settings.backend,
         "stride": None if settings.stride == 1 else settings.stride,
     }

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
+from samodal.errors import InputError
 from samodal.exports.convert import convert
 from samodal.exports.source import of_run
 from samodal.exports.table import row
@@ -70,13 +71,21 @@ class Run:
     def __iter__(self) -> Iterator[FrameView]:
         return (FrameView.of(result) for _, result in self._source.read())
 
-    def __getitem__(self, t: int) -> FrameView:
-        """The t-th frame; a negative t counts from the end.
+    @overload
+    def __getitem__(self, t: int) -> FrameView: ...
+    @overload
+    def __getitem__(self, t: slice) -> list[FrameView]: ...
+    def __getitem__(self, t: int | slice) -> FrameView | list[FrameView]:
+        """The t-th frame, or the frames of a slice; a negative t counts from the end.
 
         Raises:
             IndexError: if there is none.
-            InputError: if its line is damaged.
+            InputError: if its line is damaged, or `t` is neither number nor slice.
         """
+        if isinstance(t, slice):
+            return [self[n] for n in range(len(self))[t]]
+        if isinstance(t, bool) or not hasattr(t, "__index__"):
+            raise InputError(f"run[{t!r}]: expected the number of a frame or a slice; tracks are run.tracks[{t!r}]")
         if not -len(self) <= t < len(self):
             raise IndexError(f"no frame {t}: the run has {len(self)} frames, from 0")
         n = t % len(self)

@@ -7,7 +7,7 @@ score times the mean mask probability inside.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -61,7 +61,9 @@ class Videomt:
         self.classes = mapping(self.network.config.classes, self.checkpoint)
 
     def open(self, video: Video) -> VideomtSession:
-        return VideomtSession(self.network, self.classes, self.limits, video.source)
+        # A video of a single picture has no second frame that could confirm the first.
+        limits = replace(self.limits, frames=1) if video.length == 1 else self.limits
+        return VideomtSession(self.network, self.classes, limits, video.source)
 
 
 @lru_cache(maxsize=1)

@@ -53,7 +53,8 @@ def train(settings: CompletionSettings) -> str:
     metrics |= _measured(engine.kept, val)
     _write_card(engine, metrics)
     engine.finish()
-    return f"{engine.result} after {progress}; {metrics}"
+    told = [f"{name}: {', '.join(f'{key} {value:.3f}' for key, value in row.items())}" for name, row in metrics.items()]
+    return "\n  ".join([f"{engine.result} after {progress}", *told])
 
 
 class CompletionEngine(AveragedEngine):

@@ -1,0 +1,167 @@
+"""Commands of README and docs: each is one that samodal takes, and those of the pages for users run on miniatures."""
+
+import importlib
+import json
+import re
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from made_up import passing_square
+from samodal.cli.app import COMMANDS, main
+from samodal.drawing.video import VideoWriter
+from samodal.masks import Mask
+from samodal.segmenters.sam import AmodalSam
+from samodal.segmenters.sam.config import AmodalSamConfig
+from test_docs import DOCS, PAGES, README
+
+LARGER = 3
+LENGTHS = {
+    "--held_out 40": "--held_out 1",
+    "--minutes 3": "--steps 2 --batch 2 --device cpu",
+    "--config kins-paper": "--config kins-paper --init sam.safetensors --size tiny --epochs 0 --steps 2 --device cpu "
+    "--precision float32 --workers 1 --out runs/sam",
+    "--vis videomt": "--vis file:mots.txt",
+}
+"""Lengths, sizes and what would be fetched or take minutes, and what the test makes of them."""
+
+
+def commands(page: Path) -> list[str]:
+    """The commands of samodal in fenced blocks of a page, each with those lines that it goes on in."""
+    text = re.sub(
+        r"^```(?:python|json|yaml).*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    pieces = [piece for line in lines for piece in re.split(r"&&|;", line.removeprefix("$ ").partition(" #")[0])]
+    found = [
+        re.search(r"^(?:.* (?:do|run --rm \S+ \S+) )?(?:PYTHONPATH=\S+ )?(samodal .*)$", p.strip()) for p in pieces
+    ]
+    return [match[1] for match in found if match]
+
+
+def spans(page: Path) -> list[str]:
+    """The commands that stand within sentences of a page, as far as they are whole."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = [" ".join(span.split()) for span in re.findall(r"`(samodal [^`]+)`", text)]
+    return [span for span in found if "…" not in span]
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Makes commands do nothing but remember what settings they were given."""
+    seen = []
+
+    def stand_in(name: str) -> SimpleNamespace:
+        module = importlib.import_module(name)
+        return SimpleNamespace(**vars(module) | {"main": seen.append})
+
+    monkeypatch.setattr("samodal.cli.app.import_module", stand_in)
+    return seen
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_is_one_that_samodal_takes(page, taken, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.yaml").write_text("seed: 1\n")
+    for command in (*commands(page), *spans(page)):
+        words = shlex.split(command.replace("$k", "13").replace("[", "(").replace(" FLAGS", "").split("|")[0])[1:]
+        if (
+            len(words) == 1
+            or "RECIPE" in words
+            or " ".join(words[:2]) in ("train NAME", "weights list", "completion bash")
+        ):
+            assert words[0].startswith("-") or words[0] == "train" or any(n.split()[0] == words[0] for n in COMMANDS), (
+                command
+            )
+            continue
+        try:
+            code = main(words)
+        except SystemExit as stop:  # of lists, and of a command without what it needs
+            code = stop.code
+        told = capsys.readouterr().err
+        assert code == 0 or "is required" in told or "the following arguments" in told, f"{command}\n{told}"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder with what the pages speak of: a clip, labels with images, results, outlines, a small SAM."""
+    root = tmp_path_factory.mktemp("pages")
+    lines, large = [], [n * LARGER for n in (60, 120)]
+    (root / "images").mkdir()
+    (root / "masks").mkdir()
+    with VideoWriter(root / "drive.mp4", tuple(large), 10.0) as video:
+        for seen in passing_square(12, step=6)[1]:
+            image = seen.frame.image.repeat(LARGER, 0).repeat(LARGER, 1)
+            Image.fromarray(image).save(root / "images" / f"{seen.frame.name}.png")
+            video.write(image, seen.frame.time)
+            for visible in seen.visible:
+                mask = Mask.of(visible.mask.decode().repeat(LARGER, 0).repeat(LARGER, 1))
+                lines.append(f"{seen.frame.t} 1007 1 {large[0]} {large[1]} {mask.rle.counts}\n")
+    (root / "mots.txt").write_text("".join(lines))
+    person = np.zeros((80, 40), np.uint8)
+    person[5:75, 10:30] = 255
+    Image.fromarray(person).save(root / "masks" / "a.png")
+    outlines = [{"category_id": 3, "segmentation": [[0, 0, 90, 0, 90, 40, 0, 40]]}]
+    (root / "outlines.json").write_text(json.dumps({"annotations": outlines}))
+    AmodalSam.initialise(AmodalSamConfig.named("tiny"), seed=0).save(root / "sam.safetensors")
+    return root
+
+
+def run_all(page: Path, wanted: str, capsys) -> int:
+    """Run the commands of a page that match, with shorter lengths; gives how many."""
+    count = 0
+    for command in commands(page):
+        if not re.search(wanted, command):
+            continue
+        for printed, meant in LENGTHS.items():
+            command = command.replace(printed, meant)
+        assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
+        count += 1
+    return count
+
+
+def test_the_commands_of_the_pages_for_users_run_in_their_order(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert run_all(DOCS / "start.md", r"doctor|run drive.mp4$|convert", capsys) == 4
+    assert (place / "runs/drive/report.html").exists() and (place / "runs/drive/exports/cvat.xml").exists()
+    other = ["run", "drive.mp4", "--vis", "file:mots.txt", "--method", "hold-last", "--out", "runs/other"]
+    assert main([*other, "--save", "cvat"]) == 0
+    assert run_all(DOCS / "report.md", "", capsys) == 3
+    (place / "annotations.xml").write_bytes((place / "runs/other/exports/cvat.xml").read_bytes())
+    assert run_all(DOCS / "files.md", "--from cvat", capsys) == 1
+    assert (place / "labels.json").exists() and "compare" in "".join(path.name for path in (place / "runs").iterdir())
+
+
+def test_the_commands_about_own_labels_run_in_their_order(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    pytest.importorskip("accelerate")
+    labels = [
+        "run",
+        "images",
+        "--vis",
+        "file:mots.txt",
+        "--method",
+        "hold-last",
+        "--no-overlay",
+        "--out",
+        "runs/labels",
+    ]
+    assert main([*labels, "--save", "coco:labels.json"]) == 0
+    (place / "val.json").write_bytes((place / "labels.json").read_bytes())
+    assert run_all(DOCS / "data.md", "coco:labels|--segmenter", capsys) == 8
+    assert run_all(DOCS / "without-labels.md", "completion", capsys) == 2
+    assert (place / "runs/mine/mine.safetensors").exists() and (place / "runs/mine/mine.md").exists()
+
+
+def test_the_commands_of_the_readme_run(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    results = ["run", "images", "--vis", "file:mots.txt", "--method", "hull", "--no-overlay", "--out", "runs/results"]
+    assert main(results) == 0
+    (place / "results.json").write_bytes((place / "runs/results/tracks.json").read_bytes())
+    assert run_all(README, "run drive.mp4", capsys) == 2
