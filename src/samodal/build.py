@@ -235,9 +235,10 @@ def found_device(name: str) -> str:
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda" if cuda else "cpu"
+    name = "cuda" if name == "cuda:all" else name  # each worker has a GPU of its own, and one alone has the first
     kind = re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", str(name))
     if kind is None:
-        raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
+        raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:N, cuda:all or mps")
     if name == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device mps: this torch has no MPS; use auto or cpu")
     if str(name).startswith("cuda") and int(kind[1] or 0) >= cuda:
@@ -283,7 +284,7 @@ def _without_effect(settings: RunSettings) -> list[str]:
     names = [name for name in ("segmenter", "weights", "tracker") if name not in taken]
     names += ["preset", "rules"] if "rules" not in taken else []
     names += [] if settings.overlay else ["draw", "graph"]
-    names += [] if settings.data else ["workers"]
+    names += [] if settings.data or len(settings.videos) != 1 or settings.segment else ["workers"]
     return [name for name in names if getattr(settings, name) != getattr(RunSettings(), name)]
 
 

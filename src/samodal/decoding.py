@@ -12,6 +12,7 @@ import numpy as np
 from samodal.errors import InputError
 from samodal.files import mistaken
 from samodal.pictures import check_pixels
+from samodal.remote import is_remote, opened
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -194,7 +195,9 @@ def _container(source: str, live: str | None) -> InputContainer:
     except ImportError as error:
         raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
     # FFmpeg takes what stands before a colon for a protocol, and needs the bytes of names that are no UTF-8.
-    place = source if live is not None else "file:" + os.path.abspath(source)
+    place: Any = source if live is not None else "file:" + os.path.abspath(source)
+    if live is None and is_remote(source):
+        place = opened(source)
     try:
         container = av.open(place, format=live or None, metadata_errors="replace")
     except (InvalidDataError, End) as error:

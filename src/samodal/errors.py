@@ -27,6 +27,10 @@ class InputError(ValueError):
         super().__init__(printable(text + ("…" if len(message) > LONGEST else "")))
 
 
+class DiskFull(InputError):
+    """No space is left: nothing more can be written there, whatever it is."""
+
+
 class Incomplete(InputError):
     """A part of the work failed and the rest is done. The message names each part that failed, a line each.
 

@@ -8,8 +8,7 @@ their numbers and times.
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlparse
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from samodal.errors import InputError
 from samodal.parts import Frame, Video
 from samodal.pictures import PICTURES, RARE_PICTURES, check_single, common_size, frames_in, read_image
 from samodal.progress import notice
+from samodal.remote import STREAMS, is_remote, local_path
 from samodal.tracks import Clip
 
-STREAMS = ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "http://", "https://", "udp://", "tcp://", "rtp://", "srt://")
 MOST_IN_A_ROW = 10
 """Frames that are left out one after another before a video is refused; also how many of any, at least."""
 MOST_OF_ALL = 0.1
@@ -29,7 +28,7 @@ _LOOKED_AT = 9  # pictures whose sizes say what the size of a folder's frames is
 
 
 def open_video(source: str | Path, strict: bool = False, fps: float | None = None) -> Video:
-    """Open what a user names: a video file, a folder of frames, `camera:0`, or a stream's URL.
+    """Open what a user names: a video file, also in object storage, a folder of frames, `camera:0`, or a stream's URL.
 
     Args:
         source: what is there as a file or folder is taken for it, whatever its name.
@@ -42,7 +41,7 @@ def open_video(source: str | Path, strict: bool = False, fps: float | None = Non
             of its own.
     """
     text = str(source)
-    path = Path(os.fsdecode(unquote_to_bytes(urlparse(text).path)) if text.startswith("file://") else source)
+    path = local_path(source)
     if fps is not None and not (_is_there(path) and path.is_dir()):
         raise InputError(f"{path}: --fps is for folders of pictures; this has times of its own")
     if not _is_there(path):
@@ -51,6 +50,8 @@ def open_video(source: str | Path, strict: bool = False, fps: float | None = Non
             return StreamVideo.open(device, text.replace(":", ""), live="v4l2", strict=strict)
         if text.startswith(STREAMS):
             return StreamVideo.open(text, "stream", live="", strict=strict)
+        if is_remote(text):
+            return StreamVideo.open(text, PurePosixPath(text).stem, strict=strict)
         raise InputError(f"{path}: no such file or folder; give a video file, a folder of frames, camera:N or a URL")
     if path.is_dir():
         return FolderVideo.open(path, strict, fps or FolderVideo.fps)

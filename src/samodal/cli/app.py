@@ -27,6 +27,7 @@ from samodal.yaml_files import read_settings
 COMMANDS = {
     "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the embedded clip and weights"),
     "run": ("samodal.cli.run", "RunSettings", "a video or data set in; amodal tracks, overlay, report out"),
+    "collect": ("samodal.cli.collect", "CollectSettings", "many results: tables of videos and instances, and a page"),
     "report": ("samodal.cli.report", "ReportSettings", "a page to look at: what happened in a run, and what to doubt"),
     "compare": ("samodal.cli.compare", "CompareSettings", "the same page of two runs on the same frames"),
     "synth": ("samodal.cli.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
@@ -193,7 +194,8 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     for field in fields:
         if field.name in positional:
             # A default would win over the key of a YAML file.
-            optional = {} if field.default is dataclasses.MISSING else {"nargs": "?", "default": SUPPRESS}
+            count = "*" if field.metadata.get("many") else "?"
+            optional = {} if field.default is dataclasses.MISSING else {"nargs": count, "default": SUPPRESS}
             parser.add_argument(field.name, type=field.metadata["positional"], help=comments[field.name], **optional)
         elif field.name in switches:
             flag = f"--{field.name}"
