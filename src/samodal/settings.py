@@ -31,7 +31,7 @@ DRAWN = ("labels", "legend", "points", "whole", "none")
 class RunSettings:
     """Amodal masks for every instance and frame, with stable identities, also while hidden."""
 
-    video: str | Sequence[str] | None = field(default=None, metadata={"positional": str, "many": True})
+    video: str | Sequence[str] | None = field(default=None, metadata={"positional": str | list[str], "many": True})
     """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data. Or many videos: several of
     these, folders of videos, patterns as 'day*/*.mp4', and lists, a video on each line of a .txt or in a column of a
     .parquet. Files may lie in object storage, as s3://bucket/drive.mp4 (docs/fleet.md)."""

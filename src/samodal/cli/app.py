@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from argparse import SUPPRESS
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import islice
@@ -194,8 +194,7 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     for field in fields:
         if field.name in positional:
             # A default would win over the key of a YAML file.
-            count = "*" if field.metadata.get("many") else "?"
-            optional = {} if field.default is dataclasses.MISSING else {"nargs": count, "default": SUPPRESS}
+            optional = {} if field.default is dataclasses.MISSING else {"nargs": "?", "default": SUPPRESS}
             parser.add_argument(field.name, type=field.metadata["positional"], help=comments[field.name], **optional)
         elif field.name in switches:
             flag = f"--{field.name}"
@@ -208,7 +207,12 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     parser.flags = [*(f.name for f in fields), *negated, "help", "help-all", "config", "trust_config", "threads"]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
     known = {"trust_config", "threads", *(f.name for f in fields)}
-    parsed = parser.parse_args([*configs, *(_underscored(argument, known) for argument in rest)])
+    rest = [_underscored(argument, known) for argument in rest]
+    many = next((f.name for f in fields if f.metadata.get("many")), None)
+    rest, more = _first_positional(rest, switches) if many else (rest, [])
+    parsed = parser.parse_args([*configs, *rest])
+    if more and many:
+        parsed[many] = [parsed[many], *more]
     if parsed.threads:
         use_threads(parsed.threads)
     for field in fields:
@@ -258,6 +262,21 @@ def _underscored(argument: str, known: set[str]) -> str:
     if not flag.startswith("--") or name not in known:
         return argument
     return ("--no-" if flag.startswith("--no-") else "--") + name + equals + value
+
+
+def _first_positional(arguments: Sequence[str], switches: Collection[str]) -> tuple[list[str], list[str]]:
+    """The arguments with the first only of those that are neither flags nor their values, and the others of these."""
+    alone = {*switches, *(f"no-{name}" for name in switches), "help", "print_config", "trust_config"}
+    rest, positional, following = [], [], iter(arguments)
+    for argument in following:
+        if not argument.startswith("-"):
+            positional.append(argument)
+            rest += positional if len(positional) == 1 else []
+            continue
+        rest.append(argument)
+        if argument.startswith("--") and "=" not in argument and argument.removeprefix("--") not in alone:
+            rest += islice(following, 1)
+    return rest, positional[1:]
 
 
 def _configs_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
