@@ -263,8 +263,12 @@ def demonstration(models: dict[str, str], flag: str = "") -> str:
     return DEMONSTRATION.format(" and ".join(models.values()), " and ".join(flag + name for name in models))
 
 
-def notices(settings: RunSettings) -> list[str]:
-    """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
+def notices(settings: RunSettings, many: bool = False) -> list[str]:
+    """What a user may not expect of these settings: weights for demonstration, another tracker than released.
+
+    Args:
+        many: whether they are for any number of videos or clips.
+    """
     embedded, texts = embedded_models(settings), []
     if embedded and not (settings.data or "").startswith("streetsim:"):
         texts.append(demonstration(embedded, "--"))
@@ -273,18 +277,18 @@ def notices(settings: RunSettings) -> list[str]:
         texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
     if settings.backend != "torch" and (others := _without_backend(settings)):
         texts.append(f"--backend {settings.backend} changes nothing in the {' and the '.join(others)}.")
-    if unused := _without_effect(settings):
+    if unused := _without_effect(settings, many or settings.data is not None):
         texts.append(f"Without effect in this run: {', '.join(f'--{name}' for name in unused)}.")
     return texts
 
 
-def _without_effect(settings: RunSettings) -> list[str]:
+def _without_effect(settings: RunSettings, many: bool) -> list[str]:
     """The settings that are given and that nothing of this run takes."""
     taken = parameters(find(METHODS, split(settings.method, METHODS)[0], "method"))
     names = [name for name in ("segmenter", "weights", "tracker") if name not in taken]
     names += ["preset", "rules"] if "rules" not in taken else []
     names += [] if settings.overlay else ["draw", "graph"]
-    names += [] if settings.data or len(settings.videos) != 1 or settings.segment else ["workers"]
+    names += [] if many else ["workers"]
     return [name for name in names if getattr(settings, name) != getattr(RunSettings(), name)]
 
 

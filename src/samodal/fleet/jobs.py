@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from samodal.errors import InputError
 from samodal.files import safe_name
@@ -25,23 +25,23 @@ class Job:
     Attributes:
         name: of its folder in that of the run; empty for the folder itself.
         source: of the video; the name of a clip with --data.
-        part: A:B, the frames of a segment; None for all.
+        part: A:B, the frames of a segment; empty for all.
     """
 
     name: str
     source: str
-    part: str | None = None
+    part: str = ""
 
     def __str__(self) -> str:
         label = self.name or self.source
-        return label if self.part is None else f"{label}, frames {self.part}"
+        return f"{label}, frames {self.part}" if self.part else label
 
 
 def named(sources: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
     """{name of its folder: source} of videos; a name once given stays.
 
-    A video is called by the stem of its file. Where several have one stem, and where another has the name already, a
-    digest of the whole path follows it.
+    A video is called by the stem of its file. Where several have one stem, or another has the name already, the name of
+    its folder stands before it; where that is not enough, a digest of the whole path follows it.
 
     Args:
         sources: single videos.
@@ -50,12 +50,13 @@ def named(sources: Sequence[str], known: Mapping[str, str]) -> dict[str, str]:
     names = {place: name for name, place in known.items()}
     new = [source for source in sources if place_of(source) not in names]
     stems = {source: _stem(source) for source in new}
+    longer = {source: _with_folder(source, stem) for source, stem in stems.items()}
     # Some file systems take two names that differ in case for one.
-    shared = Counter(stem.casefold() for stem in stems.values())
+    shared = Counter(name.casefold() for source in new for name in {stems[source], longer[source]})
     taken = {name.casefold() for name in (*known, *RESERVED)}
-    for source, stem in stems.items():
-        alone = shared[stem.casefold()] == 1 and stem.casefold() not in taken
-        names[place_of(source)] = stem if alone else f"{stem}-{digest(place_of(source), 8)}"
+    for source in new:
+        free = (n for n in (stems[source], longer[source]) if shared[n.casefold()] == 1 and n.casefold() not in taken)
+        names[place_of(source)] = next(free, f"{stems[source]}-{digest(place_of(source), 8)}")
     return {names[place_of(source)]: source for source in sources}
 
 
@@ -72,6 +73,14 @@ def _stem(source: str) -> str:
     except InputError:
         plain = re.sub(r"[^\w.-]+", "-", stem, flags=re.ASCII).strip(".-")[:80]
         return f"{plain or 'video'}-{digest(place_of(source), 8)}"
+
+
+def _with_folder(source: str, stem: str) -> str:
+    folder = (PurePosixPath(source) if is_remote(source) else Path(place_of(source))).parent.name
+    try:
+        return safe_name(f"{folder}-{stem}", source) if folder and not folder.startswith(".") else stem
+    except InputError:
+        return stem
 
 
 def share_of(jobs: Sequence[Job], share: int, of: int) -> list[Job]:

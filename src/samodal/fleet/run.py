@@ -141,14 +141,15 @@ class _Fleet:
     def run(self) -> list[Summary]:
         """Run what is not finished, tell of it, and raise what failed."""
         self._settle()
-        for notice in notices(self.settings):
+        for notice in notices(self.settings, many=True):
             print(notice)
         mine = share_of(self.jobs, *self.settings.part_of) if not self.settings.segment else self.jobs
         waiting = [job for job in mine if not self._is_finished(job)]
         if waiting:
             self._try_method()
         waiting = self._in_segments(waiting) if self.settings.segment else waiting
-        self._work(waiting)
+        if waiting:
+            self._work(waiting)
         return self._told(mine)
 
     def _settle(self) -> None:
@@ -229,7 +230,7 @@ class _Fleet:
                 with suppress(InputError, OSError):
                     store.remove(where)
             return
-        text = f"{outcome.reason if job.part is None else f'frames {job.part}: {outcome.reason}'}\n{outcome.trace}"
+        text = f"{f'frames {job.part}: {outcome.reason}' if job.part else outcome.reason}\n{outcome.trace}"
         with suppress(InputError, OSError):  # the disk may be what failed
             if store.remote:
                 store.write(where, text.encode())
@@ -244,7 +245,7 @@ class _Fleet:
             outcome = self.outcomes[job]
             if isinstance(outcome, Done) and outcome.whole:
                 summaries.append(outcome.summary)
-                print(outcome.summary)
+                print(replace(outcome.summary, clip=job.name or outcome.summary.clip))
                 for line in outcome.lines:
                     print(line)
         failed = {job: outcome for job, outcome in self.outcomes.items() if isinstance(outcome, Failure)}

@@ -75,7 +75,7 @@ def run_job(settings: RunSettings, progress: Callable[[FrameResult], None] | Non
         if (record := finished(settings, job)) is not None:
             return Done(_known(record, job, Store(own.out).folder(job.name)), _saved(out, own) if record else ())
         video = open_job(own, job)
-        if job.part is None:
+        if not job.part:
             summary = run_video(own, video, out, progress)
             return Done(replace(summary, out=Store(own.out).folder(job.name)), _saved(out, own))
         summary = run_video(part_settings(own, job.part), video, out / PARTS / job.part.replace(":", "-"), progress)
