@@ -169,7 +169,5 @@ def test_five_minutes_in_segments_against_in_one_piece(tmp_path):
         for name in ("whole", "pieces")
     }
     whole, pieces = (100 * scored[name]["AP"] for name in ("whole", "pieces"))
-    print(
-        f"{objects} objects at {len(seams)} seams, {wrong} with another id; AP {whole:.2f} whole, {pieces:.2f} in pieces"
-    )
+    print(f"{objects} objects at {len(seams)} seams, {wrong} with other ids; AP {whole:.2f}, in pieces {pieces:.2f}")
     assert whole > 20 and abs(whole - pieces) <= 0.2

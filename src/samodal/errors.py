@@ -48,9 +48,12 @@ class Incomplete(InputError):
 
 def printable(text: Any) -> str:
     """A text from a file on one line of a terminal: what controls the terminal or the direction becomes an escape."""
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs" else _escaped(char)
-        for char in str(text)
+        for char in text
     )
 
 

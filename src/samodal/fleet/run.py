@@ -17,7 +17,7 @@ from samodal.exports.formats import wanted
 from samodal.fleet.inputs import expanded, is_single, place_of
 from samodal.fleet.jobs import Job, named, share_of
 from samodal.fleet.segments import parts_of
-from samodal.fleet.store import Store
+from samodal.fleet.store import FAILED, Store
 from samodal.fleet.work import Done, finished, length_of, open_job, opened, run_job, settings_of
 from samodal.outputs import check_folder
 from samodal.progress import frames_bar
@@ -31,7 +31,6 @@ from samodal.video import excerpt, open_video
 
 SHOWN = 40
 """Failures that a message names at most; each is in the failed.txt of its folder."""
-FAILED = "failed.txt"
 ALL_GPUS = "cuda:all"
 
 

@@ -24,6 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from samodal.build import settled
 from samodal.errors import InputError
 from samodal.files import parse_json
+from samodal.fleet.store import PARTS
 from samodal.making import split
 from samodal.outputs import locked
 from samodal.parts import Video
@@ -37,8 +38,6 @@ from samodal.runs.overlaid import overlaid
 from samodal.settings import RunSettings
 from samodal.video import excerpt
 
-PARTS = "segments"
-"""Folder of the segments in that of the video; it goes when they are joined."""
 OVERLAP_S = 8.0
 """Seconds that two segments share."""
 HALF_S = 1.0

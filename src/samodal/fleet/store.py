@@ -19,6 +19,12 @@ LIST = "videos.json"
 """In the folder: every video that was ever asked for, {name of its folder: its absolute path or URL}."""
 
 
+FAILED = "failed.txt"
+"""In the folder of a video that failed: the reason, and below it where."""
+PARTS = "segments"
+"""Folder of the segments of a long video in its own; it goes when they are joined."""
+
+
 class Store:
     """A folder that many results are written to.
 

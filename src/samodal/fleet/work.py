@@ -15,8 +15,8 @@ from typing import Any
 from samodal.errors import InputError, printable
 from samodal.exports.convert import save
 from samodal.fleet.jobs import Job
-from samodal.fleet.segments import PARTS, join_finished, part_settings, parts_of
-from samodal.fleet.store import Store
+from samodal.fleet.segments import join_finished, part_settings, parts_of
+from samodal.fleet.store import PARTS, Store
 from samodal.parts import Video
 from samodal.pictures import frames_in
 from samodal.remote import STREAMS, is_remote, local_path
