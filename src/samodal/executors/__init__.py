@@ -7,6 +7,7 @@ depends on nothing but its argument and files: where it is done changes nothing 
 
 from samodal.executors.base import Executor, Failure, InProcess, Retrying, WithBar, in_order, results
 from samodal.executors.choose import ENGINES, executor_for
+from samodal.executors.on_ray import OnRay
 from samodal.executors.processes import Processes
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Executor",
     "Failure",
     "InProcess",
+    "OnRay",
     "Processes",
     "Retrying",
     "WithBar",

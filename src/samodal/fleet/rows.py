@@ -65,10 +65,12 @@ def rows_of(store: Store) -> Iterator[Row]:
     """Every video that has a result, failed, is not finished, or was asked for, by name."""
     listed = store.videos()
     names = sorted({*store.names(), *listed} - {PARTS, UNFINISHED})
-    with ThreadPoolExecutor(AT_ONCE if store.remote else 1) as pool:
-        for row in pool.map(lambda name: _row(store, name, listed.get(name)), names):
-            if row is not None:
-                yield row
+    if not store.remote:
+        yield from (row for name in names if (row := _row(store, name, listed.get(name))) is not None)
+        return
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        rows = pool.map(lambda name: _row(store, name, listed.get(name)), names)
+        yield from (row for row in rows if row is not None)
 
 
 def _row(store: Store, name: str, source: str | None) -> Row | None:

@@ -195,7 +195,11 @@ class _Fleet:
                 self._note(job, outcome)
                 continue
             own = replace(settings_of(given, job), segment=self.settings.segment)
-            parts = parts_of(own, *outcome, job.source)
+            try:
+                parts = parts_of(own, *outcome, job.source)
+            except InputError as error:
+                self._note(job, Failure.of(error))
+                continue
             jobs += [replace(job, part=part) for part in parts] if len(parts) > 1 else [job]
         return share_of(sorted(jobs), *self.settings.part_of)
 
