@@ -134,7 +134,7 @@ def requirements_of(name: str, seen: set[str]) -> set[str]:
         texts = importlib.metadata.requires(name) or []
     except importlib.metadata.PackageNotFoundError:
         return seen  # wanted on another platform or Python only
-    extras = ["sim", "train", "lora", "tables", "supervision", "dev"] if name == "samodal" else [""]
+    extras = ["sim", "train", "lora", "tables", "supervision", "ray", "cloud", "dev"] if name == "samodal" else [""]
     for requirement in map(Requirement, texts):
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in extras):
             requirements_of(requirement.name, seen)

@@ -161,7 +161,7 @@ def _videos_below(folder: Path, out: str | Path | None) -> Iterator[Path]:
     """The video files in a folder and below it; results of runs, as overlay.mp4, are none."""
     entries = _entries(folder)
     for entry in entries:
-        if entry.is_file() and _suffix(entry.name) in VIDEOS:
+        if not entry.is_dir() and _suffix(entry.name) in VIDEOS:  # a link to nowhere, too: running it says so
             yield Path(folder, entry.name)
     for entry in entries:
         below = Path(folder, entry.name)
