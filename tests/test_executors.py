@@ -162,14 +162,16 @@ def test_without_ray_the_message_says_what_to_install(monkeypatch):
         list(executor_for("ray", 2, 2).run(invert, [1, 2]))
 
 
+def on_ray(job: str):
+    if job == "threads":
+        return torch.get_num_threads()
+    return die_at_first(job) if os.path.isabs(job) else refuse(job)
+
+
 @pytest.mark.heavy
 def test_on_ray_jobs_come_to_the_same_and_a_killed_actor_costs_nothing(tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed (pip install 'samodal[ray]')")
     executor = Retrying(executor_for("ray", 2, 3, threads=1))
-    assert dict(executor.run(refuse, ["good.png", "bad.png"])) == {
-        "good.png": "good.png",
-        "bad.png": Failure("bad.png: damaged picture"),
-    }
-    jobs = [str(tmp_path / name) for name in "abc"]
-    assert dict(executor.run(die_at_first, jobs)) == dict.fromkeys(jobs, "done")
-    assert dict(executor.run(threads_and_process, ["job"]))["job"][0] == 1
+    jobs = [str(tmp_path / name) for name in "ab"]
+    found = dict(executor.run(on_ray, [*jobs, "bad.png", "threads"]))
+    assert found == dict.fromkeys(jobs, "done") | {"bad.png": Failure("bad.png: damaged picture"), "threads": 1}

@@ -14,7 +14,7 @@ ENGINES = Literal["processes", "ray"]
 
 def executor_for(
     engine: ENGINES, workers: int | None, jobs: int, *, threads: int | None = None, address: str | None = None,
-    gpus: bool = False,
+    gpus: bool | None = False,
 ) -> Executor:  # fmt: skip
     """The executor of an engine.
 
@@ -24,7 +24,7 @@ def executor_for(
         jobs: how many there are.
         threads: of each worker that is not this process.
         address: of a Ray cluster.
-        gpus: whether each worker takes a GPU of its own.
+        gpus: whether each actor of Ray takes a GPU of its own; None: if the cluster has any.
 
     Raises:
         InputError: for an address without Ray, or workers that cannot be.

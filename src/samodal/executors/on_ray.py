@@ -14,8 +14,14 @@ from samodal.threads import begin_process, cores, limit_threads
 
 STORE_BYTES = 100 << 20
 """Memory of Ray's own store where we start Ray: jobs and outcomes are a few hundred bytes, results go to files."""
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""Of a Ray that we start: it reports to nobody, and leaves the GPUs as they are to jobs that ask for none."""
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_prestart_worker_first_driver": "0",
+}
+"""Of a Ray that we start: it reports to nobody, leaves the GPUs as they are to jobs that ask for none, and starts no
+processes that no job is waiting for."""
 
 
 class OnRay:
@@ -28,14 +34,18 @@ class OnRay:
         workers: actors at most; None: one for each GPU, or core, of the cluster.
         threads: of each actor, for OpenCV and torch; None leaves them as they are.
         address: of a running cluster, or "auto"; None: that of the variable RAY_ADDRESS, or a Ray of our own, here.
-        gpus: whether each actor takes a GPU.
+        gpus: whether each actor takes a GPU; None: if the cluster has any.
 
     Raises:
         InputError: on running, where Ray is not installed, or there is no cluster at the address.
     """
 
     def __init__(
-        self, workers: int | None = None, threads: int | None = None, address: str | None = None, gpus: bool = False
+        self,
+        workers: int | None = None,
+        threads: int | None = None,
+        address: str | None = None,
+        gpus: bool | None = False,
     ):
         self.workers, self.threads, self.address, self.gpus = workers, threads, address, gpus
 
@@ -80,22 +90,30 @@ class OnRay:
             os.environ.setdefault(name, value)
         # Only of a Ray of our own can it be said how large it is.
         own = {"num_cpus": max(cores(), self.workers or 1), "object_store_memory": STORE_BYTES} if not address else {}
-        try:
-            ray.init(address=address or "local", include_dashboard=None if address else False,
-                     logging_level="ERROR", **own)  # fmt: skip
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-            raise InputError(
-                f"--engine ray: no cluster answers at {address or 'this machine'} ({str(error).splitlines()[0]}); "
-                "`ray status` tells whether one runs"
-            ) from None
-        return ray
+        dashboard = None if address else False
+        for tries_left in range(2, -1, -1):
+            try:
+                ray.init(address=address or "local", include_dashboard=dashboard, logging_level="ERROR", **own)
+                return ray
+            except Exception as error:  # Ray has no kind of its own for this
+                ray.shutdown()
+                # On a busy machine the half minute that Ray waits for its own processes is too short now and then.
+                if address or not tries_left:
+                    where = f"at {address}" if address else "on this machine"
+                    raise InputError(
+                        f"--engine ray: no cluster answers {where} ({str(error).strip().splitlines()[0]}); "
+                        "`ray status` tells whether one runs"
+                    ) from None
 
     def _room(self, ray: Any) -> int:
         """Actors that the cluster has room for now."""
-        return max(1, int(ray.cluster_resources().get("GPU" if self.gpus else "CPU", 0)))
+        return max(1, int(ray.cluster_resources().get("GPU" if self._on_gpus(ray) else "CPU", 0)))
+
+    def _on_gpus(self, ray: Any) -> bool:
+        return ray.cluster_resources().get("GPU", 0) > 0 if self.gpus is None else self.gpus
 
     def _actor(self, ray: Any) -> Any:
-        needs = {"num_cpus": 1, "num_gpus": 1 if self.gpus else 0, "max_restarts": 0}
+        needs = {"num_cpus": 1, "num_gpus": int(self._on_gpus(ray)), "max_restarts": 0}
         return ray.remote(_Actor).options(**needs).remote(self.threads, os.getcwd(), sys.path)
 
 

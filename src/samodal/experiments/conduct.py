@@ -76,7 +76,7 @@ def _conduct(settings: ExperimentsSettings, experiments: list[Experiment]) -> li
     # Never this process: its threads and models are those of what comes after.
     executor: Executor = Processes(settings.workers, threads=1)
     if settings.engine == "ray":
-        gpus = settings.device.startswith("cuda")
+        gpus = None if settings.device == "auto" else settings.device.startswith("cuda")
         executor = OnRay(settings.workers, threads=1, address=settings.address, gpus=gpus)
     executor = Retrying(executor)
     apart = [experiment for experiment in experiments if experiment.kind in ON_REAL]

@@ -183,7 +183,7 @@ class _Fleet:
 
     def _executor(self, jobs: int) -> Executor:
         given = self.settings
-        gpus = given.device.startswith("cuda")
+        gpus = None if given.device == "auto" else given.device.startswith("cuda")
         return Retrying(executor_for(given.engine, given.workers, jobs, threads=1, address=given.address, gpus=gpus))
 
     def _in_segments(self, waiting: Sequence[Job]) -> list[Job]:
@@ -280,10 +280,10 @@ class _Fleet:
         lines = [f"{job}: {failed[job].reason}" for job in sorted(failed, key=self._order)]
         if len(lines) > SHOWN:
             lines = [*lines[:SHOWN], f"… and {len(lines) - SHOWN} more"]
-        label = self.kind.upper()
+        label, rest = self.kind.upper(), ", the others are done" if len(failed) < len(mine) else ""
         return Incomplete(
-            f"{len(failed)} of {len(mine)} {self.kind}s failed, the others are done; see "
-            f"{self.settings.out}/{label}/{FAILED}, and run the same again for those that failed:",
+            f"{len(failed)} of {len(mine)} {self.kind}s failed{rest}; see {self.settings.out}/{label}/{FAILED}, and run "
+            "the same again for those that failed:",
             lines,
         )
 
