@@ -180,15 +180,6 @@ def test_a_video_among_many_comes_to_what_it_comes_to_alone(videos, result, tmp_
     }
 
 
-@pytest.mark.heavy
-def test_two_processes_of_which_one_is_killed_come_to_the_same_bytes(videos, result, tmp_path):
-    (tmp_path / "kill").write_text("v1")
-    done = command("run", videos, *PARTS, "--workers", 2, "--out", tmp_path / "out", KILL_ONCE=str(tmp_path / "kill"))
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "kill").read_text() == ""  # it was killed
-    assert content(tmp_path / "out") == content(result)
-
-
 def test_finished_videos_are_not_opened_again(videos, result, tmp_path, monkeypatch, capsys):
     out = shutil.copytree(result, tmp_path / "out")
     for module in (work, fleet_run):

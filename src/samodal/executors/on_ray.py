@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from samodal.errors import InputError, missing_extra
@@ -93,7 +95,8 @@ class OnRay:
         dashboard = None if address else False
         for tries_left in range(2, -1, -1):
             try:
-                ray.init(address=address or "local", include_dashboard=dashboard, logging_level="ERROR", **own)
+                with _signals_kept():
+                    ray.init(address=address or "local", include_dashboard=dashboard, logging_level="ERROR", **own)
                 return ray
             except Exception as error:  # Ray has no kind of its own for this
                 ray.shutdown()
@@ -130,6 +133,15 @@ class _Actor:
 
     def attempt(self, work: Callable[[Job], Result], job: Job) -> Result | Failure:
         return attempt(work, job)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Let the handler of SIGTERM stay: Ray puts its own in its place, and what is finished could not be told."""
+    main, before = threading.current_thread() is threading.main_thread(), signal.getsignal(signal.SIGTERM)
+    yield
+    if main and before is not None:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _outcome(ray: Any, reference: Any) -> Any:

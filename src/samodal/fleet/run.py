@@ -282,8 +282,8 @@ class _Fleet:
             lines = [*lines[:SHOWN], f"… and {len(lines) - SHOWN} more"]
         label, rest = self.kind.upper(), ", the others are done" if len(failed) < len(mine) else ""
         return Incomplete(
-            f"{len(failed)} of {len(mine)} {self.kind}s failed{rest}; see {self.settings.out}/{label}/{FAILED}, and run "
-            "the same again for those that failed:",
+            f"{len(failed)} of {len(mine)} {self.kind}s failed{rest}; see {self.settings.out}/{label}/{FAILED}, and "
+            "run the same again for those that failed:",
             lines,
         )
 
