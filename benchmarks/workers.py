@@ -38,7 +38,8 @@ def main() -> None:
         rounds.append((two / one, 2 * one_cpu / two_cpu))
         print(
             f"one worker {one:.2f} frames/s, two {two:.2f}: ratio {two / one:.2f}; on the processor "
-            f"{1000 * one_cpu:.0f} and {1000 * two_cpu:.0f} ms a frame: ratio {rounds[-1][1]:.2f} (load {os.getloadavg()[0]:.1f})",
+            f"{1000 * one_cpu:.0f} and {1000 * two_cpu:.0f} ms a frame: ratio {rounds[-1][1]:.2f} "
+            f"(load {os.getloadavg()[0]:.1f})",
             flush=True,
         )
     print("median ratio {:.2f} by the clock, {:.2f} by the processor".format(*map(median, zip(*rounds, strict=True))))
