@@ -12,12 +12,10 @@ from typing import Any
 
 from samodal.errors import InputError, printable
 from samodal.files import read_json
-from samodal.fleet.store import FAILED, PARTS, Store
+from samodal.fleet.store import AT_ONCE, FAILED, PARTS, Store
 from samodal.results.digest import doubts
 from samodal.runs.folder import REPORT, UNFINISHED
 
-AT_ONCE = 16
-"""Results that are read at the same time; what is far away is waited for."""
 DONE, FAILURE, BEGUN, MISSING = "done", "failed", "unfinished", "not begun"
 COUNTS = ("frames", "tracks", "visible", "amodal", "hidden")
 

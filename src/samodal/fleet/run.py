@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +18,7 @@ from samodal.exports.formats import wanted
 from samodal.fleet.inputs import expanded, is_single, place_of
 from samodal.fleet.jobs import Job, named, share_of
 from samodal.fleet.segments import parts_of
-from samodal.fleet.store import FAILED, Store
+from samodal.fleet.store import AT_ONCE, FAILED, Store
 from samodal.fleet.work import Done, finished, length_of, open_job, opened, run_job, settings_of
 from samodal.outputs import check_folder
 from samodal.progress import frames_bar
@@ -143,7 +144,10 @@ class _Fleet:
         for notice in notices(self.settings, many=True):
             print(notice)
         mine = share_of(self.jobs, *self.settings.part_of) if not self.settings.segment else self.jobs
-        waiting = [job for job in mine if not self._is_finished(job)]
+        # What is far away is waited for: many are asked after at the same time.
+        with ThreadPoolExecutor(AT_ONCE if is_remote(self.settings.out or "") else 1) as pool:
+            there = list(pool.map(self._is_finished, mine))
+        waiting = [job for job, finished_before in zip(mine, there, strict=True) if not finished_before]
         if waiting:
             self._try_method()
         waiting = self._in_segments(waiting) if self.settings.segment else waiting
@@ -244,7 +248,7 @@ class _Fleet:
     def _told(self, mine: Sequence[Job]) -> list[Summary]:
         """Print what was run, and raise what failed."""
         summaries = []
-        for job in sorted(self.outcomes, key=self._order):
+        for job in self._in_order(self.outcomes):
             outcome = self.outcomes[job]
             if isinstance(outcome, Done) and outcome.whole:
                 summaries.append(outcome.summary)
@@ -261,9 +265,9 @@ class _Fleet:
             print(printable(f"results are in {self.settings.out}; samodal collect {self.settings.out} sums them up"))
         return summaries
 
-    def _order(self, job: Job) -> tuple:
-        order = {name: n for n, name in enumerate(other.name for other in self.jobs)}
-        return order[job.name], int((job.part or "0").partition(":")[0])
+    def _in_order(self, jobs: Iterable[Job]) -> list[Job]:
+        place = {job.name: n for n, job in enumerate(self.jobs)}
+        return sorted(jobs, key=lambda job: (place[job.name], int((job.part or "0").partition(":")[0])))
 
     def _tell_share(self, mine: Sequence[Job]) -> None:
         share, of = self.settings.part_of
@@ -277,7 +281,7 @@ class _Fleet:
         reasons = {failure.reason for failure in failed.values()}
         if len(failed) == len(mine) and len(reasons) == 1:
             return next(iter(failed.values())).error
-        lines = [f"{job}: {failed[job].reason}" for job in sorted(failed, key=self._order)]
+        lines = [f"{job}: {failed[job].reason}" for job in self._in_order(failed)]
         if len(lines) > SHOWN:
             lines = [*lines[:SHOWN], f"… and {len(lines) - SHOWN} more"]
         label, rest = self.kind.upper(), ", the others are done" if len(failed) < len(mine) else ""

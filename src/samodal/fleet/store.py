@@ -19,6 +19,8 @@ LIST = "videos.json"
 """In the folder: every video that was ever asked for, {name of its folder: its absolute path or URL}."""
 
 
+AT_ONCE = 16
+"""Results that are asked after at the same time; what is far away is waited for."""
 FAILED = "failed.txt"
 """In the folder of a video that failed: the reason, and below it where."""
 PARTS = "segments"
