@@ -19,10 +19,10 @@ PACKAGES = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init_
 
 # Data flows one way: a room imports from its own and from those before it, never from one after it.
 ROOMS = (
-    "version errors categories checks seeds rle masks shapes occlusion confidence interruption threads outputs files "
-    "yaml_files pictures progress columns tracks images parts registry making decoding video checkpoints executors "
-    "results exports data metrics method segmenters trackers frontends baselines drawing views settings build doctor "
-    "api runs report runner sim training experiments bench cli"
+    "version errors remote categories checks seeds rle masks shapes occlusion confidence interruption threads outputs "
+    "files yaml_files pictures progress columns tracks images parts registry making decoding video checkpoints "
+    "executors results exports data metrics method segmenters trackers frontends baselines drawing views settings "
+    "build doctor api runs report runner fleet sim training experiments bench cli"
 ).split()
 
 
@@ -134,7 +134,7 @@ def requirements_of(name: str, seen: set[str]) -> set[str]:
         texts = importlib.metadata.requires(name) or []
     except importlib.metadata.PackageNotFoundError:
         return seen  # wanted on another platform or Python only
-    extras = ["sim", "train", "lora", "tables", "supervision", "dev"] if name == "samodal" else [""]
+    extras = ["sim", "train", "lora", "tables", "supervision", "ray", "cloud", "dev"] if name == "samodal" else [""]
     for requirement in map(Requirement, texts):
         if requirement.marker is None or any(requirement.marker.evaluate({"extra": e}) for e in extras):
             requirements_of(requirement.name, seen)

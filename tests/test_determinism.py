@@ -9,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from samodal import runner
 from samodal.data.asd import InstanceTruth, write_frame
 from samodal.drawing.video import VideoWriter
+from samodal.fleet import work
+from samodal.fleet.run import run_all
 from samodal.rle import Rle
+from samodal.runner import Summary
 from samodal.settings import RunSettings
 
 SIZE = (360, 640)
@@ -63,13 +65,13 @@ def test_a_clip_of_a_data_set_runs_on_one_thread_and_what_was_before_comes_back(
 
     def run_video(settings, video, out, progress=None):
         threads.append(torch.get_num_threads())
-        return runner.Summary(video.name, 1, 0, 0, 0, 0, 1.0, out)
+        return Summary(video.name, 1, 0, 0, 0, 0, 1.0, out)
 
-    monkeypatch.setattr(runner, "run_video", run_video)
+    monkeypatch.setattr(work, "run_video", run_video)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        runner.run_all(RunSettings(data=data, out=tmp_path / "out", method="hull"))
+        run_all(RunSettings(data=data, out=tmp_path / "out", method="hull"))
         assert (threads, torch.get_num_threads()) == ([1, 1], 2)
     finally:
         torch.set_num_threads(before)

@@ -175,7 +175,7 @@ def test_a_prompt_selector_of_ones_own_is_refused_where_it_cannot_be_called():
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("gpu", "--device gpu: expected auto, cpu, cuda, cuda:N or mps"),
+        ("gpu", "--device gpu: expected auto, cpu, cuda, cuda:N, cuda:all or mps"),
         ("cuda", "--device cuda: this torch has no CUDA; use auto or cpu"),
         ("cuda:1", "--device cuda:1: this torch has no CUDA; use auto or cpu"),
         ("mps", "--device mps: this torch has no MPS; use auto or cpu"),

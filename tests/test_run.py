@@ -13,16 +13,18 @@ import pytest
 from PIL import Image
 
 from made_up import passing_square
-from samodal import runner
 from samodal.baselines.trivial import Hull
 from samodal.build import with_details
 from samodal.cli.app import main
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
+from samodal.fleet import run as fleet_run
+from samodal.fleet import work
+from samodal.fleet.run import run_all
 from samodal.results.frames import read_frames
 from samodal.results.youtube_vis import read_clips
 from samodal.rle import Rle
-from samodal.runner import run_all, run_video
+from samodal.runner import run_video
 from samodal.runs.places import own_folder
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
@@ -229,7 +231,7 @@ BAD = {
     "an unknown data set": (["--data", "asdd:{root}"], "did you mean asd"),
     "a misspelt front end with an argument": (["{frames}", "--vis", "fil:{mots}"], "did you mean 'file'"),
     "an argument too many": (["{frames}", "--vis", "truth:x"], "takes no argument"),
-    "a device that is none": (["{frames}", "--device", "gpu"], "expected auto, cpu, cuda, cuda:N or mps"),
+    "a device that is none": (["{frames}", "--device", "gpu"], "expected auto, cpu, cuda, cuda:N, cuda:all or mps"),
     "a text as video": (["{mots}", "--vis", "file:{mots}", "--method", "hull"], "no video or folder of pictures"),
     "a folder too high": (["{drive}", "--vis", "file:{mots}"], "its subfolder frames has 12 pictures: give that"),
     "a module that is not there": (["{frames}", "--vis", "no.such:Thing"], "cannot be imported"),
@@ -266,7 +268,7 @@ def test_bad_input_is_one_line_and_exit_code_2(case, drive, tmp_path, capsys):
     ids=lambda wrong: next(iter(wrong)),
 )
 def test_a_wrong_name_is_refused_before_the_video_is_opened_or_a_word_printed(wrong, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(runner, "open_video", None)
+    monkeypatch.setattr(fleet_run, "open_video", None)
     with pytest.raises(InputError):
         run_all(RunSettings(video="drive.mp4", out=tmp_path / "out", **wrong))
     assert capsys.readouterr() == ("", "")
@@ -435,7 +437,7 @@ def test_the_truth_of_finished_clips_is_not_kept(tmp_path, monkeypatch):
         assert video.truth is not None
         return run_video(settings, video, *rest, **named)
 
-    monkeypatch.setattr(runner, "run_video", counting)
+    monkeypatch.setattr(work, "run_video", counting)
     run_all(RunSettings(data=data, method="hull", overlay=False, out=tmp_path / "out"))
     assert alive == [alive[0]] * 3
 
@@ -589,4 +591,4 @@ def test_progress_tells_how_many_ids_are_alive_and_hidden():
         return Instance(str(state), "car", None, state, None, None)
 
     frame = FrameResult(0, 0.0, tuple(map(of, (State.VISIBLE, State.HIDDEN, State.LEAVING, State.LOST))))
-    assert runner._of_ids(frame) == "3 ids, 2 hidden"
+    assert fleet_run._of_ids(frame) == "3 ids, 2 hidden"

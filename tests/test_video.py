@@ -456,3 +456,36 @@ def test_what_is_wrong_with_a_clock_is_said(stamps, word):
     clock = Clock(1)
     assert f"its clock {word} from 1.000" in [clock.time(stamp)[1] for stamp in stamps][-1]
     assert clock.mended == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {"bf": "3", "x264-params": "open-gop=1"}),
+        ("b.ts", "libx264", {"bf": "2"}),
+        ("c.mkv", "libvpx", {"auto-alt-ref": "1", "lag-in-frames": "10"}),
+        ("d.avi", "mpeg4", {}),
+    ],
+)
+def test_an_excerpt_from_the_middle_has_the_frames_of_the_whole_and_is_not_decoded_from_the_start(
+    name, codec, options, tmp_path
+):
+    av = pytest.importorskip("av")
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt, stream.codec_context.gop_size = 96, 64, "yuv420p", 12
+        base = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+        for t in range(120):
+            frame = av.VideoFrame.from_ndarray(np.roll(base, t, 1), "rgb24")
+            frame.pts = t
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    video = open_video(tmp_path / name)
+    whole = list(video)
+    for first in (5, 33, 80, 118):
+        part = list(excerpt(video, f"{first}:{first + 20}"))
+        assert [(frame.t, frame.time, frame.name) for frame in part] == [
+            (frame.t, frame.time, frame.name) for frame in whole[first : first + 20]
+        ]
+        assert all(np.array_equal(a.image, b.image) for a, b in zip(part, whole[first:], strict=False))
+    assert next(iter(video.starting_at(80))).t == 80

@@ -234,9 +234,10 @@ def found_device(name: str) -> str:
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda" if cuda else "cpu"
+    name = "cuda" if name == "cuda:all" else name  # each worker has a GPU of its own, and one alone has the first
     kind = re.fullmatch(r"cpu|mps|cuda(?::(\d+))?", str(name))
     if kind is None:
-        raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:N or mps")
+        raise InputError(f"--device {name}: expected auto, cpu, cuda, cuda:N, cuda:all or mps")
     if name == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device mps: this torch has no MPS; use auto or cpu")
     if str(name).startswith("cuda") and int(kind[1] or 0) >= cuda:
@@ -262,8 +263,12 @@ def demonstration(models: dict[str, str], flag: str = "") -> str:
     return DEMONSTRATION.format(named, flags, page("real-video.md"))
 
 
-def notices(settings: RunSettings) -> list[str]:
-    """What a user may not expect of these settings: weights for demonstration, another tracker than released."""
+def notices(settings: RunSettings, many: bool = False) -> list[str]:
+    """What a user may not expect of these settings: weights for demonstration, another tracker than released.
+
+    Args:
+        many: whether they are for any number of videos or clips.
+    """
     embedded, texts = embedded_models(settings), []
     if embedded and not (settings.data or "").startswith("streetsim:"):
         texts.append(demonstration(embedded, "--"))
@@ -272,15 +277,15 @@ def notices(settings: RunSettings) -> list[str]:
         texts.append(OTHER_TRACKER.format(settings.tracker, TRACKERS["cotracker1"].needs))
     if settings.backend != "torch" and (others := _without_backend(settings)):
         texts.append(f"--backend {settings.backend} changes nothing in the {' and the '.join(others)}.")
-    if unused := _without_effect(settings):
+    if unused := _without_effect(settings, many or settings.data is not None):
         texts.append(f"Without effect in this run: {', '.join(f'--{name}' for name in unused)}.")
     return texts
 
 
-def _without_effect(settings: RunSettings) -> list[str]:
+def _without_effect(settings: RunSettings, many: bool) -> list[str]:
     """The settings that are given and that nothing of this run takes."""
     names = not_taken(settings.method) + ([] if settings.overlay else ["draw", "graph"])
-    names += [] if settings.data else ["workers"]
+    names += [] if many else ["workers"]
     return [name for name in names if getattr(settings, name) != getattr(RunSettings(), name)]
 
 

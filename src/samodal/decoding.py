@@ -12,6 +12,7 @@ import numpy as np
 from samodal.errors import InputError
 from samodal.files import mistaken
 from samodal.pictures import check_pixels
+from samodal.remote import is_remote, opened
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -57,7 +58,7 @@ class Opened:
         """The frames in order, for one that cannot be decoded what is wrong with it."""
         from av.error import FFmpegError
 
-        for packet in self._read():
+        for packet in self.packets():
             if isinstance(packet, FFmpegError):
                 yield packet
                 continue
@@ -68,7 +69,7 @@ class Opened:
                 continue
             yield from frames
 
-    def _read(self) -> Iterator[Packet | FFmpegError]:
+    def packets(self) -> Iterator[Packet | FFmpegError]:
         """The packets in order, for a place that cannot be read what is wrong with it; reading goes on behind it."""
         from av.error import EOFError as End
         from av.error import FFmpegError
@@ -90,6 +91,10 @@ class Opened:
             stuck = False
             self._packets += packet.dts is not None
             yield packet
+
+    def enter(self, stamp: int) -> None:
+        """Go on with the frame that is shown at so many ticks, or with one before it from which decoding can begin."""
+        self._container.seek(stamp, stream=self.stream, backward=True)
 
     def shortage(self, seconds: float) -> str | None:
         """How much less the file held than its header states; None where it held about as much.
@@ -115,7 +120,7 @@ class Opened:
     def count(self) -> int:
         """Number of frames as the packets tell, without decoding: headers may say 0, or too much."""
         hides = self.stream.codec_context.name == "vp8"  # some of its packets only help to decode others
-        packets = (packet for packet in self._read() if not isinstance(packet, Exception))
+        packets = (packet for packet in self.packets() if not isinstance(packet, Exception))
         return sum(
             1
             for packet in packets
@@ -168,6 +173,21 @@ def _move(seconds: float) -> str:
     return "stands still" if abs(seconds) < 1e-6 else "goes back" if seconds < 0 else "jumps"
 
 
+def stamps_of(source: str) -> list[int]:
+    """When each frame of a file is shown, in ticks of its stream, ascending, without decoding any.
+
+    Empty where that cannot be told so: stamps that are missing, twice, or to be mended; frames that are not shown.
+    """
+    with Opened(source) as opened:
+        tick, clock, stamps = opened.stream.time_base, Clock(opened.fps), []
+        for packet in opened.packets():
+            if isinstance(packet, Exception) or packet.is_discard or (packet.size and packet.pts is None):
+                return []
+            stamps += [packet.pts] if packet.size and packet.pts is not None else []
+    stamps.sort()
+    return [] if any(clock.time(float(stamp * tick))[1] for stamp in stamps) else stamps
+
+
 def upright(frame: VideoFrame, source: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB, turned and mirrored as the file's display matrix says, to the nearest quarter turn.
 
@@ -194,7 +214,9 @@ def _container(source: str, live: str | None) -> InputContainer:
     except ImportError as error:
         raise InputError(f"{source}: reading video files needs PyAV; install it with: pip install av") from error
     # FFmpeg takes what stands before a colon for a protocol, and needs the bytes of names that are no UTF-8.
-    place = source if live is not None else "file:" + os.path.abspath(source)
+    place: Any = source if live is not None else "file:" + os.path.abspath(source)
+    if live is None and is_remote(source):
+        place = opened(source)
     try:
         container = av.open(place, format=live or None, metadata_errors="replace")
     except (InvalidDataError, End) as error:

@@ -21,6 +21,8 @@ EXTRAS = {
     "lora": ("peft",),
     "tables": ("pandas", "pyarrow", "matplotlib"),
     "supervision": ("supervision",),
+    "ray": ("ray",),
+    "cloud": ("fsspec", "s3fs", "gcsfs"),
 }
 """Modules that an extra of pyproject.toml brings."""
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")

@@ -28,6 +28,10 @@ class InputError(ValueError):
         super().__init__(printable(text + ("…" if len(message) > LONGEST else "")))
 
 
+class DiskFull(InputError):
+    """No space is left: nothing more can be written there, whatever it is."""
+
+
 class Incomplete(InputError):
     """A part of the work failed and the rest is done. The message names each part that failed, a line each.
 
@@ -51,9 +55,12 @@ def page(name: str) -> str:
 
 def printable(text: Any) -> str:
     """A text from a file on one line of a terminal: what controls the terminal or the direction becomes an escape."""
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in _JOINERS or unicodedata.category(char) == "Zs" else _escaped(char)
-        for char in str(text)
+        for char in text
     )
 
 

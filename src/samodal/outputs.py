@@ -3,6 +3,7 @@
 Room for everything that writes. What is wrong becomes one line with the file's name.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from samodal.errors import InputError
+from samodal.errors import DiskFull, InputError
 
 try:
     import fcntl
@@ -25,7 +26,8 @@ PATIENCE_S = 4.0
 def cannot_write(path: Path, error: Exception) -> InputError:
     """The error for a file that could not be written."""
     reason = getattr(error, "strerror", None) or error
-    return InputError(f"{path}: cannot be written ({reason}); free some space or choose another folder")
+    kind = DiskFull if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) else InputError
+    return kind(f"{path}: cannot be written ({reason}); free some space or choose another folder")
 
 
 def check_folder(path: Path, flag: str = "") -> None:

@@ -1,44 +1,27 @@
-"""Running a method over a video, or over every clip of a data set: what the command line and experiments call."""
+"""Running a method over one video: what runs of many videos, experiments and the benchmark call."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from copy import copy
-from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from samodal.build import (
-    check_settings,
-    make_method,
-    make_session,
-    notices,
-    settled,
-    with_best,
-)
-from samodal.errors import Incomplete, InputError, printable
-from samodal.executors import Failure, InProcess, Processes
-from samodal.exports.convert import check_save, save
-from samodal.exports.formats import wanted
-from samodal.files import inside
+from samodal.build import make_method, make_session, settled
+from samodal.errors import DiskFull, InputError, printable
 from samodal.frontends.remembered import Remembered
 from samodal.interruption import COMPLETE
-from samodal.outputs import check_folder
 from samodal.parts import Video
-from samodal.progress import frames_bar
 from samodal.report.make import RunReport
 from samodal.results.by_track import Totals
+from samodal.results.digest import Digest
 from samodal.results.frames import FrameLines, result_count
 from samodal.results.tracks_json import write_tracks_of
-from samodal.runs.folder import REPORT, MadeFrom, RunFolder, held, whole
+from samodal.runs.folder import MadeFrom, RunFolder
 from samodal.runs.overlaid import overlaid
-from samodal.runs.places import candidates, free_folder
 from samodal.runs.saved import SavedRun
 from samodal.settings import RunSettings
-from samodal.threads import one_thread
-from samodal.tracks import UNSEEN, FrameResult, State
-from samodal.video import excerpt, open_video
+from samodal.tracks import FrameResult
 
 
 @dataclass(frozen=True)
@@ -62,7 +45,7 @@ class Summary:
     amodal: int
     hidden: int
     seconds: float
-    out: Path
+    out: str | Path
     before: bool = False
     merges: list[dict] = field(default_factory=list)
 
@@ -90,7 +73,7 @@ def run_video(
     Depends on its arguments alone, and they can be pickled: call it from any process or machine.
 
     Args:
-        settings: what `samodal run` takes; `video`, `data`, `out`, `clips` and `workers` are not read.
+        settings: what `samodal run` takes; what says which videos, where and by whom is not read.
         out: folder, made if missing. Each frame's line is on disk before the next frame is read.
         progress: is given each frame's result.
         remembered: what front ends reported of this video before, to run several methods over it.
@@ -120,30 +103,39 @@ def run_video(
                         progress(result)
         except BaseException as error:  # what is done is kept, also after a damaged frame or an interruption
             if folder.made.live and isinstance(error, KeyboardInterrupt):
-                _finish(folder, start, report)  # no other end than this one
+                complete(folder, perf_counter() - start, report)  # no other end than this one
                 error.args = (*error.args, COMPLETE)
                 raise
             kept, where = _leave(folder, run.frames.length)
             if kept and isinstance(error, InputError):
-                raise InputError(f"{error}; the {kept} frames before are written to {where}") from error
+                kind = DiskFull if isinstance(error, DiskFull) else InputError
+                raise kind(f"{error}; the {kept} frames before are written to {where}") from error
             raise
-        summary = _finish(folder, start, report)
+        summary = complete(folder, perf_counter() - start, report)
     if summary is None:
         raise InputError(f"{video.source}: an empty video, no frame could be read")
     return summary
 
 
-def _finish(folder: RunFolder, start: float, report: RunReport) -> Summary | None:
-    """Bring a result to its end; None where it has no frame."""
-    totals = finish(folder.lines, folder.work / "tracks.json")
+def complete(folder: RunFolder, seconds: float, report: RunReport) -> Summary | None:
+    """Bring a result whose frames.jsonl is whole to its end; None where it has no frame.
+
+    Args:
+        folder: opened.
+        seconds: that the frames took.
+        report: closed.
+    """
+    digest = Digest()
+    totals = finish(folder.lines, folder.work / "tracks.json", digest=digest)
     if totals is None:
         folder.clear()
         return None
     report.write(folder.lines)
     counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
-    summary = Summary(totals.clip, *counts, perf_counter() - start, folder.out, merges=totals.merges)
+    summary = Summary(totals.clip, *counts, seconds, folder.out, merges=totals.merges)
     left_out = ("out", "before") if totals.merges else ("out", "before", "merges")
-    folder.complete({name: value for name, value in asdict(summary).items() if name not in left_out})
+    told = {name: value for name, value in asdict(summary).items() if name not in left_out}
+    folder.complete(told, digest.told())
     return summary
 
 
@@ -165,167 +157,18 @@ def _known(record: dict[str, Any], video: Video, out: Path) -> Summary:
     return Summary(**(counts | record.get("summary", {})), out=out, before=True)
 
 
-def run_all(settings: RunSettings) -> list[Summary]:
-    """Run the video, or every clip of the data set that has no finished result with these settings yet.
-
-    A clip that fails is recorded in its folder, in failed.txt, and the others go on.
-
-    Returns:
-        what was run, in the order of the clips.
-
-    Raises:
-        Incomplete: at the end, where clips failed.
-        InputError: for anything else that a user can mend, also where all clips failed for one reason.
-    """
-    if (settings.video is None) == (settings.data is None):
-        raise InputError("give either a video or --data, as in: samodal run drive.mp4")
-    check_settings(settings)
-    settings, reason = with_best(settings)
-    if reason:
-        print(reason)
-    if settings.data and (settings.fps or any(place for _, place in wanted(settings.save or "coco"))):
-        raise InputError("--fps, and paths in --save, are for a single video; leave them out with --data")
-    if settings.save:
-        check_save(settings.save, settings.video)
-    if settings.out is not None:
-        check_folder(settings.out, "--out")
-    return _run_clips(settings) if settings.video is None else [_run_single(settings, settings.video)]
-
-
-def finish(lines: Path, tracks: Path, complete: bool = True) -> Totals | None:
+def finish(lines: Path, tracks: Path, complete: bool = True, digest: Digest | None = None) -> Totals | None:
     """Write tracks.json from frames.jsonl, if there is a frame in it; counts what frames.jsonl holds.
 
     Args:
         complete: False says in tracks.json that frames are missing.
+        digest: gathers the numbers of each instance.
     """
     if not result_count(lines):
         return None
     content = FrameLines(lines)
     totals = Totals(content.clip)
     info = {"settings": content.settings} | ({} if complete else {"complete": False})
-    write_tracks_of(tracks, content.clip, content.size, totals.counted(content), info)
+    frames = totals.counted(content if digest is None else digest.gathered(content))
+    write_tracks_of(tracks, content.clip, content.size, frames, info)
     return totals
-
-
-def _run_single(settings: RunSettings, source: str) -> Summary:
-    video = open_video(source, settings.strict, settings.fps)
-    out = settings.out or free_folder(settings, {"": lambda: video})
-    for notice in notices(settings):
-        print(notice)
-    length = excerpt(video, settings.frames, settings.stride).length
-    with frames_bar("frames", length) as advance:
-        summary = run_video(settings, video, out, progress=lambda result: advance(1, _of_ids(result)))
-    print(summary)
-    for line in save(out, settings.save):
-        print(printable(line))
-    if summary.before:
-        print(f"{printable(out)}: is finished with these settings already; --overwrite makes it anew")
-        if settings.report and settings.overlay and not (out / REPORT).exists():
-            print(printable(f"it has no {REPORT}: samodal report {out} makes it"))
-        return summary
-    written = ", ".join(sorted(path.name for path in out.iterdir()))
-    print(printable(f"wrote {written} to {out}"))
-    if (out / REPORT).exists():
-        print(printable(f"open {out / REPORT}"))
-    return summary
-
-
-def _of_ids(result: FrameResult) -> str:
-    """How many ids are alive and hidden, for the line of progress."""
-    states = [instance.state for instance in result if instance.state != State.LOST]
-    return f"{len(states)} ids, {sum(state in UNSEEN for state in states)} hidden"
-
-
-def _run_clips(settings: RunSettings) -> list[Summary]:
-    _opened.cache_clear()  # a data set may have grown since
-    dataset = _opened(settings.data)
-    clips = list(dict.fromkeys(settings.clips.split(","))) if settings.clips else list(dataset.sequences)
-    for clip in clips:
-        if clip not in dataset.sequences:
-            dataset.video(clip)  # raises what says so
-    if settings.out is None:
-        settings = replace(settings, out=free_folder(settings, {clip: partial(dataset.video, clip) for clip in clips}))
-    for notice in notices(settings):
-        print(notice)
-    lengths = _unfinished(settings, clips)
-    alone = settings.workers <= 1 or len(lengths) <= 1
-    if lengths:  # what is wrong with the method is no clip's failure: finished results stay as they are
-        make_method(settings if alone else replace(settings, device="cpu"))
-    executor = InProcess() if alone else Processes(settings.workers, threads=1)
-    done: dict[str, Summary | Failure] = {}
-    with frames_bar("frames", None if None in lengths.values() else sum(lengths.values())) as advance:
-        work = partial(_run_clip, settings, (lambda result: advance(1, _of_ids(result))) if alone else None)
-        for clip, outcome in executor.run(work, list(lengths)):
-            done[clip] = outcome
-            _record(inside(settings.out, clip) / "failed.txt", outcome)
-            if not alone and isinstance(outcome, Summary):
-                advance(outcome.frames)
-    return _report(settings, clips, done)
-
-
-def _run_clip(settings: RunSettings, progress: Callable[[FrameResult], None] | None, clip: str) -> Summary:
-    """Run a clip of a data set that this process opens once; for any number of workers it is the same bytes."""
-    # A copy: what is read of a clip, its truth above all, goes with it; the data set keeps its own.
-    video = copy(_opened(settings.data).video(clip))
-    with one_thread():
-        return run_video(settings, video, inside(settings.out, clip), progress)
-
-
-@lru_cache(maxsize=1)
-def _opened(data: str):
-    from samodal.data.open import open_dataset
-
-    return open_dataset(data)
-
-
-def _unfinished(settings: RunSettings, clips: Iterable[str]) -> dict[str, int | None]:
-    """The clips without a finished result, and how many frames each has; truth and images are not read for it."""
-    lengths: dict[str, int | None] = {}
-    for clip in clips:
-        try:
-            video = _opened(settings.data).video(clip)
-            length = excerpt(video, settings.frames, settings.stride).length
-            if not _finished(settings, video, inside(settings.out, clip)):
-                lengths[clip] = length
-        except InputError:
-            lengths[clip] = 0  # running it says why
-    return lengths
-
-
-def _finished(settings: RunSettings, video: Video, out: Path) -> bool:
-    """Whether a whole result of the same settings and data is there."""
-    record = None if settings.overwrite else whole(out)
-    if record is None:
-        return False
-    return any(not made.differences(record) for made in candidates(settings, video))
-
-
-def _record(path: Path, outcome: Summary | Failure) -> None:
-    """Keep the reason of a failure where its results would be; a success removes it."""
-    if isinstance(outcome, Summary):
-        path.unlink(missing_ok=True)
-    elif whole(path.parent) is None:
-        # The disk may be what failed; and where another process is at work, nothing is written.
-        with suppress(OSError, InputError), held(path.parent, patience=0):
-            path.write_text(f"{outcome.reason}\n{outcome.trace}", encoding="utf-8")
-
-
-def _report(settings: RunSettings, clips: Sequence[str], done: dict[str, Summary | Failure]) -> list[Summary]:
-    """Print what was run, and raise what failed."""
-    summaries = [done[clip] for clip in clips if isinstance(done.get(clip), Summary)]
-    failed = {clip: done[clip] for clip in clips if isinstance(done.get(clip), Failure)}
-    for summary in summaries:
-        print(summary)
-        for line in save(summary.out, settings.save):
-            print(printable(line))
-    if len(failed) == len(clips) and len({failure.reason for failure in failed.values()}) == 1:
-        raise failed[clips[0]].error
-    if failed:
-        raise Incomplete(
-            f"{len(failed)} of {len(clips)} clips failed, the others are done; see {settings.out}/CLIP/failed.txt, and "
-            "run the same again for those that failed:",
-            [f"{clip}: {failure.reason}" for clip, failure in failed.items()],
-        )
-    if not done:
-        print(f"{printable(settings.out)}: every clip is finished with these settings already")
-    return summaries

@@ -1,20 +1,26 @@
 """What the commands run, evaluate and synth take: one field per flag, and per key of a YAML file."""
 
 import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from samodal.checks import Between, fits, in_words
 from samodal.errors import InputError, nearest, shown
+from samodal.executors import ENGINES
 from samodal.exports.formats import FORMATS
 from samodal.registry import FRONT_ENDS, SEGMENTERS, TRACKERS
+from samodal.remote import is_remote, local_path
 
 RANGES = {
     "seed": Annotated[int, Between(0)],
     "stride": Annotated[int, Between(1)],
     "fps": Annotated[float, Between(0.001, 100_000)] | None,
     "conf": Annotated[float, Between(0, 1)] | None,
+    "workers": Annotated[int, Between(1)] | None,
+    "segment": Annotated[float, Between(1)] | None,
 }
 """Of numbers that a run takes."""
 DRAWN = ("labels", "legend", "points", "whole", "none")
@@ -25,12 +31,14 @@ DRAWN = ("labels", "legend", "points", "whole", "none")
 class RunSettings:
     """Amodal masks for every instance and frame, with stable identities, also while hidden."""
 
-    video: str | None = field(default=None, metadata={"positional": str})
-    """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data."""
-    out: Path | None = None
-    """Folder for frames.jsonl, tracks.json, overlay.mp4 and run.json, which says what they were made from (with --data:
-    a folder for each clip in it, with failed.txt where the clip failed). Without it runs/NAME, of the video or data, or
-    runs/NAME-2 and so on where that holds something else; the same command again goes on in its own folder."""
+    video: str | Sequence[str] | None = field(default=None, metadata={"positional": str | list[str], "many": True})
+    """Video file, folder of frames, camera:0 or a stream's URL; leave out with --data. Or many videos: several of
+    these, folders of videos, patterns as 'day*/*.mp4', and lists, a video on each line of a .txt or in a column of a
+    .parquet. Files may lie in object storage, as s3://bucket/drive.mp4 (docs/fleet.md)."""
+    out: str | Path | None = None
+    """Folder for frames.jsonl, tracks.json, overlay.mp4 and run.json, which says what they were made from (with --data
+    or many videos: a folder for each in it, with failed.txt where it failed). Without it runs/NAME, of the video or
+    data, or runs/NAME-2 and so on where that holds something else; the same command again goes on in its own folder."""
     vis: str | None = field(default=None, metadata={"parts": ("front end", FRONT_ENDS)})
     """Front end, where visible masks come from (--vis list), or package.module:Class. By default detector; with --data,
     truth."""
@@ -76,7 +84,8 @@ class RunSettings:
     conf: float | None = None
     """Only instances that the front end gives this score at least, from 0 to 1; those without a score stay."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """auto, cpu, cuda, cuda:1, mps; cuda:all for many videos on all GPUs, a worker for each unless --workers says
+    otherwise."""
     backend: Literal["torch", "onnx"] = "torch"
     """What calculates the networks of the front end detector and of the segmenter completion. onnx: ONNX Runtime, on a
     CPU (pip install 'samodal[onnx]'); faster, and results differ in their last digits. Others need torch."""
@@ -102,13 +111,26 @@ class RunSettings:
     """Write also three nested masks and the probability of each pixel to frames.jsonl, where the segmenter has them."""
     seed: int = 0
     """Seed of random prompts. The default preset has none."""
-    workers: int = 1
-    """How many clips of a data set run at the same time, each in a process on one core; results are the same."""
+    workers: int | None = None
+    """How many clips of a data set, or videos, run at the same time, each in a process on one core; results are the
+    same. 1 where it is not given; with --engine ray one for each GPU or core of the cluster."""
+    engine: ENGINES = "processes"
+    """Where workers are: processes of this machine, or ray, actors of a Ray cluster (pip install 'samodal[ray]')."""
+    address: str | None = None
+    """Address of the Ray cluster, or auto; without it that of RAY_ADDRESS, or a Ray of our own on this machine."""
+    shard: str | None = None
+    """I/N: only the I-th of N equal shares of the videos or clips, as for the tasks of a Slurm array, in any order of
+    the list; all share --out."""
+    segment: float | None = None
+    """Run long videos in segments of so many seconds, side by side; their tracks are joined where they overlap."""
 
     def __post_init__(self):
         for name, hint in RANGES.items():
             if not fits(getattr(self, name), hint):
                 raise InputError(f"{name} must be {in_words(hint)}, got {getattr(self, name)!r}")
+        for name, value in (("video", _videos(self.video)), ("out", _place(self.out))):
+            object.__setattr__(self, name, value)
+        _ = self.part_of  # refuses what is no share
         if self.clips and self.video and not self.data:
             raise InputError("--clips is for a data set (--data); a video has --frames")
         if self.show and self.data:
@@ -120,9 +142,39 @@ class RunSettings:
                 raise InputError(f"draw: unknown {shown(name)}{nearest(name, DRAWN)}")
 
     @property
+    def videos(self) -> tuple[str, ...]:
+        """What `video` names."""
+        return (self.video,) if isinstance(self.video, str) else tuple(self.video or ())
+
+    @property
+    def part_of(self) -> tuple[int, int]:
+        """What `shard` says: (which one from 0, of how many).
+
+        Raises:
+            InputError: if it is none.
+        """
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", "1/1" if self.shard is None else str(self.shard))
+        share, of = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not 1 <= share <= of:
+            raise InputError(f"--shard {self.shard}: expected I/N with I from 1 to N, as 1/3, 2/3 and 3/3")
+        return share - 1, of
+
+    @property
     def drawn(self) -> tuple[str, ...]:
         """What `draw` names."""
         return ("labels", "legend") if self.draw is None else tuple(self.draw.split(","))
+
+
+def _videos(given: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """Several videos as a tuple, and a single one as it is."""
+    if given is None or isinstance(given, str):
+        return given
+    return given[0] if len(given) == 1 else tuple(given) or None
+
+
+def _place(out: str | Path | None) -> str | Path | None:
+    """A folder as a path, unless it is one of object storage."""
+    return out if out is None or is_remote(out) else local_path(out)
 
 
 @dataclass(frozen=True)
@@ -133,6 +185,14 @@ class ReportSettings:
     """Folder with frames.jsonl, or with such folders, as samodal run writes it."""
     video: str | None = None
     """Where the video is now, if it has moved since the run."""
+
+
+@dataclass(frozen=True)
+class CollectSettings:
+    """Sum up the results of many videos: a table of videos, one of instances, what failed, and a page."""
+
+    out: str = field(metadata={"positional": str})
+    """Folder that samodal run wrote many videos into; also in object storage, as s3://bucket/results."""
 
 
 @dataclass(frozen=True)
@@ -203,3 +263,7 @@ class SynthSettings:
     """Write forward flow beside the masks."""
     points: bool = False
     """Write tracks of points on the surfaces beside the masks."""
+    engine: ENGINES = "processes"
+    """Where workers are: processes of this machine, or ray (pip install 'samodal[ray]')."""
+    address: str | None = None
+    """Address of the Ray cluster, as for samodal run."""

@@ -7,30 +7,32 @@ their numbers and times.
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from urllib.parse import unquote_to_bytes, urlparse
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from samodal.decoding import Clock, Opened, upright
+from samodal.decoding import Clock, Opened, stamps_of, upright
 from samodal.errors import InputError
 from samodal.parts import Frame, Video
 from samodal.pictures import PICTURES, RARE_PICTURES, check_single, common_size, frames_in, read_image
 from samodal.progress import notice
+from samodal.remote import STREAMS, is_remote, local_path
 from samodal.tracks import Clip
 
-STREAMS = ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "http://", "https://", "udp://", "tcp://", "rtp://", "srt://")
 MOST_IN_A_ROW = 10
 """Frames that are left out one after another before a video is refused; also how many of any, at least."""
 MOST_OF_ALL = 0.1
 """Share of the frames so far that is left out before a video is refused."""
+ENTERED_BEFORE = 32
+"""Frames before the first one that is wanted at which a file is entered: some codecs show frames in another order."""
 _LOOKED_AT = 9  # pictures whose sizes say what the size of a folder's frames is
 
 
 def open_video(source: str | Path, strict: bool = False, fps: float | None = None) -> Video:
-    """Open what a user names: a video file, a folder of frames, `camera:0`, or a stream's URL.
+    """Open what a user names: a video file, also in object storage, a folder of frames, `camera:0`, or a stream's URL.
 
     Args:
         source: what is there as a file or folder is taken for it, whatever its name.
@@ -43,7 +45,7 @@ def open_video(source: str | Path, strict: bool = False, fps: float | None = Non
             of its own.
     """
     text = str(source)
-    path = Path(os.fsdecode(unquote_to_bytes(urlparse(text).path)) if text.startswith("file://") else source)
+    path = local_path(source)
     if fps is not None and not (_is_there(path) and path.is_dir()):
         raise InputError(f"{path}: --fps is for folders of pictures; this has times of its own")
     if not _is_there(path):
@@ -52,6 +54,8 @@ def open_video(source: str | Path, strict: bool = False, fps: float | None = Non
             return StreamVideo.open(device, text.replace(":", ""), live="v4l2", strict=strict)
         if text.startswith(STREAMS):
             return StreamVideo.open(text, "stream", live="", strict=strict)
+        if is_remote(text):
+            return StreamVideo.open(text, PurePosixPath(text).stem, strict=strict)
         raise InputError(f"{path}: no such file or folder; give a video file, a folder of frames, camera:N or a URL")
     if path.is_dir():
         return FolderVideo.open(path, strict, fps or FolderVideo.fps)
@@ -210,10 +214,29 @@ class StreamVideo(NoDataSet):
         return self._length
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.starting_at(0)
+
+    def starting_at(self, first: int) -> Iterator[Frame]:
+        """The frames from `first` on, with the numbers and times that they have in the whole video.
+
+        They are not decoded from the beginning where the file tells the time of each frame and can be entered at one;
+        else earlier frames may come, too.
+        """
         with Opened(self.source, self.live) as opened:
             clock, left_out = Clock(self.fps), _LeftOut(self.source, self.strict)
+            stamps = stamps_of(self.source) if first > ENTERED_BEFORE and self.live is None else []
             t, passed, end = 0, 1, 0.0
+            entered = first < len(stamps)
+            if entered:
+                clock.time(float(stamps[0] * opened.stream.time_base))
+                opened.enter(stamps[first - ENTERED_BEFORE])
             for frame in opened.frames():
+                if entered and not isinstance(frame, Exception):
+                    t = bisect_left(stamps, frame.pts or 0)
+                    passed = t  # of those before the first one, the clock knows what the file says
+                    if t < first:
+                        continue
+                    entered = False
                 if isinstance(frame, Exception):
                     if t:  # before the first frame nothing is counted, as no player shows anything
                         left_out.add(t, f"{self.source}: frame {t} cannot be decoded ({frame.strerror})")
@@ -231,7 +254,7 @@ class StreamVideo(NoDataSet):
                     left_out.add(t, _other_size(self.source, t, image.shape, self.size))
                 t, passed = t + 1, 1
             left_out.end(t)
-            if self.live is None and not clock.mended and (shortage := opened.shortage(end)):
+            if self.live is None and not stamps and not clock.mended and (shortage := opened.shortage(end)):
                 self._tell(f"its header states {shortage}; is the file cut off or damaged?")
             if clock.mended > 1:
                 notice(f"{self.source}: {clock.mended} timestamps were mended")
@@ -294,7 +317,8 @@ class Excerpt:
         return len(range(self.first, min(self.end or self.video.length, self.video.length), self.stride))
 
     def __iter__(self) -> Iterator[Frame]:
-        for frame in self.video:
+        video = self.video
+        for frame in video.starting_at(self.first) if self.first and isinstance(video, StreamVideo) else video:
             if self.end is not None and frame.t >= self.end:
                 return
             if frame.t >= self.first and (frame.t - self.first) % self.stride == 0:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from argparse import SUPPRESS
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from importlib import import_module
 from itertools import islice
@@ -27,6 +27,7 @@ from samodal.yaml_files import read_settings
 COMMANDS = {
     "demo": ("samodal.cli.demo", "DemoSettings", "the whole main job on the embedded clip and weights"),
     "run": ("samodal.cli.run", "RunSettings", "a video or data set in; amodal tracks, overlay, report out"),
+    "collect": ("samodal.cli.collect", "CollectSettings", "many results: tables of videos and instances, and a page"),
     "report": ("samodal.cli.report", "ReportSettings", "a page to look at: what happened in a run, and what to doubt"),
     "compare": ("samodal.cli.compare", "CompareSettings", "the same page of two runs on the same frames"),
     "synth": ("samodal.cli.synth", "SynthSettings", "render StreetSim, the procedural street with exact truth"),
@@ -206,7 +207,12 @@ def parse(settings: type, arguments: Sequence[str], prog: str, description: str 
     parser.flags = [*(f.name for f in fields), *negated, "help", "help-all", "config", "trust_config", "threads"]
     parser.listings = [f"--{name}:\n{listing(table)}\n" for name, (_, table) in tables.items()]
     known = {"trust_config", "threads", *(f.name for f in fields)}
-    parsed = parser.parse_args([*configs, *(_underscored(argument, known) for argument in rest)])
+    rest = [_underscored(argument, known) for argument in rest]
+    many = next((f.name for f in fields if f.metadata.get("many")), None)
+    rest, more = _first_positional(rest, switches) if many else (rest, [])
+    parsed = parser.parse_args([*configs, *rest])
+    if more and many:
+        parsed[many] = [parsed[many], *more]
     if parsed.threads:
         use_threads(parsed.threads)
     for field in fields:
@@ -256,6 +262,21 @@ def _underscored(argument: str, known: set[str]) -> str:
     if not flag.startswith("--") or name not in known:
         return argument
     return ("--no-" if flag.startswith("--no-") else "--") + name + equals + value
+
+
+def _first_positional(arguments: Sequence[str], switches: Collection[str]) -> tuple[list[str], list[str]]:
+    """The arguments with the first only of those that are neither flags nor their values, and the others of these."""
+    alone = {*switches, *(f"no-{name}" for name in switches), "help", "print_config", "trust_config"}
+    rest, positional, following = [], [], iter(arguments)
+    for argument in following:
+        if not argument.startswith("-"):
+            positional.append(argument)
+            rest += positional if len(positional) == 1 else []
+            continue
+        rest.append(argument)
+        if argument.startswith("--") and "=" not in argument and argument.removeprefix("--") not in alone:
+            rest += islice(following, 1)
+    return rest, positional[1:]
 
 
 def _configs_first(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

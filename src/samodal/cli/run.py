@@ -5,6 +5,6 @@ from samodal.settings import RunSettings
 
 def main(settings: RunSettings) -> None:
     """Run one video or all clips of a data set, with progress and a summary."""
-    from samodal.runner import run_all
+    from samodal.fleet.run import run_all
 
     run_all(settings)

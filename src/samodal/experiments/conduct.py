@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from samodal.errors import Incomplete, InputError, nearest, page, printable
-from samodal.executors import Executor, Processes
+from samodal.executors import Executor, OnRay, Processes, Retrying
 from samodal.experiments import gaps, report, seen
 from samodal.experiments.config import Experiment, load, names
 from samodal.experiments.data import clips_of, streetsim
@@ -73,7 +73,12 @@ def conduct(settings: ExperimentsSettings) -> list[dict[str, Any]]:
 
 def _conduct(settings: ExperimentsSettings, experiments: list[Experiment]) -> list[dict[str, Any]]:
     start = time.perf_counter()
-    executor = Processes(settings.workers, threads=1)
+    # Never this process: its threads and models are those of what comes after.
+    executor: Executor = Processes(settings.workers, threads=1)
+    if settings.engine == "ray":
+        gpus = None if settings.device == "auto" else settings.device.startswith("cuda")
+        executor = OnRay(settings.workers, threads=1, address=settings.address, gpus=gpus)
+    executor = Retrying(executor)
     apart = [experiment for experiment in experiments if experiment.kind in ON_REAL]
     experiments = [experiment for experiment in experiments if experiment.kind not in ON_REAL]
     if apart and settings.root is None:

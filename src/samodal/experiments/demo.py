@@ -54,7 +54,7 @@ def run_demo(settings: DemoSettings) -> None:
     from importlib.resources import as_file, files
 
     from samodal.errors import printable
-    from samodal.runner import run_all
+    from samodal.fleet.run import run_all
     from samodal.runs.folder import REPORT
     from samodal.settings import RunSettings
 

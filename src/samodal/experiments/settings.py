@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from samodal.errors import InputError
+from samodal.executors import ENGINES
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class ExperimentsSettings:
     """auto, cpu, cuda, cuda:1, mps."""
     workers: int = os.cpu_count() or 1
     """Processes."""
+    engine: ENGINES = "processes"
+    """Where workers are: processes of this machine, or ray (pip install 'samodal[ray]')."""
+    address: str | None = None
+    """Address of the Ray cluster, as for samodal run."""
 
     def __post_init__(self):
         if min(self.seeds, self.workers, self.train_steps) < 1 or self.resamples < 0:

@@ -98,6 +98,10 @@ class FramesWriter:
         line = {"t": int(result.t), "time": round(float(result.time), 6), "name": name, "instances": instances}
         self._line(line | {"cut": True} if result.cut else line)
 
+    def append(self, entry: dict[str, Any]) -> None:
+        """Append a frame as its entry stands in another file of the same run, with another `t`."""
+        self._line(entry)
+
     def skip(self) -> bytes:
         """Pass over the line of a frame that stands in the file already, and give it."""
         line = self._standing()

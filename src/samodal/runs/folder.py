@@ -49,7 +49,7 @@ class MadeFrom:
     """
 
     settings: dict[str, Any]
-    inputs: dict[str, list[Path]]
+    inputs: dict[str, list[Path | str]]
     live: bool = False
 
     @classmethod
@@ -178,10 +178,14 @@ class RunFolder:
             for name in (*OUTPUTS, RECORD):
                 (self.out / name).unlink(missing_ok=True)
 
-    def complete(self, summary: dict[str, Any]) -> None:
-        """Let the result, which lies in `work` and is whole, take the place of an older one."""
+    def complete(self, summary: dict[str, Any], digest: dict[str, Any]) -> None:
+        """Let the result, which lies in `work` and is whole, take the place of an older one.
+
+        Args:
+            summary, digest: of it, for those who sum up many (`samodal.results.digest`).
+        """
         outputs = {name: stamp([self.work / name]) for name in OUTPUTS if (self.work / name).exists()}
-        record = {"complete": True} | self.made.record() | {"outputs": outputs, "summary": summary}
+        record = {"complete": True} | self.made.record() | {"outputs": outputs, "summary": summary, "digest": digest}
         write_json(self.work / RECORD, record)
         _bring_to_an_end(self.work)
 

@@ -16,6 +16,7 @@ from samodal.checkpoints.files import shipped_path
 from samodal.making import split
 from samodal.parts import Video
 from samodal.registry import FRONT_ENDS, METHODS, SEGMENTERS, TRACKERS
+from samodal.remote import is_remote, known_by, local_path
 from samodal.settings import RunSettings
 from samodal.version import __version__
 
@@ -26,7 +27,8 @@ PIECES = 16
 
 def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     """What made a result, as JSON: settings, rules, version and source."""
-    used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "workers": None, "clips": None}
+    used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "clips": None}
+    used |= dict.fromkeys(("workers", "engine", "address", "shard"))  # where it is done changes nothing
     used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details", "strict")}
     used |= {
         "overwrite": None,
@@ -55,12 +57,14 @@ def inputs_of(settings: RunSettings, video: Video) -> dict[str, list[Path]]:
     return {name: found for name, found in files.items() if found}
 
 
-def _pictures(video: Video) -> list[Path]:
+def _pictures(video: Video) -> list[Path | str]:
     listed = getattr(video, "paths", None) or getattr(video, "files", None)
     if listed is not None:
         return list(listed)
     inner = getattr(video, "video", None)  # of an excerpt
-    return _pictures(inner) if inner is not None else files_in([Path(video.source)])
+    if inner is not None:
+        return _pictures(inner)
+    return [video.source] if is_remote(video.source) else files_in([local_path(video.source)])
 
 
 def files_of(argument: str | None) -> list[Path]:
@@ -81,12 +85,12 @@ def files_in(places: Iterable[Path]) -> list[Path]:
     return files
 
 
-def stamp(files: Sequence[Path]) -> dict[str, Any]:
+def stamp(files: Sequence[Path | str]) -> dict[str, Any]:
     """What files are known by: their number and size, their names and times, and their content."""
     return _seen(files) | {"digest": _content(files)}
 
 
-def same(before: Any, files: Sequence[Path]) -> bool:
+def same(before: Any, files: Sequence[Path | str]) -> bool:
     """Whether the files are those of an earlier stamp; only where a time has changed, their content is read."""
     if not isinstance(before, dict):
         return False
@@ -96,10 +100,15 @@ def same(before: Any, files: Sequence[Path]) -> bool:
     return before.get("times") == now["times"] or before.get("digest") == _content(files)
 
 
-def _seen(files: Sequence[Path]) -> dict[str, Any]:
+def _seen(files: Sequence[Path | str]) -> dict[str, Any]:
     """What the file system knows of files; a file that is missing counts, too."""
     digest, size = hashlib.blake2b(digest_size=8), 0
     for file in files:
+        if isinstance(file, str):  # in object storage, which tells whether it has changed
+            known = known_by(file)
+            size += known[0]
+            digest.update(f"{file} {known}\n".encode(errors="surrogateescape"))
+            continue
         try:
             known = os.stat(file)
             size += known.st_size
@@ -109,9 +118,12 @@ def _seen(files: Sequence[Path]) -> dict[str, Any]:
     return {"files": len(files), "bytes": size, "times": digest.hexdigest()}
 
 
-def _content(files: Sequence[Path]) -> str:
+def _content(files: Sequence[Path | str]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for file in files:
+        if isinstance(file, str):
+            digest.update(f"{file}\0{known_by(file)}".encode(errors="surrogateescape"))
+            continue
         try:
             known = os.stat(file)
             content = _content_of(file, known.st_size, known.st_mtime_ns)

@@ -28,7 +28,8 @@ def free_folder(settings: RunSettings, videos: Mapping[str, Callable[[], Video]]
     Args:
         videos: what opens each clip of a data set, by its folder in that of the run; "" for a single video.
     """
-    base = own_folder(settings.video or settings.data or "")
+    one = len(settings.videos) == 1 and not any(mark in settings.videos[0] for mark in "*?[")
+    base = own_folder(settings.data or (settings.videos[0] if one else "videos"))
     if settings.overwrite:
         return base
     folders = (base if n == 1 else base.with_name(f"{base.name}-{n}") for n in count(1))

@@ -10,7 +10,7 @@ from PIL import Image
 from samodal.data.asd import InstanceTruth, frame_stem, write_frame
 from samodal.data.streetsim import camera_file
 from samodal.errors import InputError
-from samodal.executors import InProcess, Processes, results
+from samodal.executors import Executor, Retrying, executor_for, results
 from samodal.files import read_json
 from samodal.outputs import locked, make_folder, writing
 from samodal.sim.flow import write_flow
@@ -32,6 +32,7 @@ def write_split(
     first: int = 0,
     count: int | None = None,
     workers: int = 1,
+    executor: Executor | None = None,
     size: tuple[int, int] = (540, 960),
     flow: bool = False,
     points: bool = False,
@@ -44,6 +45,7 @@ def write_split(
         split: a name in `samodal.sim.splits.SPLITS`.
         first, count: which sequences, by their place in the split; count None means all that follow.
         workers: processes.
+        executor: does the work in their place, as on a cluster.
         size: (H, W) in pixels.
         flow, points: write the side files too, see `write_sequence`.
         progress: called with (finished frames, all frames).
@@ -65,8 +67,8 @@ def write_split(
     report = progress or (lambda done, total: None)
     report(finished, length * len(names))
     # A disk that is full for one is full for all: the first failure ends the work.
-    executor = InProcess() if workers <= 1 or len(missing) <= 1 else Processes(workers)
-    for _ in results(executor, partial(_write_or_tell, folder, (size, flow, points)), missing):
+    executor = executor or executor_for("processes", workers, len(missing))
+    for _ in results(Retrying(executor), partial(_write_or_tell, folder, (size, flow, points)), missing):
         finished += length
         report(finished, length * len(names))
     return names

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from functools import lru_cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from itertools import count
-from multiprocessing import get_context
 from typing import TypeVar
 
-from samodal.interruption import Worker, ending_processes
+from samodal.executors import Processes, Retrying, in_order
 
 T = TypeVar("T")
 
@@ -53,17 +52,22 @@ def in_processes(work: Callable[[tuple], T], tasks: list[tuple], workers: int, m
         work: can be pickled.
         workers: processes; 0 takes as many as there are cores. One worker, or one task, needs no further process.
         most: tasks that a process is given at a time.
+
+    Raises:
+        InputError, RuntimeError: the first failure of a task.
     """
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(tasks) == 1:
         yield from map(work, tasks)
         return
-    # Not fork: the parent may hold a GPU or threads, which a forked child would break on.
-    with (
-        ProcessPoolExecutor(workers, get_context("spawn"), initializer=Worker.begin) as pool,
-        ending_processes(),
-    ):
-        yield from pool.map(work, tasks, chunksize=max(1, min(most, len(tasks) // (4 * workers))))
+    size = max(1, min(most, len(tasks) // (4 * workers)))
+    batches = [tasks[n : n + size] for n in range(0, len(tasks), size)]
+    for done in in_order(Retrying(Processes(workers)), partial(_each, work), batches):
+        yield from done
+
+
+def _each(work: Callable[[tuple], T], batch: list[tuple]) -> list[T]:
+    return [work(task) for task in batch]
 
 
 def ahead(make: Callable[[int], T], first: int, threads: int) -> Generator[T, None, None]:
