@@ -36,7 +36,7 @@ def test_true_points_move_the_mask_with_its_box_and_a_held_mask_stays_behind(fol
 
 
 def test_the_filter_tells_a_spread_that_is_compared_with_where_the_middle_is(folder):
-    rules = {"motion": "filter", "anchor_s": None, "anchor_iou": 0.1}
+    rules = {"motion": "filter", "anchor_s": None}
     rows = list(moved(RunSettings(rules=rules), read_sequence(folder, "0001"), "true"))
     assert np.mean([row["iou"] for row in rows]) > 0.9 and all(row["off"] < 5 for row in rows)
 

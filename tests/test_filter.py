@@ -1,60 +1,97 @@
-"""The filter of place and size: what it expects, how sure it is, and what points may change of that."""
+"""The filter of place and size on the ground: what it expects, how sure it is, and what points may change of that."""
 
 import numpy as np
 import pytest
 
 from made_up import SIZE
 from samodal.masks import Mask
-from samodal.method.filter import Belief
+from samodal.method.camera import View
+from samodal.method.filter import Belief, measured
 from samodal.method.hidden import points_variance
 from samodal.method.motion import Motion
 
-
-def square_at(x: int, side: int = 16) -> Mask:
-    return Mask(SIZE, x, 20, np.ones((side, side), bool))
+VIEW = View(focal=100.0, middle=59.5, horizon=15.0, heading=0.0, origin=np.zeros(2))
 
 
-def after(*places: int, category: str = "car", expected_iou: float = 1.0) -> Belief:
+def square_at(x: float, side: int = 16, low: int = 36) -> Mask:
+    return Mask(SIZE, round(x), low - side, np.ones((side, side), bool))
+
+
+def after(*places: float, category: str = "car", sure: float = 1.0, views=None) -> Belief:
     """The belief after a square at each x, ten a second."""
-    belief = Belief.of(square_at(places[0]), 0.0, expected_iou, category)
+    views = views or [VIEW] * len(places)
+    first = square_at(places[0])
+    belief = Belief.of(first, first, views[0], 0.0, sure, category)
     for n, x in enumerate(places[1:], start=1):
-        belief = belief.with_mask(square_at(x), n / 10, expected_iou, category)
+        mask = square_at(x)
+        belief = belief.with_mask(mask, mask, views[n], n / 10, sure, category)
     return belief
 
 
 def test_what_moves_evenly_is_expected_to_go_on():
-    later = after(10, 12, 14, 16, 18, 20).at(0.7)
-    assert later.centre == pytest.approx([20 + 8 + 4, 28], abs=0.7)
+    later = after(10, 12, 14, 16, 18, 20).at(0.7, VIEW)
+    assert later.sides(VIEW) == pytest.approx([24, 20, 39, 35], abs=0.7)
 
 
-def test_a_thing_is_less_sure_of_the_longer_it_is_unseen_and_keeps_its_place_at_last():
+def test_what_comes_nearer_grows_and_gains_speed_in_the_picture():
+    """A thing as tall as the camera is high, at depths 8, 7.5, 7 …: its top stays on the horizon."""
+    view = View(focal=60.0, middle=59.5, horizon=10.0, heading=0.0, origin=np.zeros(2))
+    sides, belief = [60 / (8 - 0.5 * n) for n in range(12)], None
+    for n in range(9):
+        mask = Mask(SIZE, 40, 10, np.ones((round(sides[n]), round(sides[n])), bool))
+        if belief is None:
+            belief = Belief.of(mask, mask, view, 0.0, 1.0, "car")
+        else:
+            belief = belief.with_mask(mask, mask, view, n / 10, 1.0, "car")
+    low, straight = belief.at(1.1, view).sides(view)[3], 10 + sides[8] + 3 * (sides[8] - sides[7])
+    assert abs(low - 10 - sides[11]) < abs(straight - 10 - sides[11]) / 2
+
+
+def test_a_turn_of_the_camera_is_no_motion_of_the_thing():
+    turning = [View(100.0, 59.5, 15.0, 0.02 * n, np.zeros(2)) for n in range(10)]
+    place = np.array([0.5, 5.0])
+    columns = [view.seen(place)[0] for view in turning]
+    belief = after(*[column - 7.5 for column in columns[:6]], views=turning)
+    assert np.linalg.norm(belief.mean[2:4]) < 0.6
+    moved = belief.at(0.9, turning[9]).sides(turning[9])
+    assert (moved[0] + moved[2]) / 2 == pytest.approx(columns[9], abs=0.8)
+
+
+def test_a_thing_is_less_sure_of_the_longer_it_is_unseen():
     belief = after(10, 12, 14, 16)
-    spreads = [belief.at(t).spread[0] for t in (0.4, 0.8, 2.0, 5.0)]
+    spreads = [belief.at(t, VIEW).spread(VIEW)[0] for t in (0.4, 0.8, 2.0, 5.0)]
     assert spreads == sorted(spreads) and spreads[-1] > 10 * spreads[0]
-    assert belief.at(30.0).centre == pytest.approx(belief.at(20.0).centre, abs=0.1)  # its rate has faded
+
+
+def test_where_the_motion_of_the_camera_is_unknown_all_is_less_sure():
+    belief, lost = after(10, 12, 14, 16), View(100.0, 59.5, 15.0, 0.0, np.zeros(2), known=False)
+    assert belief.at(2.0, lost).spread(VIEW)[0] > 1.2 * belief.at(2.0, VIEW).spread(VIEW)[0]
 
 
 def test_a_thing_that_stood_still_is_surer_than_a_thing_that_jerked():
-    assert after(*[10] * 9).at(1.5).spread[0] < after(10, 10, 13, 13, 17, 15, 20, 19, 24).at(1.5).spread[0] / 2
+    still, jerking = after(*[10] * 9), after(10, 10, 13, 13, 17, 15, 20, 19, 24)
+    assert still.at(1.5, VIEW).spread(VIEW)[0] < jerking.at(1.5, VIEW).spread(VIEW)[0] / 2
 
 
 def test_a_mask_of_which_little_is_expected_hardly_moves_the_belief():
-    before = after(10, 10, 10, 10, 10)
-    sure, doubted = (before.with_mask(square_at(16), 0.5, iou, "car").centre[0] for iou in (1.0, 0.2))
-    assert doubted - 18 < (sure - 18) / 3
+    before, mask = after(10, 10, 10, 10, 10), square_at(16)
+    sure, doubted = (before.with_mask(mask, mask, VIEW, 0.5, iou, "car").seen(VIEW)[0][0] for iou in (1.0, 0.2))
+    assert doubted - 10 < (sure - 10) / 3
 
 
-def test_a_measurement_of_infinite_variance_changes_nothing():
-    belief = after(10, 12, 14)
-    same = belief.with_value(np.array([0.0, 0.0, 0.0]), np.full(3, np.inf))
-    assert np.array_equal(same.mean, belief.mean) and np.array_equal(same.covariance, belief.covariance)
+def test_sides_that_were_added_or_cut_off_are_doubted():
+    whole, part = square_at(10), Mask(SIZE, 18, 20, np.ones((16, 8), bool))
+    _, variance = measured(whole, part, VIEW, 0.8)
+    assert variance[0] > 5 * variance[2] and variance[1] == variance[2] == variance[3]
+    at_border = square_at(0)
+    _, variance = measured(at_border, at_border, VIEW, 0.8)
+    assert variance[0] > 10 * variance[2]
 
 
-def test_noisy_points_are_believed_less_than_exact_ones_and_no_scale_is_told_by_a_shift():
+def test_noisy_points_are_believed_less_than_exact_ones():
     start = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [5, 5], [5, 0]], float)
     rough = start + np.array([[3, 0], [-3, 0], [0, 3], [0, -3], [3, 3], [-3, -3]])
     agreed, centre = np.ones(6, bool), np.array([5.0, 5.0])
-    exact = points_variance(Motion(np.zeros(2), 1.01, agreed), start, start, centre, 10.0)
-    noisy = points_variance(Motion(np.zeros(2), 1.01, agreed), start, rough, centre, 10.0)
+    exact = points_variance(Motion(np.zeros(2), 1.01, agreed, scaled=True), start, start, centre, 10.0)
+    noisy = points_variance(Motion(np.zeros(2), 1.01, agreed, scaled=True), start, rough, centre, 10.0)
     assert (noisy > 3 * exact).all()
-    assert np.isinf(points_variance(Motion(np.zeros(2), 1.0, agreed), start, start, centre, 10.0)[2])

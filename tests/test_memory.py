@@ -8,6 +8,7 @@ import pytest
 from made_up import passing_square, square
 from samodal.errors import InputError
 from samodal.masks import Mask
+from samodal.method.camera import View
 from samodal.method.hidden import HiddenPhase
 from samodal.method.history import RING, History, Seen
 from samodal.method.memory import PointMemory
@@ -17,6 +18,8 @@ from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.tracks import VisibleInstance
 from test_pipeline import FrameOracle
 
+VIEW = View(84.0, 59.5, 10.0, 0.0, np.zeros(2))
+
 
 def seen(t: int, x: int = 10, visible: int = 16) -> Seen:
     """A square of 16 x 16 pixels at x, of which so many columns are visible."""
@@ -25,7 +28,7 @@ def seen(t: int, x: int = 10, visible: int = 16) -> Seen:
 
 
 def store(memory: PointMemory, entry: Seen) -> None:
-    memory.store(VisibleInstance(7, "car", 1.0, entry.visible), entry)
+    memory.store(VisibleInstance(7, "car", 1.0, entry.visible), entry, VIEW)
 
 
 def filled(*entries: Seen) -> PointMemory:
@@ -59,7 +62,7 @@ def test_the_anchor_is_never_older_than_the_trackers_remember_or_the_rule_allows
 
 def test_the_shift_from_an_earlier_anchor_begins_with_the_way_to_the_last_frame():
     shown = history(*(seen(t, x=10 + 3 * t, visible=16 if t < 3 else 2) for t in range(5)))
-    phase = HiddenPhase.begin(shown, 5, preset("default", anchor_s=0.8, anchor_iou=None))
+    phase = HiddenPhase.begin(shown, 5, preset("default", anchor_s=0.8))
     assert (phase.anchor.t, phase.shift.tolist()) == (2, [6.0, 0.0])
 
 
@@ -136,7 +139,7 @@ def with_hidden() -> dict:
     memory = filled(seen(0))
     (remembered,) = memory
     remembered.phase = HiddenPhase.begin(remembered.history, 1, PRESETS["default"])
-    return {"memory": 4, "instances": memory.state()}
+    return {"memory": 5, "instances": memory.state()}
 
 
 def test_an_instance_seen_once_can_be_saved_while_it_is_hidden(tmp_path):
@@ -163,10 +166,10 @@ EMPTY = {"size": [60, 120], "counts": "PPc0"}
 @pytest.mark.parametrize(
     "content",
     [
-        {"memory": 4},
-        {"memory": 4, "instances": {}},
-        {"memory": 4, "instances": [7]},
-        {"memory": 4, "instances": with_hidden()["instances"] * 2},
+        {"memory": 5},
+        {"memory": 5, "instances": {}},
+        {"memory": 5, "instances": [7]},
+        {"memory": 5, "instances": with_hidden()["instances"] * 2},
         spoil(0, "id", value=[1]),
         spoil(0, "category", value=None),
         spoil(0, "extra", value=1),

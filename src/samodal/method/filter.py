@@ -1,8 +1,10 @@
-"""Where an instance is, how large it is and how surely: a Kalman filter with rates that fade.
+"""Where an instance is on the ground, how fast and how large it is, and how surely: an extended Kalman filter.
 
-The state is the centre of the amodal box and the logarithm of the mask's side (root of the area), each with its rate.
-The three do not influence each other. Lengths in the noise are in sides, so that near and far things are alike.
-Source: Kalman 1960; white noise of acceleration as in Bar-Shalom et al. 2001, section 6.2.
+The state is the place on the ground in heights of the camera, its rate, and the logarithms of width and height. In the
+world a thing goes on evenly; in the picture it seldom does, as the camera drives and turns (`samodal.method.camera`)
+and what is near moves faster. A mask tells the four sides of its box. A side that the visible mask reaches is exact;
+one that was completed is doubted by the length that was added. Source: Kalman 1960; white noise of acceleration as in
+Bar-Shalom et al. 2001, section 6.2; standing on the ground as in Hoiem et al. 2006.
 """
 
 from __future__ import annotations
@@ -12,21 +14,32 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from samodal.masks import Mask
+from samodal.method.camera import View
 
 PEOPLE = ("person", "pedestrian", "rider")
-ACCELERATION = np.array([5.0, 1.0, 0.05])
-"""Process noise of x, y and log side: squared change of the rate (sides a second; 1 a second) in a second."""
-OF_PEOPLE = np.array([2.5, 0.5, 0.05])
-"""The same of people, whose side is short for how far they swing."""
-FIRST_RATE = np.array([5.0, 5.0, 0.5])
-"""Standard deviation of a rate before anything is known of it: sides a second, and 1 a second."""
-FADING = np.array([1.5, 1.5, 0.5])
-"""Seconds in which the rates fall to 1 / e, as the camera and the thing itself turn, and masks grow by mistake."""
-EXACT, DOUBTED = 0.01, 0.3
-"""Standard deviation of a mask's place in sides, of expected IoU 1, and how much it grows towards 0."""
+ACCELERATION, OF_PEOPLE = 0.03, 0.03
+"""Process noise: squared change of the rate (heights of the camera a second) in a second; that of people."""
+OF_CAMERA = 0.2
+"""The same of the camera, where its motion is not known."""
+GROWTH = np.array([0.03, 0.006])
+"""Process noise of the logarithms of width and height, a second: things turn, and masks are not all alike."""
+FIRST_RATE = 4.0
+"""Standard deviation of a rate before anything is known of it, heights of the camera a second."""
+FADING_S = 30.0
+"""Seconds in which a rate falls to 1 / e."""
+EXACT, ADDED, DOUBTED = 0.04, 10.0, 1.0
+"""Standard deviation of a side in root of the area, in what was added to it, and in root of the area for all doubt."""
 PIXEL = 0.5
-"""Standard deviation of a box's middle that rounding to pixels brings."""
-SURPRISE, LEARNING, MOST_SURPRISE = 0.3, 0.1, 9.0
+"""Standard deviation that rounding to pixels brings."""
+UNEVEN = 0.004
+"""Standard deviation of the lower side in focal lengths: the ground is no plane, and the horizon not known."""
+CUT = 3.0
+"""Standard deviation in root of the area of what the border of the frame cuts."""
+TRUSTED = 0.1
+"""Sides with a smaller standard deviation in root of the area are rather trusted than what is believed."""
+HUBER = 1.0
+"""Standard deviations beyond which a mask counts less."""
+SURPRISE, LEARNING, MOST_SURPRISE = 1.0, 0.1, 9.0
 """Surprise before anything is known, the weight of the newest mask in it, and the most that a mask may surprise."""
 
 
@@ -36,11 +49,14 @@ class Belief:
 
     Attributes:
         time: seconds.
-        mean: (3, 2) x and y in pixels and log side, each with its rate a second.
-        covariance: (3, 2, 2) of each with its rate.
-        surprise: (2,) squared errors of x and y that were found, in those expected, smoothed: below 1 for what moves
-            more evenly than the noise allows for.
+        mean: (6,) x and z in the world and their rates a second, in heights of the camera, and the logarithms of width
+            and height: in focal lengths at a depth of 1.
+        covariance: (6, 6).
+        surprise: (2,) squared errors of x and y in the picture that were found, in those expected, smoothed: below 1
+            for what moves more evenly than the noise allows for.
         category: class name.
+        rest: (4,) what the sides that were last measured differed by from what was then believed, as far as they are
+            trusted, in widths and heights: nods of the camera and turns of the thing outlast a gap.
     """
 
     time: float
@@ -48,66 +64,126 @@ class Belief:
     covariance: np.ndarray
     surprise: np.ndarray
     category: str
+    rest: np.ndarray
 
     @classmethod
-    def of(cls, mask: Mask, time: float, expected_iou: float, category: str) -> Belief:
+    def of(cls, mask: Mask, visible: Mask, view: View, time: float, sure: float, category: str) -> Belief:
         """The belief after a first mask."""
-        value, variance = measured(mask, expected_iou)
-        covariance = np.zeros((3, 2, 2))
-        covariance[:, 0, 0], covariance[:, 1, 1] = variance, (FIRST_RATE * _unit(value[2])) ** 2
-        mean = np.stack([value, np.zeros(3)], axis=1)
-        return cls(time, mean, covariance, np.full(2, SURPRISE), category)
+        sides, variance = measured(mask, visible, view, sure)
+        variance = variance + _uneven(view)
+        left, top, right, low = sides
+        foot = np.array([(left + right) / 2, low])
+        place = view.ground(foot)
+        depth = float(view.seen(place)[2])
+        axes, across = view.world_axes, (foot[0] - view.middle) / view.focal
+        width, height = max(right - left, 1.0), max(low - top, 1.0)
+        # Of the lower side, left and right together, the width alone and the height; far away, the row tells little.
+        deep = min(np.sqrt(variance[3]) * depth / view.focal, 0.7)
+        aside = np.sqrt(variance[[0, 2]].sum()) / 2 * depth / view.focal
+        lines = np.zeros((6, 6))
+        lines[0] = deep * np.array([*(axes @ [across, 1.0] * depth), 0, 0, 1.0, 1.0])
+        lines[1, :2] = aside * axes[:, 0]
+        lines[2:4, 2:4] = np.eye(2) * FIRST_RATE
+        lines[4, 4] = np.sqrt(variance[[0, 2]].sum()) / width
+        lines[5, 5] = np.sqrt(variance[1]) / height
+        mean = np.array([*place, 0, 0, *np.log(np.array([width, height]) * depth / view.focal)])
+        return cls(time, mean, lines.T @ lines, np.full(2, SURPRISE), category, np.zeros(4))
 
-    @property
-    def centre(self) -> np.ndarray:
-        """(2,) x and y of the middle of the box in pixels."""
-        return self.mean[:2, 0]
-
-    @property
-    def side(self) -> float:
-        """Root of the area in pixels."""
-        return float(np.exp(self.mean[2, 0]))
-
-    @property
-    def spread(self) -> np.ndarray:
-        """(2,) standard deviation of x and y of the centre in pixels, as this instance's own masks have shown it."""
-        return np.sqrt(self.covariance[:2, 0, 0] * self.surprise)
-
-    def at(self, time: float) -> Belief:
-        """The belief at a later time, from what is known now."""
+    def at(self, time: float, view: View) -> Belief:
+        """The belief at a later time, that of a view, from what is known now."""
         seconds = max(time - self.time, 0.0)
-        fade = np.exp(-seconds / FADING)
-        step = np.eye(2)[None].repeat(3, axis=0)
-        step[:, 0, 1], step[:, 1, 1] = FADING * (1 - fade), fade
-        noise = (OF_PEOPLE if self.category in PEOPLE else ACCELERATION) * _unit(self.mean[2, 0]) ** 2
-        drift = np.array([[seconds**3 / 3, seconds**2 / 2], [seconds**2 / 2, seconds]])
-        covariance = step @ self.covariance @ step.transpose(0, 2, 1) + noise[:, None, None] * drift
-        return replace(
-            self, time=max(time, self.time), mean=(step @ self.mean[..., None])[..., 0], covariance=covariance
-        )
+        fade = np.exp(-seconds / FADING_S)
+        step, noise = np.eye(6), np.zeros((6, 6))
+        rate = (OF_PEOPLE if self.category in PEOPLE else ACCELERATION) + (0 if view.known else OF_CAMERA)
+        for place, speed in ((0, 2), (1, 3)):
+            step[place, speed], step[speed, speed] = FADING_S * (1 - fade), fade
+            noise[place, place], noise[speed, speed] = rate * seconds**3 / 3, rate * seconds
+            noise[place, speed] = noise[speed, place] = rate * seconds**2 / 2
+        noise[[4, 5], [4, 5]] = GROWTH * seconds
+        covariance = step @ self.covariance @ step.T + noise
+        return replace(self, time=max(time, self.time), mean=step @ self.mean, covariance=covariance)
 
-    def with_value(self, value: np.ndarray, variance: np.ndarray) -> Belief:
-        """The belief after a measurement of (3,) x, y and log side; an infinite variance leaves a value out."""
-        gain = self.covariance[:, :, 0] / (self.covariance[:, 0, 0] + variance)[:, None]
-        mean = self.mean + gain * (value - self.mean[:, 0])[:, None]
-        return replace(self, mean=mean, covariance=self.covariance - gain[:, :, None] * self.covariance[:, None, 0])
+    def seen(self, view: View) -> tuple[np.ndarray, np.ndarray]:
+        """(4,) left, top, right and lower side of its box in a view, in pixels, and (4, 6) how they follow the mean."""
+        column, row, depth = view.seen(self.mean[:2])
+        axes, across, focal = view.world_axes, (column - view.middle) / view.focal, view.focal
+        width, height = focal * np.exp(self.mean[4:]) / depth
+        matrix = np.zeros((4, 6))
+        middle = focal / depth * (axes[:, 0] - across * axes[:, 1])
+        matrix[0, :2] = middle + width / 2 / depth * axes[:, 1]
+        matrix[2, :2] = middle - width / 2 / depth * axes[:, 1]
+        matrix[0, 4], matrix[2, 4] = -width / 2, width / 2
+        matrix[3, :2] = -focal / depth**2 * axes[:, 1]
+        matrix[1, :2] = matrix[3, :2] + height / depth * axes[:, 1]
+        matrix[1, 5] = -height
+        return np.array([column - width / 2, row - height, column + width / 2, row]), matrix
 
-    def with_mask(self, mask: Mask, time: float, expected_iou: float, category: str) -> Belief:
+    def sides(self, view: View) -> np.ndarray:
+        """(4,) left, top, right and lower side of its box in a view, as its last mask was believed to have them."""
+        sides, _ = self.seen(view)
+        return sides + self.rest * _extent(sides)
+
+    def spread(self, view: View) -> np.ndarray:
+        """(2,) standard deviation of x and y of the centre in pixels, as this instance's own masks have shown it."""
+        matrix = MIDDLE @ self.seen(view)[1]
+        return np.sqrt(np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix) * self.surprise)
+
+    def distance(self, sides: np.ndarray, variance: np.ndarray, view: View) -> float:
+        """Squared distance of the centre of measured (4,) sides from that expected, in variances."""
+        expected, matrix = self.seen(view)
+        spread = MIDDLE @ (matrix @ self.covariance @ matrix.T + np.diag(variance + _uneven(view))) @ MIDDLE.T
+        off = MIDDLE @ (sides - self.sides(view))
+        return float(off @ np.linalg.solve(spread, off))
+
+    def with_sides(self, sides: np.ndarray, variance: np.ndarray, view: View) -> Belief:
+        """The belief after (4,) left, top, right and lower side were measured, with (4,) their variance."""
+        expected, matrix = self.seen(view)
+        spread = matrix @ self.covariance @ matrix.T
+        off = np.abs(sides - expected) / np.sqrt(np.diag(spread) + variance + _uneven(view))
+        spread += np.diag((variance + _uneven(view)) * np.maximum(1.0, off / HUBER) ** 2)
+        gain = np.linalg.solve(spread, matrix @ self.covariance).T
+        covariance = self.covariance - gain @ matrix @ self.covariance
+        after = replace(self, mean=self.mean + gain @ (sides - expected), covariance=(covariance + covariance.T) / 2)
+        expected, _ = after.seen(view)
+        side = np.sqrt(np.prod(expected[2:] - expected[:2]))
+        trust = 1 / (1 + (variance / (TRUSTED * side) ** 2) ** 2)
+        return replace(after, rest=(sides - expected) * trust / _extent(expected))
+
+    def with_mask(self, mask: Mask, visible: Mask, view: View, time: float, sure: float, category: str) -> Belief:
         """The belief after an amodal mask at a later time."""
-        expected, (value, variance) = self.at(time), measured(mask, expected_iou)
-        error = (value - expected.mean[:, 0])[:2] ** 2 / (expected.covariance[:, 0, 0] + variance)[:2]
+        before = self.at(time, view)
+        sides, variance = measured(mask, visible, view, sure)
+        expected, matrix = before.seen(view)
+        spread = MIDDLE @ (matrix @ before.covariance @ matrix.T + np.diag(variance + _uneven(view))) @ MIDDLE.T
+        error = (MIDDLE @ (sides - expected)) ** 2 / np.diag(spread)
         surprise = self.surprise + LEARNING * (np.minimum(error, MOST_SURPRISE) - self.surprise)
-        return replace(expected.with_value(value, variance), surprise=surprise, category=category)
+        after = before.with_sides(sides, variance, view)
+        return replace(after, surprise=surprise, category=category)
 
 
-def measured(mask: Mask, expected_iou: float) -> tuple[np.ndarray, np.ndarray]:
-    """(3,) x, y and log side of an amodal mask, and (3,) their variance."""
+MIDDLE = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5]])
+"""(2, 4) what x and y of the centre are of the sides."""
+
+
+def measured(mask: Mask, visible: Mask, view: View, sure: float) -> tuple[np.ndarray, np.ndarray]:
+    """(4,) left, top, right and lower side of an amodal mask's box in pixels, and (4,) their variance."""
+    box = np.array(mask.box, float)
+    height, width = mask.size
     side = mask.side
-    relative = (EXACT + DOUBTED * (1 - expected_iou)) ** 2 + (PIXEL / side) ** 2
-    return np.array([*mask.centre, np.log(side)]), relative * np.array([side**2, side**2, 1.0])
+    added = np.abs(box - np.array(visible.box, float)) if visible else np.full(4, side)
+    cut = np.array([box[0] <= 0, box[1] <= 0, box[2] >= width, box[3] >= height])
+    doubt = 1 - sure
+    variance = (
+        (side * (EXACT + DOUBTED * doubt)) ** 2 + (ADDED * doubt * added) ** 2 + (CUT * cut * side) ** 2 + PIXEL**2
+    )
+    return box - [0, 0, 1, 1], variance
 
 
-def _unit(log_side: float) -> np.ndarray:
-    """(3,) what one side is, in the units of x, y and log side."""
-    side = np.exp(log_side)
-    return np.array([side, side, 1.0])
+def _extent(sides: np.ndarray) -> np.ndarray:
+    """(4,) width, height, width, height of a box of (4,) sides."""
+    return np.tile(sides[2:] - sides[:2], 2)
+
+
+def _uneven(view: View) -> np.ndarray:
+    """(4,) variance of the sides that the ground brings."""
+    return np.array([0.0, 1.0, 0.0, 1.0]) * (UNEVEN * view.focal) ** 2

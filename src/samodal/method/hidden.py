@@ -13,6 +13,7 @@ from enum import StrEnum
 import numpy as np
 
 from samodal.masks import Mask
+from samodal.method.camera import View
 from samodal.method.filter import Belief
 from samodal.method.history import History, Seen
 from samodal.method.motion import MOST_STRETCH, Motion, robust_motion
@@ -26,6 +27,13 @@ POINTS = 0.03
 """Standard deviation in sides of what all points may be off by together: they are not on all of the thing."""
 COVERED, OPEN = 0.5, 0.25
 """Reported instances hide a mask when they cover this share of it, and no longer when less than the second."""
+OUTWARDS = np.array([-1, -1, 1, 1])
+"""Left, top, right and lower side of a box, from its centre."""
+MAJORITY = 0.5
+"""Share of all followed points that must agree for the filter to listen: of a thing that is truly hidden most are lost,
+and the others follow what hides it."""
+GATE = 4.0
+"""Squared distance in variances up to which points are believed against the filter."""
 BLEND = 0.25
 """Weight of the newest step in the speed of a hidden instance: its points jitter by more than it accelerates."""
 
@@ -53,6 +61,7 @@ class Surroundings:
         others: visible masks of all other instances that are reported.
         sliver: its own visible mask where that is too small to prompt from, None where nothing of it is reported.
         prompted: it was prompted in this frame, but no mask was found: its points are followed and no more.
+        view: how the camera sees the ground; None but for the rule `filter`.
     """
 
     t: int
@@ -60,6 +69,7 @@ class Surroundings:
     others: Sequence[Mask]
     sliver: Mask | None = None
     prompted: bool = False
+    view: View | None = None
 
 
 @dataclass(eq=False)
@@ -80,6 +90,7 @@ class HiddenPhase:
         place: see `Place`.
         mask: its moved mask in the newest frame, None where it has none.
         belief: where it is, how large and how surely; None but for the rule `filter`.
+        spread: (2,) standard deviation of x and y of its place in pixels in the newest frame; None without a belief.
     """
 
     anchor: Seen
@@ -97,11 +108,12 @@ class HiddenPhase:
     place: Place = Place.MOVED
     mask: Mask | None = None
     belief: Belief | None = None
+    spread: np.ndarray | None = None
 
     @classmethod
     def begin(cls, history: History, now: int, rules: Rules) -> HiddenPhase:
         """The phase of an instance that is missing in frame `now` for the first time."""
-        anchor, last, velocity = history.anchor(now, rules.anchor_s, rules.anchor_iou), history.last, history.velocity()
+        anchor, last, velocity = history.anchor(now, rules.anchor_s), history.last, history.velocity()
         points = anchor.points if anchor.points is not None else np.zeros((0, 2), np.float32)
         count = rules.follow if rules.follow is not None or len(points) else rules.points
         return cls(
@@ -119,11 +131,6 @@ class HiddenPhase:
     def followed(self) -> bool:
         """Whether a tracker should follow its points."""
         return self.place is Place.MOVED
-
-    @property
-    def spread(self) -> np.ndarray | None:
-        """(2,) standard deviation of x and y of its centre in pixels; None where the rule does not tell."""
-        return None if self.belief is None else self.belief.spread
 
     def step(self, around: Surroundings, position: Position | None, rules: Rules) -> State | None:
         """Go on by one frame.
@@ -188,8 +195,8 @@ class HiddenPhase:
     def _is_lost(self, time: float, rules: Rules) -> bool:
         """Whether nothing has told for `coast_s` where it is, it is less sure than `lost_spread` allows, or nothing has
         hidden it for `open_s` where it should."""
-        if rules.lost_spread is not None and self.belief is not None:
-            if self.belief.spread.max() > rules.lost_spread * self.belief.side:
+        if rules.lost_spread is not None and self.spread is not None:
+            if self.spread.max() > rules.lost_spread * self.scale * self.anchor.amodal.side:
                 return True
         if rules.coast_s is not None and time - self.told_s > rules.coast_s:
             return True
@@ -210,8 +217,8 @@ class HiddenPhase:
 
     def _advance(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
         """Bring the motion from the frame before to this one."""
-        if self.belief is not None:
-            self._advance_by_filter(self.belief.at(around.time), around, position, rules)
+        if self.belief is not None and around.view is not None:
+            self._advance_by_filter(self.belief.at(around.time, around.view), around.view, around, position, rules)
         elif rules.motion == "robust":
             self._advance_robustly(around, position, rules)
         elif position is not None:
@@ -244,21 +251,29 @@ class HiddenPhase:
         tolerance = max(2.0, TOLERANCE * self.anchor.amodal.side)
         return robust_motion(self.start, position[0], weights, self._centre, tolerance)
 
-    def _advance_by_filter(self, belief: Belief, around: Surroundings, position: Position | None, rules: Rules) -> None:
+    def _advance_by_filter(
+        self, belief: Belief, view: View, around: Surroundings, position: Position | None, rules: Rules
+    ) -> None:
         """Go on as the filter expects, and correct that by the points as far as they are surer."""
-        anchor, seconds = self.anchor.amodal, belief.time - self.told_s
+        anchor = self.anchor.amodal
+        half = np.tile(np.array(anchor.box[2:]) - anchor.box[:2] - 1, 2) / 2 * OUTWARDS
         motion, self.believed = self._points_motion(around, position, rules), 0
         if motion is not None and position is not None:
-            elapsed = around.t - self.told_t
-            off = anchor.centre + motion.shift - belief.centre
-            if not self._jumps(off, elapsed, anchor.side, belief.mean[:2, 1] * seconds / elapsed, rules):
-                value = np.array([*(anchor.centre + motion.shift), np.log(anchor.side * motion.scale)])
-                belief = belief.with_value(
-                    value, points_variance(motion, self.start, position[0], self._centre, anchor.side)
-                )
+            expected = belief.sides(view)
+            told = (
+                np.tile(expected[2:] - expected[:2], 2) / 2 * OUTWARDS if motion.scale == 1.0 else motion.scale * half
+            )
+            sides = np.tile(self._centre + motion.shift, 2) + told
+            variance = points_variance(motion, self.start, position[0], self._centre, anchor.side)
+            enough = motion.agreed.sum() >= MAJORITY * len(self.start)
+            if enough and belief.distance(sides, variance, view) < GATE:
+                belief = belief.with_sides(sides, variance, view)
                 self.believed, self.told_t, self.told_s = int(motion.agreed.sum()), around.t, around.time
-        self.belief, self.shift = belief, belief.centre - anchor.centre
-        self.scale = float(np.clip(belief.side / anchor.side, 1 / MOST_STRETCH, MOST_STRETCH))
+        sides = belief.sides(view)
+        self.belief, self.spread = belief, belief.spread(view)
+        stretch = np.sqrt(np.prod((np.maximum(sides[2:] - sides[:2], 0) + 1) / (2 * half[2:] + 1)))
+        self.scale = float(np.clip(stretch, 1 / MOST_STRETCH, MOST_STRETCH))
+        self.shift = (sides[:2] + sides[2:]) / 2 - self._centre
 
     @staticmethod
     def _jumps(off: np.ndarray, elapsed: int, side: float, speed: np.ndarray, rules: Rules) -> bool:
@@ -280,7 +295,7 @@ def believed(
 
 
 def points_variance(motion: Motion, start: np.ndarray, now: np.ndarray, centre: np.ndarray, side: float) -> np.ndarray:
-    """(3,) variance of x, y and log side as points tell them; infinite for a scale that they do not tell.
+    """(4,) variance of left, top, right and lower side as points tell them.
 
     Args:
         start, now: (N, 2) where the points were and are.
@@ -292,9 +307,8 @@ def points_variance(motion: Motion, start: np.ndarray, now: np.ndarray, centre: 
     # The points that agree are those with small errors: how noisy they are, all of them tell.
     noise = max(float(np.nanmedian(rest)), 0.5) ** 2
     place = noise / count + (POINTS * side) ** 2
-    if motion.scale == 1.0:  # none was told
-        return np.array([place, place, np.inf])
-    middle = before.mean(axis=0)
-    relative = noise / float(((before - middle) ** 2).sum())
-    place += relative * float((middle**2).sum())
-    return np.array([place, place, relative + POINTS**2])
+    if motion.scaled:
+        middle = before.mean(axis=0)
+        relative = noise / float(((before - middle) ** 2).sum())
+        place += relative * float((middle**2).sum()) + (relative + POINTS**2) * side**2 / 4
+    return np.full(4, 2 * place)  # two sides together tell the centre

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from samodal.masks import Mask
+from samodal.method.camera import View
 from samodal.method.filter import Belief
 from samodal.method.motion import median_velocity
 
@@ -47,7 +48,12 @@ class Seen:
         height, width = self.amodal.size
         if x0 <= 0 or y0 <= 0 or x1 >= width or y1 >= height:
             return 0.0
-        return self.visible.overlap(self.amodal) / self.amodal.area * (1.0 if self.score is None else self.score)
+        return self.visible.overlap(self.amodal) / self.amodal.area * self.sure
+
+    @property
+    def sure(self) -> float:
+        """Its score; 1 where it has none."""
+        return 1.0 if self.score is None else self.score
 
 
 class History:
@@ -84,14 +90,15 @@ class History:
     @property
     def surest(self) -> float:
         """The highest score of the last frames; 1 where there are none."""
-        return max(1.0 if seen.score is None else seen.score for seen in self.recent)
+        return max(seen.sure for seen in self.recent)
 
-    def add(self, seen: Seen, category: str) -> None:
-        sure = 1.0 if seen.score is None else seen.score
-        if self.belief is None:
-            self.belief = Belief.of(seen.amodal, seen.time, sure, category)
-        else:
-            self.belief = self.belief.with_mask(seen.amodal, seen.time, sure, category)
+    def add(self, seen: Seen, category: str, view: View | None = None) -> None:
+        """Args: view: how the camera sees the ground in this frame; without it there is no belief."""
+        if view is not None:
+            if self.belief is None:
+                self.belief = Belief.of(seen.amodal, seen.visible, view, seen.time, seen.sure, category)
+            else:
+                self.belief = self.belief.with_mask(seen.amodal, seen.visible, view, seen.time, seen.sure, category)
         if seen.points is not None:
             self.tuples.append((seen.t, seen.points))
         if self.best is None or seen.quality >= self.best.quality:
@@ -99,14 +106,8 @@ class History:
         self.centres.append((seen.t, seen.amodal.centre))
         self.recent.append(seen)
 
-    def anchor(self, now: int, anchor_s: float | None, anchor_iou: float | None = None) -> Seen:
-        """The frame from which it is moved: the newest whose mask is expected to be nearly as good as any recent one
-        (`anchor_iou`), or that shows nearly as much as any (`anchor_s`)."""
-        if anchor_iou is not None:
-            near = [seen for seen in self.recent if seen.t > now - RING]
-            sure = [1.0 if seen.score is None else seen.score for seen in near]
-            good = [seen for seen, score in zip(near, sure, strict=True) if score >= max(sure) - anchor_iou]
-            return good[-1] if good else self.last
+    def anchor(self, now: int, anchor_s: float | None) -> Seen:
+        """The frame from which it is moved: the newest of `anchor_s` seconds that shows nearly as much as any."""
         if anchor_s is None:
             return self.last
         near = [seen for seen in self.recent if seen.t > now - RING and seen.time >= self.last.time - anchor_s - 1e-6]

@@ -8,13 +8,14 @@ from pathlib import Path
 from samodal.errors import InputError
 from samodal.files import named, read_json, write_json
 from samodal.masks import Mask, union
+from samodal.method.camera import View
 from samodal.method.hidden import HiddenPhase, Place, Position, Surroundings
 from samodal.method.history import History, Seen
 from samodal.method.rules import Rules
 from samodal.method.saved import plain_entry, read_entry
 from samodal.tracks import Instance, State, VisibleInstance
 
-VERSION = 4
+VERSION = 5
 """Of a saved memory."""
 
 
@@ -92,12 +93,12 @@ class PointMemory:
         remembered = self._known.get(key)
         return None if least is None or remembered is None else remembered.history.shape(visible, t, least)
 
-    def store(self, instance: VisibleInstance, seen: Seen) -> None:
+    def store(self, instance: VisibleInstance, seen: Seen, view: View | None = None) -> None:
         """Remember an instance prompted in the newest frame; its hidden phase is over."""
         key = instance.id
         remembered = self._known.setdefault(key, Remembered(key, instance.category, self.tuples))
         remembered.category, remembered.phase = instance.category, None
-        remembered.history.add(seen, instance.category)
+        remembered.history.add(seen, instance.category, view)
 
     def missing(self, reported: Iterable[int | str], least: float | None = None) -> list[Remembered]:
         """The memory check of Figure 2: remembered instances that are not among the reported ids.
@@ -122,7 +123,7 @@ class PointMemory:
             del self._known[key]
         return list(excess | late)
 
-    def clear(self) -> None:
+    def reset(self) -> None:
         """Forget everything, as at a scene cut."""
         self._known = {}
 

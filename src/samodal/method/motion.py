@@ -24,11 +24,13 @@ class Motion:
         shift: (2,) float, dx, dy of `centre` in pixels.
         scale: above 0; 1 where none could be told.
         agreed: (N,) bool, the points that it is made of.
+        scaled: whether the scale could be told.
     """
 
     shift: np.ndarray
     scale: float
     agreed: np.ndarray
+    scaled: bool = False
 
 
 def median_velocity(centres: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
@@ -67,13 +69,14 @@ def robust_motion(
     shifts = (now - start)[usable]
     shift, scale, agreed = _best(shifts, np.ones(len(shifts)), start, now, weights, tolerance)
     shift = np.average((now - start)[agreed], axis=0, weights=weights[agreed])
+    scaled = False
     if usable.sum() >= SCALE_POINTS:
         stretched = _scaled(*_from_pairs(start[usable], now[usable]), start, now, weights, tolerance)
         if stretched is not None and weights[stretched[2]].sum() >= weights[agreed].sum():
-            shift, scale, agreed = stretched
+            (shift, scale, agreed), scaled = stretched, True
     if weights[agreed].sum() <= weights.sum() / 2:
         return None
-    return Motion(shift, scale, agreed)
+    return Motion(shift, scale, agreed, scaled)
 
 
 Guess = tuple[np.ndarray, float, np.ndarray]

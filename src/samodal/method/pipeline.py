@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from samodal.method.camera import CameraMotion
 from samodal.method.checks import check_frame, check_taken, checked_time, take
 from samodal.method.cuts import CutDetector
 from samodal.method.hidden import HiddenPhase, Surroundings
@@ -35,15 +36,15 @@ class Pipeline:
                  select: PromptSelector | None = None):  # fmt: skip
         self.segmenter, self.tracker, self.rules, self.seed = segmenter, tracker, rules, seed
         self.select = select or make_selector(rules.prompt, rules.points)
-        self.cuts = CutDetector(rules.cut)
+        self.cuts, self.camera = CutDetector(rules.cut), CameraMotion(rules.motion == "filter")
         self.reset()
 
     def reset(self, clip: str = "") -> None:
         """Forget everything: the next frame is frame 0 of another video, named `clip`."""
         self.clip, self.t, self.time, self.size = clip, -1, 0.0, None
         self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
-        take(self.tracker, self).reset()
-        self.cuts.reset()
+        for part in (take(self.tracker, self), self.cuts, self.camera):
+            part.reset()
 
     def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
         """All frames of a clip, each with what the front end saw in it."""
@@ -66,21 +67,22 @@ class Pipeline:
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
         if cut := self.cuts.step(image, time):
-            self.memory.clear()
-            self.tracker.reset()
+            for part in (self.memory, self.tracker, self.camera):
+                part.reset()
         self.tracker.observe(image, self.t)
+        self.view = self.camera.step(image, visible, time)
         least = self.rules.min_visible or 1
         shown = [instance for instance in visible if instance.mask.area >= least]
-        slivers = {instance.id: instance for instance in visible if instance.mask.area < least}
+        slivers = [instance for instance in visible if instance.mask.area < least]
         prompts = self._select(image, shown)
         seen = [self._remember(*found) for found in zip(shown, prompts, self._segment(image, prompts), strict=True)]
+        self.camera.learn_sizes(seen)
 
         # Memory check and retrieval, for all that was not found. Slivers first seen now stand with their visible mask.
         found = [instance.id for instance in seen if instance.amodal is not None]
         missing = self.memory.missing(found, self.rules.min_score) if self.rules.track else []
-        hidden = self._follow(missing, visible, slivers, {instance.id for instance in shown})
-        known = {remembered.id for remembered in missing}
-        stray = [Instance.copied(sliver, State.KEPT) for key, sliver in slivers.items() if key not in known]
+        hidden = self._follow(missing, visible, {sliver.id: sliver.mask for sliver in slivers}, {i.id for i in shown})
+        stray = [Instance.copied(sliver, State.KEPT) for sliver in slivers if all(m.id != sliver.id for m in missing)]
         for key in self.memory.forget(self.time, self.rules.remember_s):
             self.tracker.drop(key)
         order = {remembered.id: n for n, remembered in enumerate(self.memory)}
@@ -115,7 +117,7 @@ class Pipeline:
         amodal, trusted = answer.amodal or None, rules.frame_score == "iou" or instance.score is None
         score = answer.iou * (1.0 if trusted else instance.score)
         if amodal is not None:
-            self.memory.store(instance, Seen(self.t, self.time, prompt.points, visible, amodal, score))
+            self.memory.store(instance, Seen(self.t, self.time, prompt.points, visible, amodal, score), self.view)
             self.tracker.drop(instance.id)
         return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points, **answer.details)
 
@@ -125,8 +127,7 @@ class Pipeline:
         positions, hidden = self.tracker.positions(), []
         for key, remembered, phase in phases:
             others = [instance.mask for instance in visible if instance.id != key]
-            sliver = slivers[key].mask if key in slivers else None
-            around = Surroundings(self.t, self.time, others, sliver, key in prompted)
+            around = Surroundings(self.t, self.time, others, slivers.get(key), key in prompted, self.view)
             hidden.append(remembered.step(around, positions.get(key), phase, self.rules))
             if not phase.followed:
                 self.tracker.drop(key)
@@ -140,10 +141,10 @@ class Pipeline:
 
     def state_dict(self) -> dict:
         """Everything needed to go on elsewhere with the same parts and rules."""
-        parts = {name: getattr(self, name).state() for name in ("memory", "tracker", "cuts")}
+        parts = {name: getattr(self, name).state() for name in ("memory", "tracker", "cuts", "camera")}
         return {"clip": self.clip, "t": self.t, "time": self.time, "size": self.size} | parts
 
     def load_state_dict(self, state: dict) -> None:
         """Go on from `state_dict()`, checked by `samodal.method.restore`; the next step is the frame after."""
         self.reset()
-        self.clip, self.t, self.time, self.size = restore(state, self.memory, self.tracker, self.cuts)
+        self.clip, self.t, self.time, self.size = restore(state, self.memory, self.tracker, self.cuts, self.camera)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from samodal.checks import Between, check_entries
 from samodal.errors import InputError, shown
+from samodal.method.camera import CameraMotion
 from samodal.method.cuts import CutDetector
 from samodal.method.memory import PointMemory
 from samodal.method.saved import Index, Seconds
@@ -13,11 +14,13 @@ from samodal.parts import PointTracker
 
 STATE: dict[str, Any] = {
     "clip": str, "t": Annotated[int, Between(-1, 1_000_000_000)], "time": Seconds, "size": tuple[Index, Index] | None,
-    "memory": list, "tracker": object, "cuts": dict,
+    "memory": list, "tracker": object, "cuts": dict, "camera": dict,
 }  # fmt: skip
 
 
-def restore(state: Any, memory: PointMemory, tracker: PointTracker, cuts: CutDetector) -> tuple[str, int, float, Any]:
+def restore(
+    state: Any, memory: PointMemory, tracker: PointTracker, cuts: CutDetector, camera: CameraMotion
+) -> tuple[str, int, float, Any]:
     """Bring the parts of a pipeline into a state that `Pipeline.state_dict` gave.
 
     Returns:
@@ -32,11 +35,13 @@ def restore(state: Any, memory: PointMemory, tracker: PointTracker, cuts: CutDet
         memory.load_state(state["memory"])
         tracker.load_state(state["tracker"])
         cuts.load_state(state["cuts"])
+        camera.load_state(state["camera"])
         _check_together(memory, tracker, size, state["t"])
     except InputError:
-        memory.clear()
+        memory.reset()
         tracker.reset()
         cuts.reset()
+        camera.reset()
         raise
     return state["clip"], state["t"], state["time"], size
 

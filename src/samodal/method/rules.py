@@ -42,15 +42,12 @@ class Rules:
     anchor_s: Annotated[float, Between(0)] | None = None
     """A hidden mask starts from the newest frame of the last so many seconds that shows nearly the most of the
     instance, at most 7 frames back. None: from the last frame, in which the occluder leaves a sliver (paper)."""
-    anchor_iou: Annotated[float, Between(0, 1)] | None = None
-    """A hidden mask starts from the newest of the last 8 frames whose score is at most this below the best of them, so
-    from the last where that is good; place and scale are the last frame's with `filter` (ours; None: `anchor_s`)."""
     motion: Literal["points", "believed", "velocity", "robust", "filter"] = "points"
     """What moves a hidden mask. points: mean displacement of all its points (paper). believed: of the points that the
     tracker calls visible, and where there are none, the velocity it had while visible (ours). velocity: that velocity
     alone, as a simple tracker sticks to the occluder (ours). robust: the shift and scale that most believed points
-    agree on, and where there are none, the velocity (ours, `samodal.method.hidden`). filter: these points and the
-    masks before, by their uncertainty (ours, `samodal.method.filter`)."""
+    agree on, and where there are none, the velocity (ours, `samodal.method.hidden`). filter: where it stands on the
+    ground and how the camera moves, from all masks before, and these points (ours, `samodal.method.filter`)."""
     believe: Annotated[float, Between(0, 1)] = 0.5
     """`robust`, `filter`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the
     visible mask of another instance are not believed either: they follow the occluder."""
@@ -109,7 +106,7 @@ PRESETS = {
         min_cover=0.5,
         follow=16,
         anchor_s=0.8,
-        motion="robust",
+        motion="filter",
         jump=0.5,
         coast_s=3.0,
         open_s=0.5,
@@ -124,7 +121,7 @@ PRESETS = {
 
 
 # The rules that were chosen for the amodal SAM, which is prompted with points.
-PRESETS["points"] = replace(PRESETS["default"], prompt="center", earlier=None, min_visible=48)
+PRESETS["points"] = replace(PRESETS["default"], prompt="center", earlier=None, min_visible=48, motion="robust")
 
 
 def preset(name: str, **changes) -> Rules:

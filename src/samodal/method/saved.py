@@ -23,7 +23,7 @@ Points = tuple[Pair, ...]
 Limit = Annotated[float, Between(0, 1e9)] | None
 ENTRY: dict[str, Any] = {
     "id": int | str, "category": str, "tuples": tuple[tuple[Index, Points], ...],
-    "centres": tuple[tuple[Index, Pair], ...], "recent": list, "best": dict | None, "belief": dict,
+    "centres": tuple[tuple[Index, Pair], ...], "recent": list, "best": dict | None, "belief": dict | None,
     "phase": dict | None,
 }  # fmt: skip
 SEEN: dict[str, Any] = {
@@ -35,13 +35,15 @@ PHASE: dict[str, Any] = {
     "told_s": Seconds, "speed": Pair | None, "scale": Annotated[float, Between(1e-6, 1e6)],
     "believed": Index, "covered": bool, "open_since": Seconds | None, "place": str, "belief": dict | None,
 }  # fmt: skip
-Number = Annotated[float, Between(-1e18, 1e18)]
-Two = tuple[Number, Number]
-LogSide = Annotated[float, Between(-50, 50)]
+WITHOUT = ("anchor", "mask", "spread")
+"""Attributes of a phase that are saved in another way, or found again in the next frame."""
+Number = Annotated[float, Between(-1e12, 1e12)]
+LogSize = Annotated[float, Between(-50, 50)]
+Six = tuple[(Number,) * 6]
 BELIEF: dict[str, Any] = {
-    "time": Seconds, "mean": tuple[Two, Two, tuple[LogSide, LogSide]],
-    "covariance": tuple[tuple[Two, Two], tuple[Two, Two], tuple[Two, Two]],
+    "time": Seconds, "mean": tuple[Number, Number, Number, Number, LogSize, LogSize], "covariance": tuple[(Six,) * 6],
     "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]], "category": str,
+    "rest": tuple[(Pixels,) * 4],
 }  # fmt: skip
 
 
@@ -80,7 +82,7 @@ def read_entry(plain: Any, history: History) -> HiddenPhase | None:
     masks = [mask for seen in [*history.recent, history.best] if seen for mask in (seen.visible, seen.amodal)]
     if len({mask.size for mask in masks}) > 1:
         raise InputError(f"{where}: masks of frames of several sizes")
-    history.belief = _belief(plain["belief"], where)
+    history.belief = None if plain["belief"] is None else _belief(plain["belief"], where)
     return None if plain["phase"] is None else _phase(plain["phase"], list(history.recent), where)
 
 
@@ -89,7 +91,7 @@ def _plain_seen(seen: Seen) -> dict:
 
 
 def _plain_phase(phase: HiddenPhase, recent: list[Seen]) -> dict:
-    plain = {f.name: _value(getattr(phase, f.name)) for f in fields(HiddenPhase) if f.name not in ("anchor", "mask")}
+    plain = {f.name: _value(getattr(phase, f.name)) for f in fields(HiddenPhase) if f.name not in WITHOUT}
     limit = [side if np.isfinite(side) else None for side in plain["limit"]]  # JSON has no infinity
     return plain | {"anchor": recent.index(phase.anchor), "limit": limit}
 
@@ -119,10 +121,12 @@ def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
 
 def _belief(plain: dict, where: str) -> Belief:
     check_entries(plain, BELIEF, f"{where}, its belief")
-    arrays = {name: np.array(plain[name], np.float64) for name in ("mean", "covariance", "surprise")}
+    arrays = {name: np.array(plain[name], np.float64) for name in ("mean", "covariance", "surprise", "rest")}
     covariance = arrays["covariance"]
-    turned = covariance.transpose(0, 2, 1)
-    if not np.allclose(covariance, turned) or (np.linalg.eigvalsh(covariance) < -1e-9 * abs(covariance).max()).any():
+    if (
+        not np.allclose(covariance, covariance.T)
+        or (np.linalg.eigvalsh(covariance) < -1e-9 * abs(covariance).max()).any()
+    ):
         raise InputError(f"{where}, its belief: covariance cannot be {shown(plain['covariance'])}")
     return Belief(**(plain | arrays))
 
