@@ -172,7 +172,7 @@ def test_load_names_the_parts_as_the_command_line_does():
         ({"weights": "nowhere.pth"}, "nowhere.pth"),
         ({"weights": "streetsim-smal"}, "no such checkpoint.*did you mean 'streetsim-small'"),
         ({"vis": "videmt"}, "unknown front end 'videmt'; did you mean 'videomt'"),
-        ({"device": "gpu"}, "--device gpu: expected auto, cpu, cuda, cuda:N or mps"),
+        ({"device": "gpu"}, "--device gpu: expected auto, cpu, cuda, cuda:N, cuda:all or mps"),
         ({"vis": Sighted}, r"front end: expected an object, got the class Sighted; give Sighted\(\)"),
         ({"tracker": object()}, r"point tracker: lacks reset\(\), observe\(frame, t\)"),
     ]:

@@ -69,7 +69,13 @@ def test_every_command_of_a_page_is_one_that_samodal_takes(page, taken, tmp_path
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.yaml").write_text("seed: 1\n")
     for command in (*commands(page), *spans(page)):
-        words = shlex.split(command.replace("$k", "13").replace("[", "(").replace(" FLAGS", "").split("|")[0])[1:]
+        words = shlex.split(
+            command.replace("$k", "13")
+            .replace("$SLURM_ARRAY_TASK_ID", "3")
+            .replace("[", "(")
+            .replace(" FLAGS", "")
+            .split("|")[0]
+        )[1:]
         if (
             len(words) == 1
             or "RECIPE" in words
