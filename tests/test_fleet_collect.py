@@ -128,15 +128,19 @@ def test_damaged_records_cost_their_rows_alone(out):
 
 
 MEASURED = """
-import resource, sys, time
+import sys, time
+from pathlib import Path
 from samodal.cli.app import main
 start = time.perf_counter()
 code = main(["collect", sys.argv[1]])
-print(code, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+# What the operating system tells through `resource` begins with the memory of the process that started this one.
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(code, time.perf_counter() - start, int(peak.split()[1]) / 1e6)
 """
 
 
 @pytest.mark.heavy
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_a_thousand_results_are_summed_up_in_seconds_and_little_memory(tmp_path):
     for n in range(1000):
         made_up(tmp_path, f"drive-{n:04d}", [track(k, category="car" if k % 3 else "person") for k in range(60)])
