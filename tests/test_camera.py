@@ -98,11 +98,27 @@ def test_a_saved_state_goes_on_alike_and_a_damaged_one_is_refused():
     frame = picture(0.0, 6.3, 0.04)
     first, second = camera.step(frame, [], 0.4), other.step(frame, [], 0.4)
     assert (first.heading, first.horizon, *first.origin) == (second.heading, second.horizon, *second.origin)
-    for name, value in {"focus": None, "nod": "much", "information": -np.eye(2), "heading": np.nan}.items():
+    for name, value in {
+        "focus": np.array([np.nan, 0]),
+        "origin": np.array([0, np.inf]),
+        "nod": "much",
+        "information": -np.eye(2),
+        "heading": np.nan,
+    }.items():
         with pytest.raises(InputError, match="state of the camera"):
             other.load_state(camera.state() | {name: value})
+    assert camera.fits((HEIGHT, WIDTH)) and not camera.fits((2 * HEIGHT, WIDTH)) and not camera.fits(None)
     third = other.step(frame, [], 0.5)
     assert third.known
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 3000), (3000, 2), (3, 500), (900, 400)])
+def test_a_frame_of_any_shape_has_a_view(size):
+    camera = CameraMotion()
+    for n in range(2):
+        frame = np.random.default_rng(n).integers(0, 256, (*size, 3)).astype(np.uint8)
+        view = camera.step(frame, [], n / 10)
+    assert np.isfinite([view.horizon, view.heading, *view.origin]).all()
 
 
 def test_nothing_is_measured_where_it_is_not_wanted():

@@ -17,14 +17,14 @@ def square_at(x: float, side: int = 16, low: int = 36) -> Mask:
     return Mask(SIZE, round(x), low - side, np.ones((side, side), bool))
 
 
-def after(*places: float, category: str = "car", sure: float = 1.0, views=None) -> Belief:
+def after(*places: float, sure: float = 1.0, views=None) -> Belief:
     """The belief after a square at each x, ten a second."""
     views = views or [VIEW] * len(places)
     first = square_at(places[0])
-    belief = Belief.of(first, first, views[0], 0.0, sure, category)
+    belief = Belief.of(first, first, views[0], 0.0, sure)
     for n, x in enumerate(places[1:], start=1):
         mask = square_at(x)
-        belief = belief.with_mask(mask, mask, views[n], n / 10, sure, category)
+        belief = belief.with_mask(mask, mask, views[n], n / 10, sure)
     return belief
 
 
@@ -40,9 +40,9 @@ def test_what_comes_nearer_grows_and_gains_speed_in_the_picture():
     for n in range(9):
         mask = Mask(SIZE, 40, 10, np.ones((round(sides[n]), round(sides[n])), bool))
         if belief is None:
-            belief = Belief.of(mask, mask, view, 0.0, 1.0, "car")
+            belief = Belief.of(mask, mask, view, 0.0, 1.0)
         else:
-            belief = belief.with_mask(mask, mask, view, n / 10, 1.0, "car")
+            belief = belief.with_mask(mask, mask, view, n / 10, 1.0)
     low, straight = belief.at(1.1, view).sides(view)[3], 10 + sides[8] + 3 * (sides[8] - sides[7])
     assert abs(low - 10 - sides[11]) < abs(straight - 10 - sides[11]) / 2
 
@@ -75,7 +75,7 @@ def test_a_thing_that_stood_still_is_surer_than_a_thing_that_jerked():
 
 def test_a_mask_of_which_little_is_expected_hardly_moves_the_belief():
     before, mask = after(10, 10, 10, 10, 10), square_at(16)
-    sure, doubted = (before.with_mask(mask, mask, VIEW, 0.5, iou, "car").seen(VIEW)[0][0] for iou in (1.0, 0.2))
+    sure, doubted = (before.with_mask(mask, mask, VIEW, 0.5, iou).seen(VIEW)[0][0] for iou in (1.0, 0.2))
     assert doubted - 10 < (sure - 10) / 3
 
 

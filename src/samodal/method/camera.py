@@ -44,8 +44,8 @@ DRIVING = 0.3
 """Share of corners that move, below which the camera stands."""
 FOCUS_DRIFT = 0.002
 """By which it may change in a second, in widths."""
-TOGETHER = 1.0
-"""Corners are wrong together: so much of what they tell of the focus counts."""
+TALLEST = 2.0
+"""Frames that are more than so many widths high are no view of a road; nothing is measured then."""
 STEADY_S = 1.0
 """Seconds in which a nod of the camera fades."""
 NEAR, FAR = 0.3, 0.06
@@ -136,19 +136,17 @@ class CameraMotion:
         if not self.wanted:
             return None
         height, width = frame.shape[:2]
-        small = (WIDE, max(2, round(WIDE * height / width)))
+        small = (WIDE, small_height((height, width)))
         grey = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), small, interpolation=cv2.INTER_AREA)
-        last, self._last = (
-            self._last,
-            (grey, _free([instance.mask for instance in visible], (height, width), small), time),
-        )
+        free = _free([instance.mask for instance in visible], (height, width), small)
+        last, self._last = self._last, (grey, free, float(time))
         turn, way, known = np.zeros(3), 0.0, False
         if last is not None:
             seconds = max(time - last[2], 1e-3)
             self._information = np.linalg.inv(np.linalg.inv(self._information) + np.eye(2) * FOCUS_DRIFT**2 * seconds)
             self._nod *= float(np.exp(-seconds / STEADY_S))
             before, now = followed(last[0], grey, last[1])
-            if len(before) >= LEAST:
+            if len(before) >= LEAST and height <= TALLEST * width:
                 known = True
                 turn, way = self._measured(before, now, seconds, small[1] / small[0])
         middle, horizon = (self._focus + [0.0, self._nod]) * width + np.array([width, height]) / 2 - 0.5
@@ -166,12 +164,18 @@ class CameraMotion:
         last, information = state["last"], np.array(state["information"], float)
         if last is not None and last[0].shape != last[1].shape:
             raise InputError(f"state of the camera: a frame of {shown(last[0].shape)}, its corners {last[1].shape}")
+        if not np.isfinite([*state["focus"], *state["origin"]]).all():
+            raise InputError("state of the camera: focus and origin must be finite")
         if not np.allclose(information, information.T) or (np.linalg.eigvalsh(information) <= 0).any():
             raise InputError(f"state of the camera: information cannot be {shown(state['information'])}")
         self._last = None if last is None else (last[0], last[1], float(last[2]))
         self._focus, self._origin = np.array(state["focus"], float), np.array(state["origin"], float)
         self._information, self._nod, self._speed = information, state["nod"], state["speed"]
         self._heading = state["heading"]
+
+    def fits(self, size: tuple[int, int] | None) -> bool:
+        """Whether the frame that is kept may be of frames of (H, W)."""
+        return self._last is None or (size is not None and len(self._last[0]) == small_height(size))
 
     def learn_sizes(self, instances: Sequence[Instance]) -> None:
         """Correct the horizon by things that stand on the ground: what is as tall as the camera ends there."""
@@ -233,7 +237,7 @@ class CameraMotion:
         if moves.mean() < DRIVING:  # the camera stands, and these are others that move
             return
         weights = weights * moves
-        told = (across * (weights * TOGETHER)[:, None]).T / noise**2
+        told = (across * weights[:, None]).T / noise**2
         information = self._information + told @ across * FOCAL**-2.0
         self._focus = self._focus + np.linalg.solve(information, told @ value / FOCAL)
         self._information = information
@@ -248,6 +252,11 @@ class CameraMotion:
             weight = 1.0 if self._speed is None else 1 - float(np.exp(-seconds / SPEED_S))
             self._speed = (self._speed or 0.0) + weight * (speed - (self._speed or 0.0))
         return (self._speed or 0.0) * seconds
+
+
+def small_height(size: tuple[int, int]) -> int:
+    """Height of a frame of (H, W) made `WIDE` pixels wide."""
+    return max(2, round(WIDE * min(size[0] / size[1], TALLEST)))
 
 
 def turning(ray: np.ndarray) -> np.ndarray:
@@ -273,7 +282,7 @@ def followed(before: np.ndarray, now: np.ndarray, free: np.ndarray) -> tuple[np.
 
 
 def _free(masks: Sequence[Mask], size: tuple[int, int], small: tuple[int, int]) -> np.ndarray:
-    """(h, w) uint8: 255 where no instance is, with a rim around each."""
+    """(h, w) uint8: 1 where no instance is, nor the rim around one."""
     taken = np.zeros(size, np.uint8)
     for mask in masks:
         taken[mask.rows, mask.columns] |= mask.inside

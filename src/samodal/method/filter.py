@@ -16,9 +16,8 @@ import numpy as np
 from samodal.masks import Mask
 from samodal.method.camera import View
 
-PEOPLE = ("person", "pedestrian", "rider")
-ACCELERATION, OF_PEOPLE = 0.03, 0.03
-"""Process noise: squared change of the rate (heights of the camera a second) in a second; that of people."""
+ACCELERATION = 0.03
+"""Process noise: squared change of the rate (heights of the camera a second) in a second."""
 OF_CAMERA = 0.2
 """The same of the camera, where its motion is not known."""
 GROWTH = np.array([0.03, 0.006])
@@ -28,7 +27,8 @@ FIRST_RATE = 4.0
 FADING_S = 30.0
 """Seconds in which a rate falls to 1 / e."""
 EXACT, ADDED, DOUBTED = 0.04, 10.0, 1.0
-"""Standard deviation of a side in root of the area, in what was added to it, and in root of the area for all doubt."""
+"""Standard deviation of a side: in roots of the area where nothing is doubted; then, for all doubt, in lengths that
+were added to the visible mask, and in roots of the area. Doubt is 1 less the score."""
 PIXEL = 0.5
 """Standard deviation that rounding to pixels brings."""
 UNEVEN = 0.004
@@ -54,7 +54,6 @@ class Belief:
         covariance: (6, 6).
         surprise: (2,) squared errors of x and y in the picture that were found, in those expected, smoothed: below 1
             for what moves more evenly than the noise allows for.
-        category: class name.
         rest: (4,) what the sides that were last measured differed by from what was then believed, as far as they are
             trusted, in widths and heights: nods of the camera and turns of the thing outlast a gap.
     """
@@ -63,11 +62,10 @@ class Belief:
     mean: np.ndarray
     covariance: np.ndarray
     surprise: np.ndarray
-    category: str
     rest: np.ndarray
 
     @classmethod
-    def of(cls, mask: Mask, visible: Mask, view: View, time: float, sure: float, category: str) -> Belief:
+    def of(cls, mask: Mask, visible: Mask, view: View, time: float, sure: float) -> Belief:
         """The belief after a first mask."""
         sides, variance = measured(mask, visible, view, sure)
         variance = variance + _uneven(view)
@@ -87,14 +85,14 @@ class Belief:
         lines[4, 4] = np.sqrt(variance[[0, 2]].sum()) / width
         lines[5, 5] = np.sqrt(variance[1]) / height
         mean = np.array([*place, 0, 0, *np.log(np.array([width, height]) * depth / view.focal)])
-        return cls(time, mean, lines.T @ lines, np.full(2, SURPRISE), category, np.zeros(4))
+        return cls(time, mean, lines.T @ lines, np.full(2, SURPRISE), np.zeros(4))
 
     def at(self, time: float, view: View) -> Belief:
         """The belief at a later time, that of a view, from what is known now."""
         seconds = max(time - self.time, 0.0)
         fade = np.exp(-seconds / FADING_S)
         step, noise = np.eye(6), np.zeros((6, 6))
-        rate = (OF_PEOPLE if self.category in PEOPLE else ACCELERATION) + (0 if view.known else OF_CAMERA)
+        rate = ACCELERATION + (0 if view.known else OF_CAMERA)
         for place, speed in ((0, 2), (1, 3)):
             step[place, speed], step[speed, speed] = FADING_S * (1 - fade), fade
             noise[place, place], noise[speed, speed] = rate * seconds**3 / 3, rate * seconds
@@ -149,7 +147,7 @@ class Belief:
         trust = 1 / (1 + (variance / (TRUSTED * side) ** 2) ** 2)
         return replace(after, rest=(sides - expected) * trust / _extent(expected))
 
-    def with_mask(self, mask: Mask, visible: Mask, view: View, time: float, sure: float, category: str) -> Belief:
+    def with_mask(self, mask: Mask, visible: Mask, view: View, time: float, sure: float) -> Belief:
         """The belief after an amodal mask at a later time."""
         before = self.at(time, view)
         sides, variance = measured(mask, visible, view, sure)
@@ -157,8 +155,7 @@ class Belief:
         spread = MIDDLE @ (matrix @ before.covariance @ matrix.T + np.diag(variance + _uneven(view))) @ MIDDLE.T
         error = (MIDDLE @ (sides - expected)) ** 2 / np.diag(spread)
         surprise = self.surprise + LEARNING * (np.minimum(error, MOST_SURPRISE) - self.surprise)
-        after = before.with_sides(sides, variance, view)
-        return replace(after, surprise=surprise, category=category)
+        return replace(before.with_sides(sides, variance, view), surprise=surprise)
 
 
 MIDDLE = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5]])

@@ -92,13 +92,13 @@ class History:
         """The highest score of the last frames; 1 where there are none."""
         return max(seen.sure for seen in self.recent)
 
-    def add(self, seen: Seen, category: str, view: View | None = None) -> None:
+    def add(self, seen: Seen, view: View | None = None) -> None:
         """Args: view: how the camera sees the ground in this frame; without it there is no belief."""
         if view is not None:
             if self.belief is None:
-                self.belief = Belief.of(seen.amodal, seen.visible, view, seen.time, seen.sure, category)
+                self.belief = Belief.of(seen.amodal, seen.visible, view, seen.time, seen.sure)
             else:
-                self.belief = self.belief.with_mask(seen.amodal, seen.visible, view, seen.time, seen.sure, category)
+                self.belief = self.belief.with_mask(seen.amodal, seen.visible, view, seen.time, seen.sure)
         if seen.points is not None:
             self.tuples.append((seen.t, seen.points))
         if self.best is None or seen.quality >= self.best.quality:

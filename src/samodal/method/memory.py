@@ -98,7 +98,7 @@ class PointMemory:
         key = instance.id
         remembered = self._known.setdefault(key, Remembered(key, instance.category, self.tuples))
         remembered.category, remembered.phase = instance.category, None
-        remembered.history.add(seen, instance.category, view)
+        remembered.history.add(seen, view)
 
     def missing(self, reported: Iterable[int | str], least: float | None = None) -> list[Remembered]:
         """The memory check of Figure 2: remembered instances that are not among the reported ids.

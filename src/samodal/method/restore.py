@@ -37,6 +37,8 @@ def restore(
         cuts.load_state(state["cuts"])
         camera.load_state(state["camera"])
         _check_together(memory, tracker, size, state["t"])
+        if not camera.fits(size):
+            raise InputError("state of the camera: its frame is of another size than those of the state")
     except InputError:
         memory.reset()
         tracker.reset()

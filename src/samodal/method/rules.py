@@ -52,7 +52,7 @@ class Rules:
     """`robust`, `filter`: least confidence of a point, in [0, 1]. Points that the tracker calls visible within the
     visible mask of another instance are not believed either: they follow the occluder."""
     jump: Annotated[float, Between(0)] | None = None
-    """`robust`, `filter`: largest step away from the last velocity, in sides of the mask (root of its area) a frame;
+    """`robust`: largest step away from the last velocity, in sides of the mask (root of its area) a frame;
     more where the instance is fast. A larger step is dropped and the velocity is used. None: no limit."""
     coast_s: Annotated[float, Between(0)] | None = None
     """`robust`, `filter`: seconds without a believed point until an instance is lost. A lost instance keeps its

@@ -42,7 +42,7 @@ LogSize = Annotated[float, Between(-50, 50)]
 Six = tuple[(Number,) * 6]
 BELIEF: dict[str, Any] = {
     "time": Seconds, "mean": tuple[Number, Number, Number, Number, LogSize, LogSize], "covariance": tuple[(Six,) * 6],
-    "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]], "category": str,
+    "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]],
     "rest": tuple[(Pixels,) * 4],
 }  # fmt: skip
 
