@@ -18,6 +18,8 @@ MEAN = (123.675, 116.28, 103.53)
 STD = (58.395, 57.12, 57.375)
 MASK_LOGIT = 8.0
 """What a pixel inside a mask prompt says, in SAM's own units of a mask's logits; minus that outside."""
+_BITS = 22
+"""Of a weight's fraction in Pillow."""
 Pad = Literal["full", "patch", "black", "stretch"]
 
 
@@ -32,8 +34,15 @@ def normalise(pixels: torch.Tensor, mean: Sequence[float] = MEAN, std: Sequence[
         The same shape, float32 (or the float type that came in), on the same device.
     """
     pixels = pixels if pixels.is_floating_point() else pixels.float()
-    offset, scale = (pixels.new_tensor(values).view(3, 1, 1) for values in (mean, std))
+    offset, scale = (_colours(tuple(values), pixels.dtype, pixels.device) for values in (mean, std))
     return (pixels - offset) / scale
+
+
+@lru_cache(maxsize=16)
+def _colours(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(3, 1, 1) on the device. Made once: nothing can be copied to a GPU while its work is recorded."""
+    with torch.inference_mode(False):  # a tensor made in inference mode would stay unusable for training
+        return torch.tensor(values, dtype=dtype, device=device).view(3, 1, 1)
 
 
 def normalised(frame: np.ndarray) -> torch.Tensor:
@@ -96,6 +105,14 @@ class FrameTransform:
             return self.normalise(torch.from_numpy(self.fitted(frame)))
         pixels = torch.from_numpy(self._scaled(frame)).permute(2, 0, 1)
         return self._padded(self.normalise(pixels), frame.shape[:2])
+
+    def pixels_of(self, frames: torch.Tensor) -> torch.Tensor:
+        """`pixels` of (B, H, W, 3) uint8 RGB frames on any device, as (B, 3, H, W) float32 there; see `resized`."""
+        size = (frames.shape[1], frames.shape[2])
+        scaled = resized(frames, self.resized(size)).permute(0, 3, 1, 2)
+        if self.pad == "black":
+            return self.normalise(self._padded(scaled, size))
+        return self._padded(self.normalise(scaled), size)
 
     def fitted(self, frame: np.ndarray) -> np.ndarray:
         """(3, H, W) uint8: a (H, W, 3) uint8 frame inside an input of `size`, black around it, not yet normalised."""
@@ -161,6 +178,52 @@ class FrameTransform:
     def _padded(self, pixels: torch.Tensor, frame_size: tuple[int, int]) -> torch.Tensor:
         height, width = self.input_size(frame_size)
         return F.pad(pixels, (0, width - pixels.shape[-1], 0, height - pixels.shape[-2]))
+
+
+def resized(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Frames at another size by Pillow's BILINEAR, a triangle filter, on any device.
+
+    The same bit for bit where a frame keeps its proportions. Elsewhere Pillow 13 may take the columns first, and a
+    value may then differ by 1.
+
+    Args:
+        frames: (B, H, W, C) uint8.
+        size: (h, w).
+
+    Returns:
+        (B, h, w, C) uint8.
+
+    Source: `ImagingResample` of Pillow, which reckons 8-bit pixels in whole numbers, along the rows first.
+    """
+    for axis, after in ((2, size[1]), (1, size[0])):
+        if frames.shape[axis] != after:
+            frames = _resampled(frames, axis, after)
+    return frames
+
+
+def _resampled(frames: torch.Tensor, axis: int, after: int) -> torch.Tensor:
+    places, weights = _taps(frames.shape[axis], after, frames.device)
+    shape = [1] * frames.ndim
+    shape[axis] = after
+    total = 1 << (_BITS - 1)  # a half, for rounding
+    for place, weight in zip(places, weights, strict=True):
+        total = total + frames.index_select(axis, place).int() * weight.view(shape)
+    return (total >> _BITS).clamp(0, 255).byte()
+
+
+@lru_cache(maxsize=16)
+def _taps(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """(K, after) int64 places of old pixels, and (K, after) int32 weights of them in units of 2^-_BITS."""
+    step = before / after
+    reach = max(step, 1.0)
+    centre = (np.arange(after) + 0.5) * step
+    first = (centre - reach + 0.5).astype(np.int64).clip(0)
+    end = (centre + reach + 0.5).astype(np.int64).clip(None, before)
+    place = first + np.arange(2 * int(np.ceil(reach)) + 1)[:, None]
+    weight = (1 - np.abs((place - centre + 0.5) * (1 / reach))).clip(0) * (place < end)
+    whole = np.floor(weight * (1 / weight.sum(0)) * (1 << _BITS) + 0.5).astype(np.int32)
+    with torch.inference_mode(False):  # a tensor made in inference mode would stay unusable for training
+        return torch.from_numpy(place.clip(0, before - 1)).to(device), torch.from_numpy(whole).to(device)
 
 
 @lru_cache(maxsize=8)

@@ -41,7 +41,7 @@ class Adapter(nn.Module):
         Returns:
             (B, h, w, hidden / reduction).
         """
-        edges = self.prompt_generator["proj"](high_pass(pixel_values, self.rate))
+        edges = self.prompt_generator["proj"](high_pass(pixel_values, self.rate).to(patches.dtype))
         if self.order == "released":
             batch, _, _, hidden = patches.shape
             # As in the released code: the memory of (h, w, C) read as (C, hw). Its weights were trained on this.
@@ -88,8 +88,14 @@ def high_pass(image: torch.Tensor, rate: float) -> torch.Tensor:
         return (image - low).abs()
 
 
-@lru_cache(maxsize=16)
+@torch.compiler.assume_constant_result  # else a compiled encoder makes them anew for each frame
 def _low_pass(length: int, rate: float, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """The matrices of `_cached_low_pass`; a compiler looks past a cache."""
+    return _cached_low_pass(length, rate, device)
+
+
+@lru_cache(maxsize=16)
+def _cached_low_pass(length: int, rate: float, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Real and imaginary part of inverse transform x (1 for the kept low frequencies) x transform, (length, length)."""
     # A tensor made in inference mode would stay unusable for training for as long as it is cached.
     with torch.inference_mode(False):

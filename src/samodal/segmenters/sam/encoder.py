@@ -1,6 +1,7 @@
 """The image encoder: transformers' SAM layers for rectangles, each on its input plus an adapter."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from transformers import SamVisionConfig
 from transformers.models.sam.modeling_sam import (
@@ -15,7 +16,15 @@ from samodal.segmenters.sam.config import AmodalSamConfig
 
 
 class GridAttention(SamVisionSdpaAttention):
-    """SAM's attention on a grid that need not be square nor the largest; its tables hold every distance."""
+    """SAM's attention on a grid that need not be square nor the largest; its tables hold every distance.
+
+    Attributes:
+        folded: whether relative positions are more channels of queries and keys instead of a bias for each pair of
+            patches. Both are the same sum; the bias of a whole frame of ViT-B takes 400 MB a layer, and with it an
+            attention kernel that is slower.
+    """
+
+    folded = False
 
     def __init__(self, config: SamVisionConfig, window: int, grid: tuple[int, int]):
         super().__init__(config, window)
@@ -33,6 +42,26 @@ class GridAttention(SamVisionSdpaAttention):
         centre = rel_pos.shape[0] // 2
         distance = torch.arange(q_size, device=rel_pos.device)[:, None] - torch.arange(k_size, device=rel_pos.device)
         return rel_pos[distance + centre]
+
+    def forward(self, hidden_states: torch.Tensor, output_attentions: bool = False) -> tuple[torch.Tensor, None]:
+        """(B, h, w, C) to the same, and None in place of weights."""
+        if not (self.folded and self.use_rel_pos):
+            return super().forward(hidden_states, output_attentions)
+        height, width = hidden_states.shape[1:3]
+        queries, keys, values = self.qkv(hidden_states).unflatten(3, (3, self.num_attention_heads, -1)).unbind(3)
+        rows = self.get_rel_pos(height, height, self.rel_pos_h)
+        columns = self.get_rel_pos(width, width, self.rel_pos_w)
+        by_row, by_column = (torch.einsum(how, queries, table) for how, table in
+                             (("bhwnc,hkc->bhwnk", rows), ("bhwnc,wkc->bhwnk", columns)))  # fmt: skip
+        # A key that says 1 for its own row and column picks the query's values of these two.
+        row, column = (torch.eye(side, dtype=keys.dtype, device=keys.device) for side in (height, width))
+        row, column = (own.expand(*keys.shape[:4], -1) for own in (row[:, None, None], column[None, :, None]))
+        spare = queries.new_zeros(*queries.shape[:4], -(queries.shape[-1] + height + width) % 8)  # kernels take eights
+        queries = torch.cat([queries * self.scale, by_row, by_column, spare], -1)
+        keys = torch.cat([keys, row, column, spare], -1)
+        queries, keys, values = (part.flatten(1, 2).transpose(1, 2) for part in (queries, keys, values))
+        mixed = F.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+        return self.proj(mixed.transpose(1, 2).flatten(2).unflatten(1, (height, width))), None
 
 
 class GridLayer(SamVisionLayer):
@@ -61,7 +90,8 @@ class AmodalVisionEncoder(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(B, 3, H, W) to (B, C, h, w); H and W multiples of the patch, at most the model's size."""
         # The patch embedding's own forward refuses every size but the largest.
-        patches = self.patch_embed.projection(pixel_values).permute(0, 2, 3, 1)  # (B, h, w, hidden)
+        projection = self.patch_embed.projection
+        patches = projection(pixel_values.to(projection.weight.dtype)).permute(0, 2, 3, 1)  # (B, h, w, hidden)
         height, width = patches.shape[1:3]
         hidden = patches + self.pos_embed[:, :height, :width]
         if self.adapter is None:
@@ -72,6 +102,12 @@ class AmodalVisionEncoder(nn.Module):
             for i, layer in enumerate(self.layers):
                 hidden = layer(hidden + self.adapter(features, i))
         return self.neck(hidden)
+
+
+    def fold(self) -> None:
+        """Let relative positions be channels, see `GridAttention.folded`."""
+        for layer in self.layers:
+            layer.attn.folded = True
 
 
 def new_adapter(config: AmodalSamConfig) -> Adapter:

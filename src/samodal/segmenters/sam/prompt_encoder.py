@@ -25,7 +25,8 @@ class FourierPosition(nn.Module):
         """
         # bfloat16 would round a place in a wide image to eight pixels.
         with torch.autocast(xy.device.type, enabled=False):
-            share = xy.float() / xy.new_tensor([self.size[1], self.size[0]], dtype=torch.float32)
+            x, y = xy.float().unbind(-1)
+            share = torch.stack([x / self.size[1], y / self.size[0]], -1)
             angle = 2 * math.pi * ((2 * share - 1) @ self.positional_embedding.float())
             return torch.cat([angle.sin(), angle.cos()], dim=-1)
 

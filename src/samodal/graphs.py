@@ -1,0 +1,72 @@
+"""CUDA graphs: all kernels of a function started at once, where to start each takes longer than its work."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import RLock
+from typing import Any
+
+import torch
+
+LOCK = RLock()
+"""Held by who gives work to a GPU: nothing else may ask it for memory while a graph is recorded."""
+MOST = 24
+"""Graphs of a function that are kept; each holds its inputs, and all share the memory of what is in between."""
+WARM = 3
+"""Calls before a graph is recorded: libraries choose their kernels then, and tables are made."""
+
+
+class Graphs:
+    """A function of tensors, recorded once for each shape of its inputs and played back from then on.
+
+    On other devices than an NVIDIA GPU the function is called as it is.
+
+    Args:
+        function: its work must not depend on the values of its inputs. It gives one tensor or a tuple of them.
+        device: of all inputs.
+    """
+
+    def __init__(self, function: Callable[..., Any], device: torch.device):
+        self._function, self._device = function, device
+        self._known: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list[torch.Tensor | None], Any]] = OrderedDict()
+        self._pool: Any = None
+
+    def __call__(self, *inputs: torch.Tensor | None, **fixed: Any) -> Any:
+        """What the function gives. The tensors are written over by the next call.
+
+        Args:
+            inputs: tensors, on the device or to be copied there.
+            fixed: plain values, which shapes may depend on.
+        """
+        if self._device.type != "cuda":
+            return self._function(*inputs, **fixed)
+        key = (*(None if x is None else (x.shape, x.dtype) for x in inputs), *sorted(fixed.items()))
+        with LOCK:
+            if key not in self._known:
+                self._known[key] = self._recorded(inputs, fixed)
+                while len(self._known) > MOST:
+                    self._known.popitem(last=False)
+            self._known.move_to_end(key)
+            graph, places, outputs = self._known[key]
+            for place, value in zip(places, inputs, strict=True):
+                if place is not None:
+                    place.copy_(value, non_blocking=True)
+            graph.replay()
+        return outputs
+
+    def _recorded(self, inputs: tuple, fixed: dict) -> tuple[torch.cuda.CUDAGraph, list, Any]:
+        places = [None if value is None else value.to(self._device, copy=True) for value in inputs]
+        aside = torch.cuda.Stream(self._device)
+        aside.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(aside):
+            for _ in range(WARM):
+                self._function(*places, **fixed)
+        torch.cuda.current_stream(self._device).wait_stream(aside)
+        torch.cuda.synchronize(self._device)
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            outputs = self._function(*places, **fixed)
+        return graph, places, outputs

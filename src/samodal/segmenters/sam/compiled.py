@@ -1,0 +1,194 @@
+"""The amodal SAM in a hurry: frames prepared on the GPU, a compiled encoder in 16 bits, and run lengths from the GPU.
+
+Everything is as in `SamSegmenter`, with fewer launches and copies. A frame is copied to the GPU as it is, resized and
+normalised there (`FrameTransform.pixels_of`), and encoded in float16 by a compiled encoder whose relative positions
+are channels (`GridAttention.folded`). Prompts are filled up to 1, 2, 4, … of them, so that few graphs are recorded.
+Masks are enlarged and thresholded on the GPU, and come back as the places where a mask begins and ends.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from samodal.graphs import LOCK, Graphs
+from samodal.masks import Mask
+from samodal.parts import Decoded, Features, Prompt
+from samodal.rle import from_runs
+from samodal.segmenters.sam.model import AmodalSam
+from samodal.segmenters.sam.segmenter import SamSegmenter
+
+HELD = 64
+"""Frames encoded ahead that are kept at most, until they are asked for."""
+SLOTS = 2
+"""Batches of frames that are on their way to the GPU at a time."""
+
+
+@dataclass
+class Embedded(Features):
+    """Frames whose encoding may still be under way on a GPU.
+
+    Attributes:
+        ready: when it is done; None where it is.
+    """
+
+    ready: torch.cuda.Event | None = None
+
+
+class CompiledSamSegmenter(SamSegmenter):
+    """See the module. It takes each frame alone, or `batch` of them ahead of their time (`encode_ahead`).
+
+    Args:
+        model: its image encoder is changed to `precision`, in place.
+        device: an NVIDIA GPU; on a CPU it gives the same, without graphs, for tests.
+        chunk: most prompts that are decoded at once, a power of 2.
+        precision: of the image encoder. bfloat16 moves borders by more (docs/scale.md). Prompt encoder and mask decoder
+            work in float32; where the encoder is shorter their products
+            have the GPU's short form of it (TF32).
+        compiled: whether the encoder is compiled, which takes a minute the first time (`samodal warmup`).
+        batch: frames that are encoded at once in `encode_ahead`.
+    """
+
+    def __init__(
+        self,
+        model: AmodalSam,
+        device: str | torch.device = "cuda",
+        chunk: int = 32,
+        precision: torch.dtype = torch.float16,
+        compiled: bool = True,
+        batch: int = 4,
+    ):
+        super().__init__(model, device, chunk)
+        model.vision_encoder.to(precision).fold()
+        self.precision, self.batch = precision, batch
+        encoder: Callable = model.vision_encoder
+        self._encoder = torch.compile(encoder, fullgraph=True, dynamic=False) if compiled else encoder
+        self._encoding, self._decoding = Graphs(self._encoded, self.device), Graphs(self._decoded, self.device)
+        self._ahead: OrderedDict[int, tuple[np.ndarray, Embedded, int]] = OrderedDict()
+        on_gpu = self.device.type == "cuda"
+        self._stream = torch.cuda.Stream(self.device) if on_gpu else None
+        self._slots: list[tuple[torch.Tensor, torch.cuda.Event | None]] = []
+
+    @torch.inference_mode()
+    def encode_ahead(self, frames: Sequence[np.ndarray]) -> None:
+        """Begin to encode frames of one size, which `encode` will be asked for one by one, as the same arrays."""
+        frames = list(frames)
+        features = self._begun([*frames, *frames[-1:] * (self.batch - len(frames))])
+        for n, frame in enumerate(frames):
+            self._ahead[id(frame)] = (frame, features, n)
+        while len(self._ahead) > HELD:
+            self._ahead.popitem(last=False)
+
+    @torch.inference_mode()
+    def encode(self, frames: Sequence[np.ndarray]) -> Embedded:
+        """Embed frames of one size, (H, W, 3) uint8 RGB each; one that was encoded ahead is taken from there."""
+        known = self._ahead.pop(id(frames[0]), None) if len(frames) == 1 else None
+        if known is None:
+            return self._begun(frames)
+        _, features, n = known
+        return Embedded(features.main[n : n + 1], (), (features.sizes[n],), features.ready)
+
+    def _begun(self, frames: Sequence[np.ndarray]) -> Embedded:
+        sizes = tuple(frame.shape[:2] for frame in frames)
+        if self._stream is None:
+            pixels = torch.from_numpy(np.stack(frames))
+            return Embedded(self._encoding(pixels), (), sizes)
+        pinned = self._filled(frames)
+        with LOCK, torch.cuda.stream(self._stream):
+            main = self._encoding(pinned).clone()
+            ready = torch.cuda.Event()
+            ready.record()
+        self._slots.append((pinned, ready))
+        return Embedded(main, (), sizes, ready)
+
+    def _filled(self, frames: Sequence[np.ndarray]) -> torch.Tensor:
+        """Frames side by side in memory that a GPU reads without the help of a CPU."""
+        shape, pinned = (len(frames), *frames[0].shape), None
+        if len(self._slots) >= SLOTS:
+            pinned, done = self._slots.pop(0)
+            done.synchronize()
+        if pinned is None or pinned.shape != shape:
+            with LOCK:
+                pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        for place, frame in zip(pinned, frames, strict=True):
+            place.copy_(torch.from_numpy(frame))
+        return pinned
+
+    def _encoded(self, frames: torch.Tensor) -> torch.Tensor:
+        """(B, H, W, 3) uint8 to (B, C, h, w)."""
+        with self._short():
+            return self._encoder(self.transform.pixels_of(frames))
+
+    @torch.inference_mode()
+    def decode(self, features: Features, prompts: Sequence[Prompt], index: Sequence[int]) -> Decoded:
+        """One amodal mask per prompt, in the order given, as cut-outs; see `SamSegmenter.decode`."""
+        sizes = set(features.sizes)
+        if len(sizes) > 1:
+            raise ValueError(f"prompts of frames of different sizes cannot share a result: {sorted(sizes)}")
+        size = sizes.pop()
+        masks: list[Mask] = [Mask.nowhere(size)] * len(prompts)
+        iou = np.zeros(len(prompts), np.float32)
+        if self.device.type == "cuda" and isinstance(features, Embedded) and features.ready is not None:
+            features.ready.wait(torch.cuda.current_stream(self.device))
+        for frame in sorted(set(index)):
+            here = [i for i, n in enumerate(index) if n == frame]
+            for part in self._batches([prompts[i] for i in here]):
+                members = [here[i] for i in part]
+                inputs = self._inputs([prompts[i] for i in filled_up(members)], size)
+                named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
+                edges, score = self._decoding(features.main[frame : frame + 1], *named, height=size[0], width=size[1])
+                iou[members] = score[: len(members)].numpy(force=True)
+                for i, places in zip(members, edges_of(edges[: len(members)]), strict=True):
+                    masks[i] = mask_between(places, size)
+        return Decoded(amodal=masks, iou=iou)
+
+    def _decoded(self, embedding: torch.Tensor, points: torch.Tensor | None, labels: torch.Tensor | None,
+                 boxes: torch.Tensor | None, masks: torch.Tensor | None, height: int, width: int) -> Any:  # fmt: skip
+        """Where the masks of N prompts begin and end, see `edges_of`, and their expected IoU (N,)."""
+        with self._short():
+            low, iou = self.model.decode(embedding.float(), points, labels, boxes, masks)
+        inside = self.transform.to_frame(low[:, 0].float(), (height, width)) > 0
+        inside = inside.transpose(1, 2).flatten(1)  # as run lengths are counted, down the columns
+        return F.pad(inside, (1, 0)) != F.pad(inside, (0, 1)), iou[:, 0].float()
+
+    @contextmanager
+    def _short(self) -> Iterator[None]:
+        """Products of float32 in TF32, where that is precise enough."""
+        if self.device.type != "cuda":
+            yield
+            return
+        before = torch.backends.cuda.matmul.allow_tf32
+        torch.backends.cuda.matmul.allow_tf32 = self.precision != torch.float32
+        try:
+            yield
+        finally:
+            torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def filled_up(members: Sequence[int]) -> list[int]:
+    """Members with the last of them repeated, up to a power of 2."""
+    return [*members, *[members[-1]] * ((1 << (len(members) - 1).bit_length()) - len(members))]
+
+
+def edges_of(changes: torch.Tensor) -> list[np.ndarray]:
+    """For each of N masks the places in its pixels, down the columns, where it begins and ends in turn.
+
+    Args:
+        changes: (N, H * W + 1) bool, whether a pixel differs from the one before it; none is before the first and after
+            the last. One copy is made from its device.
+    """
+    masks, places = changes.nonzero().numpy(force=True).T
+    return np.split(places, np.searchsorted(masks, np.arange(1, len(changes))))
+
+
+def mask_between(edges: np.ndarray, size: tuple[int, int]) -> Mask:
+    """The mask of a frame of (H, W) pixels that begins and ends at these places in turn, see `edges_of`."""
+    runs = np.diff(edges, prepend=0, append=size[0] * size[1])
+    return Mask.from_rle(from_runs(runs if runs[-1] or len(runs) == 1 else runs[:-1], size))
