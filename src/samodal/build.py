@@ -15,7 +15,7 @@ from samodal.frontends import best
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
-from samodal.making import check_name, checked, find, make, make_tracker, not_taken, parameters, split
+from samodal.making import check_name, checked, find, knows_backend, make, make_tracker, not_taken, parameters, split
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import Rules, preset
 from samodal.parts import FrontEnd, LearningSession, Method, Segmenter, Video, VisSession
@@ -290,11 +290,15 @@ def _without_effect(settings: RunSettings, many: bool) -> list[str]:
 
 
 def _without_backend(settings: RunSettings) -> list[str]:
-    """The parts of a run that do not know `--backend`, in words."""
+    """The parts of a run that do not know what `--backend` names, in words."""
     chosen = with_segmenter(settings)
     vis = chosen.vis or ("truth" if chosen.data else EMBEDDED_FRONT_END["vis"])
     parts = [(FRONT_ENDS, vis, "front end")]
     ours = chosen.method == "samodal"
     parts.append((SEGMENTERS, chosen.segmenter, "segmenter") if ours else (METHODS, chosen.method, "method"))
     named = [(table, split(text, table)[0], what) for table, text, what in parts]
-    return [f"{what} {name}" for table, name, what in named if "backend" not in parameters(find(table, name, what))]
+
+    def knows(table: Any, name: str, what: str) -> bool:
+        return knows_backend(find(table, name, what), settings.backend)
+
+    return [f"{what} {name}" for table, name, what in named if not knows(table, name, what)]

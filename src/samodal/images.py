@@ -34,15 +34,25 @@ def normalise(pixels: torch.Tensor, mean: Sequence[float] = MEAN, std: Sequence[
         The same shape, float32 (or the float type that came in), on the same device.
     """
     pixels = pixels if pixels.is_floating_point() else pixels.float()
-    offset, scale = (_colours(tuple(values), pixels.dtype, pixels.device) for values in (mean, std))
+    offset, scale = _colours((tuple(mean), tuple(std)), pixels.dtype, pixels.device)
     return (pixels - offset) / scale
 
 
+@torch.compiler.assume_constant_result
+def _colours(
+    values: tuple[tuple[float, ...], ...], dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, ...]:
+    """The tensors of `_cached_colours`; a compiler looks past a cache."""
+    return _cached_colours(values, dtype, device)
+
+
 @lru_cache(maxsize=16)
-def _colours(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """(3, 1, 1) on the device. Made once: nothing can be copied to a GPU while its work is recorded."""
+def _cached_colours(
+    values: tuple[tuple[float, ...], ...], dtype: torch.dtype, device: torch.device
+) -> tuple[torch.Tensor, ...]:
+    """(3, 1, 1) on the device, each. Made once: nothing can be copied to a GPU while its work is recorded."""
     with torch.inference_mode(False):  # a tensor made in inference mode would stay unusable for training
-        return torch.tensor(values, dtype=dtype, device=device).view(3, 1, 1)
+        return tuple(torch.tensor(colours, dtype=dtype, device=device).view(3, 1, 1) for colours in values)
 
 
 def normalised(frame: np.ndarray) -> torch.Tensor:
@@ -211,8 +221,14 @@ def _resampled(frames: torch.Tensor, axis: int, after: int) -> torch.Tensor:
     return (total >> _BITS).clamp(0, 255).byte()
 
 
-@lru_cache(maxsize=16)
+@torch.compiler.assume_constant_result
 def _taps(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tables of `_cached_taps`; a compiler looks past a cache."""
+    return _cached_taps(before, after, device)
+
+
+@lru_cache(maxsize=16)
+def _cached_taps(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """(K, after) int64 places of old pixels, and (K, after) int32 weights of them in units of 2^-_BITS."""
     step = before / after
     reach = max(step, 1.0)

@@ -4,7 +4,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from samodal import parts
 from samodal.errors import InputError, nearest, page
@@ -127,6 +127,14 @@ def parameters(kind: Any) -> Collection[str]:
         return inspect.signature(kind).parameters
     except ValueError:  # of some built-in classes
         return ()
+
+
+def knows_backend(kind: Any, backend: str) -> bool:
+    """Whether a class or function takes what `--backend` names, by its parameter `backend` and the type of that."""
+    if "backend" not in parameters(kind):
+        return False
+    known = get_args(get_type_hints(kind.__init__ if isinstance(kind, type) else kind).get("backend"))
+    return not known or backend in known
 
 
 def not_taken(method: str) -> list[str]:

@@ -86,9 +86,10 @@ class RunSettings:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps; cuda:all for many videos on all GPUs, a worker for each unless --workers says
     otherwise."""
-    backend: Literal["torch", "onnx"] = "torch"
-    """What calculates the networks of the front end detector and of the segmenter completion. onnx: ONNX Runtime, on a
-    CPU (pip install 'samodal[onnx]'); faster, and results differ in their last digits. Others need torch."""
+    backend: Literal["torch", "onnx", "compiled"] = "torch"
+    """What calculates the networks. onnx: ONNX Runtime, on a CPU, for the front end detector and the segmenter
+    completion (pip install 'samodal[onnx]'); faster, and results differ in their last digits. compiled: float16 and
+    CUDA graphs on an NVIDIA GPU, for the segmenter sam; many times faster once samodal warmup has prepared it."""
     overlay: bool = True
     """Write overlay.mp4."""
     save: str | None = field(default=None, metadata={"parts": ("format", FORMATS), "several": True})

@@ -10,16 +10,22 @@ import ctypes
 import math
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
+from multiprocessing import parent_process
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 MOST = 4
 """Threads of a command at most where none are asked for: our networks are small, and more of them only wait."""
+MOST_READERS = 6
 PASSIVE = {
     "OMP_WAIT_POLICY": "PASSIVE",  # GNU's OpenMP, with which torch comes on Linux
     "GOMP_SPINCOUNT": "0",
@@ -40,6 +46,7 @@ def begin_process(beside: int = 1) -> None:
         beside: parts of the work that go on at the same time and share the cores.
     """
     few = str(max(1, min(MOST, cores() // beside)))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))  # not lost with the next start
     for name, value in (PASSIVE | {"OMP_NUM_THREADS": few, "OPENCV_FOR_THREADS_NUM": few}).items():
         os.environ.setdefault(name, value)
     if sys.platform == "linux":
@@ -48,6 +55,11 @@ def begin_process(beside: int = 1) -> None:
             adjust = ctypes.CDLL(None).mallopt
             adjust(-3, KEPT_BYTES)  # M_MMAP_THRESHOLD
             adjust(-1, KEPT_BYTES)  # M_TRIM_THRESHOLD
+
+
+def cache_folder() -> Path:
+    """Where what takes long to make is kept, as the XDG specification of base directories has it."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "samodal"
 
 
 def cores() -> int:
@@ -133,6 +145,38 @@ def ahead(items: Iterable[Item], depth: int, work: Callable[[Item], Any] | None 
         while thread.is_alive():  # it may wait for room
             with suppress(Empty):
                 waiting.get(timeout=0.05)
+
+
+def grouped(items: Iterable[Item], count: int, work: Callable[[list[Item]], Any]) -> Iterator[Item]:
+    """The same items in order; work is done on `count` of them at a time, before the first of these is given."""
+    iterator = iter(items)
+    while group := list(islice(iterator, count)):
+        work(group)
+        yield from group
+
+
+def side_by_side(work: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
+    """What `work` makes of each item, in order, by so many threads; with one, only when it is asked for."""
+    if workers < 2:
+        yield from map(work, items)
+        return
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(workers, "side by side") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def readers() -> int:
+    """Threads that read pictures for one video: one where cores are few, or where other workers have the others."""
+    return 1 if parent_process() is not None else max(1, min(MOST_READERS, cores() // 2 - 1))
 
 
 class Behind:

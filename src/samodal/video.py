@@ -20,6 +20,7 @@ from samodal.parts import Frame, Video
 from samodal.pictures import PICTURES, RARE_PICTURES, check_single, common_size, frames_in, read_image
 from samodal.progress import notice
 from samodal.remote import STREAMS, is_remote, local_path
+from samodal.threads import readers, side_by_side
 from samodal.tracks import Clip
 
 MOST_IN_A_ROW = 10
@@ -166,15 +167,22 @@ class FolderVideo(NoDataSet):
 
     def __iter__(self) -> Iterator[Frame]:
         left_out = _LeftOut(self.source, self.strict)
-        for t, file in enumerate(self.files):
-            try:
-                image = read_image(file, self.size, "but the video is {}; split the video where its size changes")
-            except InputError as error:
-                left_out.add(t, str(error))
+        for t, (file, image) in enumerate(
+            zip(self.files, side_by_side(self._read, self.files, readers()), strict=True)
+        ):
+            if isinstance(image, InputError):
+                left_out.add(t, str(image))
                 continue
             left_out.used()
             yield Frame(t, t / self.fps, image, file.name)
         left_out.end(len(self.files))
+
+    def _read(self, file: Path) -> np.ndarray | InputError:
+        """The picture of a file, or why it is none."""
+        try:
+            return read_image(file, self.size, "but the video is {}; split the video where its size changes")
+        except InputError as error:
+            return error
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
+from samodal.bench.disk import from_disk
 from samodal.bench.settings import WARM, BenchSettings
 from samodal.bench.stages import RUN, Clock, latencies
 from samodal.bench.steps import grid
@@ -18,6 +20,7 @@ from samodal.build import found_device
 from samodal.errors import Incomplete, InputError
 from samodal.experiments.machine import machine
 from samodal.files import read_json, write_json
+from samodal.outputs import writing
 from samodal.results.fields import value_of
 from samodal.runner import run_video
 from samodal.settings import RunSettings
@@ -47,9 +50,12 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
         | {"size": [settings.height, settings.width], "device": found_device(settings.device)},
         "run": whole_run(settings),
         "steps": grid(settings),
+        "disk": from_disk(settings) if settings.disk else [],
         "memory_mb": memory(settings.device),
     }
     print(report(result))
+    if settings.table is not None:
+        write_table(settings.table, result["disk"])
     if settings.json is not None:
         write_json(settings.json, result)
     if before is not None and (slower := losses(result, before)):
@@ -130,8 +136,25 @@ def report(result: dict[str, Any]) -> str:
         times = "".join(f"{ours[name]:>8.1f}" for name in ("p50", "p90", "p99"))
         last = f"{row['released']['p50']:>10.1f}{row['ratio']:>7.2f}"
         lines.append(f"{row['visible']:>8}{row['hidden']:>8}{ours['fps']:>10.2f}{times}{last}")
+    for row in result["disk"]:
+        latency = _latency(row) if "p50" in row else ""
+        lines.append(f"{row['manner']:<24}{row['fps']:>8.1f} frames/s, ratio {row['ratio']:.1f}  {latency}")
     lines.append("memory: " + ", ".join(f"{name} {value:.0f} MB" for name, value in memory_mb.items()))
     return "\n".join(lines)
+
+
+def write_table(path: Path, rows: list[dict[str, Any]]) -> None:
+    """The rows of `samodal.bench.disk` as a CSV file; stages have columns of their own."""
+    flat = [
+        {key: value for key, value in row.items() if key != "stages"}
+        | {f"{stage} ms": spent["ms"] for stage, spent in row.get("stages", {}).items()}
+        for row in rows
+    ]
+    names = list(dict.fromkeys(key for row in flat for key in row))
+    with writing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, names)
+        table.writeheader()
+        table.writerows({key: f"{v:.2f}" if isinstance(v, float) else v for key, v in row.items()} for row in flat)
 
 
 def _latency(values: dict[str, float]) -> str:

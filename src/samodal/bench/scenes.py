@@ -24,6 +24,7 @@ class Scene:
 
     Attributes:
         image: (H, W, 3) uint8.
+        front: (H, W) bool of each visible instance, in order.
     """
 
     def __init__(self, size: tuple[int, int], visible: int, hidden: int):
@@ -32,8 +33,8 @@ class Scene:
         cell = width / columns, height / math.ceil(visible / columns)
         radii = 0.32 * cell[0], 0.32 * cell[1]
         middles = [((n % columns + 0.5) * cell[0], (n // columns + 0.5) * cell[1]) for n in range(visible)]
-        self._front = [self._ellipse(middle, radii) for middle in middles]
-        taken = np.logical_or.reduce(self._front)
+        self.front = [self._ellipse(middle, radii) for middle in middles]
+        taken = np.logical_or.reduce(self.front)
         self._behind = []
         for n in range(hidden):
             (x, y), angle = middles[n % visible], 2.4 * (n // visible)  # around the one in front, turn by turn
@@ -47,7 +48,7 @@ class Scene:
     def frames(self, count: int) -> Iterator[list[VisibleInstance]]:
         """What a front end reports: `SHOWN` frames in which all are visible, then `count` frames of the scene."""
         for t in range(SHOWN + count):
-            masks = self._front + (self._behind if t < SHOWN else [])
+            masks = self.front + (self._behind if t < SHOWN else [])
             yield [VisibleInstance(n, "car", 0.9, Mask.of(mask)) for n, mask in enumerate(masks) if mask.any()]
 
     def _ellipse(self, middle: tuple[float, float], radii: tuple[float, float]) -> np.ndarray:

@@ -35,6 +35,13 @@ class BenchSettings:
     """Height of the drawn scenes in pixels."""
     width: int = 960
     """Width of the drawn scenes in pixels."""
+    disk: int = 0
+    """Measure also 1080p JPEGs on disk to lines on disk, so many of them, with ten visible instances: an untrained
+    network in the manner of the released code, ours, and ours compiled. Meant for an NVIDIA GPU."""
+    disk_network: Literal["vit_b", "vit_l", "vit_h", "small", "tiny"] = "vit_b"
+    """Size of that network; the last two take smaller pictures."""
+    table: Path | None = None
+    """Write the rows of --disk to this CSV file."""
     preset: str = "default"
     """As for samodal run."""
     segmenter: str | None = field(default=None, metadata={"parts": ("segmenter", SEGMENTERS)})
@@ -45,7 +52,7 @@ class BenchSettings:
     """As for samodal run."""
     device: str = "auto"
     """As for samodal run."""
-    backend: Literal["torch", "onnx"] = "torch"
+    backend: Literal["torch", "onnx", "compiled"] = "torch"
     """As for samodal run."""
 
     @property
@@ -57,6 +64,8 @@ class BenchSettings:
     def __post_init__(self):
         if self.frames <= WARM or self.rounds < 2 or min(self.height, self.width) < 64:
             raise InputError(f"frames must be {WARM + 1} or more, rounds 2 or more, height and width 64 or more")
+        if self.disk and self.disk < 40:
+            raise InputError(f"--disk {self.disk}: expected 40 frames or more, or 0 for none")
         if self.against is not None and not self.against.is_file():
             raise InputError(f"--against {self.against}: no such file; samodal bench --json {self.against} writes it")
 

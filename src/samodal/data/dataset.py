@@ -17,6 +17,7 @@ from samodal.files import safe_name
 from samodal.parts import Frame
 from samodal.pictures import read_image
 from samodal.rle import Rle
+from samodal.threads import readers, side_by_side
 from samodal.tracks import Clip, Track
 
 ALL_CROWDS = (
@@ -111,8 +112,7 @@ class LabelledVideo:
         return self.length
 
     def __iter__(self) -> Iterator[Frame]:
-        for t in range(self.length):
-            yield self.frame(t)
+        return side_by_side(self.frame, range(self.length), readers())
 
     def frame(self, t: int) -> Frame:
         """Frame t with its image.

@@ -14,12 +14,12 @@ import numpy as np
 from samodal.checks import check_entries
 from samodal.errors import InputError, printable
 from samodal.method.checks import reported
-from samodal.parts import Frame, LearningSession, LookingAhead, Method, Observed, Video
+from samodal.parts import EncodingAhead, Frame, LearningSession, LookingAhead, Method, Observed, Video
 from samodal.results.frames import FramesWriter, read_line
 from samodal.runs.folder import STATE, RunFolder
 from samodal.runs.state import read_state, write_state
 from samodal.settings import RunSettings
-from samodal.threads import ahead
+from samodal.threads import ahead, grouped
 from samodal.tracks import FrameResult, VisibleInstance
 from samodal.video import excerpt, renumber
 
@@ -140,6 +140,11 @@ class SavedRun:
         frames = ahead(self.frames, AHEAD)
         for look in self._session.looks if isinstance(self._session, LookingAhead) else ():
             frames = ahead(frames, AHEAD, lambda frame, look=look: look(frame.image, frame.t))
+        segmenter = getattr(self._method, "segmenter", None)
+        if isinstance(segmenter, EncodingAhead):
+            encode = segmenter.encode_ahead
+            groups = grouped(frames, segmenter.batch, lambda group: encode([frame.image for frame in group]))
+            frames = ahead(groups, segmenter.batch)
         return frames
 
     def _observed(self) -> Iterator[Observed]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class DetectorFrontEnd:
         InputError: for a checkpoint or limit that is none.
     """
 
-    def __init__(self, argument: str | None = None, device: str = "cpu", backend: str = "torch"):
+    def __init__(self, argument: str | None = None, device: str = "cpu", backend: Literal["torch", "onnx"] = "torch"):
         rest, words = without_words(argument)
         if len(words) > 1:
             raise InputError(f"--vis detector takes a detector and a cutter, got also {words[1]!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -182,7 +183,11 @@ class _Answer:
 
 
 def load_segmenter(
-    checkpoint: str | None = None, *, weights: str | None = None, device: str = "cpu", backend: str = "torch"
+    checkpoint: str | None = None,
+    *,
+    weights: str | None = None,
+    device: str = "cpu",
+    backend: Literal["torch", "onnx", "compiled"] = "torch",
 ) -> CompletionSegmenter:
     """The segmenter of a checkpoint, or of `weights`; the shipped ones without. `backend`: torch or onnx."""
     segmenter = CompletionSegmenter(load(checkpoint or weights or "streetsim-complete"), device)

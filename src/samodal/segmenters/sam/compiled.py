@@ -2,16 +2,16 @@
 
 Everything is as in `SamSegmenter`, with fewer launches and copies. A frame is copied to the GPU as it is, resized and
 normalised there (`FrameTransform.pixels_of`), and encoded in float16 by a compiled encoder whose relative positions
-are channels (`GridAttention.folded`). Prompts are filled up to 1, 2, 4, … of them, so that few graphs are recorded.
+are channels (`GridAttention.folded`). Prompts are filled up to an even number, so that few graphs are recorded.
 Masks are enlarged and thresholded on the GPU, and come back as the places where a mask begins and ends.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -46,13 +46,12 @@ class CompiledSamSegmenter(SamSegmenter):
     """See the module. It takes each frame alone, or `batch` of them ahead of their time (`encode_ahead`).
 
     Args:
-        model: its image encoder is changed to `precision`, in place.
+        model: its image encoder and mask decoder are changed to `precision`, in place.
         device: an NVIDIA GPU; on a CPU it gives the same, without graphs, for tests.
-        chunk: most prompts that are decoded at once, a power of 2.
-        precision: of the image encoder. bfloat16 moves borders by more (docs/scale.md). Prompt encoder and mask decoder
-            work in float32; where the encoder is shorter their products
-            have the GPU's short form of it (TF32).
-        compiled: whether the encoder is compiled, which takes a minute the first time (`samodal warmup`).
+        chunk: most prompts that are decoded at once.
+        precision: of image encoder and mask decoder. With float32 a mask differs from that of `SamSegmenter` by
+            rounding alone; with less, products of float32 have the GPU's short form (TF32).
+        compiled: whether they are compiled, which takes a minute the first time (`samodal warmup`).
         batch: frames that are encoded at once in `encode_ahead`.
     """
 
@@ -67,14 +66,13 @@ class CompiledSamSegmenter(SamSegmenter):
     ):
         super().__init__(model, device, chunk)
         model.vision_encoder.to(precision).fold()
-        self.precision, self.batch = precision, batch
-        encoder: Callable = model.vision_encoder
-        self._encoder = torch.compile(encoder, fullgraph=True, dynamic=False) if compiled else encoder
-        self._encoding, self._decoding = Graphs(self._encoded, self.device), Graphs(self._decoded, self.device)
+        model.mask_decoder.to(precision)
+        self.precision, self.batch, self._compiled = precision, batch, compiled
+        self._encoding = Graphs(self._fast(self._embedding, dynamic=False), self.device)
+        self._decoding: dict[tuple[int, int], Graphs] = {}
         self._ahead: OrderedDict[int, tuple[np.ndarray, Embedded, int]] = OrderedDict()
-        on_gpu = self.device.type == "cuda"
-        self._stream = torch.cuda.Stream(self.device) if on_gpu else None
-        self._slots: list[tuple[torch.Tensor, torch.cuda.Event | None]] = []
+        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self._slots: list[tuple[torch.Tensor, torch.cuda.Event]] = []
 
     @torch.inference_mode()
     def encode_ahead(self, frames: Sequence[np.ndarray]) -> None:
@@ -121,10 +119,9 @@ class CompiledSamSegmenter(SamSegmenter):
             place.copy_(torch.from_numpy(frame))
         return pinned
 
-    def _encoded(self, frames: torch.Tensor) -> torch.Tensor:
+    def _embedding(self, frames: torch.Tensor) -> torch.Tensor:
         """(B, H, W, 3) uint8 to (B, C, h, w)."""
-        with self._short():
-            return self._encoder(self.transform.pixels_of(frames))
+        return self.model.embed(self.transform.pixels_of(frames))
 
     @torch.inference_mode()
     def decode(self, features: Features, prompts: Sequence[Prompt], index: Sequence[int]) -> Decoded:
@@ -143,38 +140,53 @@ class CompiledSamSegmenter(SamSegmenter):
                 members = [here[i] for i in part]
                 inputs = self._inputs([prompts[i] for i in filled_up(members)], size)
                 named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
-                edges, score = self._decoding(features.main[frame : frame + 1], *named, height=size[0], width=size[1])
+                edges, score = self._decoder(size)(features.main[frame : frame + 1], *named)
                 iou[members] = score[: len(members)].numpy(force=True)
                 for i, places in zip(members, edges_of(edges[: len(members)]), strict=True):
                     masks[i] = mask_between(places, size)
         return Decoded(amodal=masks, iou=iou)
 
-    def _decoded(self, embedding: torch.Tensor, points: torch.Tensor | None, labels: torch.Tensor | None,
-                 boxes: torch.Tensor | None, masks: torch.Tensor | None, height: int, width: int) -> Any:  # fmt: skip
+    def _decoder(self, size: tuple[int, int]) -> Graphs:
+        """What decodes prompts on frames of (H, W) pixels."""
+        if size not in self._decoding:
+            self._decoding[size] = Graphs(self._fast(partial(self._edges, size), dynamic=None), self.device)
+        return self._decoding[size]
+
+    def _edges(self, size: tuple[int, int], embedding: torch.Tensor, *prompts: torch.Tensor | None) -> Any:
         """Where the masks of N prompts begin and end, see `edges_of`, and their expected IoU (N,)."""
-        with self._short():
-            low, iou = self.model.decode(embedding.float(), points, labels, boxes, masks)
-        inside = self.transform.to_frame(low[:, 0].float(), (height, width)) > 0
+        low, iou = self.model.decode(embedding, *prompts)
+        inside = self.transform.to_frame(low[:, 0].float(), size) > 0
         inside = inside.transpose(1, 2).flatten(1)  # as run lengths are counted, down the columns
         return F.pad(inside, (1, 0)) != F.pad(inside, (0, 1)), iou[:, 0].float()
 
-    @contextmanager
-    def _short(self) -> Iterator[None]:
-        """Products of float32 in TF32, where that is precise enough."""
-        if self.device.type != "cuda":
-            yield
-            return
-        before = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = self.precision != torch.float32
-        try:
-            yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = before
+    def _fast(self, function: Callable[..., Any], dynamic: bool | None) -> Callable[..., Any]:
+        """The function compiled, with products of float32 in TF32 where that is precise enough.
+
+        Args:
+            dynamic: None: for any number of prompts, the first dimension of all inputs but the first one.
+        """
+        made = torch.compile(function, fullgraph=True, dynamic=dynamic) if self._compiled else function
+
+        def called(first: torch.Tensor, *others: torch.Tensor | None) -> Any:
+            if self._compiled:
+                for value in others:
+                    if value is not None:
+                        torch._dynamo.mark_dynamic(value, 0)
+            before = torch.backends.cuda.matmul.allow_tf32
+            torch.backends.cuda.matmul.allow_tf32 = self.precision != torch.float32
+            try:
+                return made(first, *others)
+            finally:
+                torch.backends.cuda.matmul.allow_tf32 = before
+
+        return called
 
 
 def filled_up(members: Sequence[int]) -> list[int]:
-    """Members with the last of them repeated, up to a power of 2."""
-    return [*members, *[members[-1]] * ((1 << (len(members) - 1).bit_length()) - len(members))]
+    """Members with the last of them repeated, up to 2, 4, 6, 8, then multiples of 4, from 16 on of 8: few graphs."""
+    count = len(members)
+    step = 2 if count <= 8 else 4 if count <= 16 else 8
+    return [*members, *[members[-1]] * (-count % step)]
 
 
 def edges_of(changes: torch.Tensor) -> list[np.ndarray]:

@@ -103,7 +103,6 @@ class AmodalVisionEncoder(nn.Module):
                 hidden = layer(hidden + self.adapter(features, i))
         return self.neck(hidden)
 
-
     def fold(self) -> None:
         """Let relative positions be channels, see `GridAttention.folded`."""
         for layer in self.layers:

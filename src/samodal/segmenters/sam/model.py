@@ -105,13 +105,15 @@ class AmodalSam(nn.Module):
             labels = torch.ones(points.shape[:2], dtype=torch.long, device=points.device)
         grid = (embedding.shape[-2], embedding.shape[-1])
         sparse, dense = self.prompt_encoder(points, labels, boxes, masks, count, grid)
-        logits, iou = self.mask_decoder(
-            image_embeddings=embedding,
-            image_positional_embeddings=self.prompt_encoder.positions(grid).to(embedding.dtype),
-            sparse_prompt_embeddings=sparse[:, None],
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask,
-        )
+        inputs = {
+            "image_embeddings": embedding,
+            "image_positional_embeddings": self.prompt_encoder.positions(grid),
+            "sparse_prompt_embeddings": sparse[:, None],
+            "dense_prompt_embeddings": dense,
+        }
+        kind = self.mask_decoder.iou_token.weight.dtype
+        inputs = {name: value.to(kind) for name, value in inputs.items()}
+        logits, iou = self.mask_decoder(**inputs, multimask_output=multimask)
         return logits[:, 0], iou[:, 0]
 
     def tune(self, mode: Mode) -> None:
