@@ -53,16 +53,20 @@ class ErodedPoints:
 class CenterPoint:
     """The visible pixel farthest from the mask's border: deterministic, and never on an ambiguous edge.
 
-    K > 1 adds the farthest pixels from the border and from the points already taken. In a box of more than `LARGE`
-    pixels a point is the middle of a square of n x n pixels that are all visible, n as small as leaves `LARGE` squares,
-    so that time is bounded: it may be so much nearer to the border, but no more than two such squares.
+    K > 1 adds the farthest pixels from the border and from the points already taken.
+
+    Args:
+        count: K.
+        nearly: whether points nearly as far from the border do, to save time on large masks. In a box of more than
+            `LARGE` pixels a point is then the middle of a square of n x n visible pixels, n as small as leaves `LARGE`
+            squares; it may be nearer to the border by two such squares.
     """
 
-    def __init__(self, count: int = 1):
-        self.count = count
+    def __init__(self, count: int = 1, nearly: bool = False):
+        self.count, self.nearly = count, nearly
 
     def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
-        squares, side = _squares(mask)
+        squares, side = _squares(mask) if self.nearly else (mask, 1)
         depth, points = squares.depth(), []
         rows, columns = (np.arange(length, dtype=np.float32) for length in depth.shape)
         for n in range(self.count):
