@@ -11,8 +11,10 @@ from samodal.outputs import cannot_write
 _MILLISECOND = Fraction(1, 1000)
 _LONGEST_SIDE = 16384  # of H.264
 _LONGEST = 21_600_000  # ms that a frame is shown at most; files of this kind cannot hold much more than a day
-ENCODING = {"preset": "veryfast", "crf": "23", "threads": "1"}
-"""With more threads the file would depend on how many cores there are, and might differ from run to run."""
+FAST = {"preset": "superfast", "x264-params": "mbtree=1:rc-lookahead=10:bframes=1", "threads": "1"}
+"""Half the time of "veryfast" for files a tenth larger, as two things that this preset leaves out are cheap.
+With more threads the file would depend on how many cores there are, and might differ from run to run."""
+ENCODING = FAST | {"crf": "23"}
 
 
 class VideoWriter:
