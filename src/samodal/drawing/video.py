@@ -58,7 +58,9 @@ class VideoWriter:
         import av
 
         rows, columns = (n % 2 for n in self.size)
-        frame = av.VideoFrame.from_ndarray(np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge"), "rgb24")
+        if rows or columns:
+            image = np.pad(image, ((0, rows), (0, columns), (0, 0)), mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")
         shown = round(time * 1000)
         self._last = min(shown, self._last + _LONGEST) if shown > self._last else self._last + self._step
         frame.pts, frame.time_base = self._last, _MILLISECOND

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -84,9 +85,9 @@ def _pixels(frame: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     height, width = frame.shape[:2]
     reach = crop.side / size + 1  # of the filters
     x0, y0, x1, y1 = crop.box
-    left, top = (int(np.clip(np.floor(v - reach), 0, end - 1)) for v, end in ((x0, width), (y0, height)))
+    left, top = (min(max(math.floor(v - reach), 0), end - 1) for v, end in ((x0, width), (y0, height)))
     right, bottom = (
-        int(np.clip(np.ceil(v + reach), start + 1, end)) for v, start, end in ((x1, left, width), (y1, top, height))
+        min(max(math.ceil(v + reach), start + 1), end) for v, start, end in ((x1, left, width), (y1, top, height))
     )
     part = frame[top:bottom, left:right].astype(np.float32)
     to, step = np.arange(size, dtype=np.float32)[:, None], np.float32(crop.side / size)

@@ -30,10 +30,8 @@ def make_selector(prompt: str, points: int) -> PromptSelector:
     if prompt.count("+") >= MOST:
         raise InputError(f"prompt: {prompt.count('+') + 1} selectors joined by +; {MOST} at most")
     names = prompt.split("+")
-    context = {
-        "count": lambda: points,
-        "nearly": lambda: "mask" in names,
-    }  # a segmenter with the mask needs no best point
+    # To a segmenter that is told the mask a point says nothing new.
+    context = {"count": lambda: points, "nearly": lambda: "mask" in names}
     selectors = [_selector(name, context) for name in names]
     return selectors[0] if len(selectors) == 1 else Together(selectors)
 
