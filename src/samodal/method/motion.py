@@ -50,7 +50,7 @@ def median_velocity(centres: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the earlier and the later of all pairs of so many, but for neighbours where there are more than two."""
+    """Numbers of the earlier and the later of all pairs of so many, no neighbours where there are more than two."""
     return np.triu_indices(count, 2 if count > 2 else 1)
 
 
