@@ -29,8 +29,8 @@ class Rearranged(Protocol):
 
 
 @runtime_checkable
-class Residual(Protocol):
-    """A layer that has a way of its own to be fused."""
+class Fusable(Protocol):
+    """A layer that has a way of its own to be fused, beyond its parts."""
 
     def fused(self) -> nn.Module:
         """The same layer, of which the parts are fused."""
@@ -84,7 +84,7 @@ def _fuse(module: nn.Module) -> None:
             setattr(module, name, layers[0] if len(layers) == 1 else nn.Sequential(*layers))
         else:
             _fuse(child)
-            if isinstance(child, Residual):
+            if isinstance(child, Fusable):
                 setattr(module, name, child.fused())
 
 
