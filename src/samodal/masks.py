@@ -233,9 +233,9 @@ class Mask:
 
     def minus(self, other: Mask) -> Mask:
         """Its pixels that the other does not have."""
-        own, theirs = self._shared(other)
-        if not own.size or not (own & theirs).any():
+        if not self.overlap(other):
             return self
+        theirs = other.inside[other._window(self)]
         left = self.inside.copy()
         left[self._window(other)] &= ~theirs
         return Mask(self.size, self.x, self.y, left)
@@ -255,9 +255,8 @@ class Mask:
         """Number of its pixels that any of the others has."""
         cover = np.zeros(self.shape, bool)
         for other in others:
-            window = self._window(other)
-            if cover[window].size:
-                cover[window] |= self._shared(other)[1]
+            if self.near(other):
+                cover[self._window(other)] |= self._shared(other)[1]
         return int(np.count_nonzero(cover & self.inside))
 
     def covered_by(self, others: Iterable[Mask]) -> float:
