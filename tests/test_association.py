@@ -514,3 +514,13 @@ def test_what_one_frame_alone_shows_is_forgotten():
     assert ids(association) == []
     assert ids(association, weak) == []
     assert ids(association, weak) == [2]
+
+
+def test_a_detection_beyond_the_reach_of_an_instance_scores_nothing_as_by_moving_it_there():
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        mask, where = (Mask.of(square(int(rng.integers(0, 80)), int(rng.integers(0, 40)), side=9)) for _ in range(2))
+        reach = float(rng.random() * 12)
+        brought = where.moved(np.clip(mask.centre - where.centre, -reach, reach)).clipped()
+        wanted = max(mask.iou(where), association_module.OFF * mask.iou(brought))
+        assert association_module._step_score(mask, where, reach) == wanted

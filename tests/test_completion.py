@@ -12,7 +12,7 @@ from samodal.masks import Mask
 from samodal.parts import Prompt
 from samodal.registry import SEGMENTERS
 from samodal.segmenters.completion import Completer, CompletionConfig, CompletionSegmenter, load, load_segmenter, save
-from samodal.segmenters.completion.layers import Crop, agrees, filters, inside, resampled, spread, told
+from samodal.segmenters.completion.layers import LARGE, Crop, agrees, filters, inside, resampled, spread, told, weighted
 from samodal.segmenters.completion.network import stacked
 from samodal.segmenters.completion.segmenter import THRESHOLDS, only_behind, without_rims
 
@@ -285,3 +285,14 @@ def test_of_unknown_things_only_what_someone_in_front_or_the_border_covers_is_co
     assert (only_behind(sure, crop) > 0.6).tolist() == [[True, True, False, False]] * 4
     crop["inside"] = np.tile(np.float32([1, 1, 1, 0]), (4, 1))
     assert (only_behind(sure, crop) > 0.6).tolist() == [[True, True, False, True]] * 4
+
+
+@pytest.mark.parametrize(
+    ("first", "step", "new", "old"), [(-30.2, 4.7, 128, 640), (0.3, 0.2, 700, 112), (900.0, 3.0, 300, 128)]
+)
+def test_a_large_product_by_blocks_is_the_plain_one(first, step, new, old):
+    pixels = np.arange(old, dtype=np.float32)
+    weights = filters(np.float32(first), np.float32(step), np.arange(new, dtype=np.float32)[:, None], pixels)
+    values = np.random.default_rng(0).random((old, 37), np.float32)
+    assert weights.size >= LARGE
+    assert weighted(weights, values) == pytest.approx(weights @ values, abs=1e-5)

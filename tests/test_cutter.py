@@ -8,7 +8,7 @@ from samodal.frontends.cutter import Box, Cutter, CutterConfig, load, masks, sav
 from samodal.frontends.cutter.detections import detections
 from samodal.frontends.cutter.masks import filled, told
 from samodal.masks import Mask
-from samodal.segmenters.completion.layers import Crop
+from samodal.segmenters.completion.layers import Crop, filters
 
 SMALL = CutterConfig(size=32, width=8)
 
@@ -94,3 +94,14 @@ def test_weights_come_back_from_a_file(tmp_path):
 def test_a_config_that_cannot_be_is_refused(change):
     with pytest.raises(ValueError):
         SMALL.replace(**change)
+
+
+@pytest.mark.parametrize("corners", [(10, 5, 60, 40), (-20, 30, 500, 300), (100, 100, 106, 104)])
+def test_colours_of_a_crop_are_sums_over_rows_and_columns(corners):
+    frame = np.random.default_rng(1).integers(0, 255, (320, 480, 3)).astype(np.uint8)
+    crop, size = Crop.around(corners, 1.4, 16), 48
+    step, to = np.float32(crop.side / size), np.arange(size, dtype=np.float32)[:, None]
+    down, across = (filters(np.float32(edge), step, to, np.arange(end, dtype=np.float32))
+                    for edge, end in ((crop.y, 320), (crop.x, 480)))  # fmt: skip
+    wanted = np.einsum("iy,yxc,jx->cij", down, frame.astype(np.float64), across)
+    assert masks._pixels(frame, crop, size) == pytest.approx(wanted, abs=1e-2)

@@ -7,7 +7,7 @@ import torch
 from samodal.errors import InputError
 from samodal.frontends.cutter import Box
 from samodal.frontends.detector import Detector, DetectorConfig, boxes_in, load, released, save
-from samodal.frontends.detector.boxes import calibrated, prepared, without_duplicates
+from samodal.frontends.detector.boxes import calibrated, lowest, prepared, without_duplicates
 from samodal.frontends.detector.config import KNOTS
 from samodal.frontends.detector.model import cells
 from samodal.images import normalise
@@ -50,6 +50,18 @@ def test_a_curve_gives_the_probability_of_a_score_by_straight_lines():
     assert calibrated(scores, TINY) is scores
     with pytest.raises(ValueError, match="11 values"):
         TINY.replace(curves=(0.1, 0.2))
+
+
+def test_cells_that_are_left_out_before_calibration_are_those_that_reach_nothing():
+    rng = np.random.default_rng(0)
+    for least in (0.0, 0.2, 0.5, 0.9, 1.0):
+        curves = np.sort(rng.random((2, KNOTS)), axis=1)
+        config = TINY.replace(curves=tuple(curves.ravel().tolist()))
+        scores = torch.from_numpy(rng.random((400, 2), np.float32))
+        reach = (calibrated(scores, config).amax(1) >= least).numpy()
+        assert (scores.amax(1).numpy()[reach] >= lowest(config, least)).all()
+    assert lowest(TINY, 0.3) == 0.3
+    assert lowest(TINY.replace(curves=(0.0,) * 2 * KNOTS), 0.3) == 1.0
 
 
 def test_boxes_lie_in_the_frame_and_what_is_not_reported_is_left_out():

@@ -415,3 +415,14 @@ def test_scores_lie_between_zero_and_one_whatever_the_segmenter_expects(iou, sco
     shown = pipeline.step(image_of(0, mask), [VisibleInstance(1, "car", 0.9, mask)]).instances[0]
     hidden = pipeline.step(image_of(1), []).instances[0]
     assert (shown.score, hidden.score) == (score, score)
+
+
+def test_visible_points_in_any_other_mask_are_not_believed():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        others = [Mask.of(square(int(rng.integers(0, 60)), int(rng.integers(0, 30)), side=7)) for _ in range(4)]
+        xy = rng.uniform(-3, 70, (6, 2)).astype(np.float32)
+        visible, confidence = rng.random(6) < 0.7, rng.random(6)
+        taken = np.array([any(mask.at(point[None])[0] for mask in others) for point in xy]) & visible
+        wanted = np.where((confidence >= 0.5) & ~taken, confidence, 0.0)
+        assert believed(xy, visible, confidence, others, preset("default", believe=0.5)).tolist() == wanted.tolist()

@@ -124,3 +124,9 @@ def test_what_is_no_mask_is_refused_with_what_it_is(value, message):
 
 def test_a_mask_without_a_pixel_stays_nowhere_when_it_is_moved():
     assert Mask.nowhere((4, 6)).moved(np.array([3, -2])).box == (0, 0, 0, 0)
+
+
+def test_masks_are_near_where_a_move_of_less_than_the_reach_can_make_their_boxes_overlap():
+    one, other = Mask((40, 60), 5, 5, np.ones((3, 4), bool)), Mask((40, 60), 12, 5, np.ones((3, 2), bool))
+    assert [one.near(other, reach) for reach in (0, 3, 3.5)] == [False, False, True]
+    assert other.near(one, 3.5) and one.near(one) and not one.near(Mask((40, 60), 9, 5, np.ones((3, 2), bool)))

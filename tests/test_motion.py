@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from samodal.method.motion import robust_motion
+from samodal.method.motion import median_velocity, robust_motion
 
 START = np.array([[0, 0], [20, 0], [0, 20], [20, 20], [10, 4], [4, 14], [16, 10]], float)
 CENTRE = np.array([10.0, 10.0])
@@ -95,3 +95,12 @@ def fit(now, subset):
     solution, *_ = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)
     error = float(((np.array(rows) @ solution - np.array(values)) ** 2).sum())
     return error, solution[1:], solution[0]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7, 8])
+def test_the_velocity_is_the_median_of_the_slopes_of_all_pairs_but_neighbours(count):
+    rng = np.random.default_rng(count)
+    centres = [(2 * t + int(rng.integers(2)), rng.random(2) * 50) for t in range(count)]
+    pairs = [(a, b) for n, a in enumerate(centres) for b in centres[n + (2 if count > 2 else 1) :]]
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in pairs]
+    assert median_velocity(centres) == pytest.approx(np.median(slopes, axis=0))

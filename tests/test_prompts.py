@@ -1,5 +1,7 @@
 """Selectors: points lie on the visible mask, keep off its border, and depend on nothing else."""
 
+import math
+
 import cv2
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from made_up import image_of, square
 from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.method.prompts.choose import make_selector
-from samodal.method.prompts.selectors import CenterPoint, ErodedPoints, RandomPoints
+from samodal.method.prompts.selectors import LARGE, CenterPoint, ErodedPoints, RandomPoints
 from samodal.parts import Prompt
 
 FRAME = image_of(0)
@@ -72,6 +74,28 @@ def test_the_center_is_the_deepest_pixel():
     x, y = CenterPoint()(FRAME, Mask.of(mask), [], rng()).points[0]
     depth, x0, y0 = deep(mask)
     assert depth[int(y) - y0, int(x) - x0] == depth.max()
+
+
+@pytest.mark.parametrize("size", [(130, 150), (300, 420), (700, 333)])
+def test_centers_of_a_large_mask_are_inside_and_beside_the_mask_nearly_as_deep_as_the_deepest(size):
+    for seed in range(4):
+        mask = cv2.GaussianBlur(rng(seed).random(size), (0, 0), 20) > 0.5
+        depth, x0, y0 = deep(mask)
+        squares = math.ceil(math.sqrt(mask.size / LARGE))
+        points = make_selector("center+mask", 3)(FRAME, Mask.of(mask), [], rng()).points.astype(int)
+        assert [bool(mask[y, x]) for x, y in points] == [True] * 3 and len(np.unique(points, axis=0)) == 3
+        x, y = points[0]
+        assert depth[y - y0, x - x0] >= depth.max() - 2 * squares
+        x, y = make_selector("center", 3)(FRAME, Mask.of(mask), [], rng()).points[0].astype(int)
+        assert depth[y - y0, x - x0] == depth.max()
+
+
+def test_the_center_of_a_large_mask_that_holds_no_square_is_its_deepest_pixel():
+    mask = np.zeros((300, 420), bool)
+    mask[np.arange(300), np.arange(300)] = True
+    mask[120, 119:122] = mask[119:122, 120] = True
+    (point,) = CenterPoint(nearly=True)(FRAME, Mask.of(mask), [], rng()).points
+    assert point.tolist() == [120, 120]
 
 
 def test_random_points_reach_every_pixel():

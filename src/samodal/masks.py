@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.rle import Rle, from_runs, run_lengths
+from samodal.rle import Rle, of_cut_out, run_lengths
 
 
 class Mask:
@@ -95,15 +95,7 @@ class Mask:
     def rle(self) -> Rle:
         """Its run lengths within the frame, as COCO's own encoder writes them."""
         mask = self.clipped()
-        height, width = self.size
-        columns = np.pad(mask.inside.T, ((0, 0), (1, 1)))
-        column, row = np.nonzero(columns[:, 1:] != columns[:, :-1])
-        edges = (column + mask.x) * height + row + mask.y
-        # A run that goes on from the foot of a column to the head of the next has no edge between them.
-        joined = np.flatnonzero(edges[1:-1:2] == edges[2::2])
-        edges = np.delete(edges, np.concatenate([2 * joined + 1, 2 * joined + 2]))
-        runs = np.diff(edges, prepend=0, append=height * width)
-        return from_runs(runs if runs[-1] or len(runs) == 1 else runs[:-1], self.size)
+        return of_cut_out(mask.inside, mask.x, mask.y, self.size)
 
     @property
     def counts(self) -> str:
@@ -219,8 +211,16 @@ class Mask:
 
     def overlap(self, other: Mask) -> int:
         """Number of pixels that both have."""
+        if not self.near(other):
+            return 0
         own, theirs = self._shared(other)
-        return int(np.count_nonzero(own & theirs)) if own.size else 0
+        return int(np.count_nonzero(own & theirs))
+
+    def near(self, other: Mask, reach: float = 0) -> bool:
+        """Whether the boxes overlap, or would if one were moved by less than so many pixels."""
+        (h, w), (height, width) = self.shape, other.shape
+        across = other.x - reach < self.x + w and self.x - reach < other.x + width
+        return across and other.y - reach < self.y + h and self.y - reach < other.y + height
 
     def iou(self, other: Mask) -> float:
         """Intersection over union, 0 of two without any pixel."""
@@ -233,9 +233,9 @@ class Mask:
 
     def minus(self, other: Mask) -> Mask:
         """Its pixels that the other does not have."""
-        own, theirs = self._shared(other)
-        if not own.size or not (own & theirs).any():
+        if not self.overlap(other):
             return self
+        theirs = other.inside[other._window(self)]
         left = self.inside.copy()
         left[self._window(other)] &= ~theirs
         return Mask(self.size, self.x, self.y, left)
@@ -255,9 +255,8 @@ class Mask:
         """Number of its pixels that any of the others has."""
         cover = np.zeros(self.shape, bool)
         for other in others:
-            window = self._window(other)
-            if cover[window].size:
-                cover[window] |= self._shared(other)[1]
+            if self.near(other):
+                cover[self._window(other)] |= self._shared(other)[1]
         return int(np.count_nonzero(cover & self.inside))
 
     def covered_by(self, others: Iterable[Mask]) -> float:
@@ -287,7 +286,9 @@ class Mask:
         # one driving mask in some 300, and with them another farthest pixel.
         from scipy.ndimage import distance_transform_edt
 
-        return np.asarray(distance_transform_edt(np.pad(self.inside, 1)), np.float32)
+        padded = np.zeros((self.shape[0] + 2, self.shape[1] + 2), bool)
+        padded[1:-1, 1:-1] = self.inside
+        return np.asarray(distance_transform_edt(padded), np.float32)
 
     def pixels(self) -> np.ndarray:
         """(N, 2) float32 x and y of all its pixels, row by row."""
@@ -321,9 +322,8 @@ def union(masks: Iterable[Mask], size: tuple[int, int]) -> Mask:
     masks = [mask for mask in masks if mask.area]
     if len(masks) < 2:
         return masks[0] if masks else Mask.nowhere(size)
-    boxes = np.array([mask.box for mask in masks])
-    x0, y0 = (int(n) for n in boxes[:, :2].min(axis=0))
-    x1, y1 = (int(n) for n in boxes[:, 2:].max(axis=0))
+    x0, y0 = min(mask.x for mask in masks), min(mask.y for mask in masks)
+    x1, y1 = max(mask.x + mask.shape[1] for mask in masks), max(mask.y + mask.shape[0] for mask in masks)
     inside = np.zeros((y1 - y0, x1 - x0), bool)
     for mask in masks:
         h, w = mask.shape

@@ -199,6 +199,26 @@ def from_runs(runs: Sequence[int] | np.ndarray, size: tuple[int, int]) -> Rle:
     return Rle._of(coco.frPyObjects({"size": list(size), "counts": np.asarray(runs).tolist()}, *size), size)
 
 
+def of_cut_out(inside: np.ndarray, x: int, y: int, size: tuple[int, int]) -> Rle:
+    """The mask of a frame of (H, W) whose pixels are the (h, w) bool bits with the first at column x and row y."""
+    (h, w), (height, width) = inside.shape, size
+    columns = np.zeros((w, h + 1), bool)  # an empty pixel after each column, so that no run goes on in the next
+    columns[:, :h] = inside.T
+    flat = columns.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if flat.size and flat[0]:
+        edges = np.concatenate([[0], edges])
+    edges += edges // (h + 1) * (height - h - 1) + (x * height + y)
+    # A run that goes on from the foot of a column of the frame to the head of the next has no edge between them.
+    joined = edges[1:-1:2] == edges[2::2]
+    if joined.any():
+        apart = np.ones(len(edges), bool)
+        apart[1:-1:2], apart[2::2] = ~joined, ~joined
+        edges = edges[apart]
+    runs = np.diff(edges, prepend=0, append=height * width)
+    return from_runs(runs if runs[-1] or len(runs) == 1 else runs[:-1], size)
+
+
 def union(masks: Iterable[Rle]) -> Rle:
     """The union of one or more masks of equal size."""
     masks = list(masks)

@@ -259,6 +259,8 @@ def _step_score(mask: Mask, where: Mask, reach: float) -> float:
         where: the instance's visible mask, moved on.
         reach: pixels by which it may be moved farther, in x and in y.
     """
+    if not mask.near(where, reach + 1):  # rounded to whole pixels
+        return 0.0
     brought = where.moved(np.clip(mask.centre - where.centre, -reach, reach))
     return max(mask.iou(where.clipped()), OFF * mask.iou(brought.clipped()))
 

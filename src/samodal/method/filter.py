@@ -103,6 +103,12 @@ class Belief:
 
     def seen(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         """(4,) left, top, right and lower side of its box in a view, in pixels, and (4, 6) how they follow the mean."""
+        known = self.__dict__.get("_seen")  # asked for again and again in a frame
+        if known is None or known[0] is not view:
+            known = self.__dict__["_seen"] = view, self._seen_in(view)
+        return known[1]
+
+    def _seen_in(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         column, row, depth = view.seen(self.mean[:2])
         axes, across, focal = view.world_axes, (column - view.middle) / view.focal, view.focal
         width, height = focal * np.exp(self.mean[4:]) / depth

@@ -289,8 +289,11 @@ def believed(
     """(N,) weights: the confidence of the points that can be believed, 0 for the others (rule `believe`)."""
     weights = np.where(confidence >= rules.believe, confidence, 0.0)
     if visible.any():
+        (left, top), (right, bottom) = xy[visible].min(axis=0), xy[visible].max(axis=0)
         for mask in others:
-            weights[mask.at(xy) & visible] = 0.0
+            x0, y0, x1, y1 = mask.box
+            if not (right < x0 - 1 or bottom < y0 - 1 or left > x1 or top > y1):  # else no point can be in it
+                weights[mask.at(xy) & visible] = 0.0
     return weights
 
 

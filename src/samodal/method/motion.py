@@ -7,6 +7,7 @@ with is refined on those that do.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,8 +43,15 @@ def median_velocity(centres: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
     if len(centres) < 2:
         return np.zeros(2)
     times, places = np.array([t for t, _ in centres]), np.stack([centre for _, centre in centres])
-    i, j = np.triu_indices(len(centres), 2 if len(centres) > 2 else 1)
-    return np.median((places[j] - places[i]) / (times[j] - times[i])[:, None], axis=0)
+    i, j = _pairs(len(centres))
+    slopes = np.sort((places[j] - places[i]) / (times[j] - times[i])[:, None], axis=0)
+    return (slopes[(len(slopes) - 1) // 2] + slopes[len(slopes) // 2]) / 2  # np.median takes four times as long
+
+
+@lru_cache(maxsize=64)
+def _pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the earlier and the later of all pairs of so many, no neighbours where there are more than two."""
+    return np.triu_indices(count, 2 if count > 2 else 1)
 
 
 def robust_motion(

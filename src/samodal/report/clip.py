@@ -8,15 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samodal.drawing.video import VideoWriter
+from samodal.drawing.video import FAST, VideoWriter
 
 LONGEST_SIDE = 960
 """Pixels; larger frames are scaled down."""
 BITS = 1_200_000
 """A second at most: with the outlines, a minute stays below 20 MB as base 64."""
-ENCODING = {
-    "preset": "veryfast", "crf": "26", "threads": "1", "maxrate": str(BITS), "bufsize": str(BITS), "g": "24",
-}  # fmt: skip
+ENCODING = FAST | {"crf": "26", "maxrate": str(BITS), "bufsize": str(BITS), "g": "24"}
 """A key frame every second or so, as people jump about in it."""
 GREY = 96
 """Of the frames of a video that is no longer there."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from samodal.outputs import writing
 
+LEAVES = {int, float, str, bool, type(None)}
 PLAIN = re.compile(r"[<>|][biuf][1248]")
 """Types of arrays: flags and numbers."""
 
@@ -47,6 +48,8 @@ def read_state(path: Path) -> dict | None:
 
 def _coded(value: Any, arrays: list[np.ndarray]) -> Any:
     """A value as JSON holds it; dictionaries as pairs, as their keys need not be texts."""
+    if type(value) in LEAVES:  # nearly all values
+        return value
     if isinstance(value, np.ndarray):
         arrays.append(np.ascontiguousarray(value))
         return {"array": [value.dtype.str, list(value.shape)]}

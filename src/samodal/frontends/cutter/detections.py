@@ -56,6 +56,7 @@ def loaded(checkpoint: str, device: str, backend: str = "torch") -> Cutter:
     import torch
 
     from samodal.checkpoints.exported import on_onnx
+    from samodal.checkpoints.fused import fused
 
     network = load(checkpoint).to(device, memory_format=torch.channels_last)
-    return on_onnx(network, *network.exported) if backend == "onnx" else network
+    return on_onnx(network, *network.exported) if backend == "onnx" else fused(network)

@@ -60,12 +60,23 @@ def boxes_in(network: Detector, frame: np.ndarray, least: float) -> list[Box]:
 
 def chosen(raw: Raw, config: DetectorConfig, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(N, 4) boxes of the first input, (N,) classes and (N,) scores, by falling score, without duplicates."""
-    scores, classes = calibrated(raw.scores[0], config).max(-1)
+    uncalibrated = raw.scores[0]
+    likely = (uncalibrated.amax(-1) >= lowest(config, least)).nonzero()[:, 0]  # some hundred of ten thousand cells
+    scores, classes = calibrated(uncalibrated[likely], config).max(-1)
     kept = (scores >= least).nonzero()[:, 0]
-    corners, classes, scores = (part[kept].numpy(force=True) for part in (raw.boxes[0], classes, scores))
+    corners = raw.boxes[0][likely]
+    corners, classes, scores = (part[kept].numpy(force=True) for part in (corners, classes, scores))
     kinds = np.array([KINDS.get(name, max(KINDS.values()) + 1) for name in config.classes])
     keep = without_duplicates(corners, scores, kinds[classes])
     return corners[keep], classes[keep], scores[keep]
+
+
+def lowest(config: DetectorConfig, least: float) -> float:
+    """A score below which no class has a probability of at least `least`."""
+    if not config.curves:
+        return least
+    enough = (np.reshape(config.curves, (-1, KNOTS)) >= least).any(axis=0)
+    return (int(enough.argmax()) - 1) / (KNOTS - 1) if enough.any() else 1.0
 
 
 def calibrated(scores: torch.Tensor, config: DetectorConfig) -> torch.Tensor:

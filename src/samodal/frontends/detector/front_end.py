@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from samodal.checkpoints.exported import on_onnx
+from samodal.checkpoints.fused import fused
 from samodal.errors import InputError
 from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.cutter import Box
@@ -121,4 +122,4 @@ class _Session(AssociatedSession):
 def _loaded(checkpoint: str, device: str, backend: str) -> Detector:
     """A process loads a checkpoint once for all its videos."""
     network = load(checkpoint).to(device, memory_format=torch.channels_last)
-    return on_onnx(network, *network.exported) if backend == "onnx" else network
+    return on_onnx(network, *network.exported) if backend == "onnx" else fused(network)

@@ -1,6 +1,8 @@
 """From the name of a prompt selector, as the rule `prompt` has it, to the selector."""
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from samodal.errors import InputError
 from samodal.making import construct, find, split
@@ -27,11 +29,14 @@ def make_selector(prompt: str, points: int) -> PromptSelector:
     """
     if prompt.count("+") >= MOST:
         raise InputError(f"prompt: {prompt.count('+') + 1} selectors joined by +; {MOST} at most")
-    selectors = [_selector(name, points) for name in prompt.split("+")]
+    names = prompt.split("+")
+    # To a segmenter that is told the mask a point says nothing new.
+    context = {"count": lambda: points, "nearly": lambda: "mask" in names}
+    selectors = [_selector(name, context) for name in names]
     return selectors[0] if len(selectors) == 1 else Together(selectors)
 
 
-def _selector(text: str, points: int) -> PromptSelector:
+def _selector(text: str, context: Mapping[str, Callable[[], Any]]) -> PromptSelector:
     name, argument = split(text, SELECTORS)
     kind = find(SELECTORS, name, "prompt selector")
     if argument is not None:
@@ -42,4 +47,4 @@ def _selector(text: str, points: int) -> PromptSelector:
                 f"prompt {text!r}: expected a whole number from 1 to {LARGEST} after the colon, as in erosion:7"
             )
     given = () if argument is None else (int(argument),)
-    return construct(kind, "prompt selector", name, {"count": lambda: points}, given)
+    return construct(kind, "prompt selector", name, context, given)

@@ -4,12 +4,16 @@ Source: paper, supplement A and section 5 (Table 4). Points are pixels of the vi
 No selector reads amodal truth, to which the released loaders fall back when nothing is visible.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from samodal.masks import Mask
 from samodal.parts import Prompt, PromptSelector
+
+LARGE = 128 * 128
+"""Pixels of a box up to which every one is looked at for the deepest; a transform of them takes a millisecond."""
 
 
 class RandomPoints:
@@ -50,20 +54,28 @@ class CenterPoint:
     """The visible pixel farthest from the mask's border: deterministic, and never on an ambiguous edge.
 
     K > 1 adds the farthest pixels from the border and from the points already taken.
+
+    Args:
+        count: K.
+        nearly: whether points nearly as far from the border do, to save time on large masks. In a box of more than
+            `LARGE` pixels a point is then the middle of a square of n x n visible pixels, n as small as leaves `LARGE`
+            squares; it may be nearer to the border by two such squares.
     """
 
-    def __init__(self, count: int = 1):
-        self.count = count
+    def __init__(self, count: int = 1, nearly: bool = False):
+        self.count, self.nearly = count, nearly
 
     def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
-        depth, points = mask.depth(), []
-        rows, columns = (np.arange(side, dtype=np.float32) for side in depth.shape)
+        squares, side = _squares(mask) if self.nearly else (mask, 1)
+        depth, points = squares.depth(), []
+        rows, columns = (np.arange(length, dtype=np.float32) for length in depth.shape)
         for n in range(self.count):
             y, x = divmod(int(depth.argmax()), depth.shape[1])
-            points.append((x + mask.x - 1, y + mask.y - 1))
+            points.append((x + squares.x - 1, y + squares.y - 1))
             if n + 1 < self.count:
                 depth = np.minimum(depth, np.sqrt((rows[:, None] - y) ** 2 + (columns - x) ** 2))
-        return Prompt(points=np.array(points, np.float32))
+        corner = (0, 0) if side == 1 else (mask.x, mask.y)
+        return Prompt(points=np.array(points, np.float32) * side + np.add(corner, side // 2).astype(np.float32))
 
 
 class VisibleBox:
@@ -113,6 +125,18 @@ class Together:
         if points:
             told |= {"points": np.concatenate(points), "labels": np.concatenate(labels)}
         return Prompt(**told)
+
+
+def _squares(mask: Mask) -> tuple[Mask, int]:
+    """A mask of the squares of its box that lie wholly inside it, and their side in pixels; the mask itself where that
+    is 1, as in small boxes and where no square is inside."""
+    side = math.ceil(math.sqrt(mask.inside.size / LARGE))
+    if side <= 1:
+        return mask, 1
+    height, width = (length // side for length in mask.shape)
+    rows = mask.inside[: height * side, : width * side].reshape(height, side, -1).all(axis=1)
+    squares = rows.reshape(height, width, side).all(axis=2)
+    return (Mask(squares.shape, 0, 0, squares), side) if squares.any() else (mask, 1)
 
 
 def _draw(mask: Mask, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -23,6 +23,39 @@ class CropConfig(Protocol):
     norm: str
 
 
+class Unshuffled(nn.Conv2d):
+    """A convolution of `pixel_unshuffle(x, factor)`, calculated as one of x with steps of `factor`: to make the
+    rearranged copy takes longer than the sums.
+
+    Args:
+        layers: of x.
+        width: channels of the result.
+        size: of the kernel in rearranged pixels, odd.
+    """
+
+    def __init__(self, layers: int, width: int, factor: int, size: int = 1):
+        super().__init__(factor**2 * layers, width, size)
+        self.factor = factor
+
+    def _kernel(self) -> Tensor:
+        """(width, layers, K, K) weights of x itself."""
+        parted = self.weight.unflatten(1, (-1, self.factor, self.factor))
+        return parted.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, width, H / factor, W / factor) of (N, layers, H, W)."""
+        padding = self.kernel_size[0] // 2 * self.factor
+        return F.conv2d(x, self._kernel(), self.bias, stride=self.factor, padding=padding)
+
+    def plain(self) -> nn.Conv2d:
+        """The same as a plain convolution of x."""
+        kernel = self._kernel()
+        width, layers, side, _ = kernel.shape
+        conv = nn.Conv2d(layers, width, side, self.factor, padding=self.kernel_size[0] // 2 * self.factor)
+        conv.weight, conv.bias = nn.Parameter(kernel.detach()), self.bias
+        return conv
+
+
 class CropNetwork(nn.Module):
     """Masks of crops.
 
@@ -35,8 +68,7 @@ class CropNetwork(nn.Module):
         super().__init__()
         self.config = config
         width, count, norm = config.width, len(config.layers), config.norm
-        self.stem = nn.Conv2d(16 * count, width, 1)
-        self.fine = nn.Conv2d(4 * count, FINE, 3, padding=1)
+        self.stem, self.fine = Unshuffled(count, width, 4), Unshuffled(count, FINE, 2, size=3)
         self.down = nn.ModuleList(
             [nn.Sequential(_Block(width, norm), _Block(width, norm))]
             + [nn.Sequential(_halved(width * n, norm), _Block(2 * width * n, norm), _Block(2 * width * n, norm))
@@ -72,8 +104,7 @@ class CropNetwork(nn.Module):
             layers: (N, L, S, S) float, in the order of the config.
             kinds: (N,) int64, numbers of classes, 0 for unknown.
         """
-        skips = [self.fine(F.pixel_unshuffle(layers, 2))]
-        x = self.stem(F.pixel_unshuffle(layers, 4))
+        skips, x = [self.fine(layers)], self.stem(layers)
         for stage in self.down:
             x = stage(x)
             skips.append(x)
@@ -106,6 +137,21 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return F.gelu(x + self.body(x))
 
+    def fused(self) -> nn.Module:
+        """The same, the sum as part of the second convolution; with group norms as it is."""
+        return _FusedBlock(*self.body) if len(self.body) == 2 else self
+
+
+class _FusedBlock(nn.Module):
+    """A `_Block` of two `samodal.checkpoints.fused.Fused`."""
+
+    def __init__(self, first: nn.Module, second: nn.Module):
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.aten.gelu_(self.second(self.first(x), x))
+
 
 class _Attention(nn.Module):
     def __init__(self, width: int, heads: int = 4):
@@ -130,4 +176,20 @@ class _Up(nn.Module):
         self.block = _Block(width, norm)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.block(self.join(torch.cat([F.pixel_shuffle(self.grow(x), 2), skip], 1)))
+        return self.block(self.join(torch.cat([self._shuffled(self.grow(x)), skip], 1)))
+
+    def _shuffled(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(x, 2)
+
+    def fused(self) -> nn.Module:
+        """The same, changed in place: channels come out of `grow` in an order in which four pixels lie side by side."""
+        self.grow.weight = nn.Parameter(self.grow.weight.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1))
+        self._shuffled = _side_by_side
+        return self
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """(N, C, 2 H, 2 W) of (N, 4 C, H, W), channels last in memory, of which the first C are those of the upper left
+    pixels, then those of upper right, lower left and lower right ones."""
+    parted = x.permute(0, 2, 3, 1).unflatten(3, (2, 2, -1))
+    return parted.permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)

@@ -17,6 +17,8 @@ CONTRADICTED = 0.1
 """Share of the visible mask outside an earlier shape, and of the shape where nothing hides it, that is put up with."""
 LEVEL = 0.05
 """Two stand level where their bottom edges differ by no more than this share of the taller one's height."""
+LARGE, BLOCK = 128 * 160, 32
+"""Weights above which a product goes by blocks of so many new pixels."""
 Array = TypeVar("Array")  # NumPy or torch
 
 
@@ -77,13 +79,31 @@ def filters(first: Any, step: Any, to: Array, pixels: Array) -> Array:
     return (1 - abs(centre - pixels) / reach).clip(0) / total
 
 
+def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """(n, k) float32 `weights @ values` of (n, m) `filters` and (m, k) values.
+
+    A new pixel is made of few old ones. In large products, blocks of new pixels are multiplied with the old pixels that
+    they are made of alone.
+    """
+    if weights.size < LARGE:
+        return weights @ values
+    result = np.zeros((len(weights), values.shape[1]), np.float32)
+    for start in range(0, len(weights), BLOCK):
+        block = slice(start, start + BLOCK)
+        used = np.flatnonzero(weights[block].any(axis=0))
+        if len(used):
+            taken = slice(used[0], used[-1] + 1)
+            np.matmul(weights[block, taken], values[taken], out=result[block])
+    return result
+
+
 def resampled(mask: Mask, crop: Crop, size: int) -> np.ndarray:
     """(size, size) float32 in [0, 1]: how much of each pixel of a crop the mask covers."""
     to, (height, width) = np.arange(size, dtype=np.float32)[:, None], mask.shape
     step = np.float32(crop.side / size)
     down = filters(np.float32(crop.y - mask.y), step, to, np.arange(height, dtype=np.float32))
     across = filters(np.float32(crop.x - mask.x), step, to, np.arange(width, dtype=np.float32))
-    return (down @ mask.inside.astype(np.float32) @ across.T).clip(0, 1)
+    return (weighted(down, mask.inside.astype(np.float32)) @ across.T).clip(0, 1)
 
 
 def spread(values: np.ndarray, crop: Crop) -> tuple[int, int, np.ndarray]:
@@ -94,7 +114,7 @@ def spread(values: np.ndarray, crop: Crop) -> tuple[int, int, np.ndarray]:
     step, pixels = np.float32(size / crop.side), np.arange(size, dtype=np.float32)
     down, across = (filters(np.float32((near - edge) * size / crop.side), step, to, pixels)
                     for near, edge in ((y, crop.y), (x, crop.x)))  # fmt: skip
-    return x, y, down @ values @ across.T
+    return x, y, weighted(down, values @ across.T)
 
 
 def inside(crop: Crop, size: int, frame: tuple[int, int]) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from samodal.checkpoints.exported import on_onnx
+from samodal.checkpoints.fused import fused
 from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask
@@ -191,6 +192,6 @@ def load_segmenter(
 ) -> CompletionSegmenter:
     """The segmenter of a checkpoint, or of `weights`; the shipped ones without. `backend`: torch or onnx."""
     segmenter = CompletionSegmenter(load(checkpoint or weights or "streetsim-complete"), device)
-    if backend == "onnx":
-        on_onnx(segmenter.network, *segmenter.network.exported)
+    network = segmenter.network
+    segmenter.network = on_onnx(network, *network.exported) if backend == "onnx" else fused(network)
     return segmenter
