@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from samodal.edges import edges_of, overlap, pixels_in, places, runs_between
 from samodal.errors import InputError
-from samodal.rle import Rle, of_cut_out, run_lengths
+from samodal.rle import Rle, from_runs, of_cut_out
 
 
 class Mask:
@@ -81,15 +82,22 @@ class Mask:
         """A mask without any pixel."""
         return cls._tight(size, 0, 0, np.zeros((0, 0), bool))
 
+    @classmethod
+    def between(cls, edges: np.ndarray, size: tuple[int, int]) -> Mask:
+        """A mask of a frame of (H, W) pixels from its edges, see `samodal.edges`."""
+        mask = cls.from_rle(from_runs(runs_between(edges, size[0] * size[1]), size))
+        mask.__dict__["edges"] = edges
+        return mask
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Its edges within the frame, see `samodal.edges`."""
+        return edges_of(self.rle.counts)
+
     @cached_property
     def inside(self) -> np.ndarray:
         """(h, w) bool: the bits of its box."""
-        rle: Rle = self.__dict__["rle"]
-        (height, width), rows = self.shape, rle.size[0]
-        ends = run_lengths(rle.counts).cumsum().clip(self.x * rows, (self.x + width) * rows)
-        lengths = np.diff(ends, prepend=self.x * rows)
-        columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, rows)
-        return np.ascontiguousarray(columns[:, self.y : self.y + height].T)
+        return pixels_in(self.edges, self.size[0], self.x, self.y, self.shape)
 
     @cached_property
     def rle(self) -> Rle:
@@ -213,6 +221,8 @@ class Mask:
         """Number of pixels that both have."""
         if not self.near(other):
             return 0
+        if self.size == other.size and not (self._drawn or other._drawn):
+            return overlap(self.edges, other.edges)
         own, theirs = self._shared(other)
         return int(np.count_nonzero(own & theirs))
 
@@ -263,22 +273,6 @@ class Mask:
         """Share of its pixels that any of the others has, in [0, 1]; 0 without a pixel."""
         return self.covered_area(others) / self.area if self.area else 0.0
 
-    def eroded(self, footprint: int) -> Mask:
-        """Eroded by a square of n x n pixels; what lies outside the frame counts as inside, as in scikit-image."""
-        import cv2
-
-        rim = footprint // 2
-        height, width = self.size
-        x0, y0, x1, y1 = self.box
-        padded = np.pad(self.inside.astype(np.uint8), rim)
-        rows, columns = np.arange(y0 - rim, y1 + rim), np.arange(x0 - rim, x1 + rim)
-        padded[(rows < 0) | (rows >= height)] = 1
-        padded[:, (columns < 0) | (columns >= width)] = 1
-        square = np.ones((footprint, footprint), np.uint8)
-        inside = cv2.erode(padded, square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
-        left = inside[rim : rim + y1 - y0, rim : rim + x1 - x0].astype(bool)
-        return Mask(self.size, x0, y0, left)
-
     def depth(self) -> np.ndarray:
         """(h + 2, w + 2) float32: distance in pixels of each pixel of its box, and of a rim of one pixel around it, to
         the nearest pixel outside the mask, beyond the frame included; 0 outside."""
@@ -290,6 +284,13 @@ class Mask:
         padded[1:-1, 1:-1] = self.inside
         return np.asarray(distance_transform_edt(padded), np.float32)
 
+    def pixels_at(self, numbers: np.ndarray) -> np.ndarray:
+        """(N, 2) float32 x and y of the pixels of these numbers, counted row by row from 0: a part of `pixels`."""
+        if self._drawn or self.shape[0] == self.size[0]:
+            y, x = np.unravel_index(np.flatnonzero(self.inside)[numbers], self.shape)
+            return np.stack([x + self.x, y + self.y], axis=1).astype(np.float32)
+        return places(self.edges, self.size[0], numbers).astype(np.float32)
+
     def pixels(self) -> np.ndarray:
         """(N, 2) float32 x and y of all its pixels, row by row."""
         return (np.argwhere(self.inside)[:, ::-1] + (self.x, self.y)).astype(np.float32)
@@ -300,6 +301,11 @@ class Mask:
         below = np.array([self.x - other.x, self.y - other.y])
         above = np.array([other.x + w - self.x - width, other.y + h - self.y - height])
         return np.where((below > 0) & (above > 0), (above - below) / 2, np.maximum(above, 0) - np.maximum(below, 0))
+
+    @property
+    def _drawn(self) -> bool:
+        """Whether its bits are there already, and not only its run lengths."""
+        return "inside" in self.__dict__
 
     def _window(self, other: Mask) -> tuple[slice, slice]:
         """Rows and columns of `inside` that the other's box covers."""

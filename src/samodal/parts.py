@@ -301,21 +301,6 @@ class Segmenter(Protocol):
         ...
 
 
-@runtime_checkable
-class EncodingAhead(Segmenter, Protocol):
-    """A segmenter that encodes frames to come, several at once: what a GPU does faster than one after another.
-
-    Attributes:
-        batch: how many frames it likes to be given at once.
-    """
-
-    batch: int
-
-    def encode_ahead(self, frames: Sequence[np.ndarray]) -> None:
-        """Begin with frames of one size, in a thread beside that of `encode`; these arrays are later given to it."""
-        ...
-
-
 class PointTracker(Protocol):
     """Follows any number of points online. Keys name groups of points, one per instance.
 

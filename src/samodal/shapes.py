@@ -44,3 +44,20 @@ def in_front(mask: Mask, hull: Mask, other: Mask) -> bool:
     into = hull.overlap(other)
     back = convex_hull(other).overlap(mask)
     return into > back or (into == back and other.box[3] > mask.box[3])
+
+
+def eroded(mask: Mask, footprint: int) -> Mask:
+    """Eroded by a square of n x n pixels; what lies outside the frame counts as inside, as in scikit-image."""
+    import cv2
+
+    rim = footprint // 2
+    height, width = mask.size
+    x0, y0, x1, y1 = mask.box
+    padded = np.pad(mask.inside.astype(np.uint8), rim)
+    rows, columns = np.arange(y0 - rim, y1 + rim), np.arange(x0 - rim, x1 + rim)
+    padded[(rows < 0) | (rows >= height)] = 1
+    padded[:, (columns < 0) | (columns >= width)] = 1
+    square = np.ones((footprint, footprint), np.uint8)
+    inside = cv2.erode(padded, square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
+    left = inside[rim : rim + y1 - y0, rim : rim + x1 - x0].astype(bool)
+    return Mask(mask.size, x0, y0, left)

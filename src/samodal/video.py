@@ -9,7 +9,7 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -167,9 +167,8 @@ class FolderVideo(NoDataSet):
 
     def __iter__(self) -> Iterator[Frame]:
         left_out = _LeftOut(self.source, self.strict)
-        for t, (file, image) in enumerate(
-            zip(self.files, side_by_side(self._read, self.files, readers()), strict=True)
-        ):
+        images = side_by_side(self._read, self.files, readers())
+        for t, (file, image) in enumerate(zip(self.files, images, strict=True)):
             if isinstance(image, InputError):
                 left_out.add(t, str(image))
                 continue
@@ -347,8 +346,3 @@ def excerpt(video: Video, frames: str | None, stride: int = 1) -> Video:
     if cut.length == 0 or (end is not None and end <= (first or 0)):
         raise InputError(f"--frames {frames!r}: no frame of {video.source} lies there; it has {video.length} frames")
     return cut
-
-
-def renumber(frame: Frame, t: int) -> Frame:
-    """The same frame with another index."""
-    return replace(frame, t=t)

@@ -61,6 +61,7 @@ class History:
 
     Args:
         bound: frames of which points and place are kept.
+        shapes: whether the best shape is looked for, which takes a look at the pixels of each frame's masks.
 
     Attributes:
         tuples: (t, (K, 2) float32 points), oldest first; frames prompted without points have none.
@@ -70,7 +71,8 @@ class History:
         belief: where it was in the last of these frames, and how it moved; None before the first.
     """
 
-    def __init__(self, bound: int):
+    def __init__(self, bound: int, shapes: bool = True):
+        self.shapes = shapes
         self.tuples: deque[tuple[int, np.ndarray]] = deque(maxlen=bound)
         self.centres: deque[tuple[int, np.ndarray]] = deque(maxlen=bound)
         self.recent: deque[Seen] = deque(maxlen=RING)
@@ -101,7 +103,7 @@ class History:
                 self.belief = self.belief.with_mask(seen.amodal, seen.visible, view, seen.time, seen.sure)
         if seen.points is not None:
             self.tuples.append((seen.t, seen.points))
-        if self.best is None or seen.quality >= self.best.quality:
+        if self.shapes and (self.best is None or seen.quality >= self.best.quality):
             self.best = seen
         self.centres.append((seen.t, seen.amodal.centre))
         self.recent.append(seen)

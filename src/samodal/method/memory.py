@@ -24,12 +24,12 @@ class Remembered:
 
     Args:
         id, category: as the front end named them.
-        bound: frames of which points and place are kept.
+        bound, shapes: of its `History`.
     """
 
-    def __init__(self, id: int | str, category: str, bound: int):
+    def __init__(self, id: int | str, category: str, bound: int, shapes: bool = True):
         self.id, self.category = id, category
-        self.history = History(bound)
+        self.history = History(bound, shapes)
         self.phase: HiddenPhase | None = None
 
     @property
@@ -72,10 +72,11 @@ class PointMemory:
     Args:
         tuples: point K-tuples kept per instance.
         instances: instances kept.
+        shapes: whether the best shape of each is kept (rule `earlier`).
     """
 
-    def __init__(self, tuples: int, instances: int):
-        self.tuples = tuples
+    def __init__(self, tuples: int, instances: int, shapes: bool = True):
+        self.tuples, self.shapes = tuples, shapes
         self.instances = instances
         self._known: dict[int | str, Remembered] = {}
 
@@ -96,7 +97,7 @@ class PointMemory:
     def store(self, instance: VisibleInstance, seen: Seen, view: View | None = None) -> None:
         """Remember an instance prompted in the newest frame; its hidden phase is over."""
         key = instance.id
-        remembered = self._known.setdefault(key, Remembered(key, instance.category, self.tuples))
+        remembered = self._known.setdefault(key, Remembered(key, instance.category, self.tuples, self.shapes))
         remembered.category, remembered.phase = instance.category, None
         remembered.history.add(seen, view)
 
@@ -139,9 +140,9 @@ class PointMemory:
         """
         known: dict[int | str, Remembered] = {}
         for entry in state if isinstance(state, list) else [None]:
-            history = History(self.tuples)
+            history = History(self.tuples, self.shapes)
             phase = read_entry(entry, history)
-            remembered = Remembered(entry["id"], entry["category"], self.tuples)
+            remembered = Remembered(entry["id"], entry["category"], self.tuples, self.shapes)
             remembered.history, remembered.phase = history, phase
             if known.setdefault(remembered.id, remembered) is not remembered:
                 raise InputError(f"instance {remembered.id!r} is there twice")

@@ -42,7 +42,7 @@ class Pipeline:
     def reset(self, clip: str = "") -> None:
         """Forget everything: the next frame is frame 0 of another video, named `clip`."""
         self.clip, self.t, self.time, self.size = clip, -1, 0.0, None
-        self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances)
+        self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances, self.rules.earlier is not None)
         for part in (take(self.tracker, self), self.cuts, self.camera):
             part.reset()
 

@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from multiprocessing import parent_process
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,14 +15,15 @@ import numpy as np
 from samodal.checks import check_entries
 from samodal.errors import InputError, printable
 from samodal.method.checks import reported
-from samodal.parts import EncodingAhead, Frame, LearningSession, LookingAhead, Method, Observed, Video
+from samodal.parts import Frame, LearningSession, LookingAhead, Method, Observed, Video
 from samodal.results.frames import FramesWriter, read_line
 from samodal.runs.folder import STATE, RunFolder
 from samodal.runs.state import read_state, write_state
+from samodal.segmenters.ahead import EncodingAhead
 from samodal.settings import RunSettings
 from samodal.threads import ahead, grouped
 from samodal.tracks import FrameResult, VisibleInstance
-from samodal.video import excerpt, renumber
+from samodal.video import excerpt
 
 SAVE_S = 3.0
 """Seconds between two states, at least."""
@@ -157,7 +159,7 @@ class SavedRun:
                 entry = (instance.id, instance.category, instance.score, instance.mask.rle.counts)
                 self._reports.update(f"{t} {entry}\n".encode(errors="surrogatepass"))
             classes.update(instance.category for instance in visible)
-            self._waiting[t] = renumber(frame, t)
+            self._waiting[t] = replace(frame, t=t)
             chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
             yield Observed(self._waiting[t], [instance for instance in chosen if self._sure(instance)])
         if wanted and classes.isdisjoint(wanted):

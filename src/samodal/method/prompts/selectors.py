@@ -11,6 +11,7 @@ import numpy as np
 
 from samodal.masks import Mask
 from samodal.parts import Prompt, PromptSelector
+from samodal.shapes import eroded
 
 LARGE = 128 * 128
 """Pixels of a box up to which every one is looked at for the deepest; a transform of them takes a millisecond."""
@@ -46,7 +47,7 @@ class ErodedPoints:
         self.count = count
 
     def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
-        first = _draw(mask.eroded(self.footprint) or mask, 1, rng)
+        first = _draw(eroded(mask, self.footprint) or mask, 1, rng)
         return Prompt(points=np.concatenate([first, _draw(mask, self.count - 1, rng)]))
 
 
@@ -141,6 +142,4 @@ def _squares(mask: Mask) -> tuple[Mask, int]:
 
 def _draw(mask: Mask, count: int, rng: np.random.Generator) -> np.ndarray:
     """(count, 2) float32 random pixels of a non-empty mask, as (x, y)."""
-    inside = np.flatnonzero(mask.inside)
-    y, x = np.unravel_index(inside[rng.integers(0, len(inside), size=count)], mask.shape)
-    return np.stack([x + mask.x, y + mask.y], axis=1).astype(np.float32)
+    return mask.pixels_at(rng.integers(0, mask.area, size=count))

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from samodal.segmenters.sam.config import AmodalSamConfig
+    from samodal.segmenters.sam.load import load_segmenter
     from samodal.segmenters.sam.model import AmodalSam
-    from samodal.segmenters.sam.segmenter import SamSegmenter, load_segmenter
+    from samodal.segmenters.sam.segmenter import SamSegmenter
 
 __all__ = ["AmodalSam", "AmodalSamConfig", "SamSegmenter", "load_segmenter"]
 
@@ -13,7 +14,7 @@ _HOMES = {
     "AmodalSam": "model",
     "AmodalSamConfig": "config",
     "SamSegmenter": "segmenter",
-    "load_segmenter": "segmenter",
+    "load_segmenter": "load",
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,6 @@ import torch.nn.functional as F
 from samodal.graphs import LOCK, Graphs
 from samodal.masks import Mask
 from samodal.parts import Decoded, Features, Prompt
-from samodal.rle import from_runs
 from samodal.segmenters.sam.model import AmodalSam
 from samodal.segmenters.sam.segmenter import SamSegmenter
 
@@ -143,7 +142,7 @@ class CompiledSamSegmenter(SamSegmenter):
                 edges, score = self._decoder(size)(features.main[frame : frame + 1], *named)
                 iou[members] = score[: len(members)].numpy(force=True)
                 for i, places in zip(members, edges_of(edges[: len(members)]), strict=True):
-                    masks[i] = mask_between(places, size)
+                    masks[i] = Mask.between(places, size)
         return Decoded(amodal=masks, iou=iou)
 
     def _decoder(self, size: tuple[int, int]) -> Graphs:
@@ -155,8 +154,9 @@ class CompiledSamSegmenter(SamSegmenter):
     def _edges(self, size: tuple[int, int], embedding: torch.Tensor, *prompts: torch.Tensor | None) -> Any:
         """Where the masks of N prompts begin and end, see `edges_of`, and their expected IoU (N,)."""
         low, iou = self.model.decode(embedding, *prompts)
-        inside = self.transform.to_frame(low[:, 0].float(), size) > 0
-        inside = inside.transpose(1, 2).flatten(1)  # as run lengths are counted, down the columns
+        # Run lengths are counted down the columns. Small masks are turned over sooner than large ones.
+        turned = replace(self.transform, size=self.transform.size[::-1])
+        inside = (turned.to_frame(low[:, 0].float().transpose(1, 2), size[::-1]) > 0).flatten(1)
         return F.pad(inside, (1, 0)) != F.pad(inside, (0, 1)), iou[:, 0].float()
 
     def _fast(self, function: Callable[..., Any], dynamic: bool | None) -> Callable[..., Any]:
@@ -183,14 +183,14 @@ class CompiledSamSegmenter(SamSegmenter):
 
 
 def filled_up(members: Sequence[int]) -> list[int]:
-    """Members with the last of them repeated, up to 2, 4, 6, 8, then multiples of 4, from 16 on of 8: few graphs."""
+    """Members with the last of them repeated, up to a multiple of 2, from 16 on of 8: few graphs."""
     count = len(members)
-    step = 2 if count <= 8 else 4 if count <= 16 else 8
+    step = 2 if count <= 16 else 8
     return [*members, *[members[-1]] * (-count % step)]
 
 
 def edges_of(changes: torch.Tensor) -> list[np.ndarray]:
-    """For each of N masks the places in its pixels, down the columns, where it begins and ends in turn.
+    """For each of N masks its edges, see `samodal.edges`.
 
     Args:
         changes: (N, H * W + 1) bool, whether a pixel differs from the one before it; none is before the first and after
@@ -198,9 +198,3 @@ def edges_of(changes: torch.Tensor) -> list[np.ndarray]:
     """
     masks, places = changes.nonzero().numpy(force=True).T
     return np.split(places, np.searchsorted(masks, np.arange(1, len(changes))))
-
-
-def mask_between(edges: np.ndarray, size: tuple[int, int]) -> Mask:
-    """The mask of a frame of (H, W) pixels that begins and ends at these places in turn, see `edges_of`."""
-    runs = np.diff(edges, prepend=0, append=size[0] * size[1])
-    return Mask.from_rle(from_runs(runs if runs[-1] or len(runs) == 1 else runs[:-1], size))

@@ -2,12 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 
-from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.parts import Decoded, Features, Prompt
 from samodal.segmenters.sam.model import AmodalSam
@@ -102,25 +100,3 @@ class SamSegmenter:
         if mask:
             inputs["masks"] = self.transform.masks_to_prompt(np.stack([p.mask for p in prompts])).to(self.device)
         return inputs
-
-
-def load_segmenter(
-    checkpoint: str | None = None,
-    *,
-    weights: str | None = None,
-    device: str = "cpu",
-    backend: Literal["torch", "compiled"] = "torch",
-) -> SamSegmenter:
-    """The segmenter of a checkpoint, or of `weights`; the shipped ones without. See `AmodalSam.from_checkpoint`.
-
-    Raises:
-        InputError: for `compiled` on another device than an NVIDIA GPU.
-    """
-    if backend == "compiled" and not str(device).startswith("cuda"):
-        raise InputError(f"--backend compiled needs an NVIDIA GPU, and the device is {device}; use --backend torch")
-    model = AmodalSam.from_checkpoint(checkpoint or weights or "streetsim-small")
-    if backend == "compiled":
-        from samodal.segmenters.sam.compiled import CompiledSamSegmenter
-
-        return CompiledSamSegmenter(model, device)
-    return SamSegmenter(model, device)

@@ -1,0 +1,51 @@
+"""Edges of masks against their pixels."""
+
+import numpy as np
+import pytest
+
+from samodal import edges
+from samodal.masks import Mask
+from samodal.rle import Rle, run_lengths
+
+
+@pytest.fixture(params=range(60))
+def pair(request) -> tuple[np.ndarray, np.ndarray]:
+    """Two masks of one size, full columns, whole and empty ones among them."""
+    random = np.random.default_rng(request.param)
+    size = random.integers(1, 12, 2)
+    first, second = (random.random(size) < random.random() for _ in range(2))
+    first[:, : request.param % 4] = True
+    if request.param % 10 == 0:
+        first[:] = request.param % 20 == 0
+    return first, second
+
+
+def test_the_edges_of_a_small_mask_are_where_it_begins_and_ends():
+    mask = np.array([[0, 1, 0], [1, 1, 0]], bool)  # down the columns: 0 1 | 1 1 | 0 0
+    assert edges.edges_of(Rle.encode(mask).counts).tolist() == [1, 4]
+    assert edges.runs_between(np.array([1, 4]), 6).tolist() == [1, 3, 2]
+    assert edges.runs_between(np.array([4, 6]), 6).tolist() == [4, 2]
+    assert edges.runs_between(np.array([], int), 6).tolist() == [6]
+
+
+def test_edges_give_the_run_lengths_and_pixels_that_they_came_from(pair):
+    for mask in pair:
+        coded = Rle.encode(mask)
+        found = edges.edges_of(coded.counts)
+        assert edges.runs_between(found, mask.size).tolist() == run_lengths(coded.counts).tolist()
+        assert Mask.between(found, mask.shape).rle == coded
+        assert np.array_equal(Mask.between(found, mask.shape).decode(), mask)
+
+
+def test_an_overlap_is_counted_alike_from_edges_and_from_pixels(pair):
+    first, second = pair
+    assert edges.overlap(*(edges.edges_of(Rle.encode(mask).counts) for mask in pair)) == (first & second).sum()
+    of_runs, drawn = (Mask.from_rle(Rle.encode(mask)) for mask in pair)
+    assert of_runs.overlap(Mask.from_rle(drawn.rle)) == of_runs.overlap(Mask.of(second)) == (first & second).sum()
+
+
+def test_pixels_have_the_same_numbers_in_edges_and_in_rows(pair):
+    for mask in pair:
+        numbers = np.arange(mask.sum())
+        assert np.array_equal(Mask.from_rle(Rle.encode(mask)).pixels_at(numbers), Mask.of(mask).pixels())
+        assert np.array_equal(Mask.of(mask).pixels_at(numbers[::-1]), Mask.of(mask).pixels()[::-1])
