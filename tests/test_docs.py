@@ -19,12 +19,7 @@ from samodal.method.rules import preset
 from samodal.results.frames import read_frames
 from samodal.tracks import State
 from test_architecture import ROOMS
-
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-README = DOCS.parent / "README.md"
-PAGES = [README, README.with_name("SECURITY.md"), *sorted(DOCS.glob("*.md"))]
+from toy_pages import DOCS, PAGES, README
 
 
 def blocks(path: Path, language: str) -> list[str]:
