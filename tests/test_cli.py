@@ -74,6 +74,8 @@ def test_an_unknown_key_in_yaml_is_refused_with_the_nearest_one(tmp_path, capsys
 def test_an_unknown_command_is_refused_with_the_nearest_one(capsys):
     assert main(["evalute"]) == 2
     assert "did you mean 'evaluate'" in capsys.readouterr().err
+    assert main(["export"]) == 2  # the first of two words
+    assert "did you mean 'export onnx'" in capsys.readouterr().err
 
 
 def test_a_shipped_recipe_is_taken_by_its_name_and_a_misspelt_one_names_the_nearest(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ README = DOCS.parent / "README.md"
 PAGES = [README, README.with_name("SECURITY.md"), *sorted(DOCS.glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LENGTHS = {
-    r"--minutes \S+": "--steps 2",
+    r"--minutes [1-9]\S*": "--steps 2",
     r"--steps \d+": "--steps 2",
     r"--train_steps \d+": "--train_steps 2",
     r"--batch \d+": "--batch 2",

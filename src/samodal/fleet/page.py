@@ -40,7 +40,7 @@ def _facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
     facts = [(f"{count:,}", status) for status, count in statuses.most_common()]
     facts += [(_duration(shown), "of video"), (_duration(spent), "of work, all workers together")]
     facts += [(f"{frames / spent:,.1f}", "frames a second of a worker")] if spent else []
-    facts += [(f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB", "of results")]
+    facts += [(_size(size), "of results")]
     facts += [(f"{sum(row.counts.get('tracks', 0) for row in done):,}", "instances")]
     kinds = {(row.made_from.get("settings"), row.made_from.get("weights")) for row in done}
     return facts + (
@@ -52,6 +52,11 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+def _size(count: int) -> str:
+    unit, name = next(pair for pair in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if count >= pair[0] or pair[1] == "kB")
+    return f"{count / unit:,.1f} {name}"
 
 
 def _table(looks: Sequence[Row]) -> str:
