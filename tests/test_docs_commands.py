@@ -2,7 +2,9 @@
 
 import importlib
 import json
+import re
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +17,7 @@ from samodal.drawing.video import VideoWriter
 from samodal.masks import Mask
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
-from toy_pages import DOCS, PAGES, README, commands, run_all, spans
+from toy_pages import DOCS, PAGES, README, commands, lines_of, programs, run_all, spans
 
 LARGER = 3
 HERE = {
@@ -25,6 +27,54 @@ HERE = {
     "--vis videomt": "--vis file:mots.txt",
 }
 """What would be fetched or take minutes beside the lengths of all pages, and what the test makes of it."""
+
+
+NOT_RUN = {
+    "make demo": "a new environment, then `samodal demo`, which test_shipped.py runs",
+    "make test": "all tests",
+    "python3 -m venv env": "make wheel does it with scripts/environment.py",
+    "pip install -e .": "make install does it without dependencies",
+    "pip install torch": "make wheel does it, from wherever pip takes torch",
+    "pip install samodal-": "make wheel does it",
+    "docker ": "no daemon; test_release.py holds the Dockerfile against it",
+    "export OMP_NUM_THREADS=1": "no command",
+}
+"""Lines of the pages that start something and that no test runs, by their beginning, and why."""
+STARTS = r"(samodal|make|pip|docker|python3?|export|git|sh|bash|curl|wget) "
+
+
+def run_by_tests() -> dict[str, list[str]]:
+    """By page, what tests match the commands with that they run, as their sources have it."""
+    found: dict[str, list[str]] = {"newcomer.md": [""]}  # scripts/newcomer.py makes that page, and make check runs it
+    for path in Path(__file__).parent.glob("test_docs*.py"):
+        text = path.read_text(encoding="utf-8")
+        for page, wanted in re.findall(r'run_all\((?:README|DOCS / "([\w.-]+)"), r?"([^"]*)"', text):
+            found.setdefault(page or README.name, []).append(wanted)
+    # tests/test_docs_real_video.py runs what stands in blocks without a language.
+    found["real-video.md"].append("run drive.mp4|kins|asd:|evaluate")
+    return found
+
+
+def test_every_line_that_starts_something_runs_in_a_test_or_has_a_reason_not_to():
+    runs, reasons = run_by_tests(), set()
+    for page in PAGES:
+        for line in lines_of(page):
+            if not re.match(STARTS, f"{line} ") or line in programs(page):
+                continue
+            reason = next((start for start in NOT_RUN if line.startswith(start)), None)
+            command = re.search(r"samodal .*", line)
+            assert reason or any(re.search(wanted, command[0]) for wanted in runs.get(page.name, [])), (page, line)
+            reasons.add(reason)
+    assert reasons - {None} == set(NOT_RUN)
+
+
+def test_every_program_that_a_page_starts_runs_in_a_test():
+    """Of benchmarks test_docs_experiments.py, of scripts test_docs_developers.py."""
+    shown = {(page.name, line.split()[1]) for page in PAGES for line in programs(page)}
+    pages = {page for page, path in shown if path.startswith("benchmarks/")}
+    assert pages == {"results.md", "scale.md"} and shown - {(page, path) for page, path in shown if page in pages} == {
+        ("savos.md", "scripts/loss_curve.py")
+    }
 
 
 @pytest.fixture

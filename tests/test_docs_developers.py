@@ -1,7 +1,9 @@
 """Commands of the pages for developers and researchers run, in their order, on miniatures and at toy lengths."""
 
 import json
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,6 @@ from samodal.frontends.detector import Detector, DetectorConfig
 from samodal.frontends.detector.weights import save
 from samodal.results.frames import read_frames
 from samodal.rle import Rle
-from samodal.segmenters.sam import AmodalSam
-from samodal.segmenters.sam.config import AmodalSamConfig
 from samodal.trackers.cotracker import config
 from test_datasets_sailvos import example
 from test_datasets_sailvos import write as write_sailvos
@@ -28,7 +28,7 @@ from test_training_tracker import dots, write_split
 from tiny_cotracker import TINY, tiny
 from toy_data import write_toy
 from toy_kinscar import write_kinscar
-from toy_pages import DOCS, README, run_all
+from toy_pages import DOCS, README, programs, run_all
 
 pytestmark = [pytest.mark.heavy, pytest.mark.usefixtures("one_thread")]
 FRAMES, STEP = 6, 13
@@ -111,8 +111,7 @@ def test_the_data_sets_of_the_page_about_data_are_checked_run_scored_and_learned
         "train vis": "train vis --size mini --input 32x96 --steps 2 --batch 3 --held_out 1 --images 0.5 --longest 3 "
         "--stride 1 --device cpu --precision float32 --workers 1",
     }
-    wanted = "sailvos|ytvis|coco-vid|kinscar"
-    assert run_all(DOCS / "data.md", wanted, capsys, changes) == 11
+    assert run_all(DOCS / "data.md", "sailvos|ytvis|coco-vid|kinscar", capsys, changes) == 11
 
 
 def test_the_measurement_of_the_page_about_data_runs(place, capsys):
@@ -177,7 +176,7 @@ def test_detector_and_cutter_are_trained_as_the_page_about_real_video_says(place
     assert run_all(DOCS / "real-video.md", "street.json|detector:", capsys, changes) == 3
 
 
-def test_savos_is_trained_and_run_as_its_page_says(place, capsys):
+def test_savos_is_trained_run_and_drawn_as_its_page_says(place, capsys, monkeypatch):
     pytest.importorskip("panda3d")
     write_toy(place / "toy", sequences=3, frames=8, seed=0)
     (place / "data").mkdir()
@@ -189,16 +188,16 @@ def test_savos_is_trained_and_run_as_its_page_says(place, capsys):
         r"(chewing-gum:\w+)(,\d+)?": r"\1,2",
         r"train savos (?!.*--device)": "train savos --held_out 1 --batch 2 --length 4 --device cpu --workers 1 "
         "--min_length 4 --min_area 16 ",
+        "train savos": "train savos --log_every 1",
         r"run --data streetsim": "run --device cpu --no-overlay --data streetsim",
     }
     assert run_all(DOCS / "savos.md", "", capsys, changes) == 6
-
-
-def write_experiments(root: Path) -> None:
-    """What the commands of experiments want: clips, weights, files of rows."""
-    write_street(root / "data/test")
-    tiny().save(root / "points.safetensors")
-    AmodalSam.initialise(AmodalSamConfig.named("tiny"), seed=0).save(root / "sam.safetensors")
+    (line,) = programs(DOCS / "savos.md")
+    _, path, *words = line.split()
+    (place / "docs/results").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", [path, *words])
+    runpy.run_path(str(DOCS.parent / path), run_name="__main__")
+    assert (place / words[-1]).read_text().startswith("<svg")
 
 
 def test_point_trackers_are_trained_as_the_page_of_results_says(place, capsys, monkeypatch):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
+from samodal.training import recipes
 from test_benchmarks import run_program
 from test_docs_developers import place, write_drive, write_street  # noqa: F401
 from test_experiments_real import root as real  # noqa: F401
@@ -54,8 +55,11 @@ def whole(page: Path) -> list[str]:
     return list(dict.fromkeys(span for span in spans(page) if "--data" in span or "--root" in span))
 
 
-def test_the_papers_tables_are_made_as_their_page_says(materials, capsys):
+def test_the_papers_tables_are_made_as_their_page_says(materials, capsys, monkeypatch):
     pytest.importorskip("accelerate")
+    light = {"frames": 1, "instances": 1, "precision": "float32"}
+    full = recipes.load_recipe
+    monkeypatch.setattr(recipes, "load_recipe", lambda name, **values: full(name, **(values | light)))
     assert run_all(DOCS / "reproduce.md", "", capsys, SMALL) == 7
     assert run_all(DOCS / "reproduce.md", "--data", capsys, SMALL, whole) == 9
     made = {path.stem for path in (materials / "runs/exp").glob("*.md")}
@@ -79,7 +83,7 @@ def test_the_commands_of_the_page_with_results_run(materials, capsys):
     changes = (
         {
             "synth --out data": "synth --out rendered --count 1 --height 36 --width 64",
-            r"bench( --json \S+)?": r"bench\1 --frames 2 --visible 1 --hidden 0 --rounds 1 --height 90 --width 160",
+            r"bench( --json \S+)?": r"bench\1 --frames 4 --visible 1 --hidden 0 --rounds 2 --height 90 --width 160",
             "train completion": "train completion --device cpu --batch 4 --out runs/complete",
             "FLAGS": "",
             "--config streetsim-amodal": "--config streetsim-amodal --size tiny --precision float32 --workers 1 "
