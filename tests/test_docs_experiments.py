@@ -59,7 +59,7 @@ def test_the_papers_tables_are_made_as_their_page_says(materials, capsys, monkey
     pytest.importorskip("accelerate")
     light = {"frames": 1, "instances": 1, "precision": "float32"}
     full = recipes.load_recipe
-    monkeypatch.setattr(recipes, "load_recipe", lambda name, **values: full(name, **(values | light)))
+    monkeypatch.setattr(recipes, "load_recipe", lambda recipe, **values: full(recipe, **(values | light)))
     assert run_all(DOCS / "reproduce.md", "", capsys, SMALL) == 7
     assert run_all(DOCS / "reproduce.md", "--data", capsys, SMALL, whole) == 9
     made = {path.stem for path in (materials / "runs/exp").glob("*.md")}
@@ -96,7 +96,7 @@ def test_the_commands_of_the_page_with_results_run(materials, capsys):
         | SMALL
         | {"STREETS": "streetsim:data/"}
     )
-    assert run_all(DOCS / "results.md", "synth(?!.*tracks)|bench|completion|--config|runs/val", capsys, changes) == 9
+    assert run_all(DOCS / "results.md", "synth(?!.*tracks)|bench|completion|--config|runs/val", capsys, changes) == 10
     assert run_all(DOCS / "results.md", "experiments", capsys, SMALL) == 7
     assert run_all(DOCS / "results.md", "imperfect|hidden|seen|gaps", capsys, SMALL, whole) == 4
 
