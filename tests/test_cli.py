@@ -291,6 +291,13 @@ def test_the_doctor_has_exit_code_1_where_a_run_cannot_work(monkeypatch, capsys)
     assert "FAULT weights       b: has changed" in capsys.readouterr().out
 
 
+def test_the_doctor_says_where_the_pages_are_from_any_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor"]) == 0
+    (found,) = re.findall(r"^ok    docs +(.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert (Path(found) / "start.md").is_file()
+
+
 def test_the_doctor_knows_every_extra():
     import tomllib
 
