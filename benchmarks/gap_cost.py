@@ -11,6 +11,7 @@ other work as well, OMP_NUM_THREADS=1 keeps threads from waiting for each other.
 import argparse
 import os
 import platform
+from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
 
@@ -20,9 +21,9 @@ import torch
 from samodal.trackers.cotracker import CoTracker3, CoTrackerOnline
 from samodal.trackers.cotracker.online import support_points
 
-GAPS = (1, 2, 5, 10, 20, 50, 100)
 SIZE = (540, 960)
 POINTS = np.array([[400, 250], [430, 260], [410, 300]], np.float32)
+"""In a frame of `SIZE`."""
 
 
 def main() -> None:
@@ -31,15 +32,18 @@ def main() -> None:
     parser.add_argument("--size", default="small", help="without --weights: mini or small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--gaps", default="1,2,5,10,20,50,100", help="frames that the instance is hidden")
+    parser.add_argument("--height", type=int, default=SIZE[0], help="of the frames, which are 16:9")
     given = parser.parse_args()
+    gaps, size = [int(gap) for gap in given.gaps.split(",")], (given.height, given.height * 16 // 9)
     model = CoTracker3.from_checkpoint(given.weights) if given.weights else CoTracker3.untrained(given.size)
     model.to(given.device)
     where = torch.cuda.get_device_name(given.device) if given.device.startswith("cuda") else _processor()
     print(f"{where}, torch {torch.__version__} with {torch.get_num_threads()} threads, {len(POINTS)} points of one")
-    print(f"instance and their support points, frames of {SIZE[0]}x{SIZE[1]}, median of {given.repeats}")
-    runs = [(_online(model), _rereading(model)) for _ in range(given.repeats)]
-    online = {gap: median(ours[gap] for ours, _ in runs) for gap in range(1, GAPS[-1] + 1)}
-    rereading = {gap: median(theirs[gap] for _, theirs in runs) for gap in GAPS}
+    print(f"instance and their support points, frames of {size[0]}x{size[1]}, median of {given.repeats}")
+    runs = [(_online(model, gaps, size), _rereading(model, gaps, size)) for _ in range(given.repeats)]
+    online = {gap: median(ours[gap] for ours, _ in runs) for gap in range(1, gaps[-1] + 1)}
+    rereading = {gap: median(theirs[gap] for _, theirs in runs) for gap in gaps}
     _report(online, rereading)
 
 
@@ -47,31 +51,36 @@ def _processor() -> str:
     return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
-def _video(length: int) -> np.ndarray:
-    frame = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    return np.broadcast_to(frame, (length, *SIZE, 3))
+def _video(length: int, size: tuple[int, int]) -> np.ndarray:
+    frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    return np.broadcast_to(frame, (length, *size, 3))
 
 
-def _online(model: CoTracker3) -> dict[int, float]:
+def _points(size: tuple[int, int]) -> np.ndarray:
+    return POINTS * np.float32(size[0] / SIZE[0])
+
+
+def _online(model: CoTracker3, gaps: Sequence[int], size: tuple[int, int]) -> dict[int, float]:
     """{frames hidden: seconds for that frame}; the first has to make the features of a whole window."""
     tracker, seconds = CoTrackerOnline(model, device=model.network.device), {}
     seen = model.config.window
-    for t, frame in enumerate(_video(seen + GAPS[-1] + 1)):
+    for t, frame in enumerate(_video(seen + gaps[-1] + 1, size)):
         start = perf_counter()
         tracker.observe(frame, t)
         if t == seen + 1:
-            tracker.add("hidden", POINTS, seen)
+            tracker.add("hidden", _points(size), seen)
         tracker.positions()
         seconds[t - seen] = perf_counter() - start
     return seconds
 
 
-def _rereading(model: CoTracker3) -> dict[int, float]:
+def _rereading(model: CoTracker3, gaps: Sequence[int], size: tuple[int, int]) -> dict[int, float]:
     """{frames hidden: seconds to follow the points from the frame where they were seen}."""
-    xy = np.concatenate([POINTS, support_points(POINTS, SIZE, *model.config.support)])
+    shown = _points(size)
+    xy = np.concatenate([shown, support_points(shown, size, *model.config.support)])
     queries, seconds = np.pad(xy, ((0, 0), (1, 0))), {}
-    for gap in GAPS:
-        video = _video(gap + 1)
+    for gap in gaps:
+        video = _video(gap + 1, size)
         start = perf_counter()
         model.follow(video, queries)
         seconds[gap] = perf_counter() - start
@@ -80,12 +89,13 @@ def _rereading(model: CoTracker3) -> dict[int, float]:
 
 def _report(online: dict[int, float], rereading: dict[int, float]) -> None:
     """One line per length; between measured lengths the cost of re-reading is interpolated for the sum."""
-    every = np.interp(range(1, GAPS[-1] + 1), GAPS, [rereading[gap] for gap in GAPS])
+    gaps = list(rereading)
+    every = np.interp(range(1, gaps[-1] + 1), gaps, list(rereading.values()))
     print(f"{'':>12}{'the frame, ms':>30}{'':>10}{'the whole gap, s':>30}")
     print(
         f"{'hidden for':>12}{'online':>15}{'re-reading':>15}{'ratio':>10}{'online':>15}{'re-reading':>15}{'ratio':>10}"
     )
-    for gap in GAPS:
+    for gap in gaps:
         ours, theirs = sum(online[n] for n in range(1, gap + 1)), every[:gap].sum()
         line = (
             f"{gap:>12}{1000 * online[gap]:>15.0f}{1000 * rereading[gap]:>15.0f}{rereading[gap] / online[gap]:>10.1f}"

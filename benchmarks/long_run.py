@@ -181,17 +181,19 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=10_000)
     parser.add_argument("--vis", default="long_run:Cars", help="file, or as for samodal run")
     parser.add_argument("--segmenter", default="long_run:Boxes", help="as for samodal run")
+    parser.add_argument("--step", type=int, default=STEP, help="frames between two lines, fewer than --frames")
     given = parser.parse_args()
     print(f"{'frames':>8}{'resident, MB':>14}{'seconds':>10}", flush=True)
     with TemporaryDirectory() as folder:
         run, out = command(Path(folder), given.frames, given.vis, given.segmenter)
-        watched = watch(run, out, report=lambda *row: print("{:>8}{:>14.1f}{:>10.1f}".format(*row), flush=True))
+        row = "{:>8}{:>14.1f}{:>10.1f}"
+        watched = watch(run, out, given.step, lambda *values: print(row.format(*values), flush=True))
         size = (out / "tracks.json").stat().st_size / 1e6
     print(f"end: {watched.end:.1f} s, tracks.json of {size:.1f} MB; highest memory {watched.peak:.1f} MB")
     steps = [b[2] - a[2] for a, b in zip(watched.at, watched.at[1:], strict=False)]
-    print(f"memory at the end minus at frame {STEP}: {watched.peak - watched.at[0][1]:.1f} MB")
+    print(f"memory at the end minus at frame {given.step}: {watched.peak - watched.at[0][1]:.1f} MB")
     if steps:  # the first frames have the start of the program
-        print(f"last {STEP} frames: {steps[-1] / steps[0]:.2f} times the second {STEP}")
+        print(f"last {given.step} frames: {steps[-1] / steps[0]:.2f} times the second {given.step}")
 
 
 if __name__ == "__main__":

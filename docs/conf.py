@@ -26,6 +26,8 @@ def at_home(app, name, source) -> None:
     """Links that a code host follows, made such that the site does: to included pages, and none to folders."""
     page = Path(app.env.doc2path(name)).parent
     text = source[0].replace("](../SECURITY.md)", "](security.md)")
+    # Sphinx would offer a page that it has not made as a download.
+    text = re.sub(r"\[([^\]]*)\]\((command\.html)\)", r'<a href="\2">\1</a>', text)
     text = re.sub(r"\]\(\.\./src/samodal/weights/([\w-]+)\.md\)", r"](cards.md#\1)", text)
 
     def without_folder(link: re.Match) -> str:

@@ -1,5 +1,7 @@
 """The benchmarks run; what they measure is told in the documentation, not tested."""
 
+import os
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +14,28 @@ from tiny_cotracker import tiny
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALLEST = {
+    "busy": "--rounds 1 --calls 1",
+    "fleet_simulation": "--hours 100 --rate 2.1",
+    "gap_cost": "--size mini --repeats 1 --gaps 1,2 --height 36",
+    "long_run": "--frames 30 --step 10",
+    "long_stream": "--frames 100",
+    "scene_cuts": "--joins 1",
+    "workers": "--rounds 1 --jobs 1 --frames 2",
+}
+"""Arguments with which each takes seconds."""
+
+
+def run_program(line: str, folder: Path) -> str:
+    """Run a line `python benchmarks/…` in a folder with the smallest arguments behind its own; gives what it prints."""
+    _, path, *words = line.split()
+    here = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {
+        "PYTHONPATH": str(BENCHMARKS.parent / "src")
+    }
+    command = [sys.executable, BENCHMARKS.parent / path, *words, *SMALLEST[Path(path).stem].split()]
+    done = subprocess.run(command, cwd=folder, env=here, capture_output=True, text=True)
+    assert done.returncode == 0, f"{line}\n{done.stderr}"
+    return done.stdout
 
 
 @pytest.fixture
@@ -40,10 +64,7 @@ def test_the_long_stream_has_cars_that_hide_and_are_forgotten(load, tracker, cap
 
 
 def test_the_cost_of_a_gap_is_reported_for_every_length(load, monkeypatch, capsys):
-    module = load("gap_cost", "--repeats", "1")
-    monkeypatch.setattr(module, "GAPS", (1, 3))
-    monkeypatch.setattr(module, "SIZE", (40, 60))
-    monkeypatch.setattr(module, "POINTS", module.POINTS / 20)
+    module = load("gap_cost", "--repeats", "1", "--gaps", "1,3", "--height", "36")
     monkeypatch.setattr(module.CoTracker3, "untrained", lambda size: tiny())
     module.main()
     lines = capsys.readouterr().out.splitlines()[-2:]
@@ -60,3 +81,9 @@ def test_the_tables_of_cuts_count_silent_clips_and_joins(load, tmp_path, capsys)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:4] for line in lines[1:3]] == [["one", "0", "of", "8"], ["other", "0", "of", "8"]]
     assert lines[-1].split() == ["real,", "real", "2", "of", "2", "0"]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", [path.stem for path in sorted(BENCHMARKS.glob("*.py"))])
+def test_every_benchmark_runs_from_the_command_line(name, tmp_path):
+    assert run_program(f"python benchmarks/{name}.py", tmp_path)

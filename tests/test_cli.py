@@ -74,6 +74,8 @@ def test_an_unknown_key_in_yaml_is_refused_with_the_nearest_one(tmp_path, capsys
 def test_an_unknown_command_is_refused_with_the_nearest_one(capsys):
     assert main(["evalute"]) == 2
     assert "did you mean 'evaluate'" in capsys.readouterr().err
+    assert main(["export"]) == 2  # the first of two words
+    assert "did you mean 'export onnx'" in capsys.readouterr().err
 
 
 def test_a_shipped_recipe_is_taken_by_its_name_and_a_misspelt_one_names_the_nearest(tmp_path, monkeypatch, capsys):
@@ -287,6 +289,13 @@ def test_the_doctor_has_exit_code_1_where_a_run_cannot_work(monkeypatch, capsys)
     monkeypatch.setattr("samodal.checkpoints.published.verified", lambda: iter([("a", ""), ("b", "has changed")]))
     assert main(["doctor"]) == 1
     assert "FAULT weights       b: has changed" in capsys.readouterr().out
+
+
+def test_the_doctor_says_where_the_pages_are_from_any_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor"]) == 0
+    (found,) = re.findall(r"^ok    docs +(.*)$", capsys.readouterr().out, re.MULTILINE)
+    assert (Path(found) / "start.md").is_file()
 
 
 def test_the_doctor_knows_every_extra():

@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,12 +20,7 @@ from samodal.method.rules import preset
 from samodal.results.frames import read_frames
 from samodal.tracks import State
 from test_architecture import ROOMS
-
-DOCS = Path(__file__).parents[1] / "docs"
-
-
-README = DOCS.parent / "README.md"
-PAGES = [README, README.with_name("SECURITY.md"), *sorted(DOCS.glob("*.md"))]
+from toy_pages import DOCS, PAGES, README
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -152,7 +148,10 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+CARDS = sorted((DOCS.parent / "src/samodal/weights").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [*PAGES, DOCS.parent / "CHANGELOG.md", *CARDS], ids=lambda page: page.name)
 def test_links_of_a_page_lead_somewhere(page):
     links = re.findall(r"\]\(((?!http)[^)\s]+)\)", page.read_text(encoding="utf-8"))
     for path, _, anchor in (link.partition("#") for link in links):
@@ -231,3 +230,14 @@ def test_the_table_of_exports_has_every_format_with_its_files():
     rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \|", page, re.MULTILINE))
     assert list(rows) == list(FORMATS)
     assert all(form.output in rows[name] for name, form in FORMATS.items() if name != "fiftyone")
+
+
+def test_a_page_that_stands_by_itself_is_linked_as_it_is_and_hides_none_of_the_site(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS))
+    import conf
+
+    assert not any((DOCS / name).with_suffix(".md").exists() for name in conf.html_extra_path)
+    source = [(DOCS / "builder.md").read_text(encoding="utf-8")]
+    app = SimpleNamespace(env=SimpleNamespace(doc2path=lambda name: str(DOCS / f"{name}.md")))
+    conf.at_home(app, "builder", source)
+    assert '<a href="command.html">Open the builder</a>' in source[0]

@@ -17,38 +17,64 @@ from samodal.drawing.video import VideoWriter
 from samodal.masks import Mask
 from samodal.segmenters.sam import AmodalSam
 from samodal.segmenters.sam.config import AmodalSamConfig
-from test_docs import DOCS, PAGES, README
+from toy_pages import DOCS, PAGES, README, commands, lines_of, programs, run_all, spans
 
 LARGER = 3
-LENGTHS = {
-    "--held_out 40": "--held_out 1",
+HERE = {
     "--minutes 3": "--steps 2 --batch 2 --device cpu",
     "--config kins-paper": "--config kins-paper --init sam.safetensors --size tiny --epochs 0 --steps 2 --device cpu "
     "--precision float32 --workers 1 --out runs/sam",
     "--vis videomt": "--vis file:mots.txt",
 }
-"""Lengths, sizes and what would be fetched or take minutes, and what the test makes of them."""
+"""What would be fetched or take minutes beside the lengths of all pages, and what the test makes of it."""
 
 
-def commands(page: Path) -> list[str]:
-    """The commands of samodal in fenced blocks of a page, each with those lines that it goes on in."""
-    text = re.sub(
-        r"^```(?:python|json|yaml).*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
-    )
-    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    pieces = [piece for line in lines for piece in re.split(r"&&|;", line.removeprefix("$ ").partition(" #")[0])]
-    found = [
-        re.search(r"^(?:.* (?:do|run --rm \S+ \S+) )?(?:PYTHONPATH=\S+ )?(samodal .*)$", p.strip()) for p in pieces
-    ]
-    return [match[1] for match in found if match]
+NOT_RUN = {
+    "make demo": "a new environment, then `samodal demo`, which test_shipped.py runs",
+    "make test": "all tests",
+    "python3 -m venv env": "make wheel does it with scripts/environment.py",
+    "pip install -e .": "make install does it without dependencies",
+    "pip install torch": "make wheel does it, from wherever pip takes torch",
+    "pip install samodal-": "make wheel does it",
+    "docker ": "no daemon; test_release.py holds the Dockerfile against it",
+    "export OMP_NUM_THREADS=1": "no command",
+}
+"""Lines of the pages that start something and that no test runs, by their beginning, and why."""
+STARTS = r"(samodal|make|pip|docker|python3?|export|git|sh|bash|curl|wget) "
 
 
-def spans(page: Path) -> list[str]:
-    """The commands that stand within sentences of a page, as far as they are whole."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-    found = [" ".join(span.split()) for span in re.findall(r"`(samodal [^`]+)`", text)]
-    return [span for span in found if "…" not in span]
+def run_by_tests() -> dict[str, list[str]]:
+    """By page, what tests match the commands with that they run, as their sources have it."""
+    found: dict[str, list[str]] = {"newcomer.md": [""]}  # scripts/newcomer.py makes that page, and make check runs it
+    for path in Path(__file__).parent.glob("test_docs*.py"):
+        text = path.read_text(encoding="utf-8")
+        for page, wanted in re.findall(r'run_all\((?:README|DOCS / "([\w.-]+)"), r?"([^"]*)"', text):
+            found.setdefault(page or README.name, []).append(wanted)
+    # tests/test_docs_real_video.py runs what stands in blocks without a language.
+    found["real-video.md"].append("run drive.mp4|kins|asd:|evaluate")
+    return found
+
+
+def test_every_line_that_starts_something_runs_in_a_test_or_has_a_reason_not_to():
+    runs, reasons = run_by_tests(), set()
+    for page in PAGES:
+        for line in lines_of(page):
+            if not re.match(STARTS, f"{line} ") or line in programs(page):
+                continue
+            reason = next((start for start in NOT_RUN if line.startswith(start)), None)
+            command = re.search(r"samodal .*", line)
+            assert reason or any(re.search(wanted, command[0]) for wanted in runs.get(page.name, [])), (page, line)
+            reasons.add(reason)
+    assert reasons - {None} == set(NOT_RUN)
+
+
+def test_every_program_that_a_page_starts_runs_in_a_test():
+    """Of benchmarks test_docs_experiments.py, of scripts test_docs_developers.py."""
+    shown = {(page.name, line.split()[1]) for page in PAGES for line in programs(page)}
+    pages = {page for page, path in shown if path.startswith("benchmarks/")}
+    assert pages == {"results.md", "scale.md"} and shown - {(page, path) for page, path in shown if page in pages} == {
+        ("savos.md", "scripts/loss_curve.py")
+    }
 
 
 @pytest.fixture
@@ -118,29 +144,16 @@ def place(tmp_path_factory):
     return root
 
 
-def run_all(page: Path, wanted: str, capsys) -> int:
-    """Run the commands of a page that match, with shorter lengths; gives how many."""
-    count = 0
-    for command in commands(page):
-        if not re.search(wanted, command):
-            continue
-        for printed, meant in LENGTHS.items():
-            command = command.replace(printed, meant)
-        assert main(shlex.split(command)[1:]) == 0, f"{command}\n{capsys.readouterr().err}"
-        count += 1
-    return count
-
-
 def test_the_commands_of_the_pages_for_users_run_in_their_order(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert run_all(DOCS / "start.md", r"doctor|run drive.mp4$|convert", capsys) == 4
+    assert run_all(DOCS / "start.md", r"doctor|run drive.mp4$|convert", capsys, HERE) == 4
     assert (place / "runs/drive/report.html").exists() and (place / "runs/drive/exports/cvat.xml").exists()
     other = ["run", "drive.mp4", "--vis", "file:mots.txt", "--method", "hold-last", "--out", "runs/other"]
     assert main([*other, "--save", "cvat"]) == 0
-    assert run_all(DOCS / "report.md", "", capsys) == 3
+    assert run_all(DOCS / "report.md", "", capsys, HERE) == 3
     (place / "annotations.xml").write_bytes((place / "runs/other/exports/cvat.xml").read_bytes())
-    assert run_all(DOCS / "files.md", "--from cvat", capsys) == 1
+    assert run_all(DOCS / "files.md", "--from cvat", capsys, HERE) == 1
     assert (place / "labels.json").exists() and "compare" in "".join(path.name for path in (place / "runs").iterdir())
 
 
@@ -160,8 +173,8 @@ def test_the_commands_about_own_labels_run_in_their_order(place, monkeypatch, ca
     ]
     assert main([*labels, "--save", "coco:labels.json"]) == 0
     (place / "val.json").write_bytes((place / "labels.json").read_bytes())
-    assert run_all(DOCS / "data.md", "coco:labels|--segmenter", capsys) == 8
-    assert run_all(DOCS / "without-labels.md", "completion", capsys) == 2
+    assert run_all(DOCS / "data.md", "coco:labels|--segmenter", capsys, HERE) == 8
+    assert run_all(DOCS / "without-labels.md", "completion", capsys, HERE) == 2
     assert (place / "runs/mine/mine.safetensors").exists() and (place / "runs/mine/mine.md").exists()
 
 
@@ -170,4 +183,4 @@ def test_the_commands_of_the_readme_run(place, monkeypatch, capsys):
     results = ["run", "images", "--vis", "file:mots.txt", "--method", "hull", "--no-overlay", "--out", "runs/results"]
     assert main(results) == 0
     (place / "results.json").write_bytes((place / "runs/results/tracks.json").read_bytes())
-    assert run_all(README, "run drive.mp4", capsys) == 2
+    assert run_all(README, "run drive.mp4", capsys, HERE) == 2

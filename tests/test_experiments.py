@@ -206,6 +206,13 @@ def test_a_run_that_fails_costs_its_row_alone_and_is_told_of(tmp_path, data, mon
     assert record["missing"] == [{"front_end": "truth", "row": "fails", "needs": "toy_0001: out of memory"}]
 
 
+def test_a_bootstrap_over_one_clip_is_refused_before_the_work(tmp_path, data, capsys, monkeypatch):
+    monkeypatch.setattr(running, "run_clips", None)
+    command = ["experiments", write(tmp_path), "--data", data, "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main([*command, "--clips", "0:1", "--resamples", "20"]) == 2
+    assert "--resamples 20: a bootstrap over clips needs 2 clips, there is 1" in capsys.readouterr().err
+
+
 def test_experiments_run_together_and_one_that_cannot_run_is_told_of(tmp_path, data, capsys, monkeypatch):
     asked = []
     real = running.run_clips

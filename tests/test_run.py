@@ -288,6 +288,15 @@ def test_a_class_that_is_never_seen_is_told_with_those_that_are(drive, tmp_path,
     assert capsys.readouterr().err == ""
 
 
+def test_a_misspelt_class_is_told_at_the_first_frame_and_not_after_the_last(drive, tmp_path, capsys):
+    told = []
+    run_video(
+        settings(drive, method="hull", classes="cars"), open_video(drive / "frames"), tmp_path / "cars",
+        lambda result: told.append(capsys.readouterr().err),
+    )  # fmt: skip
+    assert "classes 'cars': did you mean 'car'?" in told[0] and "".join(told[1:]) == ""
+
+
 def test_classes_may_have_spaces_around_them_and_need_names(drive, tmp_path):
     assert run(settings(drive, method="hull", classes="cat, car "), tmp_path).tracks == 1
     for classes in ("", "car,", " , "):

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from samodal.errors import InputError
 from samodal.frontends.per_frame import AssociatedSession
 from samodal.method.association import Association, Detection
-from samodal.threads import Behind, ahead
+from samodal.threads import Behind, ahead, grouped, side_by_side
 
 REPORT = """
 import json, os, sys
@@ -109,3 +110,35 @@ def test_a_session_that_looked_ahead_reports_the_same_and_looks_once():
     found = [[(i.id, i.mask.counts) for i in early.step(frame, t)] for t, frame in enumerate(frames)]
     assert looked == [0, 1, 2]
     assert found == [[(i.id, i.mask.counts) for i in plain.step(frame, t)] for t, frame in enumerate(frames)]
+
+
+def test_groups_are_worked_on_before_their_first_item_is_given():
+    done = []
+    given = grouped(range(5), 2, done.append)
+    assert next(given) == 0
+    assert done == [[0, 1]]
+    assert list(given) == [1, 2, 3, 4]
+    assert done == [[0, 1], [2, 3], [4]]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_work_side_by_side_keeps_its_order_and_raises_in_its_place(workers):
+    def work(n):
+        time.sleep(0.01 * (3 - n % 3))
+        if n == 5:
+            raise ValueError("five")
+        return 10 * n
+
+    made = side_by_side(work, range(8), workers)
+    assert [next(made) for _ in range(5)] == [0, 10, 20, 30, 40]
+    with pytest.raises(ValueError, match="five"):
+        next(made)
+    assert list(side_by_side(work, range(4), workers)) == [0, 10, 20, 30]
+
+
+def test_side_by_side_asks_for_no_more_than_it_works_on():
+    asked = []
+    made = side_by_side(lambda n: n, (asked.append(n) or n for n in range(100)), 3)
+    next(made)
+    assert len(asked) <= 4
+    made.close()

@@ -57,7 +57,8 @@ def findings(folder: Path = Path()) -> Iterator[Finding]:
         folder: where results are to be written.
     """
     yield Finding("samodal", f"{__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}")
-    yield Finding("docs", str(Path(page("start.md")).parent))
+    docs = Path(page("start.md")).parent
+    yield Finding("docs", str(docs if docs.is_absolute() else Path(__file__).parents[2] / docs))
     yield from _torch()
     yield from _video()
     yield _opencv()

@@ -85,5 +85,6 @@ def missing_extra(what: str, extra: str) -> InputError:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error message about an unknown name: the nearest known one, and all of them."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    begun = [one for one in known if one.startswith(f"{name} ")]  # of a command of two words the first
+    close = begun or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return (f"; did you mean {close[0]!r}?" if close else ";") + f" known: {', '.join(known)}"

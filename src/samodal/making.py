@@ -37,7 +37,7 @@ def find(table: dict[str, Part], name: str, what: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of names like .a and ""
         absent = isinstance(error, ModuleNotFoundError) and error.name == module
-        if absent and difflib.get_close_matches(module, table, n=1, cutoff=0.5):
+        if absent and difflib.get_close_matches(module, table, n=1, cutoff=0.7):
             own = "; your own module of that name must be in a folder of PYTHONPATH"
             raise InputError(f"unknown {what} {module!r}{nearest(module, table)}{own}") from None
         way = "; is its folder in PYTHONPATH?" if absent else nearest(module, table)

@@ -51,13 +51,16 @@ class Summary:
 
     def __str__(self) -> str:
         rate = self.frames / max(self.seconds, 1e-9)
-        ids = "1 id" if len(self.merges) == 1 else f"{len(self.merges)} ids"
-        merged = f", {ids} merged with others, as run.json lists" if self.merges else ""
+        merged = f", {_count(len(self.merges), 'id')} merged with others, as run.json lists" if self.merges else ""
         return (
-            f"{printable(self.clip)}: {self.frames} frames, {self.tracks} tracks, {self.visible} visible masks -> "
-            f"{self.amodal} amodal masks ({self.hidden} of them fully hidden), {self.seconds:.1f} s "
-            f"({rate:.1f} frames/s){merged}"
+            f"{printable(self.clip)}: {_count(self.frames, 'frame')}, {_count(self.tracks, 'track')}, "
+            f"{_count(self.visible, 'visible mask')} -> {_count(self.amodal, 'amodal mask')} "
+            f"({self.hidden} of them fully hidden), {self.seconds:.1f} s ({rate:.1f} frames/s){merged}"
         )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + "s" * (number != 1)
 
 
 def run_video(

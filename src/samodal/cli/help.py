@@ -48,7 +48,7 @@ def screen(prog: str, description: str, actions: Iterable[Action], lists: Sequen
 
 def _more(lists: Sequence[str]) -> str:
     names = ", ".join(f"--{name} list" for name in lists)
-    parts = f" {names}: what there is, with licences and costs." if lists else ""
+    parts = f" {names}: what there is, and what it needs." if lists else ""
     return f"{ALL} explains every setting whole.{parts}"
 
 
@@ -62,7 +62,7 @@ def _name(action: Action) -> str:
 
 
 def _text(action: Action) -> str:
-    text = " ".join((action.help or "").split())
+    text = "Show this help." if action.dest == "help" else " ".join((action.help or "").split())
     return _sentence(text) if action.dest in _OWN else text
 
 

@@ -89,6 +89,10 @@ def _conduct(settings: ExperimentsSettings, experiments: list[Experiment]) -> li
     if not experiments:
         return records
     data, clips = _data(settings, any(experiment.kind == "points" for experiment in experiments))
+    if settings.resamples and len(clips) < 2:  # before the work, not after it
+        raise InputError(
+            f"--resamples {settings.resamples}: a bootstrap over clips needs 2 clips, there is {len(clips)}"
+        )
     if settings.train:
         experiments = [trained(experiment, settings) for experiment in experiments]
     planned = _planned(experiments, data, clips, settings)

@@ -48,7 +48,7 @@ def collect(out: str) -> str:
     store.write(PAGE, page(str(out), rows, by_reason(rows)).encode("utf-8", "replace"))
     statuses = Counter(row.status for row in rows)
     told = ", ".join(f"{statuses[status]} {status}" for status in (DONE, FAILURE, BEGUN, MISSING) if statuses[status])
-    return f"{len(rows)} videos: {told}; open {posixpath.join(str(store.out), PAGE)}"
+    return f"{len(rows):,} video{'s' * (len(rows) > 1)}: {told}; open {posixpath.join(str(store.out), PAGE)}"
 
 
 def by_reason(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -58,7 +58,7 @@ def by_reason(rows: Iterable[Row]) -> dict[str, list[Row]]:
         if row.status == FAILURE:
             plain = row.reason.replace(row.source, "…") if row.source else row.reason
             plain = re.sub(r"\S*/\S*|\d+(\.\d+)?", "…", plain)
-            found[plain.removeprefix("…: ")].append(row)
+            found[re.sub("^…:? ", "", plain)].append(row)
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 

@@ -26,7 +26,7 @@ def page(title: str, rows: Sequence[Row], reasons: Mapping[str, Sequence[Row]]) 
         version=_text(__version__),
         facts="".join(f"<div><b>{_text(number)}</b> {_text(what)}</div>" for number, what in _facts(rows)),
         reasons="".join(_reason(reason, failed) for reason, failed in reasons.items()) or "<p>Nothing failed.</p>",
-        looks="".join(_cells(_link(row), row.look) for row in looks) or _cells("None stands out.", ""),
+        looks=_table(looks) if looks else "None stands out.",
         rows="".join(_video(row) for row in rows[:ROWS]),
         rest=f"<p>The first {ROWS} of {len(rows)}; summary.parquet holds all.</p>" if len(rows) > ROWS else "",
     )
@@ -38,14 +38,30 @@ def _facts(rows: Sequence[Row]) -> list[tuple[str, str]]:
     shown, size = sum(row.video_seconds or 0 for row in done), sum(row.bytes or 0 for row in done)
     statuses = Counter(row.status for row in rows)
     facts = [(f"{count:,}", status) for status, count in statuses.most_common()]
-    facts += [(f"{shown / 3600:,.2f} h", "of video"), (f"{spent / 3600:,.2f} h", "of work, all workers together")]
+    facts += [(_duration(shown), "of video"), (_duration(spent), "of work, all workers together")]
     facts += [(f"{frames / spent:,.1f}", "frames a second of a worker")] if spent else []
-    facts += [(f"{size / 1e9:,.2f} GB", "of results")]
+    facts += [(_size(size), "of results")]
     facts += [(f"{sum(row.counts.get('tracks', 0) for row in done):,}", "instances")]
     kinds = {(row.made_from.get("settings"), row.made_from.get("weights")) for row in done}
     return facts + (
         [(str(len(kinds)), "different settings or weights: these results do not compare")] * (len(kinds) > 1)
     )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:,.1f} h"
+
+
+def _size(count: int) -> str:
+    unit, name = next(pair for pair in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")) if count >= pair[0] or pair[1] == "kB")
+    return f"{count / unit:,.1f} {name}"
+
+
+def _table(looks: Sequence[Row]) -> str:
+    rows = "".join(_cells(_link(row), row.look) for row in looks)
+    return f'<div class="wide"><table><tr><th>video</th><th>why</th></tr>\n{rows}</table></div>'
 
 
 def _reason(reason: str, failed: Sequence[Row]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from difflib import get_close_matches
 from multiprocessing import parent_process
 from typing import Any, Protocol, runtime_checkable
 
@@ -149,6 +150,12 @@ class SavedRun:
             frames = ahead(groups, segmenter.batch)
         return frames
 
+    def _ask(self, wanted: Collection[str], seen: Collection[str]) -> None:
+        """Say at once where a class is hardly meant as it is spelt, and not after hours."""
+        for name in set(wanted) - set(seen):
+            if close := get_close_matches(name, seen, n=1, cutoff=0.7):
+                print(printable(f"{self._name}: classes {name!r}: did you mean {close[0]!r}?"), file=sys.stderr)
+
     def _observed(self) -> Iterator[Observed]:
         """Frames counted from 0, each with what the front end reports in it, of the classes that are wanted."""
         wanted = [name.strip() for name in self._settings.classes.split(",")] if self._settings.classes else None
@@ -158,6 +165,8 @@ class SavedRun:
             for instance in visible:
                 entry = (instance.id, instance.category, instance.score, instance.mask.rle.counts)
                 self._reports.update(f"{t} {entry}\n".encode(errors="surrogatepass"))
+            if wanted and not classes and visible:
+                self._ask(wanted, {instance.category for instance in visible})
             classes.update(instance.category for instance in visible)
             self._waiting[t] = replace(frame, t=t)
             chosen = [instance for instance in visible if wanted is None or instance.category in wanted]

@@ -281,7 +281,7 @@ function first() {
   RUNS.forEach((run, n) => {
     const box = make("div", null, "fact", $("longest")), head = TWO ? `${"AB"[n]}: ` : "";
     if (!run.longest) { make("p", `${head}Nothing was fully hidden.`, "big", box); return; }
-    make("p", `${head}Hidden longest`, "hint", box);
+    make("p", `${head}Hidden longest at a stretch`, "hint", box);
     make("p", run.longest.text, "big", box);
     const line = make("p", null, null, box), [word, why] = run.longest.verdict;
     make("span", `mask: ${word}`, "verdict", line);
@@ -334,6 +334,7 @@ function order() {
   return rows.sort((a, b) => b[0] - a[0]).flatMap((row) => row[1]);
 }
 function timeline() {
+  if (TWO) $("times-hint").append(" What is one object in both runs stands together.");
   const all = order(), add = (list) => list.forEach(([run, n]) => {
     const t = RUNS[run].tracks[n], row = make("div", null, "row", $("rows"));
     row.dataset.track = n; row.dataset.run = run;

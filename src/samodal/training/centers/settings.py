@@ -21,7 +21,7 @@ class CentersSettings:
     clips: int | None = None
     """So many clips of each data set, the first of them; all where it is not given."""
     every: int = 2
-    """Every so manieth frame of a clip is learned from."""
+    """Every N-th frame of a clip is learned from."""
     held_out: int = 12
     """Clips at the end that are measured on and not learned from."""
     width: int = 64

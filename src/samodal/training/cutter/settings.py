@@ -21,7 +21,7 @@ class CutterSettings:
     Or CLASS:FOLDER of photos of single objects in FOLDER/images and their masks in FOLDER/masks. Several are separated
     by commas."""
     every: int = 1000
-    """Every so manieth frame of a sequence of the data sets is learned from, beginning with its first."""
+    """Every N-th frame of a sequence of the data sets is learned from, beginning with its first."""
     held_out_names: str = ""
     """Regular expression of names of pictures that are measured on and not learned from."""
     cache: str = ""
