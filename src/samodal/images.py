@@ -38,11 +38,10 @@ def normalise(pixels: torch.Tensor, mean: Sequence[float] = MEAN, std: Sequence[
     return (pixels - offset) / scale
 
 
-@torch.compiler.assume_constant_result
 def _colours(
     values: tuple[tuple[float, ...], ...], dtype: torch.dtype, device: torch.device
 ) -> tuple[torch.Tensor, ...]:
-    """The tensors of `_cached_colours`; a compiler looks past a cache."""
+    """The tensors of `_cached_colours`; a compiler looks past a cache, but not into what is in `CONSTANT`."""
     return _cached_colours(values, dtype, device)
 
 
@@ -221,9 +220,8 @@ def _resampled(frames: torch.Tensor, axis: int, after: int) -> torch.Tensor:
     return (total >> _BITS).clamp(0, 255).byte()
 
 
-@torch.compiler.assume_constant_result
 def _taps(before: int, after: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The tables of `_cached_taps`; a compiler looks past a cache."""
+    """The tables of `_cached_taps`; see `_colours`."""
     return _cached_taps(before, after, device)
 
 
@@ -264,3 +262,7 @@ def enlargers(
 def _linear(before: int, after: int) -> np.ndarray:
     """(after, before) weights of a linear interpolation."""
     return F.interpolate(torch.eye(before)[None], after, mode="linear", align_corners=False)[0].T.numpy()
+
+
+CONSTANT = (_colours, _taps)
+"""Functions that give the same tensors for the same arguments, which a compiler need not trace."""

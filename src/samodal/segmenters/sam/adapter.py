@@ -88,9 +88,8 @@ def high_pass(image: torch.Tensor, rate: float) -> torch.Tensor:
         return (image - low).abs()
 
 
-@torch.compiler.assume_constant_result  # else a compiled encoder makes them anew for each frame
 def _low_pass(length: int, rate: float, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The matrices of `_cached_low_pass`; a compiler looks past a cache."""
+    """The matrices of `_cached_low_pass`; a compiler looks past a cache, but not into what is in `CONSTANT`."""
     return _cached_low_pass(length, rate, device)
 
 
@@ -108,3 +107,7 @@ def _cached_low_pass(length: int, rate: float, device: torch.device) -> tuple[to
         difference = torch.arange(length)[:, None] - torch.arange(length)
         wrapped = difference % length
         return real[wrapped].float().to(device), imaginary[wrapped].float().to(device)
+
+
+CONSTANT = (_low_pass,)
+"""As `samodal.images.CONSTANT`."""

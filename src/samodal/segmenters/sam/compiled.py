@@ -18,9 +18,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from samodal import images
 from samodal.graphs import LOCK, Graphs
 from samodal.masks import Mask
 from samodal.parts import Decoded, Features, Prompt
+from samodal.segmenters.sam import adapter
 from samodal.segmenters.sam.model import AmodalSam
 from samodal.segmenters.sam.segmenter import SamSegmenter
 
@@ -165,7 +167,11 @@ class CompiledSamSegmenter(SamSegmenter):
         Args:
             dynamic: None: for any number of prompts, the first dimension of all inputs but the first one.
         """
-        made = torch.compile(function, fullgraph=True, dynamic=dynamic) if self._compiled else function
+        made = function
+        if self._compiled:
+            for constant in (*images.CONSTANT, *adapter.CONSTANT):  # marked here, as it imports the compiler
+                torch.compiler.assume_constant_result(constant)
+            made = torch.compile(function, fullgraph=True, dynamic=dynamic)
 
         def called(first: torch.Tensor, *others: torch.Tensor | None) -> Any:
             if self._compiled:
