@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 import samodal
+from samodal.cli import main
 from samodal.data.open import open_dataset
 from samodal.errors import InputError
 from samodal.images import FrameTransform, resized
@@ -131,3 +132,21 @@ def test_the_backend_is_refused_without_a_gpu():
 
 def fast_segmenter(model: AmodalSam, precision: torch.dtype = torch.float16) -> CompiledSamSegmenter:
     return CompiledSamSegmenter(copy.deepcopy(model), "cpu", precision=precision, compiled=False)
+
+
+def test_warming_up_says_what_is_done():
+    steps = list(fast_segmenter(AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)).warm((32, 48), 2))
+    assert steps == ["encoder, frame by frame", "encoder, 4 frames at once", "decoder"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--height", "8"], "height and width must be 16 or more"),
+        (["--device", "cpu"], "--backend compiled needs an NVIDIA GPU, and the device is cpu"),
+        (["--device", "cpu", "--segmenter", "completion"], "the segmenter completion has nothing to compile"),
+    ],
+)
+def test_warming_up_refuses_what_it_cannot_do(given, message, capsys):
+    assert main(["warmup", *given]) == 2
+    assert message in capsys.readouterr().err

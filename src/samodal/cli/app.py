@@ -38,6 +38,7 @@ COMMANDS = {
     "weights info": ("samodal.cli.weights_info", "InfoSettings", "all that is known of weights, by name"),
     "weights verify": ("samodal.cli.weights_verify", "VerifySettings", "whether weights here are what they were"),
     "weights fetch": ("samodal.cli.weights_fetch", "FetchSettings", "fetch weights from the Hugging Face hub, by name"),
+    "warmup": ("samodal.cli.warmup", "WarmupSettings", "compile once what --backend compiled needs on this GPU"),
     "doctor": ("samodal.cli.doctor", "DoctorSettings", "what works on this machine"),
     "bench": ("samodal.cli.bench", "BenchSettings", "how fast this machine is, by stage and number of instances"),
     "export onnx": ("samodal.cli.export_onnx", "ExportSettings", "the networks of the default run as ONNX files"),

@@ -9,7 +9,7 @@ Masks are enlarged and thresholded on the GPU, and come back as the places where
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -94,6 +94,17 @@ class CompiledSamSegmenter(SamSegmenter):
         _, features, n = known
         return Embedded(features.main[n : n + 1], (), (features.sizes[n],), features.ready)
 
+    def warm(self, size: tuple[int, int], points: int) -> Iterator[str]:
+        """Compile all that frames of (H, W) pixels with so many points a prompt need; says what is done."""
+        frame, prompt = np.zeros((*size, 3), np.uint8), Prompt(points=np.zeros((points, 2), np.float32))
+        features = self.encode([frame])
+        yield "encoder, frame by frame"
+        self.encode_ahead([frame] * self.batch)
+        yield f"encoder, {self.batch} frames at once"
+        for count in (2, 10):
+            self.decode(features, [prompt] * count, [0] * count)
+        yield "decoder"
+
     def _begun(self, frames: Sequence[np.ndarray]) -> Embedded:
         sizes = tuple(frame.shape[:2] for frame in frames)
         if self._stream is None:
@@ -116,8 +127,8 @@ class CompiledSamSegmenter(SamSegmenter):
         if pinned is None or pinned.shape != shape:
             with LOCK:
                 pinned = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        for place, frame in zip(pinned, frames, strict=True):
-            place.copy_(torch.from_numpy(frame))
+        for place, frame in zip(pinned.numpy(), frames, strict=True):
+            place[:] = frame
         return pinned
 
     def _embedding(self, frames: torch.Tensor) -> torch.Tensor:

@@ -62,6 +62,8 @@ def train(settings: TrainSettings) -> Outcome:
     check_resumable(settings)
     accelerator = _accelerator(settings)
     model = new_model(settings).to(accelerator.device)
+    if accelerator.device.type == "cuda":
+        model.vision_encoder.fold()
     if settings.compile:
         model.vision_encoder.compile()
     cache, val = _data(settings, model, accelerator)
