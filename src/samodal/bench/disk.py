@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -25,6 +26,7 @@ from samodal.bench.settings import BenchSettings
 from samodal.bench.stages import Clock, latencies
 from samodal.bench.steps import Released, synchronised
 from samodal.build import found_device, make_method, make_session, segmenter_of
+from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.method.checks import reported
 from samodal.parts import Segmenter
@@ -56,6 +58,7 @@ class Manner:
         share: of the frames, for what is slow.
         ahead: whether frames are read and encoded ahead.
         released: whether the frame is encoded for each instance, and each decoded alone.
+        processes: that do the same side by side, each with the whole video, on one GPU.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Manner:
     share: float = 1.0
     ahead: bool = False
     released: bool = False
+    processes: int = 1
 
 
 MANNERS = (
@@ -71,6 +75,7 @@ MANNERS = (
     Manner("plain, streaming", "paper", "torch", 0.2),
     Manner("compiled, streaming", "paper", "compiled"),
     Manner("compiled, throughput", "paper", "compiled", ahead=True),
+    Manner("compiled, 3 videos side by side", "paper", "compiled", ahead=True, processes=3),
     Manner("completer, streaming", "default", "compiled", 0.4),
     Manner("completer, throughput", "default", "compiled", 0.4, ahead=True),
 )
@@ -91,10 +96,14 @@ def from_disk(settings: BenchSettings) -> list[dict[str, Any]]:
                 video=str(video.source), vis=f"file:{truth}", preset=manner.preset, overlay=False, report=False,
                 device=settings.device, frames=f"0:{count}", backend=manner.backend, overwrite=True,
             )  # fmt: skip
-            segmenter = made(manner, network, scene, device, wanted)
-            with patch("samodal.build.segmenter_of", lambda *_, segmenter=segmenter: segmenter):
-                measured = throughput if manner.ahead else streaming
-                row = {"manner": manner.name, "frames": count} | measured(wanted, video, Path(place) / "out")
+            row = {"manner": manner.name, "frames": count}
+            if manner.processes > 1:
+                row |= side_by_side(manner, network, scene, device, wanted, Path(place))
+            else:
+                segmenter = made(manner, network, scene, device, wanted)
+                with patch("samodal.build.segmenter_of", lambda *_, segmenter=segmenter: segmenter):
+                    measured = throughput if manner.ahead else streaming
+                    row |= measured(wanted, video, Path(place) / "out")
             rows.append(row | {"ratio": row["fps"] / rows[0]["fps"] if rows else 1.0} | gpu_memory(device))
             shown = "  ".join(f"{key} {value:.1f}" for key, value in rows[-1].items() if isinstance(value, float))
             print(f"{manner.name}: {shown}", file=sys.stderr, flush=True)
@@ -157,6 +166,44 @@ def throughput(wanted: RunSettings, video: FolderVideo, out: Path) -> dict[str, 
     run_video(wanted, video, out, lambda _: at.append(perf_counter()))
     counted = at[warm(len(at)) :]
     return {"fps": (len(counted) - 1) / (counted[-1] - counted[0])}
+
+
+def side_by_side(
+    manner: Manner, network: str, scene: Scene, device: str, wanted: RunSettings, place: Path
+) -> dict[str, Any]:
+    """Frames a second of several processes together, from when all of them are warm."""
+    context = get_context("spawn")
+    ready, spans = context.Barrier(manner.processes), context.SimpleQueue()
+    told = (manner, network, scene, device, wanted, ready, spans)
+    workers = [context.Process(target=_one_of_several, args=(*told, place / f"{n}")) for n in range(manner.processes)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if any(worker.exitcode for worker in workers):
+        raise InputError(f"bench: a process of {manner.name!r} failed; its message stands above")
+    begun, ended, counts = zip(*(spans.get() for _ in workers), strict=True)
+    return {"fps": sum(counts) / (max(ended) - min(begun))}
+
+
+def _one_of_several(manner: Manner, network: str, scene: Scene, device: str, wanted: RunSettings, ready: Any,
+                    spans: Any, out: Path) -> None:  # fmt: skip
+    segmenter, at = made(manner, network, scene, device, wanted), []
+
+    def progress(_: Any) -> None:
+        at.append(perf_counter())
+        if len(at) == warm(int(wanted.frames.partition(":")[2])):
+            ready.wait(600)
+            at[-1] = perf_counter()
+
+    try:
+        with patch("samodal.build.segmenter_of", lambda *_: segmenter):
+            run_video(wanted, FolderVideo.open(Path(wanted.video)), out, progress)
+    except BaseException:
+        ready.abort()  # the others must not wait for it
+        raise
+    counted = at[warm(len(at)) - 1 :]
+    spans.put((counted[0], counted[-1], len(counted) - 1))
 
 
 def warm(count: int) -> int:

@@ -16,7 +16,7 @@ from samodal.method.memory import PointMemory, Remembered
 from samodal.method.prompts.choose import make_selector
 from samodal.method.restore import restore
 from samodal.method.rules import Rules
-from samodal.parts import Observed, PointTracker, Prediction, Prompt, PromptSelector, Segmenter
+from samodal.parts import Features, Observed, PointTracker, Prediction, Prompt, PromptSelector, Segmenter
 from samodal.seeds import generator
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 
@@ -66,16 +66,17 @@ class Pipeline:
         check_taken(self.tracker, self)
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
+        least = self.rules.min_visible or 1
+        shown = [instance for instance in visible if instance.mask.area >= least]
+        slivers = [instance for instance in visible if instance.mask.area < least]
+        features = self.segmenter.encode([image]) if shown else None  # first: a GPU works while the CPU goes on
         if cut := self.cuts.step(image, time):
             for part in (self.memory, self.tracker, self.camera):
                 part.reset()
         self.tracker.observe(image, self.t)
         self.view = self.camera.step(image, visible, time)
-        least = self.rules.min_visible or 1
-        shown = [instance for instance in visible if instance.mask.area >= least]
-        slivers = [instance for instance in visible if instance.mask.area < least]
         prompts = self._select(image, shown)
-        seen = [self._remember(*found) for found in zip(shown, prompts, self._segment(image, prompts), strict=True)]
+        seen = [self._remember(*found) for found in zip(shown, prompts, self._segment(features, prompts), strict=True)]
         self.camera.learn_sizes(seen)
 
         # Memory check and retrieval, for all that was not found. Slivers first seen now stand with their visible mask.
@@ -101,11 +102,9 @@ class Pipeline:
             prompts.append(replace(prompt, category=instance.category, earlier=earlier))
         return prompts
 
-    def _segment(self, image: np.ndarray, prompts: Sequence[Prompt]) -> list[Prediction]:
-        """Algorithm 1, second half: embed once, decode all prompts in one batch."""
-        if not prompts:
-            return []
-        return self.segmenter.decode(self.segmenter.encode([image]), prompts, [0] * len(prompts)).predictions()
+    def _segment(self, features: Features | None, prompts: Sequence[Prompt]) -> list[Prediction]:
+        """Algorithm 1, second half: of the frame, embedded once, decode all prompts in one batch."""
+        return self.segmenter.decode(features, prompts, [0] * len(prompts)).predictions() if features else []
 
     def _remember(self, instance: VisibleInstance, prompt: Prompt, answer: Prediction) -> Instance:
         """Apply the rules to a predicted mask, and store prompt and mask in the point memory."""

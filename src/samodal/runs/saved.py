@@ -136,15 +136,17 @@ class SavedRun:
     def _ahead(self) -> Iterable[Frame]:
         """The frames, decoded and looked at by other threads while earlier ones are worked on.
 
-        Not of a camera, which is to be answered at once, nor in a worker, which has a core of its own.
+        Not of a camera, which is to be answered at once, nor in a worker, which has a core of its own, unless a GPU
+        waits for its frames.
         """
-        if self._folder.made.live or parent_process() is not None:
+        segmenter = getattr(self._method, "segmenter", None)
+        encoding = isinstance(segmenter, EncodingAhead)
+        if self._folder.made.live or (parent_process() is not None and not encoding):
             return self.frames
         frames = ahead(self.frames, AHEAD)
         for look in self._session.looks if isinstance(self._session, LookingAhead) else ():
             frames = ahead(frames, AHEAD, lambda frame, look=look: look(frame.image, frame.t))
-        segmenter = getattr(self._method, "segmenter", None)
-        if isinstance(segmenter, EncodingAhead):
+        if encoding:
             encode = segmenter.encode_ahead
             groups = grouped(frames, segmenter.batch, lambda group: encode([frame.image for frame in group]))
             frames = ahead(groups, segmenter.batch)
