@@ -2,15 +2,19 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from samodal.bench.bench import losses
+from samodal.bench import disk
+from samodal.bench.bench import losses, write_table
+from samodal.bench.drawn import drawn_segmenter
 from samodal.bench.scenes import SHOWN, Scene
 from samodal.bench.settings import BenchSettings
 from samodal.bench.stages import Clock, latencies
 from samodal.bench.steps import Released, measured
 from samodal.cli.app import main
 from samodal.errors import InputError
+from samodal.masks import Mask
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
 from samodal.parts import Prompt
@@ -119,3 +123,30 @@ def test_the_command_measures_the_whole_run_and_writes_a_file(tmp_path, capsys):
     written["steps"][0]["ratio"] *= 100
     path.write_text(json.dumps(written))
     assert main([*given, "--against", str(path)]) == 3
+
+
+def test_rows_of_a_drive_on_disk_have_frames_a_second_latencies_and_a_ratio(monkeypatch, tmp_path):
+    few = [disk.Manner("released manner", "paper", "torch", 0.3, released=True)]
+    few += [disk.Manner("streaming", "paper", "torch", 0.3), disk.Manner("ahead", "paper", "torch", 0.3, ahead=True)]
+    monkeypatch.setattr(disk, "MANNERS", few)
+    rows = disk.from_disk(BenchSettings(disk=40, disk_network="tiny", device="cpu"))
+    assert [row["manner"] for row in rows] == ["released manner", "streaming", "ahead"]
+    assert rows[0]["ratio"] == 1 and all(row["fps"] > 0 for row in rows)
+    assert rows[1]["p50"] <= rows[1]["p99"] and "p50" not in rows[2]
+    assert rows[1]["stages"].keys() == set(disk.STAGES)
+    write_table(tmp_path / "a.csv", rows)
+    head, *lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert head.startswith("manner,frames,p50") and "segmenter ms" in head and len(lines) == 3
+
+
+def test_a_drawn_network_answers_with_the_masks_of_the_scene():
+    scene = Scene((108, 192), 3, 0)
+    segmenter = drawn_segmenter("tiny", scene, "cpu")
+    prompts = [Prompt(points=np.zeros((1, 2), np.float32))] * 3
+    masks = segmenter.decode(segmenter.encode([scene.image]), prompts, [0] * 3).masks()
+    assert all(mask.iou(Mask.of(front)) > 0.9 for mask, front in zip(masks, scene.front, strict=True))
+
+
+def test_a_drive_of_too_few_frames_is_refused():
+    with pytest.raises(InputError, match="--disk 10: expected 40 frames or more"):
+        BenchSettings(disk=10)

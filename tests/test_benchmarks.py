@@ -15,12 +15,14 @@ from tiny_cotracker import tiny
 pytestmark = pytest.mark.usefixtures("one_thread")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALLEST = {
+    "attention": "--device cpu --size tiny",
     "busy": "--rounds 1 --calls 1",
     "fleet_simulation": "--hours 100 --rate 2.1",
     "gap_cost": "--size mini --repeats 1 --gaps 1,2 --height 36",
     "long_run": "--frames 30 --step 10",
     "long_stream": "--frames 100",
     "scene_cuts": "--joins 1",
+    "train_sam": "--device cpu --size tiny --steps 3 --frames 1 --instances 2",
     "workers": "--rounds 1 --jobs 1 --frames 2",
 }
 """Arguments with which each takes seconds."""

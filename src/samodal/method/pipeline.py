@@ -104,7 +104,7 @@ class Pipeline:
 
     def _segment(self, features: Features | None, prompts: Sequence[Prompt]) -> list[Prediction]:
         """Algorithm 1, second half: of the frame, embedded once, decode all prompts in one batch."""
-        return self.segmenter.decode(features, prompts, [0] * len(prompts)).predictions() if features else []
+        return self.segmenter.decode(features, prompts, [0] * len(prompts)).predictions() if prompts else []
 
     def _remember(self, instance: VisibleInstance, prompt: Prompt, answer: Prediction) -> Instance:
         """Apply the rules to a predicted mask, and store prompt and mask in the point memory."""
