@@ -136,7 +136,7 @@ def test_what_is_given_on_the_command_line_wins_over_yaml_wherever_it_stands(tmp
         (["--stride", "x"], "stride must be a whole number, got x"),
         (["--fps", "fast"], "fps must be a number, got fast"),
         (["--threads", "0"], "threads must be a whole number from 1, got 0"),
-        (["--backend", "tf"], "backend must be 'torch' or 'onnx', got tf"),
+        (["--backend", "tf"], "backend must be 'torch' or 'onnx' or 'compiled', got tf"),
     ],
 )
 def test_a_value_of_another_type_is_one_plain_sentence(given, told, capsys):

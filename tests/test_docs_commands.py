@@ -38,6 +38,9 @@ NOT_RUN = {
     "pip install samodal-": "make wheel does it",
     "docker ": "no daemon; test_release.py holds the Dockerfile against it",
     "export OMP_NUM_THREADS=1": "no command",
+    "samodal warmup": "no NVIDIA GPU; test_sam_compiled.py runs what it does",
+    "samodal bench --disk": "no NVIDIA GPU; test_bench.py runs it on a small network",
+    "samodal bench --visible": "no NVIDIA GPU; test_bench.py makes such a row",
 }
 """Lines of the pages that start something and that no test runs, by their beginning, and why."""
 STARTS = r"(samodal|make|pip|docker|python3?|export|git|sh|bash|curl|wget) "
