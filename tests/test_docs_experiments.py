@@ -81,7 +81,7 @@ def test_the_commands_of_the_page_with_results_run(materials, capsys):
     (materials / "realtrain/coco").mkdir()
     outlines = [{"category_id": 3, "segmentation": [[0, 0, 90, 0, 90, 40, 0, 40]]}]
     (materials / "realtrain/coco/silhouettes.json").write_text(json.dumps({"silhouettes": outlines}))
-    changes = (
+    few = (
         {
             "synth --out data": "synth --out rendered --count 1 --height 36 --width 64",
             r"bench( --json \S+)?": r"bench\1 --frames 4 --visible 1 --hidden 0 --rounds 2 --height 90 --width 160",
@@ -97,7 +97,7 @@ def test_the_commands_of_the_page_with_results_run(materials, capsys):
         | SMALL
         | {"STREETS": "streetsim:data/"}
     )
-    ran = run_all(DOCS / "results.md", "synth(?!.*tracks)|bench(?! --[dv])|completion|--config|runs/val", capsys, changes)
+    ran = run_all(DOCS / "results.md", "synth(?!.*tracks)|bench(?! --[dv])|completion|--config|runs/val", capsys, few)
     assert ran == 10
     assert run_all(DOCS / "results.md", "experiments", capsys, SMALL) == 8
 
