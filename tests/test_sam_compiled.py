@@ -96,6 +96,14 @@ def test_frames_encoded_ahead_give_what_single_ones_give(trained, drive):
     assert said(ahead, drive) == [(mask, pytest.approx(score, abs=1e-5)) for mask, score in said(alone, drive)]
 
 
+def test_a_network_that_needs_larger_numbers_than_float16_has_is_refused(drive):
+    model = AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)
+    torch.nn.init.constant_(model.vision_encoder.neck.layer_norm2.weight, 1e6)
+    segmenter, (image, prompts) = fast_segmenter(model), drive[0]
+    with pytest.raises(InputError, match="beyond torch.float16; use --backend torch"):
+        segmenter.decode(segmenter.encode([image]), prompts, [0] * len(prompts))
+
+
 def test_frames_that_nobody_asks_for_are_let_go():
     segmenter = fast_segmenter(AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0))
     segmenter.batch = 1

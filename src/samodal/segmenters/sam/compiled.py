@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from samodal import images
+from samodal.errors import InputError
 from samodal.graphs import LOCK, Graphs
 from samodal.masks import Mask
 from samodal.parts import Decoded, Features, Prompt
@@ -137,7 +138,11 @@ class CompiledSamSegmenter(SamSegmenter):
 
     @torch.inference_mode()
     def decode(self, features: Features, prompts: Sequence[Prompt], index: Sequence[int]) -> Decoded:
-        """One amodal mask per prompt, in the order given, as cut-outs; see `SamSegmenter.decode`."""
+        """One amodal mask per prompt, in the order given, as cut-outs; see `SamSegmenter.decode`.
+
+        Raises:
+            InputError: where numbers grow too large for the precision, as those of some networks do in float16.
+        """
         sizes = set(features.sizes)
         if len(sizes) > 1:
             raise ValueError(f"prompts of frames of different sizes cannot share a result: {sorted(sizes)}")
@@ -156,6 +161,8 @@ class CompiledSamSegmenter(SamSegmenter):
                 iou[members] = score[: len(members)].numpy(force=True)
                 for i, places in zip(members, edges_of(edges[: len(members)]), strict=True):
                     masks[i] = Mask.between(places, size)
+        if not np.isfinite(iou).all():
+            raise InputError(f"the amodal SAM gives numbers beyond {self.precision}; use --backend torch")
         return Decoded(amodal=masks, iou=iou)
 
     def _decoder(self, size: tuple[int, int]) -> Graphs:
