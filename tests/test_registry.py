@@ -154,7 +154,7 @@ class Demanding(Still):
         ),
         (TRACKERS, "point tracker", "samodal.trackers.still:np", "expected a class, found module"),
         (FRONT_ENDS, "front end", "fil:x.json", "unknown front end 'fil'; did you mean 'file'.*PYTHONPATH"),
-        (FRONT_ENDS, "front end", "my_vis:Mine", "'my_vis:Mine' cannot be imported .*; is its folder in PYTHONPATH"),
+        (FRONT_ENDS, "front end", "nowhere:Mine", "'nowhere:Mine' cannot be imported .*; is its folder in PYTHONPATH"),
         (
             FRONT_ENDS,
             "front end",
