@@ -129,11 +129,11 @@ def complete(folder: RunFolder, seconds: float, report: RunReport) -> Summary | 
         report: closed.
     """
     digest = Digest()
-    totals = finish(folder.lines, folder.work / "tracks.json", digest=digest)
+    totals = finish(folder.lines, folder.work / "tracks.json", digest=digest, report=report)
     if totals is None:
         folder.clear()
         return None
-    report.write(folder.lines)
+    report.write()
     counts = totals.frames, len(totals.ids), totals.visible, totals.amodal, totals.hidden
     summary = Summary(totals.clip, *counts, seconds, folder.out, merges=totals.merges)
     left_out = ("out", "before") if totals.merges else ("out", "before", "merges")
@@ -160,18 +160,22 @@ def _known(record: dict[str, Any], video: Video, out: Path) -> Summary:
     return Summary(**(counts | record.get("summary", {})), out=out, before=True)
 
 
-def finish(lines: Path, tracks: Path, complete: bool = True, digest: Digest | None = None) -> Totals | None:
+def finish(
+    lines: Path, tracks: Path, complete: bool = True, digest: Digest | None = None, report: RunReport | None = None
+) -> Totals | None:
     """Write tracks.json from frames.jsonl, if there is a frame in it; counts what frames.jsonl holds.
 
     Args:
         complete: False says in tracks.json that frames are missing.
         digest: gathers the numbers of each instance.
+        report: watches the frames as well, so that they are read once.
     """
     if not result_count(lines):
         return None
     content = FrameLines(lines)
     totals = Totals(content.clip)
     info = {"settings": content.settings} | ({} if complete else {"complete": False})
-    frames = totals.counted(content if digest is None else digest.gathered(content))
+    frames = content if report is None else report.watched(content)
+    frames = totals.counted(frames if digest is None else digest.gathered(frames))
     write_tracks_of(tracks, content.clip, content.size, frames, info)
     return totals

@@ -64,14 +64,20 @@ def gather(lines: FrameLines, outlines: Path) -> Gathered:
     return newest[0]
 
 
-def gathering(lines: FrameLines, outlines: Path) -> Iterator[Any]:
-    """The same step by step: gives each (result, numbers of its tracks, codes of its states), and what it comes to."""
+def gathering(
+    lines: FrameLines, outlines: Path, frames: Iterable[tuple[str, FrameResult]] | None = None
+) -> Iterator[Any]:
+    """The same step by step: gives each (result, numbers of its tracks, codes of its states), and what it comes to.
+
+    Args:
+        frames: what `lines` gives, where it is read by another already.
+    """
     fps = fps_of(lines.settings)
     story, seconds, visible, amodal = Story(fps), [], 0, 0
     doubts = Doubts(story)
     with outlines.open("w", encoding="ascii") as file:
         drawn = Outlines(file, page_size(lines.size)[1] / lines.size[1])
-        for _, result in lines:
+        for _, result in lines if frames is None else frames:
             numbers, codes = story.add(result)
             doubts.add(result, numbers, codes)
             drawn.add(result, numbers, codes)

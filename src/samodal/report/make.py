@@ -18,7 +18,7 @@ from samodal.parts import Frame, Video
 from samodal.progress import notice
 from samodal.registry import METHODS
 from samodal.report.clip import ReportClip, page_size
-from samodal.report.gather import Gathered, fps_of, gather, told
+from samodal.report.gather import Gathered, fps_of, gather, gathering, told
 from samodal.report.outlines import PIECE
 from samodal.report.page import write_page
 from samodal.results.frames import FrameLines, result_count
@@ -27,6 +27,7 @@ from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
 
 SHOWN_SETTINGS = ("source", "vis", "method", "preset", "segmenter", "weights", "tracker", "reassociate", "samodal")
+OUTLINES = "outlines"
 UNFINISHED_RUN = "the run is not finished: these are its frames so far"
 
 
@@ -42,6 +43,8 @@ class RunReport:
     def __init__(self, work: Path, video: Video, wanted: bool):
         self._work = work
         self._clip = ReportClip(work / "report.mp4", video.size, video.fps) if wanted else None
+        self._folder = tempfile.TemporaryDirectory(prefix="samodal-") if wanted else None
+        self._gathered: Gathered | None = None
 
     def add(self, frame: Frame, result: FrameResult) -> None:
         """Take a frame."""
@@ -55,10 +58,30 @@ class RunReport:
         if self._clip is not None:
             self._clip.close()
 
-    def write(self, lines: Path) -> None:
-        """Write report.html beside a frames.jsonl that is whole."""
-        if self._clip is not None:
-            write_report(FrameLines(lines), self._clip, self._work / REPORT)
+    def watched(self, lines: FrameLines) -> Iterator[tuple[str, FrameResult]]:
+        """The frames of a frames.jsonl that is whole, as they are read for other files: the page needs them as well."""
+        if self._folder is None:
+            yield from lines
+            return
+        newest: list[tuple[str, FrameResult]] = []
+
+        def noted() -> Iterator[tuple[str, FrameResult]]:
+            for frame in lines:
+                newest[:] = [frame]
+                yield frame
+
+        for step in gathering(lines, Path(self._folder.name) / OUTLINES, noted()):
+            if isinstance(step, Gathered):
+                self._gathered = step
+            else:
+                yield newest[0]
+
+    def write(self) -> None:
+        """Write report.html of the frames that were `watched`."""
+        if self._clip is not None and self._folder is not None and self._gathered is not None:
+            outlines = Path(self._folder.name) / OUTLINES
+            _write(self._gathered, outlines, self._clip, self._work / REPORT)
+            self._folder.cleanup()
 
 
 def write_report(lines: FrameLines, clip: ReportClip, path: Path, finished: bool = True) -> None:
@@ -71,12 +94,15 @@ def write_report(lines: FrameLines, clip: ReportClip, path: Path, finished: bool
         InputError: if a file is damaged, or the page cannot be written.
     """
     with tempfile.TemporaryDirectory(prefix="samodal-") as folder:
-        outlines = Path(folder) / "outlines"
-        gathered = gather(lines, outlines)
-        shown = clip.shown[: len(gathered.seconds)]
-        data = page_data(lines.clip, gathered, shown) | {"runs": [told(gathered, clip.path, shown, lines.clip)]}
-        data["settings"] += [] if finished else [["run", UNFINISHED_RUN]]
-        write_page(path, f"{lines.clip}: amodal report", data, clip.path, [outlines])
+        outlines = Path(folder) / OUTLINES
+        _write(gather(lines, outlines), outlines, clip, path, finished)
+
+
+def _write(gathered: Gathered, outlines: Path, clip: ReportClip, path: Path, finished: bool = True) -> None:
+    name, shown = gathered.lines.clip, clip.shown[: len(gathered.seconds)]
+    data = page_data(name, gathered, shown) | {"runs": [told(gathered, clip.path, shown, name)]}
+    data["settings"] += [] if finished else [["run", UNFINISHED_RUN]]
+    write_page(path, f"{name}: amodal report", data, clip.path, [outlines])
 
 
 def page_data(name: str, gathered: Gathered, shown: list[int]) -> dict[str, Any]:
