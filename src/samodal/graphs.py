@@ -32,19 +32,18 @@ class Graphs:
         self._known: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list[torch.Tensor | None], Any]] = OrderedDict()
         self._pool: Any = None
 
-    def __call__(self, *inputs: torch.Tensor | None, **fixed: Any) -> Any:
+    def __call__(self, *inputs: torch.Tensor | None) -> Any:
         """What the function gives. The tensors are written over by the next call.
 
         Args:
-            inputs: tensors, on the device or to be copied there.
-            fixed: plain values, which shapes may depend on.
+            inputs: tensors, on the device or to be copied there; None where one is left out.
         """
         if self._device.type != "cuda":
-            return self._function(*inputs, **fixed)
-        key = (*(None if x is None else (x.shape, x.dtype) for x in inputs), *sorted(fixed.items()))
+            return self._function(*inputs)
+        key = tuple(None if value is None else (value.shape, value.dtype) for value in inputs)
         with LOCK:
             if key not in self._known:
-                self._known[key] = self._recorded(inputs, fixed)
+                self._known[key] = self._recorded(inputs)
                 while len(self._known) > MOST:
                     self._known.popitem(last=False)
             self._known.move_to_end(key)
@@ -55,18 +54,18 @@ class Graphs:
             graph.replay()
         return outputs
 
-    def _recorded(self, inputs: tuple, fixed: dict) -> tuple[torch.cuda.CUDAGraph, list, Any]:
+    def _recorded(self, inputs: tuple) -> tuple[torch.cuda.CUDAGraph, list, Any]:
         places = [None if value is None else value.to(self._device, copy=True) for value in inputs]
         aside = torch.cuda.Stream(self._device)
         aside.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(aside):
             for _ in range(WARM):
-                self._function(*places, **fixed)
+                self._function(*places)
         torch.cuda.current_stream(self._device).wait_stream(aside)
         torch.cuda.synchronize(self._device)
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            outputs = self._function(*places, **fixed)
+            outputs = self._function(*places)
         return graph, places, outputs

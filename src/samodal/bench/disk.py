@@ -54,7 +54,7 @@ class Manner:
     Attributes:
         name: of the row.
         preset: of rules.
-        backend: "torch" or "compiled"; of the completer where the preset has it.
+        backend: "torch" or "compiled".
         share: of the frames, for what is slow.
         ahead: whether frames are read and encoded ahead.
         released: whether the frame is encoded for each instance, and each decoded alone.
@@ -76,8 +76,8 @@ MANNERS = (
     Manner("compiled, streaming", "paper", "compiled"),
     Manner("compiled, throughput", "paper", "compiled", ahead=True),
     Manner("compiled, 3 videos side by side", "paper", "compiled", ahead=True, processes=3),
-    Manner("completer, streaming", "default", "compiled", 0.4),
-    Manner("completer, throughput", "default", "compiled", 0.4, ahead=True),
+    Manner("completer, streaming", "default", "torch", 0.4),
+    Manner("completer, throughput", "default", "torch", 0.4, ahead=True),
 )
 
 
@@ -89,7 +89,7 @@ def from_disk(settings: BenchSettings) -> list[dict[str, Any]]:
     with TemporaryDirectory() as place:
         video, truth = written(scene, settings.disk, Path(place))
         for manner in MANNERS:
-            if manner.backend == "compiled" and manner.preset == "paper" and not device.startswith("cuda"):
+            if manner.backend == "compiled" and not device.startswith("cuda"):
                 continue
             count = max(12, round(manner.share * settings.disk))
             wanted = RunSettings(

@@ -188,7 +188,7 @@ def load_segmenter(
     *,
     weights: str | None = None,
     device: str = "cpu",
-    backend: Literal["torch", "onnx", "compiled"] = "torch",
+    backend: Literal["torch", "onnx"] = "torch",
 ) -> CompletionSegmenter:
     """The segmenter of a checkpoint, or of `weights`; the shipped ones without. `backend`: torch or onnx."""
     segmenter = CompletionSegmenter(load(checkpoint or weights or "streetsim-complete"), device)
