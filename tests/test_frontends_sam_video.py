@@ -376,7 +376,7 @@ def test_a_transformers_that_cannot_build_it_says_what_to_install(name, sam2, sa
         raise ImportError("requires the torchvision library")
 
     for module in (sam2_video, sam3_video):
-        module.loaded.cache_clear()
+        module.loaded.forget()
     monkeypatch.setattr(transformers, name, SimpleNamespace(from_pretrained=needs_torchvision))
     with pytest.raises(InputError, match=r"cannot build its model; pip install 'transformers>=5.23,<6'"):
         make()

@@ -15,6 +15,7 @@ from samodal.frontends import best
 from samodal.frontends.per_frame import Reassociated, association_for
 from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
+from samodal.loading import once
 from samodal.making import check_name, checked, find, knows_backend, make, make_tracker, not_taken, parameters, split
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import Rules, preset
@@ -201,7 +202,7 @@ def with_segmenter(settings: RunSettings) -> RunSettings:
     return replace(settings, segmenter=text, weights=settings.weights or own)
 
 
-@lru_cache(maxsize=2)
+@once(2)
 def segmenter_of(segmenter: str, weights: str | None, device: str, backend: str = "torch") -> Segmenter:
     """The segmenter of a name with its weights on a device; a process loads each once."""
     context = {"weights": lambda: weights, "device": lambda: found_device(device), "backend": lambda: backend}

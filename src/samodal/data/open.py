@@ -19,6 +19,7 @@ from samodal.data.sailvos import open_sailvos, open_sailvos_cut
 from samodal.data.streetsim import open_streetsim
 from samodal.data.ytvis import open_ytvis
 from samodal.errors import InputError
+from samodal.loading import once
 
 
 class Kind(NamedTuple):
@@ -71,6 +72,12 @@ def open_dataset(text: str, report: Report = refuse) -> Dataset:
         raise InputError(f"data {text!r}: expected one of {known}")
     near = get_close_matches(name, KINDS, n=1, cutoff=0.0)
     raise InputError(f"data {text!r}: unknown kind {name!r}; did you mean {near[0]}:{path}? Known: {known}")
+
+
+@once(4)
+def opened(text: str) -> Dataset:
+    """What `open_dataset` gives, once per process: opening lists every sequence. `opened.forget()` looks again."""
+    return open_dataset(text)
 
 
 def several(text: str) -> list[str]:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from samodal.data.open import opened
 from samodal.executors import Executor, Failure, WithBar
 from samodal.experiments.kept import is_kept, keep, kept
 from samodal.experiments.plan import Planned
+from samodal.loading import once
 from samodal.metrics.points import PointCounts, count_points, summarise_points
 from samodal.parts import PointTracker
 from samodal.runs.inputs import files_in
@@ -56,7 +57,7 @@ class Job:
 
 def follow_points(runs: Sequence[Planned], clips: Sequence[str], executor: Executor) -> tuple[bool, dict[Path, str]]:
     """Let each run's tracker follow the points of each clip, where that is not done; as `run_clips`."""
-    _opened.cache_clear()  # a data set may have grown since
+    opened.forget()  # a data set may have grown since
     jobs: dict[tuple[str, str], Job] = {}
     for run in runs:
         for clip in clips:
@@ -90,17 +91,10 @@ def _file(run: Planned, clip: str) -> Path:
     return run.folder.parent.with_name("points") / run.folder.name / f"{clip}.json"
 
 
-@lru_cache(maxsize=1)
-def _opened(data: str):
-    from samodal.data.open import open_dataset
-
-    return open_dataset(data)
-
-
 def _inputs(data: str, clip: str) -> list[Path]:
     """Pictures, labels and point tracks of a clip."""
-    video = _opened(data).video(clip)
-    return [*video.paths, *files_in([*video.label_places, points_file(_opened(data).root, clip)])]
+    video = opened(data).video(clip)
+    return [*video.paths, *files_in([*video.label_places, points_file(opened(data).root, clip)])]
 
 
 def _plain(value: int | np.ndarray) -> Any:
@@ -117,7 +111,7 @@ def _arrays(counts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follow_clip(job: Job) -> None:
-    dataset = _opened(job.data)
+    dataset = opened(job.data)
     video, tracks = dataset.video(job.clip), read_points(dataset.root, job.clip)
     hidden = _instance_hidden(dataset.truth(job.clip), tracks.ids)
     queries = {seed: choose_queries(tracks, job.clip, seed) for seed in job.files}
@@ -171,7 +165,7 @@ def follow(tracker: PointTracker, images, true_xy: np.ndarray, queries: Sequence
     return answers
 
 
-@lru_cache(maxsize=8)
+@once(8)
 def _tracker(name: str, device: str) -> PointTracker:
     from samodal.build import found_device
     from samodal.making import make_tracker

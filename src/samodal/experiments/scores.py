@@ -59,6 +59,7 @@ class Scoring:
 
 def score_all(scorings: Sequence[Scoring], executor: Executor) -> dict[Scoring, Levels]:
     """The scores of every run and profile; a run is read once for all its profiles, and the truth once a process."""
+    _truth.cache_clear()  # labels may have been mended since
     waiting: dict[Path, list[Scoring]] = {}
     unique = list(dict.fromkeys(scorings))
     for scoring in unique:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from samodal.build import check_settings, found_device, make_method, notices, with_best
+from samodal.data.open import opened
 from samodal.errors import DiskFull, Incomplete, InputError, printable
 from samodal.executors import Executor, Failure, InProcess, Retrying, executor_for
 from samodal.exports.convert import check_save, save
@@ -19,7 +20,7 @@ from samodal.fleet.inputs import expanded, is_single, place_of
 from samodal.fleet.jobs import Job, named, share_of
 from samodal.fleet.segments import parts_of
 from samodal.fleet.store import AT_ONCE, FAILED, Store
-from samodal.fleet.work import Done, finished, length_of, open_job, opened, run_job, settings_of
+from samodal.fleet.work import Done, finished, length_of, open_job, run_job, settings_of
 from samodal.outputs import check_folder
 from samodal.progress import frames_bar
 from samodal.remote import is_remote
@@ -108,7 +109,7 @@ def _check_remote(settings: RunSettings) -> None:
 
 
 def _clips(settings: RunSettings) -> list[Job]:
-    opened.cache_clear()  # a data set may have grown since
+    opened.forget()  # a data set may have grown since
     dataset = opened(settings.data)
     clips = list(dict.fromkeys(settings.clips.split(","))) if settings.clips else list(dataset.sequences)
     for clip in clips:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from samodal.data.open import opened
 from samodal.errors import InputError, printable
 from samodal.exports.convert import save
 from samodal.fleet.jobs import Job
@@ -150,11 +150,3 @@ def _place(settings: RunSettings, job: Job) -> Iterator[Path]:
 
 def _saved(out: Path, settings: RunSettings) -> tuple[str, ...]:
     return tuple(map(printable, save(out, settings.save))) if settings.save and out.exists() else ()
-
-
-@lru_cache(maxsize=1)
-def opened(data: str):
-    """A data set, once per process."""
-    from samodal.data.open import open_dataset
-
-    return open_dataset(data)

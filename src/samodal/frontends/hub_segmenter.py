@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -25,6 +24,7 @@ from samodal.files import read_json
 from samodal.frontends.checkpoint import fitting, parse, pretrained
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
 from samodal.frontends.road_users import mapping, named
+from samodal.loading import once
 from samodal.method.association import AssociationRules, Detection
 from samodal.parts import Video
 
@@ -196,7 +196,7 @@ class HubSegmenter(ABC):
         return one_owner(detections, max(1, self.limits.area))
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def _loaded(kind: type[HubSegmenter], checkpoint: str, device: str) -> Loaded:
     """A process loads a checkpoint once for all its videos."""
     folder = model_folder(checkpoint, kind.wanted)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from samodal.files import read_json
 from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.hub_segmenter import IMAGENET
 from samodal.frontends.sam_video import Limits, SamVideo, enlarged, forget, load
+from samodal.loading import once
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance
 
@@ -174,7 +174,7 @@ class Sam2Video:
         return Sam2VideoSession(self.loaded, self.prompts, self.limits, video)
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def loaded(checkpoint: str, device: str) -> SamVideo:
     """A process loads a checkpoint once for all its videos."""
     return load(checkpoint, WANTED, "Sam2VideoModel", IMAGENET, device)

@@ -8,7 +8,6 @@ for a hot start look 15 frames ahead, so they are left out: results up to a fram
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from samodal.frontends.checkpoint import fitting, parse, without_words
 from samodal.frontends.per_frame import one_owner
 from samodal.frontends.road_users import ROAD_USERS
 from samodal.frontends.sam_video import Limits, SamVideo, enlarged, forget, load
+from samodal.loading import once
 from samodal.method.association import Detection
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance
@@ -69,7 +69,7 @@ class Sam3Video:
         return Sam3VideoSession(self.loaded.sam, self._read, self.limits, video.source)
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def loaded(checkpoint: str, device: str) -> Loaded:
     """A process loads a checkpoint once for all its videos."""
     sam = load(checkpoint, WANTED, "Sam3VideoModel", COLOURS, device)

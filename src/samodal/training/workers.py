@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count
 from typing import TypeVar
 
@@ -14,22 +14,15 @@ from samodal.executors import Processes, Retrying, in_order
 T = TypeVar("T")
 
 
-@lru_cache(4)
-def opened(data: str):
-    """A data set, once per process: opening lists every sequence."""
-    from samodal.data.open import open_dataset
-
-    return open_dataset(data)
-
-
 def sequences(data: str, first: int | None) -> list[tuple[str, str]]:
     """(data set, name) of the sequences of data sets that commas separate; so many of each, None for all.
 
     Raises:
         InputError: if a data set cannot be read.
     """
-    from samodal.data.open import several
+    from samodal.data.open import opened, several
 
+    opened.forget()  # a data set may have grown since
     return [(kind, name) for kind in several(data) for name in opened(kind).sequences[:first]]
 
 

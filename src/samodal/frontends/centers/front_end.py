@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from samodal.frontends.centers import Predicted
 from samodal.frontends.centers.detector import Detector
 from samodal.frontends.checkpoint import fitting, parse
 from samodal.frontends.per_frame import AssociatedSession, association_for, one_owner
+from samodal.loading import once
 from samodal.method.association import AssociationRules, Detection
 from samodal.parts import Video
 
@@ -99,7 +99,7 @@ def peaks(
     return scores, classes.flatten()[places], places // best.shape[1], places % best.shape[1]
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def _loaded(checkpoint: str, device: str) -> Detector:
     """A process loads a checkpoint once for all its videos."""
     return Detector.load(checkpoint, device)

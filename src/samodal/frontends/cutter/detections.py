@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from samodal.frontends.checkpoint import fitting
 from samodal.frontends.cutter.masks import Box, visible_masks
 from samodal.frontends.cutter.network import Cutter
 from samodal.frontends.cutter.weights import load
+from samodal.loading import once
 from samodal.method.association import Detection
 
 EMBEDDED = "streets-cutter"
@@ -50,7 +50,7 @@ def detections(
     ]
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def loaded(checkpoint: str, device: str, backend: str = "torch") -> Cutter:
     """A process loads a cutter once for all its videos."""
     import torch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -21,6 +20,7 @@ from samodal.frontends.detector.boxes import boxes_in
 from samodal.frontends.detector.model import Detector
 from samodal.frontends.detector.weights import load
 from samodal.frontends.per_frame import AssociatedSession, association_for
+from samodal.loading import once
 from samodal.method.association import Association, AssociationRules, Detection
 from samodal.parts import Video
 
@@ -118,7 +118,7 @@ class _Session(AssociatedSession):
         self._boxes.clear()
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def _loaded(checkpoint: str, device: str, backend: str) -> Detector:
     """A process loads a checkpoint once for all its videos."""
     network = load(checkpoint).to(device, memory_format=torch.channels_last)

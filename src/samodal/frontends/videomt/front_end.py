@@ -8,7 +8,6 @@ score times the mean mask probability inside.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from samodal.frontends.road_users import mapping
 from samodal.frontends.videomt import Network, load
 from samodal.frontends.videomt.identities import Identities
 from samodal.frontends.videomt.regions import exclusive_regions
+from samodal.loading import once
 from samodal.parts import Video
 from samodal.tracks import VisibleInstance
 
@@ -66,7 +66,7 @@ class Videomt:
         return VideomtSession(self.network, self.classes, limits, video.source)
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def loaded(checkpoint: str, device: str) -> Network:
     """A process loads a checkpoint once for all its videos."""
     return load(checkpoint).to(device)

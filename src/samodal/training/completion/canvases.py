@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from samodal.data.open import opened
 from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.results.frames import read_frames
 from samodal.segmenters.completion.config import CompletionConfig
 from samodal.segmenters.completion.layers import Crop, inside, resampled, told
 from samodal.training.state import ANEW, checked_columns, damaged, read_prepared, replaced
-from samodal.training.workers import in_processes, opened, sequences
+from samodal.training.workers import in_processes, sequences
 
 SIZE = 192
 """Side of a canvas in its own pixels."""

@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from samodal.data.open import opened
 from samodal.errors import InputError
 from samodal.rle import Rle
 from samodal.training.state import ANEW, checked_columns, read_prepared, replaced
-from samodal.training.workers import in_processes, opened
+from samodal.training.workers import in_processes
 
 if TYPE_CHECKING:
     from samodal.data.dataset import InstanceTruth
@@ -169,6 +170,7 @@ def build(
     report: Callable[[str], None] = print,
 ) -> Cache:
     """Prepare a data set, one sequence per task; equal for any number of workers."""
+    opened.forget()  # a data set may have grown since
     tasks = [(data, name, transform, min_visible, centres, amodal) for name in opened(data).sequences]
     parts: list[dict] = []
     for done, part in enumerate(in_processes(_sequence, tasks, workers, most=16), start=1):

@@ -11,8 +11,9 @@ import numpy as np
 from samodal.baselines.savos.crops import enlarged_box
 from samodal.baselines.savos.flow import observe_flow
 from samodal.baselines.savos.inputs import runs
+from samodal.data.open import opened
 from samodal.rle import Rle
-from samodal.training.workers import opened, read_all, sequences
+from samodal.training.workers import read_all, sequences
 
 if TYPE_CHECKING:
     from samodal.data.asd import AsdVideo

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from samodal.data.open import opened
 from samodal.errors import InputError
 from samodal.files import read_json
 from samodal.frontends.road_users import ours
 from samodal.pictures import read_image
-from samodal.training.workers import opened, sequences
+from samodal.training.workers import sequences
 
 MOST = 255
 """Instances of a picture whose masks can be told apart; further ones have boxes alone."""

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from samodal.data.open import opened
 from samodal.errors import InputError
 from samodal.frontends.road_users import ours
 from samodal.frontends.videomt.config import VideomtConfig
-from samodal.training.workers import opened, read_all, sequences
+from samodal.training.workers import read_all, sequences
 
 MOST = 255
 """Instances of a clip that can be told apart; further ones are scenery."""
