@@ -83,7 +83,7 @@ def metrics_of(profile: str) -> set[str]:
     if profile == "seen":
         return {*seen.summarised([]), *seen.of_cars([])}
     if profile == "moved":
-        return {*gaps.summarised([])["nothing_all"]["metrics"]}
+        return {name for level in gaps.summarised([]).values() for name in level["metrics"]}
     known = profile_named("official" if profile == "ones" else profile)
     return {*known.numbers, *known.regions}
 

@@ -23,7 +23,9 @@ _PRECISION = ("image", "video")
 PROFILES = {
     "official": _PRECISION, "strict": _PRECISION, "ones": _PRECISION, "identity": ("visible", "amodal"),
     "gaps": ("all", *map(named, GAPS)), "points": ("all",), "seen": ("all",),
-    "moved": tuple(f"{points}_{half}" for points in ("true", "noisy", "nothing") for half in ("all", "even", "odd")),
+    "moved": (
+        *(f"{points}_{half}" for points in ("true", "noisy", "nothing") for half in ("all", "even", "odd")), "withheld",
+    ),
     "real": (
         "cocoa_1", "cocoa_2", "kitti_0005",
         *(f"{kind}_{n}{slack}" for kind in ("car", "pedestrian") for n in range(4) for slack in ("", "_slack")),

@@ -1,5 +1,7 @@
 """How masks are moved through the real gaps of KITTI MOTS: frames in which a track has no mask, but a labelled box.
 
+Where pictures are, gaps are made, too (`samodal.experiments.withheld`).
+
     ROOT/kitti_mots_labels/instances_txt/0000.txt   masks of KITTI MOTS; pictures are not needed
     ROOT/kitti_mots_labels/label_02/0000.txt        KITTI's boxes of whole objects
 
@@ -20,10 +22,11 @@ from samodal.build import make_method, make_rules
 from samodal.data.kitti_boxes import read_kitti_boxes
 from samodal.errors import InputError, page
 from samodal.executors import Executor
+from samodal.experiments import withheld
 from samodal.experiments.kept import keep, kept
 from samodal.experiments.labelled import LabelledSegmenter, LabelledTracker, Lost, box_mask, told_of_masks
 from samodal.experiments.plan import Planned
-from samodal.experiments.real import LABELS, Job, Part, measure_missing
+from samodal.experiments.real import DRIVE, LABELS, Job, Part, drive, measure_missing
 from samodal.masks import Mask
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
@@ -35,6 +38,8 @@ from samodal.tracks import Instance, VisibleInstance
 
 TRACKERS = ("true", "noisy", "nothing")
 """Points move as the object does; a fifth is stuck, a fifth goes astray, all have noise; nothing is followed."""
+WITHHELD = "withheld"
+"""The method's own tracker, on the drive with pictures."""
 HALVES = ("all", "even", "odd")
 """All sequences, and those of an even and of an odd number."""
 BEFORE = 30
@@ -70,7 +75,7 @@ class Labels:
 
 
 def parts_of(root: Path) -> list[Part]:
-    """The sequences there are.
+    """The sequences there are, and the drive with pictures.
 
     Raises:
         InputError: if there are none.
@@ -78,7 +83,7 @@ def parts_of(root: Path) -> list[Part]:
     parts = [Part(LABELS, path.stem) for path in sorted((root / LABELS / "instances_txt").glob("*.txt"))]
     if not parts:
         raise InputError(f"{root}: no folder {LABELS} with labels in it; {page('results.md')} tells how")
-    return parts
+    return parts + [Part(DRIVE, path.stem) for path in sorted((root / DRIVE).glob("instances_txt/0005.txt"))]
 
 
 def gap_scores(
@@ -86,15 +91,23 @@ def gap_scores(
 ) -> tuple[list[dict[str, Any]], bool]:
     """The numbers of each run in the form of `scores.score_all`, and whether some were there already."""
     jobs = {
-        run.folder: [Job(run.settings, root, p, run.folder / f"moved-{p.name}.json") for p in parts] for run in runs
+        run.folder: [Job(run.settings, root, part, run.folder / _file_name(part)) for part in parts] for run in runs
     }
     before = measure_missing(measure, [job for of_run in jobs.values() for job in of_run], executor)
     measured = [[row for job in jobs[run.folder] for row in kept(job.file)] for run in runs]
     return [{"moved": summarised(rows)} for rows in measured], before
 
 
+def _file_name(part: Part) -> str:
+    return f"{'moved' if part.folder == LABELS else 'withheld'}-{part.name}.json"
+
+
 def measure(job: Job) -> None:
     """Run a method on a sequence with each tracker, and write a row for each instance in each frame of a gap."""
+    if job.part.folder == DRIVE:
+        _, _, frames = drive(job.root / DRIVE, job.part.name)
+        rows = [{"tracker": WITHHELD} | row for row in withheld.moved(job.settings, frames)]
+        return keep(job.file, rows, job.inputs)
     labels, rows = read_sequence(job.root / LABELS, job.part.name), []
     half = HALVES[1 + int(job.part.name) % 2] if job.part.name.isdecimal() else HALVES[0]
     for tracker in TRACKERS if job.settings.method == "samodal" else TRACKERS[2:]:
@@ -172,4 +185,6 @@ def summarised(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             metrics: dict[str, Any] = {"box_iou": float(np.mean([row["iou"] for row in mine])) if mine else None}
             metrics |= {name: float((off <= most).mean()) if len(off) else None for name, most in INSIDE.items()}
             levels[f"{tracker}_{half}"] = {"metrics": metrics | {"count": len(mine)}, "intervals": {}}
+    ious = [row["iou"] for row in rows if row["tracker"] == WITHHELD]
+    levels[WITHHELD] = {"metrics": {"iou": float(np.mean(ious)) if ious else None, "count": len(ious)}, "intervals": {}}
     return levels

@@ -166,7 +166,7 @@ def _kitti(method: Method, folder: Path, part: Part) -> Iterator[dict[str, Any]]
     The labels of `DRIVE` are taken as they are, as in earlier tables; those of `LABELS` are cut to the image.
     """
     boxes = {(box.frame, box.mots_id): box for box in read_kitti_boxes(folder / "label_02" / f"{part.name}.txt")}
-    numbers, size, frames = _drive(folder, part.name) if part.folder == DRIVE else _masks_alone(folder, part.name)
+    numbers, size, frames = drive(folder, part.name) if part.folder == DRIVE else _masks_alone(folder, part.name)
     for t, visible, amodal in _completed(method, part.name, frames):
         label: KittiBox | None = boxes.get((numbers[t], visible.id))
         if label is None or visible.mask.area < LEAST:
@@ -180,7 +180,7 @@ def _kitti(method: Method, folder: Path, part: Part) -> Iterator[dict[str, Any]]
         }
 
 
-def _drive(folder: Path, name: str) -> tuple[Sequence[int], tuple[int, int], list[Observed]]:
+def drive(folder: Path, name: str) -> tuple[Sequence[int], tuple[int, int], list[Observed]]:
     """Numbers of the frames, their size, and the frames with their visible masks."""
     from samodal.data.kitti_mots import open_kitti_mots
 

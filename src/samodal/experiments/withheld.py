@@ -1,0 +1,86 @@
+"""How masks are moved through gaps that are made: a track's visible masks are withheld for some frames of a drive.
+
+    ROOT/kitti_tracking_0005/image_02/0005/…png     frames, with the masks of instances_txt
+
+Nothing hides these objects, so the withheld visible mask is the truth, and the method's own tracker can see them. The
+visible mask also stands for the amodal one: what is judged is the hidden phase alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from samodal.build import found_device, make_method, make_rules
+from samodal.experiments.labelled import LabelledSegmenter, told_of_masks
+from samodal.making import make_tracker
+from samodal.masks import Mask
+from samodal.method.pipeline import Pipeline
+from samodal.method.prompts.choose import make_selector
+from samodal.parts import Method, Observed
+from samodal.settings import RunSettings
+
+LENGTHS = (4, 6)
+"""Frames for which masks are withheld."""
+FIRST, EVERY = 3, 2
+"""The first frame of the drive that is withheld, and from how many frames to the next a further window begins."""
+LEAST = 500
+"""Pixels that each mask of a track must have."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Frames `first` to `end - 1` of a track are withheld."""
+
+    key: int | str
+    first: int
+    end: int
+
+
+def windows(frames: Sequence[Observed]) -> list[Window]:
+    """All windows of tracks that are large and whole from the first frame to the last of the window."""
+    whole = [{one.id for one in seen.visible if one.mask.area >= LEAST and _inside(one.mask)} for seen in frames]
+    until = {key: next((t for t, keys in enumerate(whole) if key not in keys), len(whole)) for key in sorted(whole[0])}
+    return [
+        Window(key, first, first + length)
+        for key, end in until.items()
+        for length in LENGTHS
+        for first in range(FIRST, end - length + 1, EVERY)
+    ]
+
+
+def _inside(mask: Mask) -> bool:
+    """Whether no side of the image may have cut it."""
+    x0, y0, x1, y1 = mask.box
+    height, width = mask.size
+    return x0 > 0 and y0 > 0 and x1 < width and y1 < height
+
+
+def moved(settings: RunSettings, frames: Sequence[Observed]) -> Iterator[dict[str, Any]]:
+    """The IoU of what a method says of each withheld mask with that mask; 0 where it says nothing.
+
+    Args:
+        frames: all frames of the drive with all visible masks.
+    """
+    for window in windows(frames):
+        shown = [
+            replace(seen, visible=[one for one in seen.visible if one.id != window.key])
+            if window.first <= t < window.end
+            else seen
+            for t, seen in enumerate(frames[: window.end])
+        ]
+        for t, result in enumerate(_method(settings).run("withheld", shown)):
+            if t >= window.first:
+                said = result[window.key].amodal if window.key in result else None
+                (truth,) = (one.mask for one in frames[t].visible if one.id == window.key)
+                yield {"iou": said.iou(truth) if said else 0.0, "length": window.end - window.first}
+
+
+def _method(settings: RunSettings) -> Method:
+    """The method, to whose segmenter the visible mask is the whole one."""
+    if settings.method != "samodal":
+        return make_method(settings)
+    rules, tracker = make_rules(settings), make_tracker(settings.tracker, found_device(settings.device))
+    select = told_of_masks(make_selector(rules.prompt, rules.points))
+    return Pipeline(LabelledSegmenter({}), tracker, rules, select=select)
