@@ -6,7 +6,7 @@ import pytest
 from made_up import SIZE
 from samodal.masks import Mask
 from samodal.method.camera import View
-from samodal.method.filter import Belief, measured
+from samodal.method.filter import FREEDOM, Belief, lasting, measured, region
 from samodal.method.hidden import points_variance
 from samodal.method.motion import Motion
 
@@ -95,3 +95,27 @@ def test_noisy_points_are_believed_less_than_exact_ones():
     exact = points_variance(Motion(np.zeros(2), 1.01, agreed, scaled=True), start, start, centre, 10.0)
     noisy = points_variance(Motion(np.zeros(2), 1.01, agreed, scaled=True), start, rough, centre, 10.0)
     assert (noisy > 3 * exact).all()
+
+
+def test_regions_hold_their_share_of_what_is_drawn_from_their_distribution():
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(200_000, 2)) / np.sqrt(rng.chisquare(FREEDOM, 200_000) / FREEDOM)[:, None]
+    inside = np.linalg.norm(drawn, axis=1)
+    assert [(inside <= region(share)).mean() for share in (0.1, 0.5, 0.9)] == pytest.approx([0.1, 0.5, 0.9], abs=0.005)
+    assert (round(region(0.5), 2), round(region(0.9), 2)) == (1.33, 3.31)  # as the docs say
+
+
+def test_what_was_guessed_stays_doubted():
+    whole = Mask(SIZE, 40, 20, np.ones((10, 40), bool))  # root of the area: 20
+    left = Mask(SIZE, 40, 20, np.ones((10, 30), bool))
+    exact = ((0.02 * 20) ** 2 + 0.5**2) / 2
+    assert lasting(whole, whole, 0.5) == pytest.approx([exact, exact])
+    assert lasting(whole, left, 1.0) == pytest.approx([exact, exact])
+    assert lasting(whole, left, 0.6) == pytest.approx([exact + (1.5 * 0.4 * 10) ** 2 / 4, exact])
+
+
+def test_an_unknown_camera_is_thought_to_shake_as_much_as_the_masks_do():
+    unknown = View(100.0, 59.5, 15.0, 0.0, np.zeros(2), known=False)
+    even, uneven = ([20, 21, 22, 23, 24, 25, 26, 27], [20, 26, 19, 28, 17, 30, 20, 27])
+    spreads = [after(*places, views=[unknown] * 8).at(2.7, unknown).covariance[0, 0] for places in (even, uneven)]
+    assert 1.5 * spreads[0] < spreads[1]

@@ -10,7 +10,7 @@ from made_up import SIZE, Oracle, image_of, passing_square, square
 from samodal.masks import Mask
 from samodal.method.hidden import believed
 from samodal.method.pipeline import Pipeline
-from samodal.method.prompts.spread import spread_points
+from samodal.method.prompts.spread import FILLED, matched, spread_points
 from samodal.method.rules import PRESETS, preset
 from samodal.parts import Decoded, Frame, Observed
 from samodal.results.by_track import clip_from_results
@@ -251,6 +251,30 @@ def test_a_mask_of_few_pixels_gives_few_points():
     mask = np.zeros(SIZE, bool)
     mask[5, 5:7] = True
     assert len(spread_points(Mask.of(mask), np.array([[5, 5]], np.float32), 16)) == 2
+
+
+def test_points_are_followed_where_their_mask_fills_enough_of_the_square_that_is_matched():
+    mask = np.random.default_rng(3).random((30, 40)) > 0.6
+    mask[5:20, 10:18] = True
+    points = np.argwhere(mask)[:, ::-1].astype(np.float32)
+    wide = np.pad(mask, 4)
+    kept = [[x, y] for x, y in points.astype(int).tolist() if wide[y : y + 9, x : x + 9].mean() >= FILLED]
+    assert matched(Mask.of(mask), points, 9).tolist() == kept and 0 < len(kept) < len(points)
+
+
+@pytest.mark.parametrize("side, followed", [(3, 0), (16, 16)])
+def test_a_tracker_of_squares_follows_no_sliver(side, followed):
+    rules = preset("default", cut=None)
+    pipeline = Pipeline(Oracle([[square(40)]]), Scripted(lambda xy, n: (xy, *sure(xy))), rules)
+    pipeline.tracker.patch = 15
+    sliver = np.zeros(SIZE, bool)
+    sliver[20 : 20 + 16, 40 : 40 + side] = True
+    pipeline.step(image_of(0, sliver), [VisibleInstance(1, "car", 1.0, sliver)], 0.0)
+    hidden = pipeline.step(image_of(1, sliver), [], 0.1)
+    assert len(hidden.instances[0].followed) == followed
+    paper = Pipeline(Oracle([[square(40)]]), pipeline.tracker, preset("paper", cut=None))
+    paper.step(image_of(0, sliver), [VisibleInstance(1, "car", 1.0, sliver)], 0.0)
+    assert len(paper.step(image_of(1, sliver), [], 0.1).instances[0].followed) == 1  # as in the paper
 
 
 DIGESTS = {"paper": "0acadc3eb0cabcce", "released": "9d62ad61cbc4a2e0"}

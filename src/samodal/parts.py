@@ -251,8 +251,7 @@ class Decoded:
     Attributes:
         amodal: (N, H, W) float32 logits at the frame's original size, above 0 is inside; or N masks.
         iou: (N,) the model's own estimate of the IoU of `amodal`; it need not lie in [0, 1].
-        beyond: N masks of the whole objects, also of what lies over the border of the frame: boxes may lie partly
-            outside it.
+        beyond: N masks of the whole objects, also of what lies over the border of the frame.
         spread: (N, 4) float32 pixels, half-width of the interval of x0, y0, x1, y1 of the amodal box.
         hypotheses: N times three nested masks: small, as in `amodal`, large.
         confidence: N cut-outs of probability; only where `Segmenter.details` asks for it.
@@ -304,7 +303,8 @@ class Segmenter(Protocol):
 class PointTracker(Protocol):
     """Follows any number of points online. Keys name groups of points, one per instance.
 
-    Each implementation states whether points of different keys influence each other.
+    Each implementation states whether points of different keys influence each other. One that matches squares has their
+    side in pixels as `patch`: no points are followed whose squares show mostly something else.
     """
 
     def reset(self) -> None:

@@ -61,3 +61,10 @@ def eroded(mask: Mask, footprint: int) -> Mask:
     inside = cv2.erode(padded, square, borderType=cv2.BORDER_CONSTANT, borderValue=1)
     left = inside[rim : rim + y1 - y0, rim : rim + x1 - x0].astype(bool)
     return Mask(mask.size, x0, y0, left)
+
+
+def cut_by_border(mask: Mask) -> bool:
+    """Whether a mask reaches a side of the frame, which may have cut the thing off."""
+    x0, y0, x1, y1 = mask.box
+    height, width = mask.size
+    return x0 <= 0 or y0 <= 0 or x1 >= width or y1 >= height

@@ -127,8 +127,8 @@ class Instance:
         hypotheses: three nested amodal masks, the small, the given and the large one.
         confidence: the probability of each pixel.
         returned: in the frame in which association takes it up again after a gap, None in all others.
-        centre_spread: (2,) float, standard deviation of x and y of the amodal box's middle in pixels while hidden or
-            leaving; None where the method does not tell.
+        centre_spread: (2,) float, spread of x and y of the amodal box's middle in pixels while hidden or leaving, see
+            `samodal.method.filter.region`; None where the method does not tell.
 
     `beyond` to `confidence` are None where the segmenter does not give them, `hypotheses` and `confidence` also where
     nobody asks.

@@ -27,6 +27,7 @@ from samodal.experiments.kept import keep, kept
 from samodal.experiments.labelled import LabelledSegmenter, LabelledTracker, Lost, box_mask, told_of_masks
 from samodal.experiments.plan import Planned
 from samodal.experiments.real import DRIVE, LABELS, Job, Part, drive, measure_missing
+from samodal.experiments.stated import shares_within, squared_distance
 from samodal.masks import Mask
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
@@ -44,8 +45,6 @@ HALVES = ("all", "even", "odd")
 """All sequences, and those of an even and of an odd number."""
 BEFORE = 30
 """Frames before a gap that a method sees."""
-INSIDE = {"within_50": 2 * np.log(2), "within_90": 2 * np.log(10)}
-"""Squared distance in standard deviations within which that share of a normal distribution in the plane lies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,9 +168,7 @@ def _judged(instance: Instance | None, truth: tuple[float, float, float, float])
         return {"iou": 0.0, "off": None}
     iou, off = float(box_ious([instance.amodal.box], [truth])[0]), None
     if instance.centre_spread is not None:
-        x0, y0, x1, y1 = truth
-        error = (instance.amodal.centre - ((x0 + x1) / 2, (y0 + y1) / 2)) / instance.centre_spread
-        off = float((error**2).sum())
+        off = squared_distance(instance.amodal, truth, instance.centre_spread)
     return {"iou": iou, "off": off}
 
 
@@ -181,9 +178,8 @@ def summarised(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     for tracker in TRACKERS:
         for half in HALVES:
             mine = [row for row in rows if row["tracker"] == tracker and half in ("all", row["half"])]
-            off = np.array([row["off"] for row in mine if row["off"] is not None])
             metrics: dict[str, Any] = {"box_iou": float(np.mean([row["iou"] for row in mine])) if mine else None}
-            metrics |= {name: float((off <= most).mean()) if len(off) else None for name, most in INSIDE.items()}
+            metrics |= shares_within([row["off"] for row in mine if row["off"] is not None])
             levels[f"{tracker}_{half}"] = {"metrics": metrics | {"count": len(mine)}, "intervals": {}}
     ious = [row["iou"] for row in rows if row["tracker"] == WITHHELD]
     levels[WITHHELD] = {"metrics": {"iou": float(np.mean(ious)) if ious else None, "count": len(ious)}, "intervals": {}}

@@ -11,6 +11,7 @@ from typing import Any
 
 from samodal.executors import Executor, WithBar, results
 from samodal.experiments.kept import is_kept, keep, kept
+from samodal.experiments.stated import stated_spreads, within_regions
 from samodal.metrics import bootstrap
 from samodal.metrics.gaps import GAPS, gap_lengths, named, within
 from samodal.metrics.identity import count_identities, identity_scores
@@ -116,15 +117,17 @@ def _identity(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
 def _gaps(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
     """IoU on fully hidden frames after the first sight, overall and by the length of the whole gap, in frames.
 
-    `ghosts` counts masks of instances in frames in which nothing of them is inside the image.
+    `ghosts` counts masks of instances in frames in which nothing of them is inside the image; `within_50` and
+    `within_90` are the shares of true middles in the regions that hidden masks state (`samodal.method.filter.region`).
     """
     true = truth_by_video(truth, "amodal")
     entries = results_by_video(predicted, truth, "amodal")
+    pairs = pair(true, entries)[0]
     regions, lengths, name = measure(true, entries), gap_lengths(true), "miou_fully_hidden_after_seen"
     ious, counted = regions.rows(name, False)
     ghosts = sum(
         mask is not None and true_mask is None
-        for entry, predicted in zip(true.entries, pair(true, entries)[0], strict=True)
+        for entry, predicted in zip(true.entries, pairs, strict=True)
         if predicted is not None
         for true_mask, mask in zip(entry.masks, predicted.masks, strict=True)
     )
@@ -133,6 +136,7 @@ def _gaps(predicted: Clips, truth: Clips, scoring: Scoring) -> Levels:
         weights = bootstrap.draws(sorted(truth), scoring.resamples, 0)
         interval = bootstrap.interval(bootstrap.region_samples(regions, name, False, sorted(truth), weights))
     whole = {"iou": regions.value(name, False), "frames": int(counted.sum()), "ghosts": ghosts}
+    whole |= within_regions(true.entries, pairs, stated_spreads(scoring.folder, truth))
     levels = {"all": _level(whole) | {"intervals": {"iou": interval}}}
     for gap in GAPS:
         rows = within(lengths, gap)

@@ -15,11 +15,11 @@ from typing import Any
 from samodal.build import found_device, make_method, make_rules
 from samodal.experiments.labelled import LabelledSegmenter, told_of_masks
 from samodal.making import make_tracker
-from samodal.masks import Mask
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
 from samodal.parts import Method, Observed
 from samodal.settings import RunSettings
+from samodal.shapes import cut_by_border
 
 LENGTHS = (4, 6)
 """Frames for which masks are withheld."""
@@ -40,7 +40,9 @@ class Window:
 
 def windows(frames: Sequence[Observed]) -> list[Window]:
     """All windows of tracks that are large and whole from the first frame to the last of the window."""
-    whole = [{one.id for one in seen.visible if one.mask.area >= LEAST and _inside(one.mask)} for seen in frames]
+    whole = [
+        {one.id for one in seen.visible if one.mask.area >= LEAST and not cut_by_border(one.mask)} for seen in frames
+    ]
     until = {key: next((t for t, keys in enumerate(whole) if key not in keys), len(whole)) for key in sorted(whole[0])}
     return [
         Window(key, first, first + length)
@@ -48,13 +50,6 @@ def windows(frames: Sequence[Observed]) -> list[Window]:
         for length in LENGTHS
         for first in range(FIRST, end - length + 1, EVERY)
     ]
-
-
-def _inside(mask: Mask) -> bool:
-    """Whether no side of the image may have cut it."""
-    x0, y0, x1, y1 = mask.box
-    height, width = mask.size
-    return x0 > 0 and y0 > 0 and x1 < width and y1 < height
 
 
 def moved(settings: RunSettings, frames: Sequence[Observed]) -> Iterator[dict[str, Any]]:

@@ -14,10 +14,10 @@ import numpy as np
 
 from samodal.masks import Mask
 from samodal.method.camera import View
-from samodal.method.filter import Belief
+from samodal.method.filter import Belief, lasting
 from samodal.method.history import History, Seen
 from samodal.method.motion import MOST_STRETCH, Motion, robust_motion
-from samodal.method.prompts.spread import spread_points
+from samodal.method.prompts.spread import matched, spread_points
 from samodal.method.rules import Rules
 from samodal.tracks import State
 
@@ -90,7 +90,8 @@ class HiddenPhase:
         place: see `Place`.
         mask: its moved mask in the newest frame, None where it has none.
         belief: where it is, how large and how surely; None but for the rule `filter`.
-        spread: (2,) standard deviation of x and y of its place in pixels in the newest frame; None without a belief.
+        spread: (2,) spread of x and y of its place in pixels in the newest frame, see `samodal.method.filter`; None
+            without a belief.
     """
 
     anchor: Seen
@@ -111,14 +112,19 @@ class HiddenPhase:
     spread: np.ndarray | None = None
 
     @classmethod
-    def begin(cls, history: History, now: int, rules: Rules) -> HiddenPhase:
-        """The phase of an instance that is missing in frame `now` for the first time."""
+    def begin(cls, history: History, now: int, rules: Rules, patch: int | None = None) -> HiddenPhase:
+        """The phase of an instance that is missing in frame `now` for the first time.
+
+        Args:
+            patch: pixels, side of the square that the tracker matches; None where it matches none.
+        """
         anchor, last, velocity = history.anchor(now, rules.anchor_s), history.last, history.velocity()
         points = anchor.points if anchor.points is not None else np.zeros((0, 2), np.float32)
         count = rules.follow if rules.follow is not None or len(points) else rules.points
+        start = points if count is None else spread_points(anchor.visible, points, count)
         return cls(
             anchor=anchor,
-            start=points if count is None else spread_points(anchor.visible, points, count),
+            start=start if patch is None or rules.motion != "filter" else matched(anchor.visible, start, patch),
             velocity=velocity,
             limit=history.mean_step(),
             shift=velocity * (last.t - anchor.t),
@@ -270,10 +276,12 @@ class HiddenPhase:
                 belief = belief.with_sides(sides, variance, view)
                 self.believed, self.told_t, self.told_s = int(motion.agreed.sum()), around.t, around.time
         sides = belief.sides(view)
-        self.belief, self.spread = belief, belief.spread(view)
+        self.belief = belief
         stretch = np.sqrt(np.prod((np.maximum(sides[2:] - sides[:2], 0) + 1) / (2 * half[2:] + 1)))
         self.scale = float(np.clip(stretch, 1 / MOST_STRETCH, MOST_STRETCH))
         self.shift = (sides[:2] + sides[2:]) / 2 - self._centre
+        kept = lasting(anchor, self.anchor.visible, self.anchor.sure) * self.scale**2
+        self.spread = np.sqrt(belief.spread(view) ** 2 + kept)
 
     @staticmethod
     def _jumps(off: np.ndarray, elapsed: int, side: float, speed: np.ndarray, rules: Rules) -> bool:

@@ -11,6 +11,7 @@ from samodal.masks import Mask
 from samodal.method.camera import View
 from samodal.method.filter import Belief
 from samodal.method.motion import median_velocity
+from samodal.shapes import cut_by_border
 
 RING = 8
 """Frames within which points can be added to every tracker: the newest and seven before."""
@@ -44,9 +45,7 @@ class Seen:
     def quality(self) -> float:
         """How good its shape is, in [0, 1]: the share that is visible times the expected IoU. What the border of the
         frame cuts is no whole shape."""
-        x0, y0, x1, y1 = self.amodal.box
-        height, width = self.amodal.size
-        if x0 <= 0 or y0 <= 0 or x1 >= width or y1 >= height:
+        if cut_by_border(self.amodal):
             return 0.0
         return self.visible.overlap(self.amodal) / self.amodal.area * self.sure
 

@@ -58,8 +58,8 @@ class Rules:
     """`robust`, `filter`: seconds without a believed point until an instance is lost. A lost instance keeps its
     entry, without a mask, until it is reported again or forgotten. None: never lost."""
     lost_spread: Annotated[float, Between(0)] | None = None
-    """`filter`: an instance is lost when the standard deviation of its place is more than so many of its sides, in x or
-    in y. None: never (ours)."""
+    """`filter`: an instance is lost when the spread of its place is more than so many of its sides, in x or in y.
+    None: never (ours)."""
     open_s: Annotated[float, Between(0)] | None = None
     """Seconds until an instance is lost after what hid it has moved away: if it were there, it would be seen (ours;
     None: its mask goes on)."""

@@ -55,6 +55,7 @@ class LucasKanade:
 
     def __init__(self, window: int = 21, levels: int = 4, ring: int = 16):
         self.window, self.levels, self.ring = window, levels, ring
+        self.patch = window  # `PointTracker.patch`
         self.reset()
 
     def reset(self) -> None:

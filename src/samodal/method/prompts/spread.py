@@ -1,9 +1,12 @@
 """Points spread over a visible mask, for following."""
 
+import cv2
 import numpy as np
 
 from samodal.masks import Mask
 
+FILLED = 0.3
+"""Share of the square around a point that must be of its mask."""
 RIM = 2
 """Pixels from the mask's border to keep away from: the patch around a point there is half background."""
 
@@ -42,3 +45,16 @@ def spread_points(mask: Mask, first: np.ndarray, count: int) -> np.ndarray:
         chosen.append(candidates[farthest])
         distance = np.minimum(distance, np.hypot(*(candidates - candidates[farthest]).T))
     return np.concatenate([first, np.array(chosen, np.float32).reshape(-1, 2)])
+
+
+def matched(mask: Mask, points: np.ndarray, patch: int) -> np.ndarray:
+    """Those of (N, 2) points around which the mask fills at least `FILLED` of a square of `patch` pixels.
+
+    A tracker that matches squares follows what fills them: on the last sliver of a thing, that is what hides it.
+    """
+    (left, top, right, bottom), reach = mask.box, patch // 2 + 1
+    inside = np.zeros((bottom - top + 2 * reach, right - left + 2 * reach), np.float32)
+    inside[reach:-reach, reach:-reach] = mask.decode()[top:bottom, left:right]
+    share = cv2.boxFilter(inside, -1, (patch, patch), borderType=cv2.BORDER_CONSTANT)
+    columns, rows = (np.rint(points).astype(int) - [left - reach, top - reach]).T
+    return points[share[rows.clip(0, len(share) - 1), columns.clip(0, share.shape[1] - 1)] >= FILLED]
