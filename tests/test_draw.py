@@ -43,6 +43,25 @@ def test_the_hidden_part_is_striped_and_the_visible_part_evenly_tinted():
     assert (drawn[80:, 80:] == 128).all()
 
 
+def test_a_hidden_mask_is_hatched_softly_by_so_much_as_its_place_is_unsure():
+    """How much of the picture changes, by columns from the left edge of the mask at 40, in rows away from its corners."""
+    mask = Mask.of(square(40, y=50, side=30, size=SIZE))
+
+    def drawn(spread) -> np.ndarray:
+        one = Instance(3, "car", 0.5, State.HIDDEN, None, mask, centre_spread=spread)
+        return Drawer(labels=False).draw(GREY, FrameResult(0, 0.0, (one,)))
+
+    def changed(spread) -> np.ndarray:
+        return np.abs(drawn(spread)[60:70].astype(float) - 128).mean(axis=(0, 2))
+
+    plain, sure, unsure, aside = (changed(s) for s in (None, np.ones(2), np.array([5.0, 5.0]), np.array([1.0, 9.0])))
+    assert plain[30:36].max() == 0 and sure[30:36].max() == 0 and unsure[30:36].min() > 0
+    assert sure[50:60].mean() == pytest.approx(plain[50:60].mean(), rel=0.02)  # far from every edge
+    assert unsure[44:47].mean() < 0.9 * plain[44:47].mean()
+    assert aside[30:36].max() == 0  # surely at this x, if not at this y
+    assert np.array_equal(drawn(np.array([5.004, 5.0])), drawn(np.array([5.0, 5.0])))  # as frames.jsonl has it
+
+
 def test_drawing_leaves_the_callers_image_alone():
     image = GREY.copy()
     Drawer().draw(image, result()[0])

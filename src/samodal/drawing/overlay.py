@@ -1,4 +1,4 @@
-"""Pictures of results: the visible part tinted, the hidden part hatched, ids, prompt points and trails."""
+"""Pictures of results: visible parts tinted, hidden parts hatched, softly where a place is not sure, ids and points."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def hatched(rows: slice, columns: slice, unit: float) -> np.ndarray:
 
 
 def _written(points: np.ndarray) -> np.ndarray:
-    """Points as frames.jsonl has them, to a hundredth: a run that goes on draws what it reads there."""
+    """Pixels as frames.jsonl has them, to a hundredth: a run that goes on draws what it reads there."""
     return np.round(np.asarray(points, np.float64), 2)
 
 
@@ -141,7 +141,9 @@ def _paint(canvas: np.ndarray, instance: Instance, color: Color, whole: bool, un
     seen = amodal if whole else visible & amodal
     hidden = amodal & ~seen
     _tint(crop, seen, color, TINT)
-    if hidden.any():
+    if hidden.any() and instance.visible is None and instance.centre_spread is not None:
+        _hatch_softly(canvas, mask, instance.centre_spread, color, unit)
+    elif hidden.any():
         lines = hatched(rows, columns, unit)
         _tint(crop, hidden & lines, color, HATCH)
         _tint(crop, hidden & ~lines, color, GROUND)
@@ -151,6 +153,25 @@ def _paint(canvas: np.ndarray, instance: Instance, color: Color, whole: bool, un
     outline(canvas, amodal, color, thin if instance.state in UNSEEN else bold, corner)
     if bold > thin and instance.state in UNSEEN and seen.any():
         outline(canvas, seen, color, bold, corner)
+
+
+def _hatch_softly(canvas: np.ndarray, mask: Mask, spread: np.ndarray, color: Color, unit: float) -> None:
+    """Hatch a hidden mask as densely as its place is sure: over its edge, and less inside, where it may be elsewhere.
+
+    Args:
+        spread: (2,) of x and y in pixels (`Instance.centre_spread`).
+    """
+    sigma = np.clip(_written(spread), 0.5, mask.side / 2).tolist()  # a wider one would leave nothing to see
+    reach = [round(2 * one) + 1 for one in sigma]
+    inside = np.pad(mask.inside.astype(np.float32), [(reach[1], reach[1]), (reach[0], reach[0])])
+    soft = cv2.GaussianBlur(inside, (0, 0), sigmaX=sigma[0], sigmaY=sigma[1], borderType=cv2.BORDER_CONSTANT)
+    top, left = mask.y - reach[1], mask.x - reach[0]
+    rows, columns = slice(max(top, 0), top + len(soft)), slice(max(left, 0), left + soft.shape[1])
+    crop = canvas[rows, columns]
+    soft = soft[rows.start - top :, columns.start - left :][: crop.shape[0], : crop.shape[1]]
+    lines = hatched(slice(rows.start, rows.start + len(crop)), slice(columns.start, columns.start + len(crop[0])), unit)
+    weight = (soft * np.where(lines, HATCH, GROUND))[..., None]
+    crop[:] = np.rint(crop + weight * (np.array(color, np.float32) - crop))
 
 
 def _tint(crop: np.ndarray, part: np.ndarray, color: Color, weight: float) -> None:
