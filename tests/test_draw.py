@@ -44,7 +44,7 @@ def test_the_hidden_part_is_striped_and_the_visible_part_evenly_tinted():
 
 
 def test_a_hidden_mask_is_hatched_softly_by_so_much_as_its_place_is_unsure():
-    """How much of the picture changes, by columns from the left edge of the mask at 40, in rows away from its corners."""
+    """How much of the picture changes, by columns; the mask begins at 40. The rows are away from its corners."""
     mask = Mask.of(square(40, y=50, side=30, size=SIZE))
 
     def drawn(spread) -> np.ndarray:
