@@ -2,6 +2,7 @@
 
 import tracemalloc
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,9 +13,20 @@ from samodal.masks import Mask
 from samodal.parts import Prompt
 from samodal.registry import SEGMENTERS
 from samodal.segmenters.completion import Completer, CompletionConfig, CompletionSegmenter, load, load_segmenter, save
-from samodal.segmenters.completion.layers import LARGE, Crop, agrees, filters, inside, resampled, spread, told, weighted
+from samodal.segmenters.completion.layers import (
+    LARGE,
+    Crop,
+    Sampler,
+    agrees,
+    filters,
+    inside,
+    resampled,
+    spread,
+    told,
+    weighted,
+)
 from samodal.segmenters.completion.network import stacked
-from samodal.segmenters.completion.segmenter import THRESHOLDS, only_behind, without_rims
+from samodal.segmenters.completion.segmenter import THRESHOLDS, _nested, only_behind, without_rims
 
 SIZE = (60, 100)
 
@@ -68,6 +80,13 @@ def test_what_is_resampled_is_what_a_slow_judge_counts():
             down, across = (np.maximum(0, 1 - abs(v - n) / 2) for v, n in ((y, rows), (x, columns)))
             slow[i, j] = (down / down.sum()) @ mask @ (across / across.sum())
     assert resampled(Mask.of(mask), crop, 16) == pytest.approx(slow, abs=1e-5)
+    part = Sampler(crop, 16, (-5, 10, 30, 70)).covered(Mask.of(mask & box(0, 12, 30, 60)))
+    assert part == pytest.approx(resampled(Mask.of(mask & box(0, 12, 30, 60)), crop, 16), abs=1e-5)
+
+
+@pytest.mark.parametrize("place", [(70, 0, 90, 50), (0, 50, 100, 60), (0, 0, 3, 3)])
+def test_what_lies_beyond_a_crop_does_not_show_in_it(place):
+    assert not resampled(Mask.of(box(*place)), Crop(8, 4, 32), 16).any()
 
 
 def test_a_mask_goes_into_a_crop_and_comes_back_where_it_was():
@@ -136,7 +155,8 @@ def test_weights_of_an_amodal_sam_are_refused_with_the_way_out():
 
 @pytest.mark.parametrize(
     "changes, text",
-    [({"size": 100}, "no multiple of 16"), ({"layers": ("visible", "depth")}, "unknown layer 'depth'"),
+    [({"size": 100}, "no multiple of 16"), ({"context": 0.9}, "context 0.9 is less than 1"),
+     ({"layers": ("visible", "depth")}, "unknown layer 'depth'"),
      ({"norm": "layer"}, "expected batch or group")],
 )  # fmt: skip
 def test_configs_that_cannot_be_are_refused(changes, text):
@@ -276,6 +296,29 @@ def test_where_little_is_to_be_expected_geometry_answers():
 
     assert decoded.amodal[0] == hull_front(Mask.of(ring), [Mask.of(front)])
     assert decoded.hypotheses[0][0] == Mask.of(ring) and decoded.iou[0] < 0.1
+
+
+def test_rims_are_those_that_a_slow_judge_finds():
+    rng = np.random.default_rng(0)
+    probability = cv2.GaussianBlur(rng.random((40, 40), np.float32), (0, 0), 2)
+    probability = (probability - probability.min()) / np.ptp(probability)
+    visible, covered = (rng.random((40, 40)) < 0.3 for _ in range(2))
+    square, wanted = np.ones((3, 3), np.uint8), probability.copy()
+    for limit in THRESHOLDS:
+        grown = (wanted > limit) & ~visible
+        thick = cv2.dilate(cv2.morphologyEx(grown.astype(np.uint8), cv2.MORPH_OPEN, square), square)
+        thin = grown & ~covered & (thick == 0)
+        wanted[thin] = np.minimum(wanted[thin], np.float32(limit))
+    assert np.array_equal(without_rims(probability, visible, covered), wanted)
+    assert (wanted != probability).any()
+
+
+@pytest.mark.parametrize("peak", [0.95, 0.7, 0.5, 0.3])
+def test_hypotheses_are_what_is_visible_and_what_is_above_each_threshold(peak):
+    values = np.random.default_rng(0).random((20, 30), np.float32) * peak
+    visible = Mask.of(box(12, 10, 20, 19))
+    wanted = [Mask(SIZE, 4, 3, values > limit).union(visible) for limit in THRESHOLDS]
+    assert list(_nested(visible, 4, 3, values)) == wanted
 
 
 def test_of_unknown_things_only_what_someone_in_front_or_the_border_covers_is_completed():

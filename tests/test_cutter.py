@@ -6,9 +6,9 @@ import torch
 
 from samodal.frontends.cutter import Box, Cutter, CutterConfig, load, masks, save, visible_masks
 from samodal.frontends.cutter.detections import detections
-from samodal.frontends.cutter.masks import filled, told
+from samodal.frontends.cutter.masks import told
 from samodal.masks import Mask
-from samodal.segmenters.completion.layers import Crop, filters
+from samodal.segmenters.completion.layers import Crop, filters, shares
 
 SMALL = CutterConfig(size=32, width=8)
 
@@ -18,8 +18,11 @@ def network():
 
 
 def test_a_box_fills_the_pixels_that_it_covers():
-    shares = filled((2, 1, 5, 3), Crop(0, 0, 8), 4)  # pixels of 2 x 2
-    assert shares.tolist() == [[0, 0.5, 0.25, 0], [0, 0.5, 0.25, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    boxes = np.array([(2, 1, 5, 3), (-3, -3, 20, 20), (9, 9, 12, 12), (5, 3, 2, 1)])
+    rows, columns = shares(Crop(0, 0, 8), 4, boxes)  # pixels of 2 x 2
+    covered = [np.outer(*pair).tolist() for pair in zip(rows, columns, strict=True)]
+    assert covered[0] == [[0, 0.5, 0.25, 0], [0, 0.5, 0.25, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    assert covered[1] == [[1] * 4] * 4 and covered[2] == covered[3] == [[0] * 4] * 4
 
 
 def test_a_crop_of_the_frames_own_pixels_shows_them_and_what_lies_around():

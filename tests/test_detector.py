@@ -30,6 +30,9 @@ def test_a_large_frame_is_made_smaller_and_filled_up_to_whole_cells():
     pixels, scale = prepared(np.zeros((1080, 1920, 3), np.uint8), (540, 960))
     assert pixels.shape == (1, 3, 544, 960)
     assert scale == (0.5, 0.5)
+    frame = np.random.default_rng(0).integers(0, 255, (40, 70, 3)).astype(np.uint8)
+    one, other = (prepared(frame, (30, 60), planar)[0] for planar in (False, True))
+    assert torch.equal(one, other) and other.is_contiguous() and not one.is_contiguous()
     pixels, scale = prepared(np.zeros((40, 70, 3), np.uint8), (540, 960))
     assert pixels.shape == (1, 3, 64, 96) and scale == (1, 1)
 

@@ -54,9 +54,18 @@ def _cached_colours(
         return tuple(torch.tensor(colours, dtype=dtype, device=device).view(3, 1, 1) for colours in values)
 
 
-def normalised(frame: np.ndarray) -> torch.Tensor:
-    """`normalise` of a (H, W, 3) uint8 RGB frame, as (3, H, W) float32 whose channels lie side by side in memory."""
-    return torch.from_numpy(cv2.LUT(frame, _table())).permute(2, 0, 1)
+def normalised(frame: np.ndarray, planar: bool = False) -> torch.Tensor:
+    """`normalise` of a (H, W, 3) uint8 RGB frame, as (3, H, W) float32.
+
+    Args:
+        planar: one colour lies after the other in memory; without, the colours of a pixel lie side by side.
+    """
+    if not planar:
+        return torch.from_numpy(cv2.LUT(frame, _table())).permute(2, 0, 1)
+    colours = np.empty((3, *frame.shape[:2]), np.float32)
+    for n, values in enumerate(cv2.split(frame)):
+        cv2.LUT(values, _table()[..., n], colours[n])
+    return torch.from_numpy(colours)
 
 
 @lru_cache(maxsize=1)

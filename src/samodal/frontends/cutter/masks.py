@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from samodal.checkpoints.exported import laid_out
 from samodal.frontends.cutter.network import Cutter
-from samodal.images import normalise
+from samodal.images import MEAN, STD
 from samodal.masks import Mask
-from samodal.segmenters.completion.layers import Crop, filters, inside, spread, weighted
+from samodal.segmenters.completion.layers import Crop, Sampler, shares, spread, weighted
 
 CHUNK = 32
 """Most crops that go through the network at once; bounds its memory, not the result."""
@@ -55,7 +55,7 @@ def visible_masks(network: Cutter, frame: np.ndarray, boxes: Sequence[Box]) -> t
         layers = torch.from_numpy(np.stack([told(frame, crop, config.size, box, boxes)
                                             for crop, box in zip(crops, some, strict=True)]))  # fmt: skip
         kinds = torch.tensor([config.class_number(box.category) for box in some], device=device)
-        cut = network(layers.to(device, memory_format=torch.channels_last), kinds)
+        cut = network(laid_out(layers, network), kinds)
         probability = cut.visible.float().sigmoid().cpu().numpy()
         parts += [_within(frame.shape[:2], box, *spread(values, crop))
                   for box, crop, values in zip(some, crops, probability, strict=True)]  # fmt: skip
@@ -71,40 +71,28 @@ def told(frame: np.ndarray, crop: Crop, size: int, box: Box, boxes: Sequence[Box
         crop: around the box.
         boxes: all of the frame.
     """
-    colours = normalise(torch.from_numpy(_pixels(frame, crop, size))).numpy()
     around = [other.corners for other in boxes if other is not box and crop.touches(other.corners)]
-    others = np.zeros((size, size), np.float32)
-    for corners in around:
-        np.maximum(others, filled(corners, crop, size), out=others)
-    within = inside(crop, size, frame.shape[:2])
-    return np.concatenate([colours * within, [filled(box.corners, crop, size), others, within]]).astype(np.float32)
+    rows, columns = shares(crop, size, np.array([box.corners, (0, 0, *frame.shape[1::-1]), *around]))
+    layers = np.zeros((6, size, size), np.float32)
+    own, others, within = layers[3:]
+    for layer, n in ((own, 0), (within, 1)):
+        np.multiply.outer(rows[n], columns[n], out=layer)
+    for row, column in zip(rows[2:], columns[2:], strict=True):
+        np.maximum(others, np.multiply.outer(row, column), out=others)
+    np.subtract(_pixels(frame, crop, size), np.float32(MEAN)[:, None, None], out=layers[:3])
+    layers[:3] *= within / np.float32(STD)[:, None, None]
+    return layers
 
 
 def _pixels(frame: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     """(3, size, size) float32 colours of a crop in 0..255; what lies outside the frame is black."""
-    height, width = frame.shape[:2]
-    reach = crop.side / size + 1  # of the filters
-    x0, y0, x1, y1 = crop.box
-    left, top = (min(max(math.floor(v - reach), 0), end - 1) for v, end in ((x0, width), (y0, height)))
-    right, bottom = (
-        min(max(math.ceil(v + reach), start + 1), end) for v, start, end in ((x1, left, width), (y1, top, height))
-    )
-    part = frame[top:bottom, left:right].astype(np.float32)
-    to, step = np.arange(size, dtype=np.float32)[:, None], np.float32(crop.side / size)
-    down = filters(np.float32(crop.y - top), step, to, np.arange(bottom - top, dtype=np.float32))
-    across = filters(np.float32(crop.x - left), step, to, np.arange(right - left, dtype=np.float32))
+    sampler = Sampler(crop, size, (0, 0, *frame.shape[1::-1]))
+    down, across = sampler.down, sampler.across
+    rows, columns = slice(sampler.y, sampler.y + down.shape[1]), slice(sampler.x, sampler.x + across.shape[1])
+    part = frame[rows, columns].astype(np.float32)
     rows = weighted(down, part.reshape(len(part), -1)).reshape(size, -1, 3)
     # One large product of all colours and rows is faster than many small ones.
     return (rows.transpose(2, 0, 1).reshape(3 * size, -1) @ across.T).reshape(3, size, size)
-
-
-def filled(corners: Sequence[float], crop: Crop, size: int) -> np.ndarray:
-    """(size, size) float32: how much of each pixel of a crop lies in a box."""
-    edges = np.arange(size + 1) * crop.side / size
-    x0, y0, x1, y1 = corners
-    rows, columns = (np.diff((edge + edges).clip(low, max(low, high))) * size / crop.side
-                     for edge, low, high in ((crop.y, y0, y1), (crop.x, x0, x1)))  # fmt: skip
-    return np.outer(rows, columns).astype(np.float32)
 
 
 def _within(size: tuple[int, int], box: Box, x: int, y: int, values: np.ndarray) -> tuple[int, int, np.ndarray]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import torch
 
+from samodal.checkpoints.exported import laid_out, planar
 from samodal.frontends.cutter import Box
 from samodal.frontends.detector.config import KNOTS, STRIDES, DetectorConfig
 from samodal.frontends.detector.model import Detector, Raw
@@ -20,11 +21,14 @@ OVERLAP = 0.6
 """IoU of two boxes of one kind above which the one with the lower score is a duplicate."""
 
 
-def prepared(frame: np.ndarray, pixels: tuple[int, int]) -> tuple[torch.Tensor, tuple[float, float]]:
+def prepared(
+    frame: np.ndarray, pixels: tuple[int, int], planar: bool = False
+) -> tuple[torch.Tensor, tuple[float, float]]:
     """The input for a (H, W, 3) uint8 RGB frame, and pixels of the input to a pixel of the frame, across and down.
 
     Args:
         pixels: height and width; larger frames are made smaller until they have no more pixels than that.
+        planar: see `samodal.images.normalised`.
 
     Returns:
         (1, 3, h, w) float32, normalised RGB, h and w multiples of the coarsest stride.
@@ -37,15 +41,14 @@ def prepared(frame: np.ndarray, pixels: tuple[int, int]) -> tuple[torch.Tensor, 
     step = STRIDES[-1]
     padded = np.full((-(-h // step) * step, -(-w // step) * step, 3), EMPTY, np.uint8)
     padded[:h, :w] = frame
-    return normalised(padded)[None], (w / width, h / height)
+    return normalised(padded, planar)[None], (w / width, h / height)
 
 
 @torch.inference_mode()
 def boxes_in(network: Detector, frame: np.ndarray, least: float) -> list[Box]:
     """What a network reports in a (H, W, 3) uint8 RGB frame with a score of at least `least`, by falling score."""
-    inputs, scale = prepared(frame, network.config.pixels)
-    device = next(network.parameters()).device
-    raw = network(inputs.to(device, memory_format=torch.channels_last))
+    inputs, scale = prepared(frame, network.config.pixels, planar(network))
+    raw = network(laid_out(inputs, network))
     corners, classes, scores = chosen(raw, network.config, least)
     corners /= np.array(scale * 2, np.float32)
     height, width = frame.shape[:2]

@@ -19,7 +19,7 @@ class CompletionConfig(NetworkConfig):
 
     Attributes:
         size: side of a crop in its own pixels, a multiple of 16.
-        context: side of a crop in longer sides of the visible box.
+        context: side of a crop in longer sides of the visible box, 1 or more.
         least: smallest side of a crop in pixels of the frame.
         layers: what it is told, some of `LAYERS`, in this order.
         classes: that it tells apart; all others are unknown to it.
@@ -30,7 +30,7 @@ class CompletionConfig(NetworkConfig):
         hidden_head: whether it also predicts the hidden part on its own.
 
     Raises:
-        ValueError: for a size, layer or norm that cannot be.
+        ValueError: for a size, context, layer or norm that cannot be.
     """
 
     size: int = 128
@@ -46,6 +46,8 @@ class CompletionConfig(NetworkConfig):
     def __post_init__(self):
         if self.size % 16 or not self.size:
             raise ValueError(f"size {self.size} is no multiple of 16")
+        if not self.context >= 1:
+            raise ValueError(f"context {self.context} is less than 1: a crop holds the whole visible mask")
         if unknown := sorted(set(self.layers) - set(LAYERS)):
             raise ValueError(f"unknown layer {unknown[0]!r}; there are {', '.join(LAYERS)}")
         if self.norm not in ("batch", "group"):

@@ -7,6 +7,7 @@ from typing import Protocol, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 FINE = 16
 """Channels at half the size of a crop, where only borders are drawn."""
@@ -186,6 +187,29 @@ class _Up(nn.Module):
         self.grow.weight = nn.Parameter(self.grow.weight.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1))
         self._shuffled = _side_by_side
         return self
+
+    def folded(self) -> nn.Module:
+        """The same with fewer sums, for ONNX Runtime; with group norms as it is."""
+        return _FoldedUp(self) if isinstance(self.join[1], nn.BatchNorm2d) else self
+
+
+class _FoldedUp(nn.Module):
+    """An `_Up` in evaluation. Nothing is bent between `grow` and `join`, so both are one step for what comes from
+    below; what is skipped is weighted on its own and added."""
+
+    def __init__(self, up: _Up):
+        super().__init__()
+        join = fuse_conv_bn_eval(*up.join[:2])
+        width, skip = join.out_channels, join.in_channels - join.out_channels
+        own, others = join.weight.detach().split([width, skip], 1)
+        grown = up.grow.weight.detach().view(width, 2, 2, -1)
+        self.below = nn.ConvTranspose2d(grown.shape[-1], width, 2, stride=2, bias=False)
+        self.below.weight = nn.Parameter(torch.einsum("oc,cijb->boij", own.flatten(1), grown))
+        self.across, self.block = nn.Conv2d(skip, width, 1), up.block
+        self.across.weight, self.across.bias = nn.Parameter(others.contiguous()), join.bias
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        return self.block(F.gelu(self.across(skip) + self.below(x)))
 
 
 def _side_by_side(x: Tensor) -> Tensor:

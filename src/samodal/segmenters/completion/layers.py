@@ -5,6 +5,7 @@ Coordinates are pixel edges: pixel n of a frame reaches from n to n + 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -76,7 +77,12 @@ def filters(first: Any, step: Any, to: Array, pixels: Array) -> Array:
     after = centre % 1
     before = 1 - after
     total = sum(n - (n * d + n * (n - 1) / 2) / reach for d in (after, before) for n in ((reach - d) // 1 + 1,))
-    return (1 - abs(centre - pixels) / reach).clip(0) / total
+    weights = abs(centre - pixels)
+    weights /= -reach  # in place, as copies take longer than the sums
+    weights += 1
+    weights *= weights > 0
+    weights /= total
+    return weights
 
 
 def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -97,32 +103,79 @@ def weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return result
 
 
+class Sampler:
+    """Weights that make the pixels of a crop of those of a part of the frame.
+
+    Args:
+        crop: of the frame.
+        size: of the result in pixels.
+        box: x0, y0, x1, y1 of the part in whole pixels. What lies too far from the crop to matter is left out.
+
+    Attributes:
+        x, y: column and row of the first pixel that matters.
+        down, across: (size, h) and (size, w) `filters` of those that do.
+    """
+
+    def __init__(self, crop: Crop, size: int, box: Sequence[int]):
+        reach = crop.side / size + 1
+        (x0, y0, x1, y1), (left, top, right, bottom) = box, crop.box
+        self.x, self.y = max(x0, math.floor(left - reach)), max(y0, math.floor(top - reach))
+        width, height = min(x1, math.ceil(right + reach)) - self.x, min(y1, math.ceil(bottom + reach)) - self.y
+        first = np.array([[[crop.y - self.y]], [[crop.x - self.x]]], np.float32)
+        to, pixels = np.arange(size, dtype=np.float32)[:, None], np.arange(max(width, height, 0), dtype=np.float32)
+        down, across = filters(first, np.float32(crop.side / size), to, pixels)
+        self.down, self.across = down[:, : max(height, 0)], across[:, : max(width, 0)]
+
+    def covered(self, mask: Mask) -> np.ndarray:
+        """(size, size) float32 in [0, 1]: how much of each pixel of the crop a mask covers that lies in the part."""
+        (x0, y0, x1, y1), (height, width) = mask.box, (self.down.shape[1], self.across.shape[1])
+        rows = slice(max(y0 - self.y, 0), min(max(y1 - self.y, 0), height))
+        columns = slice(max(x0 - self.x, 0), min(max(x1 - self.x, 0), width))
+        here = mask.inside[
+            rows.start + self.y - y0 : rows.stop + self.y - y0, columns.start + self.x - x0 : columns.stop + self.x - x0
+        ]
+        part = weighted(self.down[:, rows], here.astype(np.float32)) @ self.across[:, columns].T
+        return np.minimum(part, 1, out=part)
+
+
 def resampled(mask: Mask, crop: Crop, size: int) -> np.ndarray:
     """(size, size) float32 in [0, 1]: how much of each pixel of a crop the mask covers."""
-    to, (height, width) = np.arange(size, dtype=np.float32)[:, None], mask.shape
-    step = np.float32(crop.side / size)
-    down = filters(np.float32(crop.y - mask.y), step, to, np.arange(height, dtype=np.float32))
-    across = filters(np.float32(crop.x - mask.x), step, to, np.arange(width, dtype=np.float32))
-    return (weighted(down, mask.inside.astype(np.float32)) @ across.T).clip(0, 1)
+    return Sampler(crop, size, mask.box).covered(mask)
 
 
 def spread(values: np.ndarray, crop: Crop) -> tuple[int, int, np.ndarray]:
     """What (S, S) values of a crop are in the frame: column and row of the first pixel, and (h, w) float32."""
     size = len(values)
-    x, y = int(np.floor(crop.x)), int(np.floor(crop.y))
-    to = np.arange(int(np.ceil(crop.side)) + 1, dtype=np.float32)[:, None]
-    step, pixels = np.float32(size / crop.side), np.arange(size, dtype=np.float32)
-    down, across = (filters(np.float32((near - edge) * size / crop.side), step, to, pixels)
-                    for near, edge in ((y, crop.y), (x, crop.x)))  # fmt: skip
+    x, y = math.floor(crop.x), math.floor(crop.y)
+    to = np.arange(math.ceil(crop.side) + 1, dtype=np.float32)[:, None]
+    first = np.array([[[y - crop.y]], [[x - crop.x]]], np.float32) * np.float32(size / crop.side)
+    down, across = filters(first, np.float32(size / crop.side), to, np.arange(size, dtype=np.float32))
     return x, y, weighted(down, values @ across.T)
 
 
 def inside(crop: Crop, size: int, frame: tuple[int, int]) -> np.ndarray:
     """(size, size) float32: how much of each pixel of a crop lies inside a frame of (H, W) pixels."""
+    x0, y0, x1, y1 = crop.box
+    if min(x0, y0) >= 0 and x1 <= frame[1] and y1 <= frame[0]:
+        return np.ones((size, size), np.float32)
+    rows, columns = shares(crop, size, np.array([(0, 0, frame[1], frame[0])]))
+    return np.multiply.outer(rows[0], columns[0])
+
+
+def shares(crop: Crop, size: int, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much of each row and of each column of a crop lies in boxes.
+
+    Args:
+        corners: (N, 4) x0, y0, x1, y1 in pixels of the frame, pixel edges.
+
+    Returns:
+        (N, size) float32 each; the share of a pixel is the product of its row's and its column's.
+    """
     edges = np.arange(size + 1) * crop.side / size
-    rows, columns = (np.diff((edge + edges).clip(0, end)) * size / crop.side
-                     for edge, end in ((crop.y, frame[0]), (crop.x, frame[1])))  # fmt: skip
-    return np.outer(rows, columns).astype(np.float32)
+    low, high = corners[:, :2, None], np.maximum(corners[:, :2], corners[:, 2:])[..., None]
+    covered = np.diff(np.stack([crop.x + edges, crop.y + edges]).clip(low, high)) * (size / crop.side)
+    columns, rows = covered.astype(np.float32).swapaxes(0, 1)
+    return rows, columns
 
 
 def stands_in_front(other: Mask, mask: Mask, grounded: bool = True) -> bool:
@@ -161,15 +214,20 @@ def told(
     for mask in neighbours:
         if crop.meets(mask):
             (front if stands_in_front(mask, visible, grounded) else behind).append(mask)
-    own = resampled(visible, crop, size)
+    shown = [visible, *front, *behind, *([] if earlier is None else [earlier])]
+    boxes = np.array([mask.box for mask in shown])
+    sampler = Sampler(crop, size, (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()))
+    own = sampler.covered(visible)
+    others = 1 - own
     seen = {
         "visible": own,
-        "front": np.minimum(_sum(front, crop, size), 1 - own),
-        "behind": np.minimum(_sum(behind, crop, size), 1 - own),
+        "front": np.minimum(_sum(front, sampler), others),
+        "behind": np.minimum(_sum(behind, sampler), others),
         "inside": inside(crop, size, visible.size),
     }
-    shape = _sum([] if earlier is None else [earlier], crop, size)
-    return seen | {"earlier": shape if agrees(shape, **seen) else np.zeros_like(shape)}
+    shape = None if earlier is None else sampler.covered(earlier)
+    known = shape is not None and agrees(shape, **seen)
+    return seen | {"earlier": shape if known else np.zeros((size, size), np.float32)}
 
 
 def agrees(shape: np.ndarray, visible: np.ndarray, front: np.ndarray, behind: np.ndarray, inside: np.ndarray) -> bool:
@@ -182,8 +240,8 @@ def agrees(shape: np.ndarray, visible: np.ndarray, front: np.ndarray, behind: np
     return outside <= CONTRADICTED * seen and open_to_view <= CONTRADICTED * whole
 
 
-def _sum(masks: Sequence[Mask], crop: Crop, size: int) -> np.ndarray:
-    total = np.zeros((size, size), np.float32)
+def _sum(masks: Sequence[Mask], sampler: Sampler) -> np.ndarray:
+    total = np.zeros((len(sampler.down), len(sampler.across)), np.float32)
     for mask in masks:
-        total += resampled(mask, crop, size)
-    return total.clip(0, 1)
+        total += sampler.covered(mask)
+    return np.minimum(total, 1, out=total)

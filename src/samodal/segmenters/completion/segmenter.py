@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import torch
 
-from samodal.checkpoints.exported import on_onnx
+from samodal.checkpoints.exported import laid_out, on_onnx
 from samodal.checkpoints.fused import fused
 from samodal.confidence import Confidence
 from samodal.errors import InputError
@@ -27,6 +27,8 @@ RIM = 0.04
 """Where a mask comes nearer to the border of its crop, as a share of its side, a larger crop is looked at as well."""
 WIDER = 1.6
 """Side of that larger crop, in longer sides of the box of the first answer."""
+SQUARE, LARGER_SQUARE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+"""What is not covered by the first anywhere is a rim; the second is that and a pixel around it."""
 TRUSTED = 0.4
 """Expected IoU below which an answer is replaced by what geometry alone says (`samodal.shapes.hull_front`)."""
 
@@ -103,8 +105,12 @@ class CompletionSegmenter:
             told(crop, size, prompt.mask, prompt.neighbours or (), prompt.earlier, grounded=number > 0)
             for prompt, crop, number in zip(prompts, crops, numbers, strict=True)
         ]
-        together = {name: torch.from_numpy(np.stack([crop[name] for crop in layers])) for name in layers[0]}
-        inputs = stacked(together, self.config.layers).to(self.device, memory_format=torch.channels_last)
+        names = tuple(layers[0])
+        planes = np.stack([crop[name] for crop in layers for name in names]).reshape(-1, len(names), size, size)
+        inputs = torch.from_numpy(planes)
+        if names != self.config.layers:
+            inputs = stacked(dict(zip(names, inputs.unbind(1), strict=True)), self.config.layers)
+        inputs = laid_out(inputs, self.network)
         completed = self.network(inputs, torch.tensor(numbers, device=self.device))
         probability = completed.amodal.float().sigmoid().cpu().numpy()
         kept = [
@@ -127,12 +133,13 @@ def without_rims(probability: np.ndarray, visible: np.ndarray, covered: np.ndarr
         probability: (S, S) float32.
         visible, covered: (S, S) bool: the instance's visible mask, and those of its neighbours.
     """
-    square, kept = np.ones((3, 3), np.uint8), probability.copy()
+    kept, free, open_to_view = probability.copy(), ~visible, ~covered
     for limit in THRESHOLDS:
-        grown = (kept > limit) & ~visible
-        thick = cv2.morphologyEx(grown.astype(np.uint8), cv2.MORPH_OPEN, square)
-        thin = grown & ~covered & (cv2.dilate(thick, square) == 0)
-        kept[thin] = np.minimum(kept[thin], limit)
+        grown = (kept > limit) & free
+        if grown.any():
+            core = cv2.erode(grown.view(np.uint8), SQUARE)
+            thin = grown & open_to_view & (cv2.dilate(core, LARGER_SQUARE) == 0)
+            np.minimum(kept, limit, out=kept, where=thin)
     return kept
 
 
@@ -170,7 +177,7 @@ class _Answer:
     def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float, details: bool) -> _Answer:
         """From (S, S) probabilities of a crop."""
         x, y, values = spread(probability, crop)
-        small, given, large = (Mask(visible.size, x, y, values > limit).union(visible) for limit in THRESHOLDS)
+        small, given, large = _nested(visible, x, y, values)
         rim, (x0, y0, x1, y1), (left, top, right, bottom) = RIM * crop.side, given.box, crop.box
         near = x0 < left + rim or y0 < top + rim or x1 > right - rim or y1 > bottom - rim
         return cls((small, given, large), iou, Confidence.of(x, y, values) if details else None, near)
@@ -181,6 +188,20 @@ class _Answer:
             return self
         guess = hull_front(prompt.mask, prompt.neighbours or ())
         return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.confidence)
+
+
+def _nested(visible: Mask, x: int, y: int, values: np.ndarray) -> tuple[Mask, ...]:
+    """What is visible and what is above each of `THRESHOLDS`, of (h, w) probabilities from column x and row y on; the
+    visible mask lies within them."""
+    x0, y0, x1, y1 = visible.box
+    values, nested = values.copy(), []
+    np.copyto(values[y0 - y : y1 - y, x0 - x : x1 - x], 1, where=visible.inside)
+    for limit in sorted(THRESHOLDS):  # a smaller one lies in the box of the larger one
+        mask = Mask(visible.size, x, y, values > limit)
+        values = values[mask.y - y : mask.box[3] - y, mask.x - x : mask.box[2] - x]
+        x, y = mask.x, mask.y
+        nested.insert(0, mask)
+    return tuple(nested)
 
 
 def load_segmenter(
