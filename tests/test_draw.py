@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from made_up import square
+from samodal.drawing import labels as labelling
 from samodal.drawing.graph import _write, draw_graph
 from samodal.drawing.labels import Label, Labels, label_of, overlap
 from samodal.drawing.overlay import Drawer
 from samodal.drawing.palette import PALETTE, color_of
-from samodal.drawing.video import VideoWriter
+from samodal.drawing.video import VideoWriter, _planes
 from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.rle import Rle
@@ -187,6 +188,15 @@ def test_odd_sizes_and_uneven_times_are_written_as_h264_that_plays(tmp_path):
     assert [round(f.to_ndarray(format="rgb24").mean() / 60) for f in frames] == [0, 1, 2, 3]
 
 
+def test_a_frame_of_a_video_has_its_colours_as_bt601_has_them():
+    image = np.random.default_rng(0).integers(0, 255, (12, 20, 3)).astype(np.uint8)
+    luma, blue, red = np.split(_planes(image).ravel().astype(float), [12 * 20, 12 * 20 + 6 * 10])
+    means = image.reshape(6, 2, 10, 2, 3).mean((1, 3))
+    assert luma.reshape(12, 20) == pytest.approx(16 + image @ [65.481, 128.553, 24.966] / 255, abs=1)
+    assert blue.reshape(6, 10) == pytest.approx(128 + means @ [-37.797, -74.203, 112] / 255, abs=2)
+    assert red.reshape(6, 10) == pytest.approx(128 + means @ [112, -93.786, -18.214] / 255, abs=2)
+
+
 def test_frames_that_are_weeks_apart_are_shown_for_some_hours(tmp_path):
     av = pytest.importorskip("av")
     with VideoWriter(tmp_path / "a.mp4", SIZE, 0.01) as writer:
@@ -255,6 +265,27 @@ def test_labels_of_a_crowd_cover_neither_each_other_nor_the_crowd():
     assert len(boxes) == 8
     assert not any(overlap(a, b) for n, a in enumerate(boxes) for b in boxes[:n])
     assert not any(crowd[y0:y1, x0:x1].any() for x0, y0, x1, y1 in boxes)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_label_goes_to_the_place_that_is_cheapest_of_all(seed):
+    rng, size = np.random.default_rng(seed), (300, 400)
+    crowd = labelling._occupied([Mask.of(rng.random(size) < 0.002)], size)
+    taken = [(x, y, x + 60, y + 20) for x, y in rng.integers(20, 280, (12, 2)).tolist()]
+    label, placing = Label(7, "7 car", (180, 130, 230, 170), (255, 0, 0)), Labels()
+    placing._before = {7: 5}
+    width, height = labelling.extent("7 car", 1.0)
+    costs = {}
+    for number, (x, y) in enumerate(labelling._places(label.anchor, width, height, 3)):
+        place = (x, y, x + width, y + height)
+        if not any(overlap(place, other) for other in taken):
+            costs[number] = (
+                labelling.COVERED * labelling._covered(crowd, place)
+                + labelling.FAR * labelling._distance(place, label.anchor) / height
+                + labelling.LATER * number
+                + labelling.MOVED * (number != 5)
+            )
+    assert placing._place(label, "7 car", size, 1.0, crowd, taken)[0] == min(costs, key=costs.get)
 
 
 def test_a_label_belongs_to_the_largest_piece_of_a_mask_and_to_no_fleck():

@@ -22,8 +22,9 @@ LEAST_SHARE = 0.1
 """Hidden shares below this are not written."""
 SMALL = 500
 """Pixels of a mask, in a picture of 540 rows, below which its label is the id alone."""
-COVERED, FAR, MOVED = 6.0, 0.35, 0.8
-"""Costs of a place: for covering what is tracked, for each label height of distance, for another place than before."""
+COVERED, FAR, MOVED, LATER = 6.0, 0.35, 0.8, 0.05
+"""Costs of a place: for covering what is tracked, for each label height of distance, for another place than before, for
+each place that comes before it."""
 RAISED = 5
 """How many rows above or below its instance a label may go, where nearer places are taken."""
 
@@ -110,12 +111,17 @@ class Labels:
         width, height = extent(text, unit)
         best: tuple[float, int, Rectangle] | None = None
         for number, (x, y) in enumerate(_places(label.anchor, width, height, round(3 * unit))):
+            if best is not None and best[0] <= LATER * number:  # no place that follows is cheaper
+                break
             x = min(max(x, 0), size[1] - width)
             box = (x, y, x + width, y + height)
-            if x < 0 or y < 0 or box[3] > size[0] or any(overlap(box, other) for other in taken):
+            if x < 0 or y < 0 or box[3] > size[0]:
                 continue
-            cost = COVERED * _covered(occupied, box) + FAR * _distance(box, label.anchor) / height + 0.05 * number
+            cost = FAR * _distance(box, label.anchor) / height + LATER * number
             cost += MOVED * (self._before.get(label.key, number) != number)
+            if (best is not None and cost >= best[0]) or any(overlap(box, other) for other in taken):
+                continue
+            cost += COVERED * _covered(occupied, box)
             if best is None or cost < best[0]:
                 best = cost, number, box
         return None if best is None else best[1:]

@@ -23,6 +23,7 @@ from samodal.report.outlines import PIECE
 from samodal.report.page import write_page
 from samodal.results.frames import FrameLines, result_count
 from samodal.runs.folder import REPORT, read_record
+from samodal.threads import Behind
 from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
 
@@ -43,20 +44,25 @@ class RunReport:
     def __init__(self, work: Path, video: Video, wanted: bool):
         self._work = work
         self._clip = ReportClip(work / "report.mp4", video.size, video.fps) if wanted else None
+        self._behind: Behind | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="samodal-") if wanted else None
         self._gathered: Gathered | None = None
 
     def add(self, frame: Frame, result: FrameResult) -> None:
-        """Take a frame."""
-        if self._clip is not None:
-            self._clip.add(frame.image, frame.time)
+        """Take a frame; its picture is written beside what comes after, and what goes wrong then is raised later."""
+        if self._behind is not None:
+            self._behind(frame.image, frame.time)
 
     def __enter__(self) -> RunReport:
+        self._behind = None if self._clip is None else Behind(self._clip.add)
         return self
 
     def __exit__(self, *failure) -> None:
-        if self._clip is not None:
-            self._clip.close()
+        if self._clip is not None and self._behind is not None:
+            try:
+                self._behind.close()
+            finally:
+                self._clip.close()
 
     def watched(self, lines: FrameLines) -> Iterator[tuple[str, FrameResult]]:
         """The frames of a frames.jsonl that is whole, as they are read for other files: the page needs them as well."""
