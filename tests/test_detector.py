@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from samodal.checkpoints.exported import laid_out, on_onnx
+from samodal.checkpoints.fused import fused
 from samodal.errors import InputError
 from samodal.frontends.cutter import Box
 from samodal.frontends.detector import Detector, DetectorConfig, boxes_in, load, released, save
@@ -65,6 +67,32 @@ def test_cells_that_are_left_out_before_calibration_are_those_that_reach_nothing
         assert (scores.amax(1).numpy()[reach] >= lowest(config, least)).all()
     assert lowest(TINY, 0.3) == 0.3
     assert lowest(TINY.replace(curves=(0.0,) * 2 * KNOTS), 0.3) == 1.0
+
+
+@pytest.mark.parametrize("backend", ["plain", "fused", "onnx"])
+def test_likely_cells_have_the_values_that_they_have_among_all(backend):
+    detector = network()
+    for weights in (*detector.head.cls_convs.parameters(), *detector.head.stems.parameters()):
+        weights.data *= 4  # cells two apart tell
+    pixels = torch.randn(1, 3, 128, 160, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        everything = detector(pixels)
+    if backend == "onnx":
+        pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+        for method in detector.sparse:
+            on_onnx(detector, *method)
+    elif backend == "fused":
+        detector = fused(detector.to(memory_format=torch.channels_last))
+    objectness = everything.objectness[0].sigmoid()
+    ordered = objectness.sort(descending=True).values.tolist()
+    # The one best cell, few, those of one grid at the borders too, all of them, and none.
+    for least in (ordered[0] - 1e-6, ordered[5] - 1e-6, ordered[150] - 1e-6, 0.0, ordered[0] + 1e-3):
+        with torch.inference_mode():
+            found = detector.likely(laid_out(pixels, detector), least)
+        kept = objectness >= least
+        assert found.objectness.shape[1] == kept.sum()
+        for all_of_them, some in zip(everything, found, strict=True):
+            assert torch.allclose(all_of_them[:, kept], some, rtol=1e-4, atol=1e-4)
 
 
 def test_boxes_lie_in_the_frame_and_what_is_not_reported_is_left_out():

@@ -48,7 +48,7 @@ def prepared(
 def boxes_in(network: Detector, frame: np.ndarray, least: float) -> list[Box]:
     """What a network reports in a (H, W, 3) uint8 RGB frame with a score of at least `least`, by falling score."""
     inputs, scale = prepared(frame, network.config.pixels, planar(network))
-    raw = network(laid_out(inputs, network))
+    raw = network.likely(laid_out(inputs, network), lowest(network.config, least))
     corners, classes, scores = chosen(raw, network.config, least)
     corners /= np.array(scale * 2, np.float32)
     height, width = frame.shape[:2]

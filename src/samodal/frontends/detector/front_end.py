@@ -122,4 +122,8 @@ class _Session(AssociatedSession):
 def _loaded(checkpoint: str, device: str, backend: str) -> Detector:
     """A process loads a checkpoint once for all its videos."""
     network = load(checkpoint).to(device, memory_format=torch.channels_last)
-    return on_onnx(network, *network.exported) if backend == "onnx" else fused(network)
+    if backend != "onnx":
+        return fused(network)
+    for method in network.sparse:
+        on_onnx(network, *method)
+    return network

@@ -8,6 +8,7 @@ loaded, see `samodal.frontends.detector.released`.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 
 from samodal.frontends.detector.config import STRIDES, DetectorConfig
 
+REACH = 2
+"""Cells around one on which its classes depend: two convolutions of 3 x 3 lie between."""
 RARE = -4.6
 """Random weights start from a probability of 0.01, as nearly every cell holds nothing."""
 
@@ -65,18 +68,68 @@ class Detector(nn.Module):
         free = dict.fromkeys(("pixels", *(f"stride_{stride}" for stride in STRIDES)), (0, 2, 3))
         return "grids", {"pixels": torch.zeros(1, 3, 64, 96)}, free
 
+    @property
+    def sparse(self) -> tuple[tuple[str, dict[str, Tensor], dict[str, tuple[int, ...]]], ...]:
+        """The same of the two methods that `likely` calls."""
+        features = {f"features_{stride}": torch.zeros(1, self.head.width, 5, 6) for stride in STRIDES}
+        free = {name.format(stride): (0, 2, 3) for name in ("places_{}", "features_{}") for stride in STRIDES}
+        kinds = dict.fromkeys((*features, *(f"kinds_{stride}" for stride in STRIDES)), (0, 2, 3))
+        pixels = {"pixels": torch.zeros(1, 3, 64, 96)}
+        return ("places", pixels, {"pixels": (0, 2, 3)} | free), ("kinds", features, kinds)
+
     def grids(self, pixels: Tensor) -> list[Tensor]:
         """(B, 5 + K, h, w) of each grid: box, objectness and classes of its cells, as the head gives them."""
-        return self.head(self.backbone(pixels))
+        found = self.places(pixels)
+        places, kinds = found[: len(STRIDES)], self.kinds(*found[len(STRIDES) :])
+        return [torch.cat(both, 1) for both in zip(places, kinds, strict=True)]
+
+    def places(self, pixels: Tensor) -> list[Tensor]:
+        """(B, 5, h, w) of each grid: box and objectness of its cells; then (B, W, h, w) of each, what `kinds` takes."""
+        return self.head.places(self.backbone(pixels))
+
+    def kinds(self, *features: Tensor) -> list[Tensor]:
+        """(B, K, h, w) of each grid, or of a window of it: classes of its cells. `REACH` cells around tell of them."""
+        return self.head.kinds(features)
 
     def forward(self, pixels: Tensor) -> Raw:
         """(B, 3, H, W) float, normalised RGB (`samodal.images.normalise`), H and W multiples of 32."""
         grids = self.grids(pixels)
         flat = torch.cat([grid.flatten(2) for grid in grids], 2).transpose(1, 2).float()
-        place, stride = cells(*pixels.shape[-2:], pixels.device)
-        middle = (place + flat[..., :2]) * stride
-        half = flat[..., 2:4].clamp(max=10).exp() * stride / 2
-        return Raw(torch.cat([middle - half, middle + half], -1), flat[..., 4], flat[..., 5:])
+        return _raw(flat, *cells(*pixels.shape[-2:], pixels.device))
+
+    def likely(self, pixels: Tensor, least: float) -> Raw:
+        """What `forward` gives of one input (1, 3, H, W), of the cells alone whose objectness is at least `least`.
+
+        They lie together, at the horizon mostly: classes are reckoned in a window around them, a tenth of the grid.
+        """
+        found = self.places(pixels)
+        places, features = found[: len(STRIDES)], found[len(STRIDES) :]
+        rows = [(place[0, 4].sigmoid() >= least).nonzero() for place in places]
+        corners = [_window(where, place.shape[-2:]) for where, place in zip(rows, places, strict=True)]
+        windows = [part[..., y0:y1, x0:x1] for part, (y0, x0, y1, x1) in zip(features, corners, strict=True)]
+        flat, middles, strides = [], [], []
+        grids = zip(places, self.kinds(*windows), rows, corners, STRIDES, strict=True)
+        for place, kinds, where, (top, left, _, _), stride in grids:
+            y, x = where.unbind(1)
+            flat.append(torch.cat([place[0, :, y, x], kinds[0, :, y - top, x - left]]).T.float())
+            middles.append(where.flip(1).float())
+            strides.append(torch.full((len(where), 1), float(stride), device=where.device))
+        return _raw(torch.cat(flat)[None], torch.cat(middles), torch.cat(strides))
+
+
+def _raw(flat: Tensor, place: Tensor, stride: Tensor) -> Raw:
+    """Of (B, A, 5 + K) outputs of the head in cells at (A, 2) columns and rows of grids of (A, 1) strides."""
+    middle = (place + flat[..., :2]) * stride
+    half = flat[..., 2:4].clamp(max=10).exp() * stride / 2
+    return Raw(torch.cat([middle - half, middle + half], -1), flat[..., 4], flat[..., 5:])
+
+
+def _window(places: Tensor, size: torch.Size) -> tuple[int, int, int, int]:
+    """First row and column, and those after the last, of what the classes of (N, 2) cells of a grid depend on."""
+    if not len(places):
+        return 0, 0, 1, 1  # of something, as networks take no empty pictures
+    (y0, x0), (y1, x1) = places.amin(0).tolist(), places.amax(0).tolist()
+    return max(y0 - REACH, 0), max(x0 - REACH, 0), min(y1 + REACH + 1, size[0]), min(x1 + REACH + 1, size[1])
 
 
 def cells(height: int, width: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
@@ -222,11 +275,12 @@ class _Pyramid(nn.Module):
 
 
 class _Head(nn.Module):
-    """Of each grid box, objectness and classes, in this order."""
+    """Of each grid boxes and objectness, and what its classes follow from."""
 
     def __init__(self, config: DetectorConfig):
         super().__init__()
-        width, count = round(256 * config.width), len(config.classes)
+        self.width = width = round(256 * config.width)
+        count = len(config.classes)
         self.stems, self.cls_convs, self.reg_convs = (nn.ModuleList() for _ in range(3))
         self.cls_preds, self.reg_preds, self.obj_preds = (nn.ModuleList() for _ in range(3))
         for stride in STRIDES:
@@ -239,10 +293,11 @@ class _Head(nn.Module):
         for layer in (*self.cls_preds, *self.obj_preds):
             nn.init.constant_(layer.bias, RARE)
 
-    def forward(self, grids: tuple[Tensor, ...]) -> list[Tensor]:
-        outputs = []
-        for n, grid in enumerate(grids):
-            grid = self.stems[n](grid)
-            kinds, places = self.cls_preds[n](self.cls_convs[n](grid)), self.reg_convs[n](grid)
-            outputs.append(torch.cat([self.reg_preds[n](places), self.obj_preds[n](places), kinds], 1))
-        return outputs
+    def places(self, grids: Sequence[Tensor]) -> list[Tensor]:
+        features = [stem(grid) for stem, grid in zip(self.stems, grids, strict=True)]
+        near = [convs(part) for convs, part in zip(self.reg_convs, features, strict=True)]
+        preds = zip(self.reg_preds, self.obj_preds, near, strict=True)
+        return [torch.cat([box(part), objectness(part)], 1) for box, objectness, part in preds] + features
+
+    def kinds(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return [pred(convs(part)) for pred, convs, part in zip(self.cls_preds, self.cls_convs, features, strict=True)]
