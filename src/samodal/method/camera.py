@@ -19,6 +19,7 @@ import numpy as np
 from samodal.checks import Array, Between, check_entries
 from samodal.errors import InputError, shown
 from samodal.masks import Mask
+from samodal.method.motion import median
 from samodal.tracks import Instance, VisibleInstance
 
 WIDE = 480
@@ -218,10 +219,10 @@ class CameraMotion:
         sure = np.minimum(1.0, distance / 0.1)
         matrix, value = np.einsum("nc,nck->nk", across, field), np.einsum("nc,nc->n", across, flow)
         turn, weights = np.zeros(3), sure.copy()
-        turn[:2] = np.median(flow[:, ::-1] * [1, -1], axis=0)
+        turn[:2] = median(flow[:, ::-1] * [1, -1])
         for _ in range(10):
             rest = (value - matrix @ turn) / noise
-            scale = max(1.0, float(np.median(np.abs(rest))) * 1.5)
+            scale = max(1.0, float(median(np.abs(rest))) * 1.5)
             weights = sure / (1 + (rest / scale) ** 2)
             normal = (matrix * weights[:, None]).T @ matrix / noise**2 + np.diag(TURN**-2.0)
             turn = np.linalg.solve(normal, (matrix * weights[:, None]).T @ value / noise**2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Seen:
     amodal: Mask
     score: float | None
 
-    @property
+    @cached_property
     def quality(self) -> float:
         """How good its shape is, in [0, 1]: the share that is visible times the expected IoU. What the border of the
         frame cuts is no whole shape."""

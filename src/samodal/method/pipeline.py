@@ -89,7 +89,7 @@ class Pipeline:
         order = {remembered.id: n for n, remembered in enumerate(self.memory)}
         instances = sorted([*seen, *hidden, *stray], key=lambda instance: order.get(instance.id, len(order)))
         back = {instance.id: instance.returned for instance in visible}
-        instances = tuple(replace(instance, returned=back.get(instance.id)) for instance in instances)
+        instances = tuple(i if back.get(i.id) is None else replace(i, returned=back[i.id]) for i in instances)
         return FrameResult(self.t, self.time, instances, cut, image)
 
     def _select(self, image: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
