@@ -338,4 +338,6 @@ def test_a_large_product_by_blocks_is_the_plain_one(first, step, new, old):
     weights = filters(np.float32(first), np.float32(step), np.arange(new, dtype=np.float32)[:, None], pixels)
     values = np.random.default_rng(0).random((old, 37), np.float32)
     assert weights.size >= LARGE
-    assert weighted(weights, values) == pytest.approx(weights @ values, abs=1e-5)
+    assert weighted(weights, values, first, step) == pytest.approx(weights @ values, abs=1e-5)
+    columns = weighted(weights, np.ascontiguousarray(values.T), first, step, across=True)
+    assert columns == pytest.approx((weights @ values).T, abs=1e-5)

@@ -12,7 +12,7 @@ from samodal.checkpoints.exported import laid_out
 from samodal.frontends.cutter.network import Cutter
 from samodal.images import MEAN, STD
 from samodal.masks import Mask
-from samodal.segmenters.completion.layers import Crop, Sampler, shares, spread, weighted
+from samodal.segmenters.completion.layers import Crop, Sampler, shares, spread
 
 CHUNK = 32
 """Most crops that go through the network at once; bounds its memory, not the result."""
@@ -87,12 +87,12 @@ def told(frame: np.ndarray, crop: Crop, size: int, box: Box, boxes: Sequence[Box
 def _pixels(frame: np.ndarray, crop: Crop, size: int) -> np.ndarray:
     """(3, size, size) float32 colours of a crop in 0..255; what lies outside the frame is black."""
     sampler = Sampler(crop, size, (0, 0, *frame.shape[1::-1]))
-    down, across = sampler.down, sampler.across
-    rows, columns = slice(sampler.y, sampler.y + down.shape[1]), slice(sampler.x, sampler.x + across.shape[1])
-    part = frame[rows, columns].astype(np.float32)
-    rows = weighted(down, part.reshape(len(part), -1)).reshape(size, -1, 3)
+    height, width = sampler.down.shape[1], sampler.across.shape[1]
+    part = frame[sampler.y : sampler.y + height, sampler.x : sampler.x + width].astype(np.float32)
+    rows = sampler.rows_of(part.reshape(height, -1), slice(0, height)).reshape(size, -1, 3)
     # One large product of all colours and rows is faster than many small ones.
-    return (rows.transpose(2, 0, 1).reshape(3 * size, -1) @ across.T).reshape(3, size, size)
+    colours = rows.transpose(2, 0, 1).reshape(3 * size, -1)
+    return sampler.columns_of(colours, slice(0, width)).reshape(3, size, size)
 
 
 def _within(size: tuple[int, int], box: Box, x: int, y: int, values: np.ndarray) -> tuple[int, int, np.ndarray]:
