@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from samodal.bench import disk
-from samodal.bench.bench import losses, write_table
+from samodal.bench.bench import losses, report, write_table
 from samodal.bench.drawn import drawn_segmenter
 from samodal.bench.scenes import SHOWN, Scene
 from samodal.bench.settings import BenchSettings
-from samodal.bench.stages import Clock, latencies
+from samodal.bench.stages import BUDGET, RUN, Clock, latencies
 from samodal.bench.steps import Released, measured
 from samodal.cli.app import main
 from samodal.errors import InputError
@@ -62,6 +62,28 @@ def test_stages_are_measured_where_they_are_called_and_left_as_they_were():
         list(Scene((64, 64), 1, 0).frames(1))
     assert Scene.frames is before and len(clock.spent["frames"]) == 1
     assert list(clock.items("items", iter("ab"))) == ["a", "b"] and len(clock.spent["items"]) == 3
+
+
+def test_the_budget_is_that_of_six_frames_a_second_on_two_cores_and_names_every_stage():
+    assert BUDGET.keys() == RUN.keys() | {"decoding"}
+    assert sum(BUDGET.values()) == round(2 * 1000 / 6)
+
+
+def test_stages_of_a_run_come_in_its_order_and_others_after_them():
+    clock = Clock()
+    for stage in ("other", "drawing", "detector"):
+        list(clock.items(stage, iter(())))
+    assert list(clock.table(1)) == ["detector", "drawing", "other"]
+
+
+def test_a_stage_beyond_its_budget_is_marked():
+    row = {"ms": 9.0, "best_ms": 1.0}
+    stages = {"decoding": row | {"cpu_ms": 5.9}, "detector": row | {"cpu_ms": 85.1}}
+    whole = {"video": "a.mp4", "size": [540, 960], "fps": 6.0, "cpu_ms": 91.0, "stages": stages}
+    whole |= {"latency": latencies([0.1]), "cold_start": {"s": 1.0, "cpu_s": 1.0}}
+    told = report({"machine": "", "threads": 1, "load": None, "run": whole, "steps": [], "disk": [], "memory_mb": {}})
+    assert [line.split()[0] for line in told.splitlines() if line.endswith("over")] == ["detector"]
+    assert "all" in told and "333 for 6 frames/s" in told
 
 
 def test_latencies_are_quantiles_in_milliseconds():
