@@ -148,6 +148,18 @@ def test_a_network_comes_back_from_its_file_as_it_was(tmp_path):
     assert again.config == network.config
 
 
+@pytest.mark.parametrize("hidden_head", [True, False])
+def test_a_network_of_whole_masks_answers_as_the_one_that_learned(hidden_head):
+    config = CompletionConfig(size=32, width=8, attention=1, hidden_head=hidden_head)
+    network = Completer.initialise(config, 3).eval()
+    whole = network.of_whole_masks()
+    layers, kinds = torch.rand(2, 5, 32, 32), torch.tensor([0, 3])
+    with torch.no_grad():
+        wanted, found = network(layers, kinds), whole(layers, kinds)
+    assert found.hidden is None and not whole.training
+    assert torch.allclose(found.amodal, wanted.amodal, atol=1e-6) and torch.allclose(found.iou, wanted.iou, atol=1e-6)
+
+
 def test_weights_of_an_amodal_sam_are_refused_with_the_way_out():
     with pytest.raises(InputError, match="expected weights of `samodal train completion`.*--preset points"):
         load("streetsim-small")
@@ -336,8 +348,8 @@ def test_of_unknown_things_only_what_someone_in_front_or_the_border_covers_is_co
 def test_a_large_product_by_blocks_is_the_plain_one(first, step, new, old):
     pixels = np.arange(old, dtype=np.float32)
     weights = filters(np.float32(first), np.float32(step), np.arange(new, dtype=np.float32)[:, None], pixels)
-    values = np.random.default_rng(0).random((old, 37), np.float32)
-    assert weights.size >= LARGE
+    values = np.random.default_rng(0).random((old, 77), np.float32)
+    assert weights.size * 77 >= LARGE
     assert weighted(weights, values, first, step) == pytest.approx(weights @ values, abs=1e-5)
     columns = weighted(weights, np.ascontiguousarray(values.T), first, step, across=True)
     assert columns == pytest.approx((weights @ values).T, abs=1e-5)

@@ -261,8 +261,11 @@ def _step_score(mask: Mask, where: Mask, reach: float) -> float:
     """
     if not mask.near(where, reach + 1):  # rounded to whole pixels
         return 0.0
+    there = mask.iou(where.clipped())
+    if there >= OFF:  # nothing that is off scores more
+        return there
     brought = where.moved(np.clip(mask.centre - where.centre, -reach, reach))
-    return max(mask.iou(where.clipped()), OFF * mask.iou(brought.clipped()))
+    return max(there, OFF * mask.iou(brought.clipped()))
 
 
 def _return_score(mask: Mask, where: Mask, margin: float, detected: Sequence[Mask]) -> float:

@@ -18,8 +18,9 @@ CONTRADICTED = 0.1
 """Share of the visible mask outside an earlier shape, and of the shape where nothing hides it, that is put up with."""
 LEVEL = 0.05
 """Two stand level where their bottom edges differ by no more than this share of the taller one's height."""
-LARGE, BLOCK = 8192, 16
-"""Weights above which a product goes by blocks of so many new pixels, twice as many where pixels become smaller."""
+LARGE, BLOCK = 1_500_000, 16
+"""Multiplications above which a product goes by blocks of so many new pixels, twice as many where pixels become
+smaller."""
 Array = TypeVar("Array")  # NumPy or torch
 
 
@@ -94,7 +95,7 @@ def weighted(weights: np.ndarray, values: np.ndarray, first: float, step: float,
     Args:
         across: for (k, n) of (k, m) values, their columns instead of their rows.
     """
-    if weights.size < LARGE:
+    if weights.size * values.shape[0 if across else 1] < LARGE:
         return values @ weights.T if across else weights @ values
     count, reach, block = len(weights), max(step, 1.0), BLOCK if step > 1 else 2 * BLOCK
     result = np.zeros((len(values), count) if across else (count, values.shape[1]), np.float32)

@@ -62,6 +62,13 @@ class Completer(CropNetwork):
     def __init__(self, config: CompletionConfig):
         super().__init__(config, masks=1 + config.hidden_head)
 
+    def of_whole_masks(self) -> Completer:
+        """The same network without the head for the hidden part, which only training asks for."""
+        network, state = Completer.initialise(self.config.replace(hidden_head=False), 0), self.state_dict()
+        kept = {name: state[name][: len(value)] for name, value in network.masks.state_dict(prefix="masks.").items()}
+        network.load_state_dict(state | kept)
+        return network.train(self.training)
+
     def forward(self, layers: Tensor, kinds: Tensor) -> Completed:
         """Complete.
 

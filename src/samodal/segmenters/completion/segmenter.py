@@ -212,7 +212,7 @@ def load_segmenter(
     backend: Literal["torch", "onnx"] = "torch",
 ) -> CompletionSegmenter:
     """The segmenter of a checkpoint, or of `weights`; the shipped ones without. `backend`: torch or onnx."""
-    segmenter = CompletionSegmenter(load(checkpoint or weights or "streetsim-complete"), device)
+    segmenter = CompletionSegmenter(load(checkpoint or weights or "streetsim-complete").of_whole_masks(), device)
     network = segmenter.network
     segmenter.network = on_onnx(network, *network.exported) if backend == "onnx" else fused(network)
     return segmenter
