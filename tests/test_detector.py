@@ -11,7 +11,7 @@ from samodal.frontends.cutter import Box
 from samodal.frontends.detector import Detector, DetectorConfig, boxes_in, load, released, save
 from samodal.frontends.detector.boxes import calibrated, lowest, prepared, without_duplicates
 from samodal.frontends.detector.config import KNOTS
-from samodal.frontends.detector.model import cells
+from samodal.frontends.detector.model import FEW_LENGTHS, REACH, _window, cells
 from samodal.images import normalise
 
 TINY = DetectorConfig(width=0.125, depth=0.33, classes=("person", "car"))
@@ -93,6 +93,19 @@ def test_likely_cells_have_the_values_that_they_have_among_all(backend):
         assert found.objectness.shape[1] == kept.sum()
         for all_of_them, some in zip(everything, found, strict=True):
             assert torch.allclose(all_of_them[:, kept], some, rtol=1e-4, atol=1e-4)
+
+
+def test_windows_hold_what_is_asked_for_and_have_few_sizes():
+    rng, sides = np.random.default_rng(0), set()
+    for _ in range(200):
+        places = torch.from_numpy(rng.integers(0, (17, 30), (rng.integers(1, 4), 2)))
+        top, left, bottom, right = _window(places, torch.Size((17, 30)))
+        assert 0 <= top < bottom <= 17 and 0 <= left < right <= 30
+        for y, x in places.tolist():
+            assert top <= max(y - REACH, 0) and min(y + REACH + 1, 17) <= bottom
+            assert left <= max(x - REACH, 0) and min(x + REACH + 1, 30) <= right
+        sides |= {bottom - top, right - left}
+    assert sides <= {FEW_LENGTHS, 2 * FEW_LENGTHS, 17, 3 * FEW_LENGTHS, 30}
 
 
 def test_boxes_lie_in_the_frame_and_what_is_not_reported_is_left_out():

@@ -19,6 +19,8 @@ from samodal.frontends.detector.config import STRIDES, DetectorConfig
 
 REACH = 2
 """Cells around one on which its classes depend: two convolutions of 3 x 3 lie between."""
+FEW_LENGTHS = 8
+"""Cells of which the sides of a window are multiples."""
 RARE = -4.6
 """Random weights start from a probability of 0.01, as nearly every cell holds nothing."""
 
@@ -125,11 +127,20 @@ def _raw(flat: Tensor, place: Tensor, stride: Tensor) -> Raw:
 
 
 def _window(places: Tensor, size: torch.Size) -> tuple[int, int, int, int]:
-    """First row and column, and those after the last, of what the classes of (N, 2) cells of a grid depend on."""
+    """First row and column, and those after the last, of a part of a grid that holds what the classes of (N, 2) cells
+    depend on."""
     if not len(places):
         return 0, 0, 1, 1  # of something, as networks take no empty pictures
-    (y0, x0), (y1, x1) = places.amin(0).tolist(), places.amax(0).tolist()
-    return max(y0 - REACH, 0), max(x0 - REACH, 0), min(y1 + REACH + 1, size[0]), min(x1 + REACH + 1, size[1])
+    ends = zip((places.amin(0) - REACH).tolist(), (places.amax(0) + REACH + 1).tolist(), size, strict=True)
+    (y0, y1), (x0, x1) = (_stretched(max(low, 0), min(high, most), most) for low, high, most in ends)
+    return y0, x0, y1, x1
+
+
+def _stretched(low: int, high: int, most: int) -> tuple[int, int]:
+    """A range of cells of some few lengths, within `most`, that holds another: code is made for each size anew."""
+    length = min(-(-(high - low) // FEW_LENGTHS) * FEW_LENGTHS, most)
+    low = min(low, most - length)
+    return low, low + length
 
 
 def cells(height: int, width: int, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
