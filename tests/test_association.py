@@ -524,3 +524,17 @@ def test_a_detection_beyond_the_reach_of_an_instance_scores_nothing_as_by_moving
         brought = where.moved(np.clip(mask.centre - where.centre, -reach, reach)).clipped()
         wanted = max(mask.iou(where), association_module.OFF * mask.iou(brought))
         assert association_module._step_score(mask, where, reach) == wanted
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_step_scores_the_better_of_where_it_goes_on_and_of_where_it_may_be_brought(seed):
+    rng, size = np.random.default_rng(seed), (60, 80)
+    x, y, dx, dy = rng.integers(0, 30, 4)
+    mask, where = (
+        Mask.of(square(20 + x, 20 + y, side=12, size=size)),
+        Mask.of(square(20 + x + dx // 8, 20 + dy, size=size)),
+    )
+    reach = float(rng.integers(0, 12))
+    brought = where.moved(np.clip(mask.centre - where.centre, -reach, reach)).clipped()
+    wanted = max(mask.iou(where), association_module.OFF * mask.iou(brought))
+    assert association_module._step_score(mask, where, reach) == wanted

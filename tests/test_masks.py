@@ -13,6 +13,18 @@ A = np.array([[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]], bool)
 B = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]], bool)
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_union_is_that_of_the_pixels_and_the_mask_itself_where_nothing_is_new(seed):
+    rng = np.random.default_rng(seed)
+    one, other = (np.zeros((9, 12), bool) for _ in range(2))
+    for bits in (one, other):
+        (y0, y1), (x0, x1) = (np.sort(rng.integers(0, end + 1, 2)) for end in bits.shape)
+        bits[y0:y1, x0:x1] = rng.random((y1 - y0, x1 - x0)) < 0.7
+    mask = Mask.of(one)
+    assert np.array_equal(mask.union(Mask.of(other)).decode(), one | other)
+    assert mask.union(Mask.of(one & other)) is mask
+
+
 @pytest.mark.parametrize("shift", [(0, 0), (1, 0), (-2, 1), (0.4, -0.6), (9, 0), (0, -9)])
 def test_shifting_agrees_with_moving_each_pixel(shift):
     dx, dy = (round(v) for v in shift)

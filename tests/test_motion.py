@@ -5,10 +5,17 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from samodal.method.motion import median_velocity, robust_motion
+from samodal.method.motion import median, median_velocity, robust_motion
 
 START = np.array([[0, 0], [20, 0], [0, 20], [20, 20], [10, 4], [4, 14], [16, 10]], float)
 CENTRE = np.array([10.0, 10.0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 8])
+def test_a_median_is_numpys(count):
+    values = np.random.default_rng(count).normal(size=(count, 2))
+    assert np.array_equal(median(values), np.median(values, axis=0))
+    assert median(values[:, 0]) == np.median(values[:, 0])
 
 
 def moved(shift, scale=1.0):
