@@ -4,6 +4,9 @@ VENV ?= .venv
 # Takes a CPU build where pip offers one; on a machine with an NVIDIA card the same line gives the CUDA build.
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
+# Tests at a time; those of one file stay together, as they share what is slow to make.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=8
 # Tests of what dependencies are used for; all of them would take an hour.
 OLDEST := test_rle.py test_video.py test_metrics_ap.py test_draw.py test_completion.py test_exports.py test_live.py
 
@@ -13,12 +16,12 @@ demo: install
 	$(BIN)/samodal demo
 
 test: install
-	$(BIN)/python -m pytest -m "not heavy" --durations=8
+	$(PYTEST) -m "not heavy"
 
 # What is too heavy for every edit: lint, known faults of what is installed, the site of the docs, the longest tests, and
 # the wheel in two environments of its own: with the newest and with the oldest dependencies that it allows.
 check: install lint audit docs
-	$(BIN)/python -m pytest -m heavy --durations=8
+	$(PYTEST) -m heavy
 	$(MAKE) wheel oldest
 
 docs: install
