@@ -20,6 +20,7 @@ from samodal.build import (
     make_front_end,
     make_rules,
     opened,
+    refuse_live,
     segmenter_of,
     teachable,
     with_best,
@@ -29,11 +30,12 @@ from samodal.build import (
 from samodal.errors import InputError
 from samodal.making import PROTOCOLS, checked, make_tracker
 from samodal.method.checks import check_frame, checked_time, listed, reported
+from samodal.method.hindsight import Hindsight
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import Rules
 from samodal.parts import Frame, FrontEnd, LearningSession, PointTracker, Segmenter, Video
 from samodal.settings import RunSettings
-from samodal.tracks import Clip, VisibleInstance
+from samodal.tracks import Clip, FrameResult, VisibleInstance
 from samodal.video import open_video
 from samodal.views.frame import FrameView
 
@@ -50,6 +52,7 @@ def load(
     device: str = "auto",
     seed: int = 0,
     details: bool = False,
+    offline: bool = False,
 ) -> AmodalTracker:
     """An amodal tracker; without arguments with the embedded models and the preset `default`.
 
@@ -70,6 +73,8 @@ def load(
         device: auto, cpu, cuda, cuda:1, mps.
         seed: of random prompts.
         details: give `Instance.hypotheses` and `Instance.confidence`, where the segmenter has them.
+        offline: hindsight: improve the masks in gaps by what comes after them. `stream` then gives frames late, and
+            `step` is refused.
 
     Raises:
         InputError: for a name, a rule, a device or a file that does not exist, or a part that cannot be used.
@@ -88,6 +93,7 @@ def load(
         device=device,
         seed=seed,
         details=details,
+        offline=offline,
     )
     check_settings(settings)
     settings, reason = with_best(settings)
@@ -181,13 +187,16 @@ class AmodalTracker:
             time: seconds from the start of the video, never descending; None counts on at 10 frames a second.
 
         Raises:
-            InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then.
+            InputError: for an image, a time or instances that cannot be of this frame; nothing has changed then. Also
+                with hindsight.
         """
-        return self._step(image, visible, time, self._pipeline.t + 1)
+        if self._settings.offline:
+            raise InputError("step: gives a frame at once, but this tracker has hindsight (offline=True); use stream")
+        return FrameView.of(self._step(image, visible, time, self._pipeline.t + 1))
 
     def _step(
         self, image: np.ndarray, visible: Iterable[VisibleInstance] | None, time: float | None, number: int
-    ) -> FrameView:
+    ) -> FrameResult:
         """`step` with the number that the frame has for the front end: videos may leave out frames."""
         session = None
         if visible is None:
@@ -198,12 +207,14 @@ class AmodalTracker:
         result = self._pipeline.step(image, listed(visible), time)
         if session is not None:
             session.learn(result)
-        return FrameView.of(result)
+        return result
 
     def stream(
         self, source: str | Path | Video | Iterable, name: str = "stream", fps: float = 10.0
     ) -> Iterator[FrameView]:
         """The frames of a video with all instances, as they are finished.
+
+        With hindsight a frame, with its picture, waits until the gaps in it are closed: for 12 seconds at most.
 
         Args:
             source: a video file, a folder of frames, `camera:0`, a stream's URL; an opened video; or an iterable of
@@ -213,7 +224,7 @@ class AmodalTracker:
 
         Raises:
             InputError: for a source that cannot be read, a frame that does not fit those before, or where another
-                stream of this tracker, or `reset`, has come in between.
+                stream of this tracker, or `reset`, has come in between. With hindsight also for a camera or a stream.
         """
         if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < float("inf"):
             raise InputError(f"fps: expected frames a second, a number above 0, got {fps!r}")
@@ -225,21 +236,38 @@ class AmodalTracker:
                 f"visible instances), got {type(source).__name__}"
             )
         video = source if isinstance(source, Video) else None
+        if self._settings.offline and video is not None:
+            refuse_live(video)
         self.reset(name if video is None else video.name)
-        self._video, self._fps, turn = video, fps, self._turn
+        self._video, self._fps = video, fps
+        results = self._results(source, name if video is None else video.name)
+        if self._settings.offline:
+            results = self._late(results)
+        yield from map(FrameView.of, results)
+
+    def _results(self, source: Video | Iterable, name: str) -> Iterator[FrameResult]:
+        """What the method gives of each frame."""
+        turn = self._turn
         for t, entry in enumerate(source):
             if self._turn is not turn:
                 raise InputError(
-                    f"stream {name if video is None else video.name!r}: the tracker has begun another video since; "
-                    "make a tracker for each with samodal.load()"
+                    f"stream {name!r}: the tracker has begun another video since; make a tracker for each with "
+                    "samodal.load()"
                 )
-            if video is not None:
+            if self._video is not None:
                 yield self._step(entry.image, None, entry.time, entry.t)
                 continue
             if isinstance(entry, tuple) and len(entry) != 2:
                 raise InputError(f"source: expected an image or a pair (image, visible), got {len(entry)} values")
             image, visible = entry if isinstance(entry, tuple) else (entry, None)
-            yield self.step(image, visible, t / fps)
+            yield self._step(image, visible, t / self._fps, self._pipeline.t + 1)
+
+    def _late(self, results: Iterable[FrameResult]) -> Iterator[FrameResult]:
+        """The same with hindsight."""
+        hindsight = Hindsight(self.rules)
+        for result in results:
+            yield from hindsight.add(result, self._pipeline.view)
+        yield from hindsight.rest()
 
     def _open(self, image: np.ndarray) -> LearningSession:
         """The front end at work on the video of which this is a frame."""

@@ -17,6 +17,7 @@ from samodal.frontends.remembered import Remembered
 from samodal.frontends.scaled import Scaled
 from samodal.loading import once
 from samodal.making import check_name, checked, find, knows_backend, make, make_tracker, not_taken, parameters, split
+from samodal.method.hindsight import Offline, check_hindsight
 from samodal.method.prompts.choose import make_selector
 from samodal.method.rules import Rules, preset
 from samodal.parts import FrontEnd, LearningSession, Method, Segmenter, Video, VisSession
@@ -50,6 +51,8 @@ def check_settings(settings: RunSettings) -> None:
     """
     rules = make_rules(settings)
     make_selector(rules.prompt, rules.points)
+    if settings.offline:
+        _check_offline(settings, rules)
     if settings.weights is not None:
         _check_weights(settings.weights)
     for table, text, what in (
@@ -64,6 +67,22 @@ def check_settings(settings: RunSettings) -> None:
         found_device(settings.device)
 
 
+def _check_offline(settings: RunSettings, rules: Rules) -> None:
+    """Refuse what hindsight cannot work with."""
+    if settings.method != "samodal":
+        raise InputError(f"--offline is for the method samodal, not for {settings.method}; leave it out")
+    check_hindsight(rules)
+
+
+def refuse_live(video: Video) -> None:
+    """Raise InputError for a video that cannot be read a second time, as hindsight does."""
+    if getattr(video, "live", None) is not None:
+        raise InputError(
+            f"{video.source}: --offline looks back from later frames, and a camera or stream is live; leave out "
+            "--offline, or record the video first"
+        )
+
+
 def _check_weights(name: str) -> None:
     """Whether there can be weights of this name; those of a hub are asked for when they are loaded."""
     embedded = [path.stem for path in Path(__file__).with_name("weights").glob("*.safetensors")]
@@ -76,8 +95,17 @@ def _check_weights(name: str) -> None:
 
 
 def make_method(settings: RunSettings) -> Method:
-    """The method that the settings name, with its model on its device; the model is loaded once a process."""
-    return make(METHODS, settings.method, "method", _context(settings))
+    """The method that the settings name, with its model on its device; the model is loaded once a process.
+
+    With hindsight it is an `Offline`, whose results come late.
+
+    Raises:
+        InputError: for a method or rules that leave no hindsight.
+    """
+    if settings.offline:
+        _check_offline(settings, make_rules(settings))
+    method = make(METHODS, settings.method, "method", _context(settings))
+    return Offline(method) if settings.offline else method
 
 
 def _context(settings: RunSettings) -> dict[str, Callable[[], Any]]:

@@ -182,25 +182,26 @@ class Mask:
         dx, dy = (int(v) for v in np.rint(shift))
         return Mask._tight(self.size, self.x + dx, self.y + dy, self.inside)
 
-    def scaled(self, shift: np.ndarray, scale: float, centre: np.ndarray) -> Mask:
+    def scaled(self, shift: np.ndarray, scale: float | np.ndarray, centre: np.ndarray) -> Mask:
         """Scaled about a point and moved, within the frame.
 
         Args:
             shift: (2,) float, (dx, dy) in pixels.
-            scale: above 0; 1 is `moved`.
+            scale: above 0; 1 is `moved`. Also (2,), of x and of y.
             centre: (2,) float, x and y of the point that moves by exactly `shift`.
 
         Raises:
             ValueError: if shift or scale is not finite, or scale not above 0.
         """
-        if scale == 1:
+        across, down = (scale, scale) if np.ndim(scale) == 0 else scale
+        if across == down == 1:
             return self.moved(shift).clipped()
-        if not (np.isfinite(shift).all() and 0 < scale < np.inf):
+        if not (np.isfinite(shift).all() and 0 < across < np.inf and 0 < down < np.inf):
             raise ValueError(f"shift must be finite and scale above 0, got {shift} and {scale}")
         height, width = self.size
         # Each pixel looks up where its centre was; integers are pixel centres.
-        x = np.rint((np.arange(width) - centre[0] - shift[0]) / scale + centre[0]) - self.x
-        y = np.rint((np.arange(height) - centre[1] - shift[1]) / scale + centre[1]) - self.y
+        x = np.rint((np.arange(width) - centre[0] - shift[0]) / across + centre[0]) - self.x
+        y = np.rint((np.arange(height) - centre[1] - shift[1]) / down + centre[1]) - self.y
         h, w = self.shape
         columns, rows = np.flatnonzero((x >= 0) & (x < w)), np.flatnonzero((y >= 0) & (y < h))
         if not len(columns) or not len(rows):

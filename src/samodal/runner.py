@@ -7,7 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from samodal.build import make_method, make_session, settled
+from samodal.build import make_method, make_session, refuse_live, settled
 from samodal.errors import DiskFull, InputError, printable
 from samodal.frontends.remembered import Remembered
 from samodal.interruption import COMPLETE
@@ -86,6 +86,8 @@ def run_video(
             before are in frames.jsonl, and from them tracks.json is written all the same.
     """
     settings = settled(settings, video)
+    if settings.offline:
+        refuse_live(video)
     folder = RunFolder(out, MadeFrom.of(settings, video))
     if (record := folder.finished(settings.overwrite)) is not None:
         return _known(record, video, out)
@@ -97,7 +99,7 @@ def run_video(
         report = RunReport(folder.work, run.frames, wanted=settings.report and settings.overlay)
         start = perf_counter()
         try:
-            with run.writer, overlaid(settings, run.frames, folder.work) as overlay, report:
+            with run, overlaid(settings, run.frames, folder.work) as overlay, report:
                 for frame, result in run:
                     if overlay is not None:
                         overlay.add(frame, result)
@@ -145,7 +147,7 @@ def complete(folder: RunFolder, seconds: float, report: RunReport) -> Summary | 
 def _leave(folder: RunFolder, length: int | None) -> tuple[int, Path]:
     """Leave what an interrupted run has; gives how many frames, and where they lie."""
     kept, where = result_count(folder.lines), folder.work
-    if not kept:
+    if not folder.begun:
         folder.clear()
     with suppress(InputError, OSError):  # the disk may be what failed; the lines are there
         if kept:

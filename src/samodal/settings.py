@@ -66,6 +66,9 @@ class RunSettings:
     weights: str | None = None
     """Weights of the segmenter: an embedded name, a checkpoint (.safetensors, .pth) or a Hugging Face name or folder.
     By default those that come with it."""
+    offline: bool = False
+    """Hindsight: improve the masks in each gap of an instance by what comes after the gap. Results come late, so for
+    files and folders alone."""
     tracker: str = field(default="lucas_kanade", metadata={"parts": ("point tracker", TRACKERS)})
     """Point tracker for hidden instances (--tracker list), or package.module:Class."""
     frames: str | None = None

@@ -19,6 +19,8 @@ MASKS = ("amodal", "visible")
 KINDS = ("table", "figures", "points", "real", "seen", "moved")
 APART = ("points", "real", "seen", "moved")
 """Kinds with columns of a profile of their own name."""
+LATE = ("table", "figures", "moved")
+"""Kinds that look at hidden frames, which hindsight changes."""
 _PRECISION = ("image", "video")
 PROFILES = {
     "official": _PRECISION, "strict": _PRECISION, "ones": _PRECISION, "identity": ("visible", "amodal"),
@@ -212,6 +214,8 @@ def _check(path: Path, experiment: Experiment) -> None:
             raise InputError(f"{path.name}: column {head}: {profile} is not for the kind {experiment.kind}")
     for group in (experiment.rows, experiment.front_ends):
         for name, settings in group.items():
+            if settings.get("offline") and experiment.kind not in LATE:
+                raise InputError(f"{path.name}: {name}: offline changes nothing in the kind {experiment.kind}")
             for key, value in settings.items():
                 if key not in SETTABLE:
                     raise InputError(f"{path.name}: {name}: unknown setting {key!r}{nearest(key, SETTABLE)}")

@@ -29,6 +29,7 @@ from samodal.experiments.plan import Planned
 from samodal.experiments.real import DRIVE, LABELS, Job, Part, drive, measure_missing
 from samodal.experiments.stated import shares_within, squared_distance
 from samodal.masks import Mask
+from samodal.method.hindsight import AFTER_S, Offline
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
 from samodal.metrics.boxes import box_ious
@@ -43,8 +44,8 @@ WITHHELD = "withheld"
 """The method's own tracker, on the drive with pictures."""
 HALVES = ("all", "even", "odd")
 """All sequences, and those of an even and of an odd number."""
-BEFORE = 30
-"""Frames before a gap that a method sees."""
+BEFORE, AFTER = 30, round(AFTER_S * 10) + 1
+"""Frames before a gap that a method sees, and after it, where the method has hindsight."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +64,10 @@ class Labels:
     boxes: dict[tuple[int, int | str], tuple[float, float, float, float]]
     last: dict[tuple[int, int | str], int]
 
-    def spans(self) -> list[tuple[int, int]]:
-        """First frame and end of the stretches that hold all gaps and what is seen before them."""
+    def spans(self, after: int = 0) -> list[tuple[int, int]]:
+        """First frame and end of the stretches that hold all gaps, what is seen before them, and frames after them."""
         spans: list[tuple[int, int]] = []
-        for first, end in sorted((max(0, last - BEFORE), t + 1) for (t, _), last in self.last.items()):
+        for first, end in sorted((max(0, last - BEFORE), t + 1 + after) for (t, _), last in self.last.items()):
             if spans and first <= spans[-1][1]:
                 first, end = spans[-1][0], max(end, spans.pop()[1])
             spans.append((first, end))
@@ -135,7 +136,7 @@ def moved(settings: RunSettings, labels: Labels, tracker: str) -> Iterator[dict[
     """What a method makes of each instance in each frame of a gap."""
     whole = {key: box_mask(box, labels.size) for key, box in labels.boxes.items()}
     black = np.zeros((*labels.size, 3), np.uint8)
-    for first, end in labels.spans():
+    for first, end in labels.spans(AFTER if settings.offline else 0):
         method, boxed = _method(settings, labels, whole, tracker, first)
         frames = []
         for n, shown in enumerate(labels.frames[first:end]):
@@ -159,7 +160,8 @@ def _method(settings: RunSettings, labels: Labels, whole: dict, tracker: str, fi
     }  # fmt: skip
     points = Lost() if tracker == "nothing" else LabelledTracker(labels.boxes, tracker == "noisy", first)
     select = told_of_masks(make_selector(rules.prompt, rules.points))
-    return Pipeline(LabelledSegmenter(known), points, rules, select=select), False
+    pipeline = Pipeline(LabelledSegmenter(known), points, rules, select=select)
+    return Offline(pipeline) if settings.offline else pipeline, False
 
 
 def _judged(instance: Instance | None, truth: tuple[float, float, float, float]) -> dict[str, Any]:

@@ -51,6 +51,9 @@ the three above, on 24 clips of StreetSim `val` and the even sequences of KITTI 
 SURPRISE, LEARNING, MOST_SURPRISE = 1.0, 0.1, 9.0
 """Surprise before anything is known, the weight of the newest mask in it, and the most that a mask may surprise."""
 
+BACKWARDS = np.array([1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
+"""What becomes of the state where time runs the other way."""
+
 
 @dataclass(frozen=True, eq=False)
 class Belief:
@@ -158,10 +161,31 @@ class Belief:
         gain = np.linalg.solve(spread, matrix @ self.covariance).T
         covariance = self.covariance - gain @ matrix @ self.covariance
         after = replace(self, mean=self.mean + gain @ (sides - expected), covariance=(covariance + covariance.T) / 2)
-        expected, _ = after.seen(view)
+        return replace(after, rest=after.missed(sides, variance, view))
+
+    def missed(self, sides: np.ndarray, variance: np.ndarray, view: View) -> np.ndarray:
+        """The `rest` that measured (4,) sides with (4,) their variance leave beside this belief."""
+        expected, _ = self.seen(view)
         side = np.sqrt(np.prod(expected[2:] - expected[:2]))
         trust = 1 / (1 + (variance / (TRUSTED * side) ** 2) ** 2)
-        return replace(after, rest=(sides - expected) * trust / _extent(expected))
+        return (sides - expected) * trust / _extent(expected)
+
+    def mirrored(self) -> Belief:
+        """The same where time runs the other way: at the negative time, with the opposite rate."""
+        covariance = self.covariance * np.outer(BACKWARDS, BACKWARDS)
+        return replace(self, time=-self.time, mean=self.mean * BACKWARDS, covariance=covariance)
+
+    def fused(self, other: Belief) -> Belief:
+        """The belief from this one and another of the same time that came about without it; without a `rest`."""
+        gain = np.linalg.solve(self.covariance + other.covariance, self.covariance).T
+        covariance = self.covariance - gain @ self.covariance
+        return Belief(
+            time=self.time,
+            mean=self.mean + gain @ (other.mean - self.mean),
+            covariance=(covariance + covariance.T) / 2,
+            surprise=(self.surprise + other.surprise) / 2,
+            rest=np.zeros(4),
+        )
 
     def with_mask(self, mask: Mask, visible: Mask, view: View, time: float, sure: float) -> Belief:
         """The belief after an amodal mask at a later time."""

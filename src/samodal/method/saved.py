@@ -10,6 +10,7 @@ import numpy as np
 from samodal.checks import Between, check_entries, fits
 from samodal.errors import InputError, shown
 from samodal.masks import Mask
+from samodal.method.camera import View
 from samodal.method.filter import Belief
 from samodal.method.hidden import HiddenPhase, Place
 from samodal.method.history import History, Seen
@@ -45,6 +46,21 @@ BELIEF: dict[str, Any] = {
     "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]],
     "rest": tuple[(Pixels,) * 4],
 }  # fmt: skip
+VIEW: dict[str, Any] = {
+    "focal": Number, "middle": Number, "horizon": Number, "heading": Number, "origin": tuple[Number, Number],
+    "known": bool,
+}  # fmt: skip
+
+
+def plain_view(view: View) -> dict:
+    """A view as JSON holds it."""
+    return {f.name: _value(getattr(view, f.name)) for f in fields(View)}
+
+
+def read_view(plain: Any, where: str) -> View:
+    """What `plain_view` gave; an InputError for a value that cannot be."""
+    check_entries(plain, VIEW, f"{where}, its view")
+    return View(**(plain | {"origin": np.array(plain["origin"], np.float64)}))
 
 
 def plain_entry(key: int | str, category: str, history: History, phase: HiddenPhase | None) -> dict:

@@ -27,7 +27,9 @@ from samodal.threads import Behind
 from samodal.tracks import FrameResult
 from samodal.video import excerpt, open_video
 
-SHOWN_SETTINGS = ("source", "vis", "method", "preset", "segmenter", "weights", "tracker", "reassociate", "samodal")
+SHOWN_SETTINGS = (
+    "source", "vis", "method", "offline", "preset", "segmenter", "weights", "tracker", "reassociate", "samodal",
+)  # fmt: skip
 OUTLINES = "outlines"
 UNFINISHED_RUN = "the run is not finished: these are its frames so far"
 

@@ -90,13 +90,13 @@ class FramesWriter:
         self.position, self._number = 0, 0
         self._line({"schema": SCHEMA, "clip": clip, "size": list(size), "settings": settings or {}})
 
-    def write(self, result: FrameResult, name: str | None = None) -> None:
-        """Append one frame; `name` is its file name where it has one."""
+    def write(self, result: FrameResult, name: str | None = None, more: dict[str, Any] | None = None) -> None:
+        """Append one frame; `name` is its file name where it has one, `more` what its line holds besides."""
         check_result(result, self._size, self._t)
         self._t = result.t
         instances = [to_json(instance, result.hidden_by[instance.id], self.details) for instance in result.instances]
         line = {"t": int(result.t), "time": round(float(result.time), 6), "name": name, "instances": instances}
-        self._line(line | {"cut": True} if result.cut else line)
+        self._line(line | ({"cut": True} if result.cut else {}) | (more or {}))
 
     def append(self, entry: dict[str, Any]) -> None:
         """Append a frame as its entry stands in another file of the same run, with another `t`."""

@@ -1,10 +1,11 @@
 """The folder of a run: what is finished stays whole in it, and what is not lies in its folder `unfinished`.
 
 While a run is at work, `unfinished` holds run.json (what the run is made from), frames.jsonl (a line a frame), `state`
-(of the method, every few seconds) and overlay.mp4. When the last frame is done, tracks.json and report.html join
-them, run.json says that the result is complete, and all of them take the place of an older result. An end that is
-killed half-way is brought to its end by the next command. A run that is interrupted leaves what it has in the folder
-itself where no finished result lies there; its tracks.json and run.json say that they are not complete.
+(of the method, every few seconds) and overlay.mp4; with hindsight also causal.jsonl, the lines of the causal pass.
+When the last frame is done, tracks.json and report.html join them, run.json says that the result is complete, and all
+of them take the place of an older result. An end that is killed half-way is brought to its end by the next command. A
+run that is interrupted leaves what it has in the folder itself where no finished result lies there; its tracks.json
+and run.json say that they are not complete.
 """
 
 from __future__ import annotations
@@ -99,6 +100,16 @@ class RunFolder:
         """The frames.jsonl that is being written."""
         return self.work / "frames.jsonl"
 
+    @property
+    def causal(self) -> Path:
+        """The same of the causal pass of a run with hindsight, of which more frames are done."""
+        return self.work / "causal.jsonl"
+
+    @property
+    def begun(self) -> int:
+        """How many frames an unfinished run has done."""
+        return max(result_count(self.lines), result_count(self.causal))
+
     def finished(self, overwrite: bool) -> dict[str, Any] | None:
         """What run.json says of a whole result of the same settings and data; None where there is work to do.
 
@@ -147,11 +158,11 @@ class RunFolder:
     def _begin(self, overwrite: bool) -> None:
         self._take_back()
         begun = read_record(self.work)
-        if begun is not None and result_count(self.lines):
+        if begun is not None and self.begun:
             differences = self.made.differences(begun, harmless=())  # the lines of one file have one header
             others = {name: text for name, text in differences.items() if name not in DATA}
             if not overwrite:
-                self._refuse(others, f"an unfinished run of {result_count(self.lines)} frames", self.work)
+                self._refuse(others, f"an unfinished run of {self.begun} frames", self.work)
             self.going_on, self.trusted = not others, not differences
         if not self.going_on:
             shutil.rmtree(self.work, ignore_errors=True)

@@ -29,7 +29,7 @@ def describe(settings: RunSettings, video: Video) -> dict[str, Any]:
     """What made a result, as JSON: settings, rules, version and source."""
     used = asdict(settings) | {"rules": asdict(make_rules(settings)), "out": None, "clips": None}
     used |= dict.fromkeys(("workers", "engine", "address", "shard"))  # where it is done changes nothing
-    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details", "strict")}
+    used |= {name: getattr(settings, name) or None for name in ("reassociate", "graph", "details", "strict", "offline")}
     used |= {
         "overwrite": None,
         "save": None,

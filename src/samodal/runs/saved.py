@@ -15,10 +15,15 @@ import numpy as np
 
 from samodal.checks import check_entries
 from samodal.errors import InputError, printable
+from samodal.files import parse_json
+from samodal.method.camera import View
 from samodal.method.checks import reported
+from samodal.method.hindsight import Hindsight, Offline
+from samodal.method.saved import plain_view, read_view
 from samodal.parts import Frame, LearningSession, LookingAhead, Method, Observed, Video
 from samodal.results.frames import FramesWriter, read_line
 from samodal.runs.folder import STATE, RunFolder
+from samodal.runs.late import LateFrames
 from samodal.runs.state import read_state, write_state
 from samodal.segmenters.ahead import EncodingAhead
 from samodal.settings import RunSettings
@@ -48,11 +53,14 @@ class Resumable(Method, Protocol):
 
 
 class SavedRun:
-    """The frames of a video with their results, each written before the next is read.
+    """The frames of a video with their results, each written before the next is read. Use it in a `with` statement.
 
     Front ends have no saved state: they see all frames again, and what they report is held against what they reported
     before. A method that is `Resumable` goes on from its last state; the frames after it, and all frames of another
     method, are made again and held against the lines that stand.
+
+    With hindsight, these are the lines of the causal pass, in a file of their own with the view of each frame. The
+    frames and results that come out are late (`samodal.runs.late`).
 
     Args:
         folder: opened.
@@ -65,12 +73,23 @@ class SavedRun:
     ):
         self.frames = excerpt(video, settings.frames, settings.stride)
         self._folder, self._settings, self._name, self._size = folder, settings, video.name, video.size
-        self._session, self._method = session, method
+        self._session, self._method = session, method.pipeline if isinstance(method, Offline) else method
         self._reports, self._waiting = hashlib.blake2b(digest_size=16), {}
         self._file, self._saved_at, self._cost = folder.work / STATE, time.monotonic(), 0.0
-        self.writer = FramesWriter(
-            folder.lines, video.name, video.size, folder.made.settings, settings.details, go_on=True
-        )
+        rest = video.name, video.size, folder.made.settings, settings.details
+        late = isinstance(method, Offline)
+        self._writer = FramesWriter(folder.causal if late else folder.lines, *rest, go_on=True)
+        self._writers, self._late = [self._writer], None
+        if late:
+            self._writers.append(FramesWriter(folder.lines, *rest, go_on=True))
+            self._late = LateFrames(Hindsight(method.pipeline.rules), self._writers[1], self.frames)
+
+    def __enter__(self) -> SavedRun:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        for writer in self._writers:
+            writer.close()
 
     def __iter__(self) -> Iterator[tuple[Frame, FrameResult]]:
         observed = self._observed()
@@ -82,10 +101,23 @@ class SavedRun:
             results = method.run(self._name, observed)
         for result in results:
             self._session.learn(result)
-            frame = self._waiting.pop(result.t)
-            self.writer.write(result, frame.name)
+            frame, view = self._waiting.pop(result.t), self._view
+            self._writer.write(result, frame.name, None if view is None else {"view": plain_view(view)})
             self._save(result)
+            yield from self._out(frame, result, view)
+        yield from self._late.rest() if self._late is not None else ()
+
+    @property
+    def _view(self) -> View | None:
+        """How the camera sees the newest frame, where hindsight is to know it."""
+        return None if self._late is None else getattr(self._method, "view", None)
+
+    def _out(self, frame: Frame, result: FrameResult, view: View | None) -> Iterator[tuple[Frame, FrameResult]]:
+        """The frames that are finished with a result: its own, or earlier ones."""
+        if self._late is None:
             yield frame, result
+        else:
+            yield from self._late.add(result, view)
 
     def _again(self, observed: Iterator[Observed], saved: dict[str, Any]) -> Iterator[tuple[Frame, FrameResult]]:
         """The frames up to the saved state, whose results stand."""
@@ -94,9 +126,11 @@ class SavedRun:
             observation = next(observed, None)
             if observation is None:
                 raise InputError(f"{self._name}: ends before frame {saved['t']}, where it was interrupted")
-            result = read_line(self.writer.skip(), self._size, f"{self._folder.lines}, frame {observation.frame.t}")
+            line, where = self._writer.skip(), f"{self._writer.path}, frame {observation.frame.t}"
+            result = read_line(line, self._size, where)
             self._session.learn(result)
-            yield self._waiting.pop(result.t), result
+            view = None if self._late is None else read_view(parse_json(line, where).get("view"), where)
+            yield from self._out(self._waiting.pop(result.t), result, view)
         if self._reports.hexdigest() != saved["reports"]:
             raise InputError(
                 f"{self._folder.work}: up to frame {saved['t']} the front end reports something else than before the "
@@ -113,14 +147,14 @@ class SavedRun:
             self._method.load_state_dict(saved["method"])
         except InputError:
             return None
-        return saved if saved["position"] <= self._folder.lines.stat().st_size else None
+        return saved if saved["position"] <= self._writer.path.stat().st_size else None
 
     def _save(self, result: FrameResult) -> None:
         """Save the state of the method, now and then."""
         start = time.monotonic()
         if not isinstance(self._method, Resumable) or start - self._saved_at < max(SAVE_S, self._cost / SHARE):
             return
-        saved = {"t": result.t, "position": self.writer.position, "reports": self._reports.hexdigest()}
+        saved = {"t": result.t, "position": self._writer.position, "reports": self._reports.hexdigest()}
         try:
             write_state(self._file, saved | {"method": self._method.state_dict()})
         except (AttributeError, NotImplementedError, TypeError):  # a part of others' whose state no file can hold

@@ -1,0 +1,237 @@
+"""Hindsight (`--offline`): masks in the gaps of an instance from both of their ends, as a stream that comes late.
+
+The causal pass, which is `samodal.method.pipeline`, is not changed by it. What it finds is held back until the gaps in
+it are closed. A gap is closed when the instance was prompted again and `AFTER_S` have passed since, or after
+`LONGEST_S`: then it is not bridged. So results come late by a bounded time, and memory does not grow with the video.
+All that decides is the results of the causal pass and the view of each frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from samodal.errors import InputError
+from samodal.masks import union
+from samodal.method.bridge import Bridge, End, placed
+from samodal.method.camera import View
+from samodal.method.history import RING, History, Seen
+from samodal.method.pipeline import Pipeline
+from samodal.method.rules import Rules
+from samodal.parts import Observed
+from samodal.tracks import UNSEEN, FrameResult, Instance, State
+
+AFTER_S = 2.0
+"""Seconds after a gap that tell of it: of the place and the rate at its end, and of the shape."""
+LONGEST_S = 10.0
+"""Seconds without a prompted frame after which a gap is not bridged."""
+
+Id = int | str
+
+
+def check_hindsight(rules: Rules) -> None:
+    """Raise InputError for rules with which there is no hindsight."""
+    if rules.motion != "filter" or not rules.track:
+        found = "track: false" if not rules.track else f"motion: {rules.motion}"
+        raise InputError(
+            f"--offline needs the rules motion: filter and track: true, as preset default has them, got {found}; "
+            "leave out --offline, or give --rules.motion=filter"
+        )
+
+
+class Offline:
+    """The method with hindsight, over a whole video at once: `run` gives its results late.
+
+    Args:
+        pipeline: the causal pass.
+
+    Raises:
+        InputError: for a pipeline whose rules leave nothing to bridge with.
+    """
+
+    def __init__(self, pipeline: Pipeline):
+        check_hindsight(pipeline.rules)
+        self.pipeline = pipeline
+
+    def run(self, clip: str, observed: Iterable[Observed]) -> Iterator[FrameResult]:
+        """All frames of a clip, in order, the last ones after all of `observed` is read."""
+        self.pipeline.reset(clip)
+        hindsight = Hindsight(self.pipeline.rules)
+        for seen in observed:
+            result = self.pipeline.step(seen.frame.image, seen.visible, seen.frame.time)
+            yield from hindsight.add(result, self.pipeline.view)
+        yield from hindsight.rest()
+
+
+@dataclass(eq=False)
+class _Held:
+    """A frame that waits; `changed` holds the instances that are other than in its result, None for no entry."""
+
+    result: FrameResult
+    view: View
+    changed: dict[Id, Instance | None] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Known:
+    """An instance: its prompted frames, the view of the newest, and the first frame of the gap that is open."""
+
+    category: str
+    history: History
+    view: View
+    gap: int | None = None
+
+
+@dataclass(eq=False)
+class _Gap:
+    """A gap whose end was seen.
+
+    Attributes:
+        key, category: of the instance.
+        first, end: index of its first frame, and of the frame in which the instance was prompted again.
+        before: its first end.
+        after: what was seen of the instance since.
+    """
+
+    key: Id
+    category: str
+    first: int
+    end: int
+    before: End
+    after: list[tuple[Seen, View]]
+
+    def is_closed(self, time: float) -> bool:
+        """Whether what comes at a time tells no more of it."""
+        return time - self.after[0][0].time > AFTER_S
+
+
+class Hindsight:
+    """Takes the results of the causal pass, frame after frame, and gives them back late, with the gaps bridged.
+
+    Args:
+        rules: of the causal pass.
+
+    Raises:
+        InputError: for rules that leave nothing to bridge with.
+    """
+
+    def __init__(self, rules: Rules):
+        check_hindsight(rules)
+        self.rules = rules
+        self._held: deque[_Held] = deque()
+        self._known: dict[Id, _Known] = {}
+        self._gaps: list[_Gap] = []
+
+    def add(self, result: FrameResult, view: View | None) -> list[FrameResult]:
+        """Take a frame, with its view (`Pipeline.view`), and give those that wait for nothing any more, in order."""
+        if view is None:
+            raise ValueError("a frame without a view: its pipeline has another rule than motion: filter")
+        done = self.rest() if result.cut else []
+        time = round(result.time, 6)  # as frames.jsonl has it: a run that goes on from there gives the same
+        self._held.append(_Held(result, view))
+        self._known = {key: k for key, k in self._known.items() if time - k.history.last.time <= LONGEST_S}
+        seen = {i.id: (i, Seen(result.t, time, None, i.visible, i.amodal, i.score)) for i in result if _prompted(i)}
+        for gap in [gap for gap in self._gaps if gap.is_closed(time)]:
+            self._close(gap)
+        for gap in self._gaps:
+            if gap.key in seen:
+                gap.after.append((seen[gap.key][1], view))
+        for key, (instance, shown) in seen.items():
+            self._see(key, instance.category, shown, view)
+        for key, known in self._known.items():
+            if key not in seen and known.gap is None:
+                known.gap = result.t
+        return done + self._released()
+
+    def rest(self) -> list[FrameResult]:
+        """The frames that still wait, at the end of a video or before a cut; what is open is not bridged."""
+        for gap in list(self._gaps):
+            self._close(gap)
+        for known in self._known.values():
+            known.gap = None
+        done = self._released()
+        self._known.clear()
+        return done
+
+    def _see(self, key: Id, category: str, shown: Seen, view: View) -> None:
+        """Take in a frame in which an instance was prompted; it may be the end of a gap."""
+        known = self._known.setdefault(key, _Known(category, History(RING, shapes=False), view))
+        if known.gap is not None:
+            before = End.before(known.history, known.view, self.rules.anchor_s)
+            self._gaps.append(_Gap(key, known.category, known.gap, shown.t, before, [(shown, view)]))
+        known.category, known.view, known.gap = category, view, None
+        known.history.add(shown, view)
+
+    def _released(self) -> list[FrameResult]:
+        """The frames before the first of all gaps that are not closed."""
+        waits = [gap.first for gap in self._gaps] + [k.gap for k in self._known.values() if k.gap is not None]
+        done, first = [], min(waits, default=None)
+        while self._held and (first is None or self._held[0].result.t < first):
+            done.append(self._finished(self._held.popleft()))
+        return done
+
+    def _close(self, gap: _Gap) -> None:
+        """Bridge a gap: change its frames."""
+        self._gaps.remove(gap)
+        bridge = Bridge(gap.before, End.after(gap.after, self.rules.anchor_s))
+        least = self.rules.min_score
+        if least is not None and max(bridge.before.surest, bridge.after.surest) < least:
+            return  # what a front end was never sure of is no hidden instance
+        for held in self._held:
+            if not gap.first <= held.result.t < gap.end:
+                continue
+            entry = next((instance for instance in held.result if instance.id == gap.key), None)
+            if entry is None or entry.state in UNSEEN:
+                held.changed[gap.key] = self._bridged(held, gap, bridge, entry)
+
+    def _bridged(self, held: _Held, gap: _Gap, bridge: Bridge, entry: Instance | None) -> Instance | None:
+        """An instance in a frame of a gap; None where it is not in the picture."""
+        result, last, size = held.result, gap.before.seen, gap.before.seen.amodal.size
+        time, sliver = round(result.time, 6), None if entry is None else entry.visible
+        belief = bridge.at(time, held.view)
+        moved = placed(bridge.shape.amodal, belief, held.view)
+        if not moved:
+            return None if sliver is None else entry
+        if entry is None:
+            since = {"frames_since_seen": result.t - last.t, "seconds_since_seen": round(time - last.time, 6)}
+            entry = Instance(gap.key, gap.category, None, State.HIDDEN, None, None, **since)
+        return replace(
+            entry,
+            score=self._score(time, bridge),
+            state=State.LEAVING if _over_the_border(belief.sides(held.view), size) else State.HIDDEN,
+            amodal=moved if sliver is None else union([moved, sliver], size),
+            centre_spread=belief.spread(held.view),
+        )
+
+    def _score(self, time: float, bridge: Bridge) -> float | None:
+        """The higher of the scores that are left of the two ends."""
+        ends = [end.seen for end in (bridge.before, bridge.after)]
+        left = [seen.score * self.rules.decay ** abs(time - seen.time) for seen in ends if seen.score is not None]
+        return max(left, default=None)
+
+    def _finished(self, held: _Held) -> FrameResult:
+        """The result of a frame, with what has changed in it."""
+        if not held.changed:
+            return held.result
+        order = {key: n for n, key in enumerate(self._known)}
+        there = [held.changed.get(instance.id, instance) for instance in held.result]
+        instances, known = [instance for instance in there if instance is not None], set(held.result.ids)
+        for key, instance in held.changed.items():
+            if instance is not None and key not in known:
+                place = order.get(key, len(order))
+                later = (n for n, other in enumerate(instances) if order.get(other.id, len(order)) > place)
+                instances.insert(next(later, len(instances)), instance)
+        return replace(held.result, instances=tuple(instances))
+
+
+def _prompted(instance: Instance) -> bool:
+    """Whether an instance's mask was predicted from this frame."""
+    return instance.state is State.VISIBLE and bool(instance.visible) and bool(instance.amodal)
+
+
+def _over_the_border(sides: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether a box of (4,) sides reaches over the border of a frame of (H, W)."""
+    return bool((sides[:2] < -1).any() or (sides[2:] > (size[1], size[0])).any())
