@@ -22,6 +22,7 @@ from samodal.errors import InputError
 from samodal.interruption import COMPLETE
 from samodal.method.pipeline import Pipeline
 from samodal.metrics.evaluate import ScoringRules, evaluate
+from samodal.report.make import RunReport
 from samodal.results.frames import read_frames
 from samodal.runner import run_video
 from samodal.runs import saved
@@ -105,6 +106,107 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_bytes_of_one_that_was_not(
     run(chosen, tmp_path / "out")
     assert content(tmp_path / "out") == content(tmp_path / "whole")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["frames.jsonl", "run.json", "tracks.json"]
+
+
+RETURNS = 34
+"""Frames in which the square comes out again, and stays for longer than hindsight waits for."""
+
+
+class Returns(Report):
+    """The same over more frames, two pixels a frame, so that the square is hidden for some and comes back."""
+
+    def open(self, video):
+        self._observed = passing_square(RETURNS, step=2)[1]
+        return self
+
+
+@pytest.fixture
+def returning(tmp_path):
+    folder = tmp_path / "returning"
+    folder.mkdir()
+    for seen in passing_square(RETURNS, step=2)[1]:
+        Image.fromarray(seen.frame.image).save(folder / f"{seen.frame.t:06d}.png")
+    return folder
+
+
+def offline(returning, **changes):
+    return settings(returning, method="samodal", vis=f"{__name__}:Returns", offline=True, **changes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"reassociate": True}, {"details": True}], ids=str)
+def test_an_interrupted_run_with_hindsight_ends_with_the_bytes_of_one_that_was_not(changes, returning, tmp_path):
+    chosen = offline(returning, **changes)
+    run(chosen, tmp_path / "whole")
+    for t in (3, 21, 26, 30):
+        Returns.stop_at, Returns.why = t, KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            run(chosen, tmp_path / "out")
+    Returns.stop_at = None
+    run(chosen, tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["frames.jsonl", "run.json", "tracks.json"]
+
+
+def test_a_run_with_hindsight_that_goes_on_makes_only_the_frames_after_its_state(returning, tmp_path, monkeypatch):
+    Returns.stop_at = 24
+    with pytest.raises(KeyboardInterrupt):
+        run(offline(returning), tmp_path / "out")
+    waiting = len(read_frames(tmp_path / "out" / "frames.jsonl").results)
+    assert waiting == 20  # the square is hidden from there on
+    Returns.stop_at, steps, plain = None, [], Pipeline.step
+    monkeypatch.setattr(Pipeline, "step", lambda self, *given: steps.append(1) or plain(self, *given))
+    run(offline(returning), tmp_path / "out")
+    assert len(steps) == RETURNS - 24
+
+
+def test_a_run_with_hindsight_that_is_stopped_before_a_result_is_out_goes_on_as_well(returning, tmp_path, monkeypatch):
+    """All frames wait for the end of a gap that begins in the second."""
+
+    class Blinks(Returns):
+        def step(self, frame, t):
+            shown = super().step(frame, t)
+            return [] if 1 <= t < 8 else shown
+
+    monkeypatch.setattr(sys.modules[__name__], "Returns", Blinks)
+    run(offline(returning), tmp_path / "whole")
+    Blinks.stop_at = 1
+    with pytest.raises(KeyboardInterrupt):
+        run(offline(returning, frames="1:"), tmp_path / "none")
+    Blinks.stop_at = 9
+    with pytest.raises(KeyboardInterrupt):
+        run(offline(returning), tmp_path / "out")
+    Blinks.stop_at = None
+    run(offline(returning), tmp_path / "out")
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_a_run_with_hindsight_says_so_and_changes_the_gap_alone(returning, tmp_path):
+    run(offline(returning, overlay=True), tmp_path / "late")
+    run(replace(offline(returning), offline=False), tmp_path / "causal")
+    record = json.loads((tmp_path / "late" / "run.json").read_text())
+    assert record["settings"]["offline"] is True
+    assert '["offline","True"]' in (tmp_path / "late" / "report.html").read_text().replace(" ", "")
+    assert "offline" not in json.loads((tmp_path / "causal" / "run.json").read_text())["settings"]
+    lines = [(tmp_path / name / "frames.jsonl").read_text().splitlines()[1:] for name in ("late", "causal")]
+    differ = [t for t, (late, causal) in enumerate(zip(*lines, strict=True)) if late != causal]
+    assert differ == [20, 21, 22, 23, 24]
+
+
+def test_every_frame_of_an_overlay_with_hindsight_is_that_of_its_result(returning, tmp_path, monkeypatch):
+    pairs, add = [], RunReport.add
+    monkeypatch.setattr(RunReport, "add", lambda *given: pairs.append(given[1:]) or add(*given))
+    run(offline(returning), tmp_path / "out")
+    pictures = [np.asarray(Image.open(path)) for path in sorted(returning.iterdir())]
+    assert [frame.t for frame, _ in pairs] == [result.t for _, result in pairs] == list(range(RETURNS))
+    assert all(np.array_equal(frame.image, pictures[frame.t]) for frame, _ in pairs)
+
+
+def test_hindsight_is_refused_for_what_is_live(returning, tmp_path):
+    video = ArrayVideo("camera", np.zeros((4, 60, 120, 3), np.uint8), source="/dev/video0")
+    video.live = "v4l2"
+    with pytest.raises(InputError, match="/dev/video0: --offline looks back from later frames"):
+        run_video(offline(returning), video, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_method_with_a_state_sees_only_the_frames_after_it(drive, tmp_path, monkeypatch):
