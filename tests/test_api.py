@@ -12,6 +12,7 @@ import samodal
 import samodal.api
 from made_up import SIZE, image_of, passing_square, square
 from samodal.api import AmodalTracker
+from samodal.method.hindsight import Offline
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import preset
 from samodal.settings import RunSettings
@@ -135,6 +136,31 @@ def test_a_new_tracker_draws_the_prompts_of_one_that_was_reset():
     assert np.array_equal(new.instances[0].points, again.instances[0].points)
 
 
+def test_with_hindsight_a_stream_is_late_and_has_all_frames_with_their_pictures():
+    truth, observed = passing_square(40, step=2)
+    method = Pipeline(FrameOracle(truth, observed), Still(), preset("default"))
+    expected = list(Offline(method).run("drive", observed))
+    late = AmodalTracker(method, RunSettings(offline=True), Sighted(observed))
+    given = [(seen.frame.image, seen.visible) for seen in observed]
+    found = list(late.stream(given, "drive"))
+    assert told(found) == told(expected)
+    assert all(np.array_equal(f.image, seen.frame.image) for f, seen in zip(found, observed, strict=True))
+    front_end = Sighted(observed)
+    found = list(AmodalTracker(method, RunSettings(offline=True), front_end).stream([i for i, _ in given], "drive"))
+    assert told(found) == told(expected)
+    assert front_end.learned == list(range(40))  # of the causal results, each before the next frame
+    with pytest.raises(samodal.InputError, match=r"step: gives a frame at once, .*; use stream"):
+        late.step(*given[0])
+
+
+def test_hindsight_is_refused_for_a_camera():
+    stream, _, observed = tracker(offline=True)
+    video = ArrayVideo("camera", np.stack([seen.frame.image for seen in observed]), source="/dev/video0")
+    video.live = "v4l2"
+    with pytest.raises(samodal.InputError, match="/dev/video0: --offline looks back from later frames"):
+        next(stream.stream(video))
+
+
 def test_a_stream_that_another_one_has_cut_short_says_so():
     shared, _, observed = tracker()
     images = [seen.frame.image for seen in observed[:3]]
@@ -153,6 +179,7 @@ def test_a_stream_that_another_one_has_cut_short_says_so():
         ({"seed": "x"}, "seed must be a whole number at least 0, got 'x'"),
         ({"rules": {1: 2}}, r"rules: expected names with values, .* got \{1: 2\}"),
         ({"rules": ["points"]}, r"rules: expected names with values, .* got \['points'\]"),
+        ({"offline": True, "preset": "paper"}, "--offline needs the rules motion: filter"),
         ({"preset": None}, "unknown preset None; known: default, paper, points, released"),
     ],
 )

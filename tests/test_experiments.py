@@ -331,6 +331,10 @@ def test_a_page_tells_claims_and_what_counts_nothing():
         ({"columns": {"AP": "official image"}}, "expected PROFILE LEVEL METRIC"),
         ({"rows": {"a": {"metod": "hull"}}}, "unknown setting 'metod'; did you mean 'method'"),
         ({"rows": {"a": {"out": "x"}}}, "unknown setting 'out'"),
+        (
+            {"kind": "real", "rows": {"a": {"offline": True}}, "columns": {}},
+            "a: offline changes nothing in the kind real",
+        ),
         ({"relations": [{"claim": "c", "left": "cpy", "right": "hull", "column": "mIoU"}]}, "did you mean 'copy'"),
         ({"relations": [{"claim": "c", "left": "copy", "right": "hull"}]}, "lacks column"),
         ({"relations": 5}, "relations: expected a list of claims, found 5"),

@@ -26,6 +26,7 @@ def test_a_gap_is_a_stretch_with_boxes_and_without_masks_between_frames_with_mas
     labels = read_sequence(folder, "0001")
     assert labels.last == {(4, 1001): 3, (5, 1001): 3, (6, 1001): 3}
     assert labels.spans() == [(0, 7)]
+    assert labels.spans(after=4) == [(0, 11)]
 
 
 def test_true_points_move_the_mask_with_its_box_and_a_held_mask_stays_behind(folder):
@@ -33,6 +34,18 @@ def test_true_points_move_the_mask_with_its_box_and_a_held_mask_stays_behind(fol
     assert ious(folder, "nothing", preset="paper") == pytest.approx([16 / 24, 12 / 28, 8 / 32])
     assert ious(folder, "nothing", method="constant-velocity") == [1, 1, 1]
     assert ious(folder, "nothing", method="hold-last") == ious(folder, "nothing", preset="paper")
+
+
+@pytest.mark.parametrize("tracker", ["true", "noisy", "nothing"])
+def test_with_hindsight_the_mask_is_where_its_box_is_whatever_the_points_do(folder, tracker):
+    assert ious(folder, tracker, offline=True) == [1, 1, 1]
+
+
+def test_hindsight_is_refused_for_rules_and_methods_that_have_none(folder):
+    with pytest.raises(InputError, match="--offline needs the rules motion: filter"):
+        ious(folder, "true", offline=True, preset="paper")
+    with pytest.raises(InputError, match="--offline is for the method samodal, not for hold-last"):
+        ious(folder, "nothing", offline=True, method="hold-last")
 
 
 def test_the_filter_tells_a_spread_that_is_compared_with_where_the_middle_is(folder):

@@ -229,12 +229,19 @@ def test_what_nothing_reported_ever_hid_is_not_lost_for_being_in_the_open():
 
 def test_moving_a_mask_looks_up_each_pixel():
     mask = np.random.default_rng(0).random((30, 40)) > 0.5
-    for shift, scale, centre in [((3.2, -1.4), 1.3, (20, 11)), ((-8, 5), 0.6, (5.5, 20.5)), ((60, 0), 1.1, (0, 0))]:
+    cases = [
+        ((3.2, -1.4), 1.3, (20, 11)),
+        ((-8, 5), 0.6, (5.5, 20.5)),
+        ((60, 0), 1.1, (0, 0)),
+        ((2, 3), (1.0, 1.7), (9, 9)),
+    ]
+    for shift, scale, centre in cases:
+        across, down = np.broadcast_to(scale, 2)
         moved = Mask.of(mask).scaled(np.array(shift), scale, np.array(centre)).decode()
         for y in range(30):
             for x in range(40):
-                sx = round((x - centre[0] - shift[0]) / scale + centre[0])
-                sy = round((y - centre[1] - shift[1]) / scale + centre[1])
+                sx = round((x - centre[0] - shift[0]) / across + centre[0])
+                sy = round((y - centre[1] - shift[1]) / down + centre[1])
                 assert moved[y, x] == (0 <= sx < 40 and 0 <= sy < 30 and mask[sy, sx])
 
 

@@ -1,6 +1,7 @@
 """Saved states of a pipeline and its parts: what they never give is refused, and nothing is half taken over."""
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from samodal.errors import InputError
 from samodal.method.cuts import CutDetector
 from samodal.method.pipeline import Pipeline
 from samodal.method.rules import PRESETS
+from samodal.method.saved import plain_view, read_view
 from samodal.trackers.cotracker.online import CoTrackerOnline
 from samodal.trackers.lucas_kanade import LucasKanade
 from samodal.trackers.rereading import Rereading
@@ -186,6 +188,17 @@ def test_a_belief_that_no_filter_holds_is_refused(name, row, value):
     state["memory"][0]["belief"][name][row] = value
     with pytest.raises(InputError, match=f"instance 7, its belief: {name} cannot be"):
         stepped()[0].load_state_dict(state)
+
+
+def test_a_view_is_read_as_it_was_written_and_one_that_cannot_be_is_refused():
+    view = stepped()[0].view
+    plain = json.loads(json.dumps(plain_view(view)))
+    again = read_view(plain, "frame 3")
+    assert plain_view(again) == plain and again.origin.dtype == np.float64
+    assert np.array_equal(again.origin, view.origin) and (again.focal, again.known) == (view.focal, view.known)
+    for damaged in (None, plain | {"origin": [0.0]}, plain | {"heading": "left"}, {"focal": 1.0}):
+        with pytest.raises(InputError, match="frame 3, its view"):
+            read_view(damaged, "frame 3")
 
 
 def test_other_points_than_the_tracker_follows_are_refused():
