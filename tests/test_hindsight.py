@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from made_up import SIZE, passing_square, square
+from made_up import passing_square, square
 from samodal.build import check_settings, make_method
 from samodal.errors import InputError
 from samodal.masks import Mask
@@ -156,6 +156,12 @@ def test_what_is_kept_in_a_gap_stays_and_tells_nothing():
 def test_what_no_frame_was_sure_of_is_not_bridged():
     doubtful = frames(*[[] if 7 <= t < 12 else [seen(7, 10 + 3 * t, score=0.3)] for t in range(20)])
     assert all(after is before for before, after in zip(doubtful, late(doubtful), strict=True))
+
+
+def test_an_id_that_comes_back_where_its_instance_cannot_be_is_not_bridged():
+    for jump, bridged in ((2, True), (60, False)):
+        given = frames(*[[held(7)] if 7 <= t < 10 else [seen(7, 10 if t < 7 else 10 + jump)] for t in range(20)])
+        assert [after is not before for before, after in zip(given, late(given), strict=True)][7:10] == [bridged] * 3
 
 
 def test_the_score_is_what_is_left_of_the_nearer_end():

@@ -63,6 +63,13 @@ class Bridge:
         self._rests = [self._missed(end) for end in (before, after)]
 
     @property
+    def surprise(self) -> float:
+        """Squared distance of the centre at the end from where it was expected from the beginning, in variances."""
+        seen, view = self.after.seen, self.after.view
+        told = measured(seen.amodal, seen.visible, view, seen.sure)
+        return self.before.belief.at(seen.time, view).distance(*told, view)
+
+    @property
     def shape(self) -> Seen:
         """The frame of the better of the two shapes, see `Seen.quality`."""
         return max(self.before.anchor, self.after.anchor, key=lambda seen: seen.quality)

@@ -28,6 +28,9 @@ AFTER_S = 2.0
 """Seconds after a gap that tell of it: of the place and the rate at its end, and of the shape."""
 LONGEST_S = 10.0
 """Seconds without a prompted frame after which a gap is not bridged."""
+FARTHEST = 50.0
+"""Squared distance in variances beyond which what came back is not where the same instance can be: an id was mixed up,
+and the gap is not bridged. With true ids in StreetSim it is below 30."""
 
 Id = int | str
 
@@ -177,9 +180,10 @@ class Hindsight:
         """Bridge a gap: change its frames."""
         self._gaps.remove(gap)
         bridge = Bridge(gap.before, End.after(gap.after, self.rules.anchor_s))
-        least = self.rules.min_score
-        if least is not None and max(bridge.before.surest, bridge.after.surest) < least:
-            return  # what a front end was never sure of is no hidden instance
+        sure, least = max(bridge.before.surest, bridge.after.surest), self.rules.min_score
+        # What a front end was never sure of is no hidden instance.
+        if bridge.surprise > FARTHEST or (least is not None and sure < least):
+            return
         for held in self._held:
             if not gap.first <= held.result.t < gap.end:
                 continue

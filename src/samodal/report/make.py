@@ -30,6 +30,7 @@ from samodal.video import excerpt, open_video
 SHOWN_SETTINGS = (
     "source", "vis", "method", "offline", "preset", "segmenter", "weights", "tracker", "reassociate", "samodal",
 )  # fmt: skip
+HINDSIGHT = "hindsight: masks in gaps were made from later frames too"
 OUTLINES = "outlines"
 UNFINISHED_RUN = "the run is not finished: these are its frames so far"
 
@@ -137,6 +138,7 @@ def shown_settings(settings: dict[str, Any]) -> list[list[str]]:
     method = str(settings.get("method", "samodal"))
     names = set(SHOWN_SETTINGS) - set(not_taken(method) if split(method, METHODS)[0] in METHODS else ())
     given = {key: settings[key] for key in SHOWN_SETTINGS if key in names and settings.get(key) is not None}
+    given |= {"offline": HINDSIGHT} if given.get("offline") else {}
     return [[key, printable(re.sub(r"//[^/@]*@", "//", str(value)))] for key, value in given.items()]
 
 
