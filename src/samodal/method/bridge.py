@@ -26,14 +26,12 @@ class End:
         seen, view: the frame beside the gap in which it was prompted.
         belief: at this frame, from this one and those beyond it; of time that runs backward, behind a gap.
         anchor: the frame near by that shows nearly the most of it (`History.anchor`).
-        surest: the highest score near by.
     """
 
     seen: Seen
     view: View
     belief: Belief
     anchor: Seen
-    surest: float
 
     @classmethod
     def before(cls, history: History, view: View, anchor_s: float | None) -> End:
@@ -41,7 +39,7 @@ class End:
         if history.belief is None:
             raise ValueError("a history without views has no belief")
         anchor = history.anchor(history.last.t + 1, anchor_s)
-        return cls(history.last, view, history.belief, anchor, history.surest)
+        return cls(history.last, view, history.belief, anchor)
 
     @classmethod
     def after(cls, seen: Iterable[tuple[Seen, View]], anchor_s: float | None) -> End:

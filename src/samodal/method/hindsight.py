@@ -80,10 +80,11 @@ class _Held:
 
 @dataclass(eq=False)
 class _Known:
-    """An instance: its prompted frames, the view of the newest, and the first frame of the gap that is open."""
+    """An instance: its prompted frames and their scores, the view of the newest, and the first frame of an open gap."""
 
     category: str
     history: History
+    scores: deque[float]
     view: View
     gap: int | None = None
 
@@ -97,6 +98,8 @@ class _Gap:
         first, end: index of its first frame, and of the frame in which the instance was prompted again.
         before: its first end.
         after: what was seen of the instance since.
+        scores: of the frames beside the gap.
+        surest: the highest of the scores near by.
     """
 
     key: Id
@@ -105,6 +108,8 @@ class _Gap:
     end: int
     before: End
     after: list[tuple[Seen, View]]
+    scores: tuple[float, float]
+    surest: float
 
     def is_closed(self, time: float) -> bool:
         """Whether what comes at a time tells no more of it."""
@@ -136,14 +141,19 @@ class Hindsight:
         time = round(result.time, 6)  # as frames.jsonl has it: a run that goes on from there gives the same
         self._held.append(_Held(result, view))
         self._known = {key: k for key, k in self._known.items() if time - k.history.last.time <= LONGEST_S}
-        seen = {i.id: (i, Seen(result.t, time, None, i.visible, i.amodal, i.score)) for i in result if _prompted(i)}
+        # How good a mask is, is what the segmenter expects of it; how sure the front end is of a car, is another thing.
+        seen = {
+            i.id: (i, Seen(result.t, time, None, i.visible, i.amodal, i.expected_iou)) for i in result if prompted(i)
+        }
         for gap in [gap for gap in self._gaps if gap.is_closed(time)]:
             self._close(gap)
         for gap in self._gaps:
             if gap.key in seen:
-                gap.after.append((seen[gap.key][1], view))
-        for key, (instance, shown) in seen.items():
-            self._see(key, instance.category, shown, view)
+                instance, shown = seen[gap.key]
+                gap.after.append((shown, view))
+                gap.surest = max(gap.surest, score_of(instance))
+        for instance, shown in seen.values():
+            self._see(instance, shown, view)
         for key, known in self._known.items():
             if key not in seen and known.gap is None:
                 known.gap = result.t
@@ -159,14 +169,19 @@ class Hindsight:
         self._known.clear()
         return done
 
-    def _see(self, key: Id, category: str, shown: Seen, view: View) -> None:
+    def _see(self, instance: Instance, shown: Seen, view: View) -> None:
         """Take in a frame in which an instance was prompted; it may be the end of a gap."""
-        known = self._known.setdefault(key, _Known(category, History(RING, shapes=False), view))
+        key, score = instance.id, score_of(instance)
+        new = _Known(instance.category, History(RING, shapes=False), deque(maxlen=RING), view)
+        known = self._known.setdefault(key, new)
         if known.gap is not None:
             before = End.before(known.history, known.view, self.rules.anchor_s)
-            self._gaps.append(_Gap(key, known.category, known.gap, shown.t, before, [(shown, view)]))
-        known.category, known.view, known.gap = category, view, None
+            scores, surest = (known.scores[-1], score), max(*known.scores, score)
+            gap = _Gap(key, known.category, known.gap, shown.t, before, [(shown, view)], scores, surest)
+            self._gaps.append(gap)
+        known.category, known.view, known.gap = instance.category, view, None
         known.history.add(shown, view)
+        known.scores.append(score)
 
     def _released(self) -> list[FrameResult]:
         """The frames before the first of all gaps that are not closed."""
@@ -180,9 +195,7 @@ class Hindsight:
         """Bridge a gap: change its frames."""
         self._gaps.remove(gap)
         bridge = Bridge(gap.before, End.after(gap.after, self.rules.anchor_s))
-        sure, least = max(bridge.before.surest, bridge.after.surest), self.rules.min_score
-        # What a front end was never sure of is no hidden instance.
-        if bridge.surprise > FARTHEST or (least is not None and sure < least):
+        if bridge.surprise > FARTHEST or gap.surest < (self.rules.min_score or 0):
             return
         for held in self._held:
             if not gap.first <= held.result.t < gap.end:
@@ -204,17 +217,16 @@ class Hindsight:
             entry = Instance(gap.key, gap.category, None, State.HIDDEN, None, None, **since)
         return replace(
             entry,
-            score=self._score(time, bridge),
+            score=self._score(time, gap),
             state=State.LEAVING if _over_the_border(belief.sides(held.view), size) else State.HIDDEN,
             amodal=moved if sliver is None else union([moved, sliver], size),
             centre_spread=belief.spread(held.view),
         )
 
-    def _score(self, time: float, bridge: Bridge) -> float | None:
+    def _score(self, time: float, gap: _Gap) -> float:
         """The higher of the scores that are left of the two ends."""
-        ends = [end.seen for end in (bridge.before, bridge.after)]
-        left = [seen.score * self.rules.decay ** abs(time - seen.time) for seen in ends if seen.score is not None]
-        return max(left, default=None)
+        ends = (gap.before.seen.time, gap.after[0][0].time)
+        return max(score * self.rules.decay ** abs(time - end) for score, end in zip(gap.scores, ends, strict=True))
 
     def _finished(self, held: _Held) -> FrameResult:
         """The result of a frame, with what has changed in it."""
@@ -231,9 +243,14 @@ class Hindsight:
         return replace(held.result, instances=tuple(instances))
 
 
-def _prompted(instance: Instance) -> bool:
+def prompted(instance: Instance) -> bool:
     """Whether an instance's mask was predicted from this frame."""
     return instance.state is State.VISIBLE and bool(instance.visible) and bool(instance.amodal)
+
+
+def score_of(instance: Instance) -> float:
+    """Its score; 1 where it has none."""
+    return 1.0 if instance.score is None else instance.score
 
 
 def _over_the_border(sides: np.ndarray, size: tuple[int, int]) -> bool:
