@@ -70,7 +70,8 @@ def test_the_command_says_what_was_chosen_also_with_odd_names(tab):
     tab.wait_for_selector("#note:not(:empty)")
     assert settings_of(tab) == RunSettings(
         video="my drive's $(first).mp4", vis="boxes:my tracks.txt", reassociate=True, fps=25.0, classes="car, person",
-        offline=True, conf=0.3, frames="0:100", stride=3, save="coco,cvat", out=Path("runs/my run"), overlay=False, overwrite=True,
+        offline=True, conf=0.3, frames="0:100", stride=3, save="coco,cvat", out=Path("runs/my run"), overlay=False,
+        overwrite=True,
     )  # fmt: skip
 
 

@@ -141,10 +141,7 @@ class Hindsight:
         time = round(result.time, 6)  # as frames.jsonl has it: a run that goes on from there gives the same
         self._held.append(_Held(result, view))
         self._known = {key: k for key, k in self._known.items() if time - k.history.last.time <= LONGEST_S}
-        # How good a mask is, is what the segmenter expects of it; how sure the front end is of a car, is another thing.
-        seen = {
-            i.id: (i, Seen(result.t, time, None, i.visible, i.amodal, i.expected_iou)) for i in result if prompted(i)
-        }
+        seen = {i.id: (i, seen_of(i, result.t, time)) for i in result if prompted(i)}
         for gap in [gap for gap in self._gaps if gap.is_closed(time)]:
             self._close(gap)
         for gap in self._gaps:
@@ -246,6 +243,12 @@ class Hindsight:
 def prompted(instance: Instance) -> bool:
     """Whether an instance's mask was predicted from this frame."""
     return instance.state is State.VISIBLE and bool(instance.visible) and bool(instance.amodal)
+
+
+def seen_of(instance: Instance, t: int, time: float) -> Seen:
+    """An instance in a frame in which it was prompted. How good its mask is, is what the segmenter expects of it: how
+    sure the front end is that there is one, tells nothing of its sides."""
+    return Seen(t, time, None, instance.visible, instance.amodal, instance.expected_iou)
 
 
 def score_of(instance: Instance) -> float:
