@@ -245,7 +245,7 @@ class AmodalTracker:
             results = self._late(results)
         yield from map(FrameView.of, results)
 
-    def _results(self, source: Video | Iterable, name: str) -> Iterator[FrameResult]:
+    def _results(self, source: Iterable[Any], name: str) -> Iterator[FrameResult]:
         """What the method gives of each frame."""
         turn = self._turn
         for t, entry in enumerate(source):

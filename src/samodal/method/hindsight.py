@@ -141,7 +141,7 @@ class Hindsight:
         time = round(result.time, 6)  # as frames.jsonl has it: a run that goes on from there gives the same
         self._held.append(_Held(result, view))
         self._known = {key: k for key, k in self._known.items() if time - k.history.last.time <= LONGEST_S}
-        seen = {i.id: (i, seen_of(i, result.t, time)) for i in result if prompted(i)}
+        seen = {i.id: (i, shown) for i in result if (shown := seen_of(i, result.t, time)) is not None}
         for gap in [gap for gap in self._gaps if gap.is_closed(time)]:
             self._close(gap)
         for gap in self._gaps:
@@ -192,7 +192,7 @@ class Hindsight:
         """Bridge a gap: change its frames."""
         self._gaps.remove(gap)
         bridge = Bridge(gap.before, End.after(gap.after, self.rules.anchor_s))
-        if bridge.surprise > FARTHEST or gap.surest < (self.rules.min_score or 0):
+        if not bridge.surprise <= FARTHEST or gap.surest < (self.rules.min_score or 0):
             return
         for held in self._held:
             if not gap.first <= held.result.t < gap.end:
@@ -240,15 +240,15 @@ class Hindsight:
         return replace(held.result, instances=tuple(instances))
 
 
-def prompted(instance: Instance) -> bool:
-    """Whether an instance's mask was predicted from this frame."""
-    return instance.state is State.VISIBLE and bool(instance.visible) and bool(instance.amodal)
+def seen_of(instance: Instance, t: int, time: float) -> Seen | None:
+    """An instance in a frame; None where its mask was not predicted from it.
 
-
-def seen_of(instance: Instance, t: int, time: float) -> Seen:
-    """An instance in a frame in which it was prompted. How good its mask is, is what the segmenter expects of it: how
-    sure the front end is that there is one, tells nothing of its sides."""
-    return Seen(t, time, None, instance.visible, instance.amodal, instance.expected_iou)
+    How good a mask is, is what the segmenter expects of it. How sure the front end is tells nothing of its sides.
+    """
+    visible, amodal = instance.visible, instance.amodal
+    if instance.state is not State.VISIBLE or not visible or not amodal:
+        return None
+    return Seen(t, time, None, visible, amodal, instance.expected_iou)
 
 
 def score_of(instance: Instance) -> float:
