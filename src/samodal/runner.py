@@ -147,7 +147,7 @@ def complete(folder: RunFolder, seconds: float, report: RunReport) -> Summary | 
 def _leave(folder: RunFolder, length: int | None) -> tuple[int, Path]:
     """Leave what an interrupted run has; gives how many frames, and where they lie."""
     kept, where = result_count(folder.lines), folder.work
-    if not folder.begun:
+    if not kept:
         folder.clear()
     with suppress(InputError, OSError):  # the disk may be what failed; the lines are there
         if kept:

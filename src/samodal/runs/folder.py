@@ -105,11 +105,6 @@ class RunFolder:
         """The same of the causal pass of a run with hindsight, of which more frames are done."""
         return self.work / "causal.jsonl"
 
-    @property
-    def begun(self) -> int:
-        """How many frames an unfinished run has done."""
-        return max(result_count(self.lines), result_count(self.causal))
-
     def finished(self, overwrite: bool) -> dict[str, Any] | None:
         """What run.json says of a whole result of the same settings and data; None where there is work to do.
 
@@ -158,11 +153,11 @@ class RunFolder:
     def _begin(self, overwrite: bool) -> None:
         self._take_back()
         begun = read_record(self.work)
-        if begun is not None and self.begun:
+        if begun is not None and result_count(self.lines):
             differences = self.made.differences(begun, harmless=())  # the lines of one file have one header
             others = {name: text for name, text in differences.items() if name not in DATA}
             if not overwrite:
-                self._refuse(others, f"an unfinished run of {self.begun} frames", self.work)
+                self._refuse(others, f"an unfinished run of {result_count(self.lines)} frames", self.work)
             self.going_on, self.trusted = not others, not differences
         if not self.going_on:
             shutil.rmtree(self.work, ignore_errors=True)
