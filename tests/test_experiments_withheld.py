@@ -63,6 +63,15 @@ def test_others_are_given_and_a_mask_that_is_given_up_counts_nothing():
     assert [row["iou"] for row in black] == [0, 0, 0, 0]
 
 
+def test_with_hindsight_the_frames_after_a_window_tell_of_it():
+    """It brakes while it is withheld: going straight on is wrong, and between both ends is right."""
+    frames = drive({7: [10, 20, 30, 40, 48, 54, 58, 60, 60, 60, 60, 60]})
+    first = Window(7, 3, 7)
+    assert windows(frames)[0] == first
+    plain, late = ([row["iou"] for row in moved(RunSettings(offline=offline), frames)][:4] for offline in (False, True))
+    assert min(late) > min(plain) + 0.2 and len(late) == 4
+
+
 def test_the_visible_mask_is_the_whole_one_to_the_preset_default():
     frames = drive({7: [10] * 7})
     assert [row["iou"] for row in moved(RunSettings(), frames)] == pytest.approx([1, 1, 1, 1], abs=0.15)

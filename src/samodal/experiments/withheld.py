@@ -15,6 +15,7 @@ from typing import Any
 from samodal.build import found_device, make_method, make_rules
 from samodal.experiments.labelled import LabelledSegmenter, told_of_masks
 from samodal.making import make_tracker
+from samodal.method.hindsight import Offline
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
 from samodal.parts import Method, Observed
@@ -56,17 +57,17 @@ def moved(settings: RunSettings, frames: Sequence[Observed]) -> Iterator[dict[st
     """The IoU of what a method says of each withheld mask with that mask; 0 where it says nothing.
 
     Args:
-        frames: all frames of the drive with all visible masks.
+        frames: all frames of the drive with all visible masks; those after a window are for hindsight alone.
     """
     for window in windows(frames):
         shown = [
             replace(seen, visible=[one for one in seen.visible if one.id != window.key])
             if window.first <= t < window.end
             else seen
-            for t, seen in enumerate(frames[: window.end])
+            for t, seen in enumerate(frames[: None if settings.offline else window.end])
         ]
         for t, result in enumerate(_method(settings).run("withheld", shown)):
-            if t >= window.first:
+            if window.first <= t < window.end:
                 said = result[window.key].amodal if window.key in result else None
                 (truth,) = (one.mask for one in frames[t].visible if one.id == window.key)
                 yield {"iou": said.iou(truth) if said else 0.0, "length": window.end - window.first}
@@ -78,4 +79,5 @@ def _method(settings: RunSettings) -> Method:
         return make_method(settings)
     rules, tracker = make_rules(settings), make_tracker(settings.tracker, found_device(settings.device))
     select = told_of_masks(make_selector(rules.prompt, rules.points))
-    return Pipeline(LabelledSegmenter({}), tracker, rules, select=select)
+    pipeline = Pipeline(LabelledSegmenter({}), tracker, rules, select=select)
+    return Offline(pipeline) if settings.offline else pipeline
