@@ -198,10 +198,9 @@ class Mask:
             return self.moved(shift).clipped()
         if not (np.isfinite(shift).all() and 0 < across < np.inf and 0 < down < np.inf):
             raise ValueError(f"shift must be finite and scale above 0, got {shift} and {scale}")
-        height, width = self.size
         # Each pixel looks up where its centre was; integers are pixel centres.
-        x = np.rint((np.arange(width) - centre[0] - shift[0]) / across + centre[0]) - self.x
-        y = np.rint((np.arange(height) - centre[1] - shift[1]) / down + centre[1]) - self.y
+        x = np.rint((np.arange(self.size[1]) - centre[0] - shift[0]) / across + centre[0]) - self.x
+        y = np.rint((np.arange(self.size[0]) - centre[1] - shift[1]) / down + centre[1]) - self.y
         h, w = self.shape
         columns, rows = np.flatnonzero((x >= 0) & (x < w)), np.flatnonzero((y >= 0) & (y < h))
         if not len(columns) or not len(rows):

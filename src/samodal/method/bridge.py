@@ -14,7 +14,7 @@ import numpy as np
 
 from samodal.masks import Mask
 from samodal.method.camera import View
-from samodal.method.filter import Belief, measured
+from samodal.method.filter import Belief, lasting, measured
 from samodal.method.history import RING, History, Seen
 
 
@@ -79,6 +79,12 @@ class Bridge:
         first, last = self._rests
         return replace(self._fused(time, view), rest=(1 - share) * first + share * last)
 
+    def spread(self, belief: Belief, view: View) -> np.ndarray:
+        """(2,) spread of x and y of the middle of its mask, in pixels, with what further masks do not take away."""
+        stretch = np.prod(extent_of(belief, view) / self.shape.amodal.shape[::-1])
+        kept = lasting(self.shape.amodal, self.shape.visible, self.shape.sure) * stretch
+        return np.sqrt(belief.spread(view) ** 2 + kept)
+
     def _fused(self, time: float, view: View) -> Belief:
         return self.before.belief.at(time, view).fused(self.after.belief.at(-time, view).mirrored())
 
@@ -91,6 +97,11 @@ class Bridge:
 def placed(shape: Mask, belief: Belief, view: View) -> Mask:
     """An amodal mask where a belief has its instance in a view, as wide and as high, within the frame."""
     sides = belief.sides(view)
-    extent = np.maximum(sides[2:] - sides[:2], 0) + 1
     middle = shape.centre - 0.5  # integers are pixel centres
-    return shape.scaled((sides[:2] + sides[2:]) / 2 - middle, extent / shape.shape[::-1], middle)
+    return shape.scaled((sides[:2] + sides[2:]) / 2 - middle, extent_of(belief, view) / shape.shape[::-1], middle)
+
+
+def extent_of(belief: Belief, view: View) -> np.ndarray:
+    """(2,) width and height in pixels that a belief has its instance in a view, at least one."""
+    sides = belief.sides(view)
+    return np.maximum(sides[2:] - sides[:2], 0) + 1

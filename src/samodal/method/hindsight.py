@@ -217,7 +217,7 @@ class Hindsight:
             score=self._score(time, gap),
             state=State.LEAVING if _over_the_border(belief.sides(held.view), size) else State.HIDDEN,
             amodal=moved if sliver is None else union([moved, sliver], size),
-            centre_spread=belief.spread(held.view),
+            centre_spread=bridge.spread(belief, held.view),
         )
 
     def _score(self, time: float, gap: _Gap) -> float:
