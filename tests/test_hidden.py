@@ -41,7 +41,7 @@ class Scripted(Still):
 
 def hidden_after(frames: int, script, hide: int = 6, step: int = 0, **changes):
     """Results of an instance of 16 x 16 pixels that is seen for some frames, moving by `step`, then not at all."""
-    rules = preset("default", cut=None, **changes)
+    rules = preset("default", cut=None, **{"lost_spread": None} | changes)
     pipeline = Pipeline(None, Scripted(script), rules)
     results = []
     for t in range(frames + hide):
@@ -158,7 +158,7 @@ def test_a_lost_instance_that_is_prompted_but_not_found_is_reported_once(tmp_pat
 
 def test_a_sliver_of_a_lost_instance_stands_alone_and_does_not_find_it_again():
     pipeline, mask, sliver = (
-        Pipeline(None, Scripted(nothing), preset("default", cut=None, coast_s=0.2, min_visible=48)),
+        Pipeline(None, Scripted(nothing), preset("default", cut=None, lost_spread=None, coast_s=0.2, min_visible=48)),
         square(40),
         square(40, side=3),
     )
@@ -258,6 +258,19 @@ def test_a_mask_of_few_pixels_gives_few_points():
     mask = np.zeros(SIZE, bool)
     mask[5, 5:7] = True
     assert len(spread_points(Mask.of(mask), np.array([[5, 5]], np.float32), 16)) == 2
+
+
+def test_it_is_lost_when_its_place_is_less_sure_than_allowed_and_the_seconds_decide_no_more():
+    results, _ = hidden_after(3, nothing, hide=20, lost_spread=0.3, coast_s=0.0)
+    hidden = [result.instances[0] for result in results[3:]]
+    states = [str(instance.state) for instance in hidden]
+    count = states.index("lost")
+    assert states == ["hidden"] * count + ["lost"] * (20 - count) and count >= 2
+    spreads = [instance.centre_spread.max() for instance in hidden[:count]]
+    assert spreads == sorted(spreads) and spreads[-1] <= 0.3 * 16
+    longer, _ = hidden_after(3, nothing, hide=20, lost_spread=0.6)
+    assert [str(r.instances[0].state) for r in longer[3:]].index("lost") > count
+    assert longer[3 + count].instances[0].centre_spread.max() > 0.3 * 16
 
 
 def test_points_are_followed_where_their_mask_fills_enough_of_the_square_that_is_matched():

@@ -204,7 +204,7 @@ class HiddenPhase:
         if rules.lost_spread is not None and self.spread is not None:
             if self.spread.max() > rules.lost_spread * self.scale * self.anchor.amodal.side:
                 return True
-        if rules.coast_s is not None and time - self.told_s > rules.coast_s:
+        elif rules.coast_s is not None and time - self.told_s > rules.coast_s:
             return True
         return rules.open_s is not None and self.open_since is not None and time - self.open_since > rules.open_s
 

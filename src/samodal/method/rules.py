@@ -58,8 +58,8 @@ class Rules:
     """`robust`, `filter`: seconds without a believed point until an instance is lost. A lost instance keeps its
     entry, without a mask, until it is reported again or forgotten. None: never lost."""
     lost_spread: Annotated[float, Between(0)] | None = None
-    """`filter`: an instance is lost when the spread of its place is more than so many of its sides, in x or in y.
-    None: never (ours)."""
+    """`filter`: an instance is lost when the spread of its place is more than so many of its sides, in x or in y, and
+    `coast_s` plays no part. None: it is not (ours, `samodal.method.filter`)."""
     open_s: Annotated[float, Between(0)] | None = None
     """Seconds until an instance is lost after what hid it has moved away: if it were there, it would be seen (ours;
     None: its mask goes on)."""
@@ -109,6 +109,7 @@ PRESETS = {
         motion="filter",
         jump=0.5,
         coast_s=3.0,
+        lost_spread=2.0,
         open_s=0.5,
         border=2,
         leaving=0.8,
