@@ -67,6 +67,16 @@ def test_a_crop_of_the_frames_own_size_holds_the_mask_as_it_is():
     assert np.array_equal(crop >= 0.5, mask.decode()[10:58, 20:68])
 
 
+@pytest.mark.parametrize("place", [(60, 12), (0, 12), (32, 50), (32, 0), (70, 60)], ids=str)
+def test_a_mask_beside_the_crop_covers_nothing_of_it(place):
+    """As an earlier shape may lie that was moved away from what is visible now."""
+    x, y = place
+    whole = np.zeros((80, 100), bool)
+    whole[y : y + 12, x : x + 14] = True
+    crop = Crop(30.0, 20.0, 16.0)
+    assert not Sampler(crop, 16, (0, 0, 100, 80)).covered(Mask.of(whole)).any()
+
+
 def test_what_is_resampled_is_what_a_slow_judge_counts():
     rng = np.random.default_rng(0)
     mask = rng.random(SIZE) < 0.5

@@ -138,8 +138,9 @@ class Sampler:
     def covered(self, mask: Mask) -> np.ndarray:
         """(size, size) float32 in [0, 1]: how much of each pixel of the crop a mask covers that lies in the part."""
         (x0, y0, x1, y1), (height, width) = mask.box, (self.down.shape[1], self.across.shape[1])
-        rows = slice(max(y0 - self.y, 0), min(max(y1 - self.y, 0), height))
-        columns = slice(max(x0 - self.x, 0), min(max(x1 - self.x, 0), width))
+        # An earlier shape may lie beside the crop: then there is nothing between start and stop.
+        rows = slice(min(max(y0 - self.y, 0), height), min(max(y1 - self.y, 0), height))
+        columns = slice(min(max(x0 - self.x, 0), width), min(max(x1 - self.x, 0), width))
         here = mask.inside[
             rows.start + self.y - y0 : rows.stop + self.y - y0, columns.start + self.x - x0 : columns.stop + self.x - x0
         ]
