@@ -85,6 +85,8 @@ def test_the_commands_of_the_page_with_results_run(materials, capsys):
         {
             "synth --out data": "synth --out rendered --count 1 --height 36 --width 64",
             r"bench( --json \S+)?": r"bench\1 --frames 4 --visible 1 --hidden 0 --rounds 2 --height 90 --width 160",
+            "data/test/images/front/test_0050_day": "drive",
+            "--frames 60": "--frames 4",
             "train completion": "train completion --device cpu --batch 4 --out runs/complete",
             "FLAGS": "",
             "--config streetsim-amodal": "--config streetsim-amodal --size tiny --precision float32 --workers 1 "
@@ -98,7 +100,7 @@ def test_the_commands_of_the_page_with_results_run(materials, capsys):
         | {"STREETS": "streetsim:data/"}
     )
     ran = run_all(DOCS / "results.md", "synth(?!.*tracks)|bench(?! --[dv]|/)|completion|--config|runs/val", capsys, few)
-    assert ran == 10
+    assert ran == 11
     assert run_all(DOCS / "results.md", "experiments", capsys, SMALL) == 8
 
 
