@@ -292,6 +292,9 @@ def test_a_tracker_of_squares_follows_no_sliver(side, followed):
     pipeline.step(image_of(0, sliver), [VisibleInstance(1, "car", 1.0, sliver)], 0.0)
     hidden = pipeline.step(image_of(1, sliver), [], 0.1)
     assert len(hidden.instances[0].followed) == followed
+    again = Pipeline(Oracle([[square(40)]]), Scripted(lambda xy, n: (xy, *sure(xy))), rules)
+    again.memory.load_state(pipeline.memory.state())  # with points or without
+    assert [r.phase.start.shape for r in again.memory] == [(followed, 2)]
     paper = Pipeline(Oracle([[square(40)]]), pipeline.tracker, preset("paper", cut=None))
     paper.step(image_of(0, sliver), [VisibleInstance(1, "car", 1.0, sliver)], 0.0)
     assert len(paper.step(image_of(1, sliver), [], 0.1).instances[0].followed) == 1  # as in the paper

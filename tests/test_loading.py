@@ -1,6 +1,7 @@
 """What is loaded once is loaded again where the files that were meant have changed."""
 
 import os
+import shutil
 
 from samodal.data.open import opened
 from samodal.loading import once
@@ -53,7 +54,8 @@ def test_a_relative_path_means_what_lies_in_the_folder_of_now(tmp_path, monkeypa
 
 def test_a_data_set_that_has_grown_is_seen_after_forgetting(tmp_path):
     data = write_toy(tmp_path, 1, 2, seed=0)
-    before = opened(data)
-    assert opened(data) is before
+    assert list(opened(data).sequences) == ["toy_0000"]
+    for kind in ("images", "amodal_instance_seg"):
+        shutil.copytree(tmp_path / kind / "front" / "toy_0000", tmp_path / kind / "front" / "toy_0001")
     opened.forget()
-    assert opened(data) is not before
+    assert list(opened(data).sequences) == ["toy_0000", "toy_0001"]
