@@ -25,7 +25,7 @@ from samodal.segmenters.completion.layers import (
     told,
     weighted,
 )
-from samodal.segmenters.completion.network import stacked
+from samodal.segmenters.completion.network import Completed, stacked
 from samodal.segmenters.completion.segmenter import THRESHOLDS, _nested, only_behind, without_rims
 
 SIZE = (60, 100)
@@ -45,6 +45,21 @@ def shipped() -> CompletionSegmenter:
 def completed(segmenter: CompletionSegmenter, prompts: list[Prompt], size: tuple[int, int] = SIZE):
     features = segmenter.encode([np.zeros((*size, 3), np.uint8)])
     return segmenter.decode(features, prompts, [0] * len(prompts))
+
+
+class Strip(torch.nn.Module):
+    """Answers with the middle fifth of each crop: from its upper to its lower side, or what lies within it."""
+
+    def __init__(self, within: bool):
+        super().__init__()
+        self.config, self.within, self.calls = CompletionConfig(), within, 0
+        self.place = torch.nn.Parameter(torch.zeros(1))  # says where the network is
+
+    def forward(self, layers: torch.Tensor, kinds: torch.Tensor) -> Completed:
+        self.calls += 1
+        logits = torch.full((len(layers), 128, 128), -9.0)
+        logits[:, 30 if self.within else 0 : 98 if self.within else 128, 51:77] = 9.0
+        return Completed(logits, None, torch.full((len(layers),), 9.0))
 
 
 # --- crops
@@ -265,6 +280,24 @@ def test_probabilities_that_nobody_wants_take_no_memory(shipped):
     peak(1)
     # The probabilities of one crop are 1250x1250 numbers of 4 bytes.
     assert (peak(8) - peak(2)) / 6 < 1250 * 1250 * 2
+
+
+def test_an_answer_at_the_rim_is_looked_at_in_larger_crops_until_it_ends_within_one():
+    head = [Prompt(mask=box(150, 190, 170, 210, (400, 320)), category="person")]
+    short, tall = CompletionSegmenter(Strip(within=True)), CompletionSegmenter(Strip(within=False))
+    assert completed(short, head, (400, 320)).amodal[0].box[1::2] == (187, 213)  # of a crop of 50 pixels
+    assert short.network.calls == 1
+    (y0, y1) = completed(tall, head, (400, 320)).amodal[0].box[1::2]
+    assert tall.network.calls == 4 and y1 - y0 == pytest.approx(50 * 1.6**3, abs=2)
+
+
+@pytest.mark.parametrize(("same", "as_this"), [("pedestrian", "person"), ("Van", "car"), ("cyclist", "rider")])
+def test_another_name_of_a_road_user_gives_the_same_mask(shipped, same, as_this):
+    torso = box(58, 27, 103, 88, (220, 160))
+    torso[27:50, 58:70] = torso[27:50, 90:103] = False  # head and shoulders
+    masks = [completed(shipped, [Prompt(mask=torso, category=name)], (220, 160)).amodal[0]
+             for name in (same, as_this, "statue")]  # fmt: skip
+    assert masks[0] == masks[1] and masks[0] != masks[2]
 
 
 def test_odd_prompts_give_masks(shipped):

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
+from samodal.categories import ours
 from samodal.errors import InputError
-from samodal.frontends.road_users import mapping, named, ours
+from samodal.frontends.road_users import mapping, named
 from samodal.frontends.videomt import SIZES, Network, VideomtConfig, load, save
 from samodal.frontends.videomt import weights as files
 from samodal.frontends.videomt.regions import exclusive_regions

@@ -1,4 +1,9 @@
-"""The classes of AmodalSynthDrive, whose numbers our own files use, too."""
+"""The classes of AmodalSynthDrive, whose numbers our own files use, too, and what other data sets call them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
 
 CATEGORIES = {
     24: "person",
@@ -13,3 +18,32 @@ CATEGORIES = {
     33: "bicycle",
 }
 CATEGORY_IDS = {name: number for number, name in CATEGORIES.items()}
+
+OTHER_NAMES = {
+    "person": ("pedestrian", "people", "human", "man", "woman"),
+    "rider": ("cyclist", "motorcyclist"),
+    "car": ("sedan", "vehicle", "vehical", "van", "suv", "taxi"),
+    "truck": ("lorry", "pickuptruck"),
+    "bus": ("coach",),
+    "motorcycle": ("motorbike", "motor", "scooter"),
+    "bicycle": ("bike",),
+    "train": ("tram",),
+    "trailer": (),
+    "caravan": (),
+}
+"""Ours, each with what KITTI, KINS, COCO, YouTube-VIS, OVIS (its spelling too), BDD100K and others call it."""
+_OURS = {name: ours for ours, names in OTHER_NAMES.items() for name in (ours, *names)}
+
+
+def ours(name: str) -> str | None:
+    """The road user that a class name means, None for anything else."""
+    return _OURS.get(re.sub(r"[^a-z]", "", name.lower()))
+
+
+def number_among(classes: Sequence[str], category: str | None) -> int:
+    """Number of a class among those of a network, from 1; 0 for one that it does not know.
+
+    Another name of a road user is as good: a network that knows "person" takes a "pedestrian" for one.
+    """
+    name = category if category in classes else ours(category or "")
+    return classes.index(name) + 1 if name in classes else 0

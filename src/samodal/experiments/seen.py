@@ -21,6 +21,7 @@ import numpy as np
 import scipy.ndimage
 
 from samodal.build import make_front_end, make_method, make_session, opened
+from samodal.categories import ours
 from samodal.data.kitti_boxes import read_kitti_boxes
 from samodal.data.kitti_mots import open_kitti_mots
 from samodal.data.streets import held_out
@@ -29,7 +30,7 @@ from samodal.executors import Executor, WithBar, results
 from samodal.experiments.kept import is_kept, keep, kept
 from samodal.experiments.plan import Missing, Planned
 from samodal.frontends.per_frame import AssociatedSession
-from samodal.frontends.road_users import KINDS, ours
+from samodal.frontends.road_users import KINDS
 from samodal.masks import Mask
 from samodal.method.checks import reported
 from samodal.metrics.boxes import box_ious

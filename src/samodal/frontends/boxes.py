@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from samodal.categories import ours
 from samodal.errors import InputError, nearest
 from samodal.files import inside
 from samodal.frontends.checkpoint import parse
@@ -15,7 +16,7 @@ from samodal.frontends.cutter import Box
 from samodal.frontends.cutter.detections import EMBEDDED, detections, loaded
 from samodal.frontends.file import places
 from samodal.frontends.per_frame import AssociatedSession, association_for
-from samodal.frontends.road_users import ROAD_USERS, ours
+from samodal.frontends.road_users import ROAD_USERS
 from samodal.method.association import Association, AssociationRules, Detection
 from samodal.parts import Video, VisSession
 from samodal.progress import notice

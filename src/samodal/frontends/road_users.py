@@ -1,29 +1,15 @@
-"""The road users that this package knows, and what data sets call them."""
+"""The road users that our own networks know, and where the classes of other checkpoints have them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+from samodal.categories import ours
 from samodal.errors import InputError
 
 ROAD_USERS = ("person", "rider", "car", "truck", "bus", "motorcycle", "bicycle")
 """Classes of our own networks, and what is looked for where no class is named."""
-
-OTHER_NAMES = {
-    "person": ("pedestrian", "people", "human", "man", "woman"),
-    "rider": ("cyclist", "motorcyclist"),
-    "car": ("sedan", "vehicle", "vehical", "van", "suv", "taxi"),
-    "truck": ("lorry", "pickuptruck"),
-    "bus": ("coach",),
-    "motorcycle": ("motorbike", "motor", "scooter"),
-    "bicycle": ("bike",),
-    "train": ("tram",),
-    "trailer": (),
-    "caravan": (),
-}
-"""Ours, each with what COCO, YouTube-VIS, OVIS (its spelling too), BDD100K and others call it."""
-_OURS = {name: ours for ours, names in OTHER_NAMES.items() for name in (ours, *names)}
 
 KINDS = {
     "person": 0, "rider": 0, "car": 1, "truck": 1, "bus": 1, "train": 1, "trailer": 1, "caravan": 1,
@@ -47,11 +33,6 @@ def named(labels: Sequence[str], checkpoint: str) -> tuple[str, ...]:
         if data in re.sub(r"[-_]", "", checkpoint.lower()) and len(labels) == count:
             return tuple(known.get(n, label) for n, label in enumerate(labels))
     return tuple(labels)
-
-
-def ours(name: str) -> str | None:
-    """The road user that a class name means, None for anything else."""
-    return _OURS.get(re.sub(r"[^a-z]", "", name.lower()))
 
 
 def mapping(classes: Sequence[str], checkpoint: str) -> dict[str, list[int]]:

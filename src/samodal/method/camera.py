@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 
+from samodal.categories import ours
 from samodal.checks import Array, Between, check_entries
 from samodal.errors import InputError, shown
 from samodal.masks import Mask
@@ -57,7 +58,7 @@ NEAREST = 1.0
 """Depth at which what comes nearer is passed."""
 TALL = {
     "car": (1.0, 0.12), "van": (1.35, 0.2), "truck": (2.0, 0.35), "bus": (2.1, 0.2), "person": (1.15, 0.1),
-    "pedestrian": (1.15, 0.1), "rider": (1.15, 0.1), "bicycle": (0.75, 0.2), "motorcycle": (0.85, 0.2),
+    "rider": (1.15, 0.1), "bicycle": (0.75, 0.2), "motorcycle": (0.85, 0.2),
 }  # fmt: skip
 """Heights of road users in heights of a camera at 1.45 m, and their relative spread."""
 SIZES_TOGETHER = 0.05
@@ -181,13 +182,14 @@ class CameraMotion:
     def learn_sizes(self, instances: Sequence[Instance]) -> None:
         """Correct the horizon by things that stand on the ground: what is as tall as the camera ends there."""
         for instance in instances if self.wanted else ():
-            amodal, visible = instance.amodal, instance.visible
-            if amodal is None or not visible or instance.category not in TALL:
+            amodal, visible, kind = instance.amodal, instance.visible, instance.category
+            kind = kind if kind in TALL else ours(kind)
+            if amodal is None or not visible or kind not in TALL:
                 continue
             (x0, y0, x1, y1), (height, width) = amodal.box, amodal.size
             if x0 <= 0 or y0 <= 0 or x1 >= width or y1 >= height:
                 continue
-            tall, varies = TALL[instance.category]
+            tall, varies = TALL[kind]
             added = abs(y0 - visible.box[1]) + abs(y1 - visible.box[3])
             below = (y1 - y0) / tall
             spread = np.hypot(varies * below, 1.0 + added) / width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from samodal.categories import number_among
 from samodal.checkpoints.config import NetworkConfig
 from samodal.frontends.road_users import ROAD_USERS
 
@@ -49,4 +50,4 @@ class CutterConfig(NetworkConfig):
 
     def class_number(self, category: str | None) -> int:
         """Number of a class, from 1; 0 for what is unknown."""
-        return self.classes.index(category) + 1 if category in self.classes else 0
+        return number_among(self.classes, category)

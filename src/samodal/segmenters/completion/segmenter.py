@@ -26,7 +26,9 @@ THRESHOLDS = (0.8, 0.6, 0.4)
 RIM = 0.04
 """Where a mask comes nearer to the border of its crop, as a share of its side, a larger crop is looked at as well."""
 WIDER = 1.6
-"""Side of that larger crop, in longer sides of the box of the first answer."""
+"""Side of that larger crop, in longer sides of the box of the answer before."""
+LOOKS = 3
+"""Most larger crops of an instance, each after an answer at the rim: from a head, the first one sees hips."""
 SQUARE, LARGER_SQUARE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 """What is not covered by the first anywhere is a rim; the second is that and a pixel around it."""
 TRUSTED = 0.4
@@ -68,10 +70,13 @@ class CompletionSegmenter:
             )
         crops = [Crop.around(prompt.mask.box, self.config.context, self.config.least) for prompt in prompts]
         answers = self._completed(prompts, crops)
-        again = [n for n, answer in enumerate(answers) if answer.at_the_rim]
-        wider = [Crop.around(answers[n].masks[-1].box, WIDER, crops[n].side) for n in again]
-        for n, answer in zip(again, self._completed([prompts[n] for n in again], wider), strict=True):
-            answers[n] = answer
+        for _ in range(LOOKS):
+            again = [n for n, answer in enumerate(answers) if answer.at_the_rim]
+            for n in again:
+                crops[n] = Crop.around(answers[n].masks[-1].box, WIDER, crops[n].side)
+            looks = self._completed([prompts[n] for n in again], [crops[n] for n in again])
+            for n, answer in zip(again, looks, strict=True):
+                answers[n] = answer
         answers = [answer.trusted(prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         boxes = np.array([[mask.box for mask in answer.masks] for answer in answers], np.float32).reshape(-1, 3, 4)
         return Decoded(

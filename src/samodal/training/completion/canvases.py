@@ -34,7 +34,7 @@ LAYERS = ("visible", "front", "behind", "outside", "amodal")
 """Bits of a canvas, lowest first; "outside" is beyond the border of the picture."""
 FITTING = 0.4
 """Least IoU of a run's visible mask with an instance's own, to be told for it."""
-LAYOUT = 2
+LAYOUT = 3
 """Changes when what is written does."""
 COLUMNS = {
     "packed": (torch.uint8, "B"), "lengths": (torch.int64, "N"), "visible_box": (torch.float32, "N4"),

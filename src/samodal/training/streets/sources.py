@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
+from samodal.categories import ours
 from samodal.data.open import opened
 from samodal.errors import InputError
 from samodal.files import read_json
-from samodal.frontends.road_users import ours
 from samodal.pictures import read_image
 from samodal.training.workers import sequences
 

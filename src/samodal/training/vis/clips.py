@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from samodal.categories import ours
 from samodal.data.open import opened
 from samodal.errors import InputError
-from samodal.frontends.road_users import ours
 from samodal.frontends.videomt.config import VideomtConfig
 from samodal.training.workers import read_all, sequences
 
