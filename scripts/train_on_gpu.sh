@@ -4,6 +4,9 @@
 # and the released recipe, and collect what is worth keeping in $RUN/fetch. The point tracker is a job of its own.
 #
 #   scripts/train_on_gpu.sh                  everything for the amodal SAM
+#   SILHOUETTES=coco.json,person:masks scripts/train_on_gpu.sh render complete scores    the completer, two seeds, as
+#                                            shipped, and what it scores on the test split; with REAL=FOLDER on real
+#                                            pictures, too
 #   scripts/train_on_gpu.sh tracks tracker points   the point tracker: render its clips and the test split's points,
 #                                            train it, and compare point trackers on the test split
 #   scripts/train_on_gpu.sh render vis vis_scores    VidEoMT, the front end from pixels alone, and its scores on the
@@ -48,6 +51,7 @@ if [ -n "${TOY:-}" ]; then
   VIS=${VIS:---size mini --steps 3 --batch 4 --device cpu --precision float32 --log_every 1}
   CENTERS=${CENTERS:---steps 3 --augment --held_out 2 --device cpu --log_every 1}
   SAVOS=${SAVOS:---steps 3 --clips 6 --batch 2 --length 6 --held_out 2 --validations 1 --device cpu --log_every 1}
+  COMPLETE=${COMPLETE:---steps 3 --batch 8 --warmup 1 --device cpu --log_every 1}
   MODEL=${MODEL:---size tiny} TUNING="--device cpu --precision float32 --frames 4 --instances 4 --log_every 10 --warmup 10"
   VIT="--size tiny --device cpu"
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
@@ -58,7 +62,7 @@ else
   RESAMPLES=${RESAMPLES:-200} SEED_STEPS=${SEED_STEPS:-1670}
   TRACKS=${TRACKS:-2000} POINT_CLIPS=${POINT_CLIPS:-0:64} TRACKER=${TRACKER:---minutes 14}
   VIS=${VIS:---minutes 18 --init streetsim-small} CENTERS=${CENTERS:---minutes 8 --augment --width 96 --batch 32 --lr 4e-3 --warmup 300}
-  SAVOS=${SAVOS:---minutes 8 --clips 400}
+  SAVOS=${SAVOS:---minutes 8 --clips 400} COMPLETE=${COMPLETE:---minutes 8.5 --first 2610 --turned 4}
   MODEL=${MODEL:---size small} TUNING="--log_every 50" VIT="--size vit_b"
 fi
 CACHED=${CACHED:-train val test} WEIGHTS=${WEIGHTS:-} TABLE_FLAGS=${TABLE_FLAGS:-}
@@ -124,6 +128,33 @@ seeds() {
   local seed
   for seed in $SEEDS; do
     train streetsim-amodal "streetsim-small-seed$seed" $DATA $TUNING $start --minutes 0 --steps "$SEED_STEPS" --seed "$seed"
+  done
+}
+
+# The recipe of the shipped completer. The training needs no pictures: neither those of the data nor of silhouettes.
+complete() {
+  local seed
+  for seed in ${COMPLETE_SEEDS:-0 1}; do
+    if [ -e "$RUN/train/streetsim-complete-seed$seed.md" ]; then continue; fi
+    samodal train completion --name "streetsim-complete-seed$seed" --out "$RUN/train" --seed "$seed" --workers "$WORKERS" \
+      --data "streetsim:$RUN/data/train" --cache "$RUN/cache/complete-train.pt" \
+      --val "streetsim:$RUN/data/val" --val_cache "$RUN/cache/complete-val.pt" \
+      ${SILHOUETTES:+--silhouettes "$SILHOUETTES"} $COMPLETE >>"$RUN/logs/complete-$seed.log" 2>&1
+  done
+}
+
+scores() {
+  local seed weights
+  for seed in ${COMPLETE_SEEDS:-0 1}; do
+    weights=$RUN/train/streetsim-complete-seed$seed.safetensors
+    samodal run --data "streetsim:$RUN/data/test" --vis truth --segmenter "completion:$weights" --out "$RUN/complete/$seed" \
+      --no-overlay --no-report --workers "$WORKERS" >>"$RUN/logs/scores.log" 2>&1
+    samodal evaluate "$RUN/complete/$seed" --truth "streetsim:$RUN/data/test" --json "$RUN/complete/$seed.json" \
+      | tee -a "$RUN/logs/scores.log"
+    if [ -n "${REAL:-}" ]; then
+      samodal experiments real --root "$REAL" "--weights.completion=$weights" --out "$RUN/complete/real-$seed" \
+        --workers "$WORKERS" >>"$RUN/logs/scores.log" 2>&1
+    fi
   done
 }
 
