@@ -152,9 +152,14 @@ def test_warming_up_says_what_is_done():
     [
         (["--height", "8"], "height and width must be 16 or more"),
         (["--device", "cpu"], "--backend compiled needs an NVIDIA GPU, and the device is cpu"),
-        (["--device", "cpu", "--segmenter", "completion"], "the segmenter completion has nothing to compile"),
     ],
 )
 def test_warming_up_refuses_what_it_cannot_do(given, message, capsys):
     assert main(["warmup", *given]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_segmenter_that_compiles_nothing_is_named(monkeypatch, capsys):
+    monkeypatch.setattr("samodal.build.segmenter_of", lambda *_: object())
+    assert main(["warmup", "--segmenter", "completion"]) == 2
+    assert "the segmenter completion has nothing to compile" in capsys.readouterr().err

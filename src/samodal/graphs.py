@@ -9,12 +9,24 @@ from typing import Any
 
 import torch
 
+from samodal.errors import InputError
+
 LOCK = RLock()
 """Held by who gives work to a GPU: nothing else may ask it for memory while a graph is recorded."""
 MOST = 24
 """Graphs of a function that are kept; each holds its inputs, and all share the memory of what is in between."""
 WARM = 3
 """Calls before a graph is recorded: libraries choose their kernels then, and tables are made."""
+
+
+def check_gpu(device: str | torch.device) -> None:
+    """Refuse `--backend compiled` on another device than an NVIDIA GPU.
+
+    Raises:
+        InputError: says what to use instead.
+    """
+    if not str(device).startswith("cuda"):
+        raise InputError(f"--backend compiled needs an NVIDIA GPU, and the device is {device}; use --backend torch")
 
 
 class Graphs:

@@ -35,8 +35,8 @@ class Mask:
             self.x = self.y = 0
 
     @classmethod
-    def _tight(cls, size: tuple[int, int], x: int, y: int, inside: np.ndarray) -> Mask:
-        """A mask whose bits fill their box already."""
+    def tight(cls, size: tuple[int, int], x: int, y: int, inside: np.ndarray) -> Mask:
+        """A mask whose bits fill their box already: not all are False in its first and last row and column."""
         mask = cls.__new__(cls)
         mask.size, mask.x, mask.y, mask.shape = size, x, y, inside.shape
         mask.__dict__["inside"] = inside
@@ -65,8 +65,8 @@ class Mask:
         # Rows of the array are read as they lie in memory: the other way round is many times slower.
         if value.flags.f_contiguous:
             y, x, inside = _cut(value.T)
-            return cls._tight(size, x, y, np.ascontiguousarray(inside.T))
-        return cls._tight(size, *_cut(value))
+            return cls.tight(size, x, y, np.ascontiguousarray(inside.T))
+        return cls.tight(size, *_cut(value))
 
     @classmethod
     def from_rle(cls, rle: Rle) -> Mask:
@@ -80,7 +80,7 @@ class Mask:
     @classmethod
     def nowhere(cls, size: tuple[int, int]) -> Mask:
         """A mask without any pixel."""
-        return cls._tight(size, 0, 0, np.zeros((0, 0), bool))
+        return cls.tight(size, 0, 0, np.zeros((0, 0), bool))
 
     @classmethod
     def between(cls, edges: np.ndarray, size: tuple[int, int]) -> Mask:
@@ -180,7 +180,7 @@ class Mask:
         if not self.inside.size:
             return self
         dx, dy = (int(v) for v in np.rint(shift))
-        return Mask._tight(self.size, self.x + dx, self.y + dy, self.inside)
+        return Mask.tight(self.size, self.x + dx, self.y + dy, self.inside)
 
     def scaled(self, shift: np.ndarray, scale: float | np.ndarray, centre: np.ndarray) -> Mask:
         """Scaled about a point and moved, within the frame.
@@ -337,7 +337,7 @@ def union(masks: Iterable[Mask], size: tuple[int, int]) -> Mask:
     for mask in masks:
         h, w = mask.shape
         inside[mask.y - y0 : mask.y - y0 + h, mask.x - x0 : mask.x - x0 + w] |= mask.inside
-    return Mask._tight(masks[0].size, x0, y0, inside)
+    return Mask.tight(masks[0].size, x0, y0, inside)
 
 
 def _cut(bits: np.ndarray) -> tuple[int, int, np.ndarray]:

@@ -260,7 +260,7 @@ TRACKERS = {
 }
 SEGMENTERS = {
     "completion": Part(
-        "samodal.segmenters.completion.segmenter:load_segmenter",
+        "samodal.segmenters.completion.choose:load_segmenter",
         "Completes the whole visible mask in a crop around it, told of its neighbours and of an earlier shape; without "
         "pixels.",
         argument="[CHECKPOINT]",

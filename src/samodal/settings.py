@@ -92,7 +92,8 @@ class RunSettings:
     backend: Literal["torch", "onnx", "compiled"] = "torch"
     """What calculates the networks. onnx: ONNX Runtime, on a CPU, for the front end detector and the segmenter
     completion (pip install 'samodal[onnx]'); faster, and results differ in their last digits. compiled: float16 and
-    CUDA graphs on an NVIDIA GPU, for the segmenter sam; many times faster once samodal warmup has prepared it."""
+    CUDA graphs on an NVIDIA GPU, for the segmenters completion and sam; sam is many times faster once samodal warmup
+    has prepared it."""
     overlay: bool = True
     """Write overlay.mp4."""
     save: str | None = field(default=None, metadata={"parts": ("format", FORMATS), "several": True})

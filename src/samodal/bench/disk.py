@@ -1,4 +1,4 @@
-"""JPEGs of 1080x1920 on disk to run lengths on disk: the released manner, ours plain, and ours compiled.
+"""JPEGs of 1080x1920 on disk to run lengths on disk: the released manner, ours plain and compiled, and the completer.
 
 Ten visible instances of a drawn scene, whose visible masks a file of KITTI MOTS' form has. `streaming` takes a frame
 when the result of the one before is written; `throughput` is `samodal run`, which reads and encodes ahead.
@@ -78,6 +78,8 @@ MANNERS = (
     Manner("compiled, 3 videos side by side", "paper", "compiled", ahead=True, processes=3),
     Manner("completer, streaming", "default", "torch", 0.4),
     Manner("completer, throughput", "default", "torch", 0.4, ahead=True),
+    Manner("completer compiled, streaming", "default", "compiled", 0.4),
+    Manner("completer compiled, throughput", "default", "compiled", 0.4, ahead=True),
 )
 
 

@@ -75,6 +75,25 @@ def fused(network: Network) -> Network:
     return network
 
 
+def without_norms(network: Network) -> Network:
+    """The network, changed in place, with its batch norms as part of the convolutions before them, on any device.
+
+    Args:
+        network: in evaluation.
+    """
+    before = ""
+    for name, child in network.named_children():
+        if isinstance(child, Rearranged):
+            setattr(network, name, child.plain())
+        elif isinstance(child, nn.BatchNorm2d) and before and isinstance(network, nn.Sequential):
+            setattr(network, before, fuse_conv_bn_eval(getattr(network, before), child))
+            setattr(network, name, nn.Identity())
+        else:
+            without_norms(child)
+        before = name if isinstance(child, nn.Conv2d) else ""
+    return network
+
+
 def _fuse(module: nn.Module) -> None:
     for name, child in module.named_children():
         if isinstance(child, nn.Conv2d):

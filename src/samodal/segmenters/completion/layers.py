@@ -66,8 +66,8 @@ def filters(first: Any, step: Any, to: Array, pixels: Array) -> Array:
     Args:
         first: edge of the first new pixel, in old pixels; a scalar of NumPy, or (N, 1, 1).
         step: old pixels to a new pixel, as `first`.
-        to: (n, 1) numbers of the new pixels.
-        pixels: (m,) numbers of the old pixels.
+        to: (n, 1) or (N, n, 1) numbers of the new pixels.
+        pixels: (m,) or (N, 1, m) numbers of the old pixels.
 
     Returns:
         (n, m) or (N, n, m) weights.
@@ -212,7 +212,8 @@ def stands_in_front(other: Mask, mask: Mask, grounded: bool = True) -> bool:
     height = max(m.box[3] - m.box[1] for m in (other, mask))
     if grounded and abs(lower) > LEVEL * height:
         return lower > 0
-    return in_front(mask, convex_hull(mask), other)
+    # Hulls whose boxes lie apart do not reach into each other.
+    return in_front(mask, convex_hull(mask), other) if mask.near(other) else lower > 0
 
 
 def told(
@@ -250,14 +251,17 @@ def told(
     return seen | {"earlier": shape if known else np.zeros((size, size), np.float32)}
 
 
-def agrees(shape: np.ndarray, visible: np.ndarray, front: np.ndarray, behind: np.ndarray, inside: np.ndarray) -> bool:
+def agrees(shape: Array, visible: Array, front: Array, behind: Array, inside: Array) -> Any:
     """Whether an earlier shape can be that of an instance: what is visible lies within it, and something may hide the
-    rest. All are (S, S) float32 in [0, 1].
+    rest. All are (..., S, S) float32 in [0, 1] of NumPy or torch; a bool for each.
     """
-    whole, seen = float(shape.sum()), float(visible.sum())
-    outside = float((visible * (1 - shape)).sum())
-    open_to_view = float((shape * (1 - np.minimum(visible + front + behind, 1)) * inside).sum())
-    return outside <= CONTRADICTED * seen and open_to_view <= CONTRADICTED * whole
+    whole, seen, outside, open_to_view = (
+        layer.sum((-2, -1))
+        for layer in (
+            shape, visible, visible * (1 - shape), shape * (1 - (visible + front + behind).clip(max=1)) * inside,
+        )
+    )  # fmt: skip
+    return (outside <= CONTRADICTED * seen) & (open_to_view <= CONTRADICTED * whole)
 
 
 def _sum(masks: Sequence[Mask], sampler: Sampler) -> np.ndarray:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 
-from samodal.checkpoints.exported import laid_out, on_onnx
-from samodal.checkpoints.fused import fused
+from samodal.checkpoints.exported import laid_out
 from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask
 from samodal.parts import Decoded, Features, Prompt
 from samodal.segmenters.completion.layers import Crop, spread, told
 from samodal.segmenters.completion.network import Completer, stacked
-from samodal.segmenters.completion.weights import load
 from samodal.shapes import hull_front
 
 THRESHOLDS = (0.8, 0.6, 0.4)
@@ -68,16 +65,7 @@ class CompletionSegmenter:
                 "the segmenter completion needs the visible mask as a prompt; choose --rules.prompt=mask+neighbours, "
                 "or --preset default, which has it"
             )
-        crops = [Crop.around(prompt.mask.box, self.config.context, self.config.least) for prompt in prompts]
-        answers = self._completed(prompts, crops)
-        for _ in range(LOOKS):
-            again = [n for n, answer in enumerate(answers) if answer.at_the_rim]
-            for n in again:
-                crops[n] = Crop.around(answers[n].masks[-1].box, WIDER, crops[n].side)
-            looks = self._completed([prompts[n] for n in again], [crops[n] for n in again])
-            for n, answer in zip(again, looks, strict=True):
-                answers[n] = answer
-        answers = [answer.trusted(prompt) for answer, prompt in zip(answers, prompts, strict=True)]
+        answers = [answer.trusted(prompt) for answer, prompt in zip(self._answers(prompts), prompts, strict=True)]
         boxes = np.array([[mask.box for mask in answer.masks] for answer in answers], np.float32).reshape(-1, 3, 4)
         return Decoded(
             amodal=[answer.masks[1].clipped() for answer in answers],
@@ -88,8 +76,22 @@ class CompletionSegmenter:
             confidence=[answer.confidence for answer in answers] if self.details else None,
         )
 
+    def _answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        """What is said of each prompt, after looks at larger crops where they are needed."""
+        answers: dict[int, Answer] = {}
+        crops = dict(enumerate(self._crops(prompts)))
+        for _ in range(1 + LOOKS):
+            answers |= zip(crops, self._completed([prompts[n] for n in crops], list(crops.values())), strict=True)
+            wider = {n: larger(crop, *(mask.box for mask in answers[n].masks[1:])) for n, crop in crops.items()}
+            crops = {n: crop for n, crop in wider.items() if crop is not None}
+        return [answers[n] for n in range(len(prompts))]
+
+    def _crops(self, prompts: Sequence[Prompt]) -> list[Crop]:
+        """Where to look first."""
+        return [Crop.around(prompt.mask.box, self.config.context, self.config.least) for prompt in prompts]
+
     @torch.inference_mode()
-    def _completed(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> list[_Answer]:
+    def _completed(self, prompts: Sequence[Prompt], crops: Sequence[Crop]) -> list[Answer]:
         """What the network says of each crop."""
         answers = []
         for start in range(0, len(prompts), self.chunk):
@@ -97,8 +99,7 @@ class CompletionSegmenter:
             probability, iou = self._predicted(prompts[part], crops[part])
             rows = zip(prompts[part], crops[part], probability, iou, strict=True)
             answers += [
-                _Answer.of(prompt.mask, crop, values, float(score), self.details)
-                for prompt, crop, values, score in rows
+                Answer.of(prompt.mask, crop, values, float(score), self.details) for prompt, crop, values, score in rows
             ]
         return answers
 
@@ -162,37 +163,46 @@ def only_behind(probability: np.ndarray, crop: Mapping[str, np.ndarray]) -> np.n
     return np.where(explained >= 0.5, probability, np.minimum(probability, THRESHOLDS[-1]))
 
 
+def larger(crop: Crop, given: Sequence[int], large: Sequence[int]) -> Crop | None:
+    """The crop to look at next, where an object may go on beyond one; None where it ends within it.
+
+    Args:
+        crop: in which it was completed.
+        given, large: x0, y0, x1, y1 of the boxes of these two masks.
+    """
+    rim, (x0, y0, x1, y1), (left, top, right, bottom) = RIM * crop.side, given, crop.box
+    if x0 >= left + rim and y0 >= top + rim and x1 <= right - rim and y1 <= bottom - rim:
+        return None
+    return Crop.around(large, WIDER, crop.side)
+
+
 @dataclass(frozen=True, eq=False)
-class _Answer:
+class Answer:
     """What is said of one prompt.
 
     Attributes:
         masks: small, given and large, each within the next; they may reach over the border of the frame.
         iou: expected of the given one.
         confidence: the probability of each pixel, only where it is wanted: it can be larger than all else in a frame.
-        at_the_rim: whether the object may go on beyond the crop.
     """
 
     masks: tuple[Mask, Mask, Mask]
     iou: float
     confidence: Confidence | None
-    at_the_rim: bool = False
 
     @classmethod
-    def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float, details: bool) -> _Answer:
+    def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float, details: bool) -> Answer:
         """From (S, S) probabilities of a crop."""
         x, y, values = spread(probability, crop)
         small, given, large = _nested(visible, x, y, values)
-        rim, (x0, y0, x1, y1), (left, top, right, bottom) = RIM * crop.side, given.box, crop.box
-        near = x0 < left + rim or y0 < top + rim or x1 > right - rim or y1 > bottom - rim
-        return cls((small, given, large), iou, Confidence.of(x, y, values) if details else None, near)
+        return cls((small, given, large), iou, Confidence.of(x, y, values) if details else None)
 
-    def trusted(self, prompt: Prompt) -> _Answer:
+    def trusted(self, prompt: Prompt) -> Answer:
         """The same, or what geometry alone says of the prompt where little of it is to be expected."""
         if self.iou >= TRUSTED:
             return self
         guess = hull_front(prompt.mask, prompt.neighbours or ())
-        return _Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.confidence)
+        return Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.confidence)
 
 
 def _nested(visible: Mask, x: int, y: int, values: np.ndarray) -> tuple[Mask, ...]:
@@ -207,17 +217,3 @@ def _nested(visible: Mask, x: int, y: int, values: np.ndarray) -> tuple[Mask, ..
         x, y = mask.x, mask.y
         nested.insert(0, mask)
     return tuple(nested)
-
-
-def load_segmenter(
-    checkpoint: str | None = None,
-    *,
-    weights: str | None = None,
-    device: str = "cpu",
-    backend: Literal["torch", "onnx"] = "torch",
-) -> CompletionSegmenter:
-    """The segmenter of a checkpoint, or of `weights`; the shipped ones without. `backend`: torch or onnx."""
-    segmenter = CompletionSegmenter(load(checkpoint or weights or "streetsim-complete").of_whole_masks(), device)
-    network = segmenter.network
-    segmenter.network = on_onnx(network, *network.exported) if backend == "onnx" else fused(network)
-    return segmenter

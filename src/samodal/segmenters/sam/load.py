@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from samodal.errors import InputError
+from samodal.graphs import check_gpu
 from samodal.segmenters.sam.compiled import CompiledSamSegmenter
 from samodal.segmenters.sam.model import AmodalSam
 from samodal.segmenters.sam.segmenter import SamSegmenter
@@ -22,7 +22,7 @@ def load_segmenter(
     Raises:
         InputError: for `compiled` on another device than an NVIDIA GPU.
     """
-    if backend == "compiled" and not str(device).startswith("cuda"):
-        raise InputError(f"--backend compiled needs an NVIDIA GPU, and the device is {device}; use --backend torch")
+    if backend == "compiled":
+        check_gpu(device)
     model = AmodalSam.from_checkpoint(checkpoint or weights or "streetsim-small")
     return (CompiledSamSegmenter if backend == "compiled" else SamSegmenter)(model, device)
