@@ -7,15 +7,15 @@ An absent mask is None. Boxes are (x0, y0, x1, y1) with x1, y1 one past the last
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from samodal.edges import edges_of, overlap, pixels_in, places, runs_between
+from samodal.edges import edges_of, overlap, pixels_in, places
 from samodal.errors import InputError
-from samodal.rle import Rle, from_runs, of_cut_out
+from samodal.rle import Rle, of_cut_out
 
 
 class Mask:
@@ -71,23 +71,21 @@ class Mask:
     @classmethod
     def from_rle(cls, rle: Rle) -> Mask:
         """A mask of run lengths, decoded when its bits are asked for."""
-        x0, y0, x1, y1 = (int(n) for n in rle.box)
+        return cls.known(rle, [int(n) for n in rle.box], rle.area)
+
+    @classmethod
+    def known(cls, rle: Rle, box: Sequence[int], area: int, edges: np.ndarray | None = None) -> Mask:
+        """A mask of run lengths of which more is known: box, area and edges, see `samodal.edges`."""
+        x0, y0, x1, y1 = box
         mask = cls.__new__(cls)
         mask.size, mask.x, mask.y, mask.shape = rle.size, x0, y0, (y1 - y0, x1 - x0)
-        mask.__dict__ |= {"rle": rle, "area": rle.area}
+        mask.__dict__ |= {"rle": rle, "area": area} | ({} if edges is None else {"edges": edges})
         return mask
 
     @classmethod
     def nowhere(cls, size: tuple[int, int]) -> Mask:
         """A mask without any pixel."""
         return cls.tight(size, 0, 0, np.zeros((0, 0), bool))
-
-    @classmethod
-    def between(cls, edges: np.ndarray, size: tuple[int, int]) -> Mask:
-        """A mask of a frame of (H, W) pixels from its edges, see `samodal.edges`."""
-        mask = cls.from_rle(from_runs(runs_between(edges, size[0] * size[1]), size))
-        mask.__dict__["edges"] = edges
-        return mask
 
     @cached_property
     def edges(self) -> np.ndarray:

@@ -27,24 +27,27 @@ def hiders(amodal: Sequence[Mask | None], visible: Sequence[Mask | None]) -> lis
         N lists of (place among the N, share), largest share first, equal ones in order of place. The share is that of
         the covered pixels in the amodal mask, in (0, 1].
     """
+    wholes = {n: mask.clipped() for n, mask in enumerate(amodal) if mask}
     shown = [n for n, mask in enumerate(visible) if mask]
-    boxes = np.array([visible[n].box for n in shown], int).reshape(-1, 4)
-    return [_hiders_of(n, amodal[n], visible, shown, boxes) for n in range(len(amodal))]
+    found: list[list[tuple[int, float]]] = [[] for _ in amodal]
+    if not wholes or not shown:
+        return found
+    # Most pairs are apart: their boxes tell without a look at a pixel.
+    boxes, seen = np.array([mask.box for mask in wholes.values()])[:, None], np.array([visible[n].box for n in shown])
+    low, high = np.maximum(boxes[..., :2], seen[:, :2]), np.minimum(boxes[..., 2:], seen[:, 2:])
+    for (n, whole), areas in zip(wholes.items(), (high - low).clip(0).prod(axis=2).tolist(), strict=True):
+        least = max(LEAST_PIXELS, LEAST_SHARE * whole.area)
+        if others := [other for other, area in zip(shown, areas, strict=True) if area >= least and other != n]:
+            found[n] = _hiders_of(whole, visible[n], {other: visible[other] for other in others}, least)
+    return found
 
 
 def _hiders_of(
-    place: int, amodal: Mask | None, visible: Sequence[Mask | None], shown: list[int], boxes: np.ndarray
+    amodal: Mask, own: Mask | None, others: dict[int, Mask], least: float
 ) -> list[tuple[int, float]]:
-    if not amodal:
-        return []
-    amodal = amodal.clipped()
-    # Most pairs are apart: their boxes tell without a look at a pixel.
-    low, high = np.maximum(boxes[:, :2], amodal.box[:2]), np.minimum(boxes[:, 2:], amodal.box[2:])
-    least = max(LEAST_PIXELS, LEAST_SHARE * amodal.area)
-    near = np.flatnonzero((high - low).clip(0).prod(axis=1) >= least)
-    others, own = [shown[n] for n in near if shown[n] != place], visible[place]
-    if not others or (own and amodal.area - amodal.overlap(own) < least):
+    """Those of other visible masks that cover at least so many pixels of an amodal one outside of its own visible one."""
+    if own and amodal.area - amodal.overlap(own) < least:
         return []
     hidden = amodal.minus(own) if own else amodal
-    covered = [(n, hidden.overlap(visible[n])) for n in others]
+    covered = [(n, hidden.overlap(visible)) for n, visible in others.items()]
     return sorted(((n, count / amodal.area) for n, count in covered if count >= least), key=lambda edge: -edge[1])

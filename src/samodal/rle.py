@@ -169,28 +169,81 @@ def _whole_numbers(counts: Any) -> np.ndarray:
 
 
 def run_lengths(counts: str) -> np.ndarray:
-    """COCO's compressed counts as plain run lengths, outside first.
+    """COCO's compressed counts as plain run lengths, outside first. Empty where the text is cut off or damaged."""
+    codes = _codes(counts)
+    if not counts.isascii() or not len(codes) or codes.max() > 63 or codes[-1] & 0x20:
+        return np.zeros(0, np.int64)
+    ends = np.flatnonzero(codes < 0x20)
+    return _summed(_numbers(codes, ends)) if _longest(ends) <= _LONGEST_NUMBER else np.zeros(0, np.int64)
 
-    Each character holds 5 bits of a number, the lowest first, and a bit that says whether more follow; from the
-    fourth run on the number is the difference to the run two before. Empty where the text is cut off or damaged.
+
+def all_run_lengths(texts: Sequence[str]) -> list[np.ndarray]:
+    """The same of one or more texts that are not damaged, as those of every `Rle`."""
+    codes = _codes("".join(texts))
+    ends = np.flatnonzero(codes < 0x20)
+    borders = np.searchsorted(ends, np.cumsum([len(text) for text in texts])[:-1])
+    return [_summed(own) for own in np.split(_numbers(codes, ends), borders)]
+
+
+def _codes(text: str) -> np.ndarray:
+    """uint8 of each character: 5 bits of a number, the lowest first, and one that says whether more follow."""
+    return np.frombuffer(text.encode("latin-1", "replace"), np.uint8) - np.uint8(48)
+
+
+def _longest(ends: np.ndarray) -> int:
+    """Characters of the longest number; `ends` are the places of their last ones."""
+    return int(np.diff(ends, prepend=-1).max())
+
+
+def _numbers(codes: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The numbers of a text, each of which has its last character at one of `ends`.
 
     Source: `rleFrString` of pycocotools.
     """
-    codes = np.frombuffer(counts.encode("latin-1", "replace"), np.uint8).astype(np.int64) - 48
-    if not counts.isascii() or not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 0x20:
-        return np.zeros(0, np.int64)
-    ends = np.flatnonzero((codes & 0x20) == 0)
+    values = (codes[ends].astype(np.int64) ^ 0x10) - 0x10  # the highest bit is the sign
     starts = np.concatenate([[0], ends[:-1] + 1])
-    lengths = ends + 1 - starts
-    if lengths.max() > _LONGEST_NUMBER:
-        return np.zeros(0, np.int64)
-    shift = 5 * (np.arange(len(codes)) - np.repeat(starts, lengths))
-    values = np.add.reduceat((codes & 0x1F) << shift, starts)
-    negative = (codes[ends] & 0x10) != 0
-    values -= negative.astype(np.int64) << (shift[ends] + 5)
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
+    longer = np.flatnonzero(ends > starts)  # few
+    at = ends[longer] - 1
+    while len(longer):
+        values[longer] = values[longer] << 5 | codes[at] & 0x1F
+        more = at > starts[longer]
+        longer, at = longer[more], at[more] - 1
     return values
+
+
+def _summed(values: np.ndarray) -> np.ndarray:
+    """Run lengths of the numbers of a text: from the fourth on each is the difference to the run two before."""
+    np.cumsum(values[1::2], out=values[1::2])
+    np.cumsum(values[2::2], out=values[2::2])
+    return values
+
+
+def texts_of(runs: Sequence[np.ndarray]) -> list[str]:
+    """COCO's compressed counts of one or more masks with these plain run lengths; see `all_run_lengths`.
+
+    Source: `rleToString` of pycocotools.
+    """
+    numbers = [own.copy() for own in runs]
+    for differences, own in zip(numbers, runs, strict=True):
+        differences[3:] -= own[1:-2]
+    values = np.concatenate(numbers)
+    last = values.astype(np.uint8) & 0x1F  # of each number, as if it had one character
+    lengths = np.ones(len(values), np.int64)
+    longer, parts = np.flatnonzero((values < -16) | (values > 15)), []
+    while len(longer):  # few
+        parts.append((longer, last[longer] | 0x20))
+        values[longer] >>= 5
+        last[longer] = values[longer] & 0x1F
+        lengths[longer] += 1
+        longer = longer[(values[longer] < -16) | (values[longer] > 15)]
+    ends = np.cumsum(lengths)
+    codes = np.empty(ends[-1], np.uint8)
+    codes[ends - 1] = last
+    for n, (which, part) in enumerate(parts):
+        codes[ends[which] - lengths[which] + n] = part
+    text = (codes + np.uint8(48)).tobytes().decode("ascii")
+    stops = ends[np.cumsum([len(own) for own in runs]) - 1].tolist()
+    return [text[start:stop] for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def from_runs(runs: Sequence[int] | np.ndarray, size: tuple[int, int]) -> Rle:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.masks import Mask
+from samodal.together import from_rles
 from samodal.tracks import Clip, VisibleInstance
 
 
@@ -34,15 +34,13 @@ class Replay:
                 f"{self.source}: masks are {self.clip.size[1]}x{self.clip.size[0]} but frame {t} is "
                 f"{frame.shape[1]}x{frame.shape[0]} (width x height); were they made on another video?"
             )
+        tracks = [track for track in self.clip.tracks if track.visible[t] is not None and track.visible[t].area > 0]
+        masks = from_rles([track.visible[t] for track in tracks])
         return [
             VisibleInstance(
-                track.id,
-                track.category,
-                track.score if track.scores[t] is None else track.scores[t],
-                Mask.from_rle(track.visible[t]),
+                track.id, track.category, track.score if track.scores[t] is None else track.scores[t], mask
             )
-            for track in self.clip.tracks
-            if track.visible[t] is not None and track.visible[t].area > 0
+            for track, mask in zip(tracks, masks, strict=True)
         ]
 
     def reset(self) -> None:

@@ -4,6 +4,7 @@ Points do not influence each other, within an instance or across instances.
 """
 
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ TOLERANCE = 1.0
 RESIDUAL = 16.0
 """Mean absolute difference of matched squares, grey levels. An occluder that slides over a point passes the
 forward-backward check but not this check."""
+_AT_WORK = ThreadPoolExecutor(1, "grey")
 
 FRAMES = tuple[tuple[Index, Annotated[np.ndarray, Array("uint8", (None, None))]], ...]
 """Saved frames: numbers and grey images."""
@@ -59,14 +61,27 @@ class LucasKanade:
         self.reset()
 
     def reset(self) -> None:
-        self.frames: deque[tuple[int, np.ndarray]] = deque(maxlen=self.ring)
+        self._frames: deque[tuple[int, np.ndarray]] = deque(maxlen=self.ring)
+        self._newest: tuple[int, Future[np.ndarray]] | None = None  # is not in grey yet
         self._groups: dict = {}
 
+    @property
+    def frames(self) -> deque[tuple[int, np.ndarray]]:
+        """Numbers and (H, W) uint8 grey images of the frames that are kept, oldest first."""
+        if self._newest is not None:
+            (t, grey), self._newest = self._newest, None
+            self._frames.append((t, grey.result()))
+        return self._frames
+
     def observe(self, frame: np.ndarray, t: int) -> None:
-        """Raises InputError for a frame whose size differs from the frames before."""
+        """Raises InputError for a frame whose size differs from the frames before.
+
+        The frame may be written over after `positions`: another thread makes it grey until then, beside a GPU's work.
+        """
         check_size(frame.shape[:2], self.frames[-1][1].shape if self.frames else None, t)
-        self.frames.append((t, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)))
-        self._advance(list(self._groups.values()))
+        self._newest = t, _AT_WORK.submit(cv2.cvtColor, frame, cv2.COLOR_RGB2GRAY)
+        if self._groups:
+            self._advance(list(self._groups.values()))
 
     def add(self, key, xy: np.ndarray, t: int) -> None:
         known = [number for number, _ in self.frames]
@@ -80,6 +95,7 @@ class LucasKanade:
         self._groups.pop(key, None)
 
     def positions(self) -> dict:
+        _ = self.frames  # from here on, the newest frame is no longer needed
         return {key: (g.xy.copy(), g.visible.copy(), g.confidence.copy()) for key, g in self._groups.items()}
 
     def state(self) -> dict:
@@ -94,7 +110,8 @@ class LucasKanade:
         behind = [key for key, group in state["groups"].items() if group["t"] != newest]
         if behind:
             raise InputError(f"state of the tracker, points of {shown(behind[0])}: not of its newest frame, {newest}")
-        self.frames = deque(state["frames"], maxlen=self.ring)
+        self.reset()
+        self._frames.extend(state["frames"])
         self._groups = {key: _Group(**group) for key, group in state["groups"].items()}
 
     def _advance(self, groups: list[_Group]) -> None:

@@ -26,6 +26,7 @@ from samodal.parts import Decoded, Features, Prompt
 from samodal.segmenters.sam import adapter
 from samodal.segmenters.sam.model import AmodalSam
 from samodal.segmenters.sam.segmenter import SamSegmenter
+from samodal.together import between
 
 HELD = 64
 """Frames encoded ahead that are kept at most, until they are asked for."""
@@ -159,8 +160,8 @@ class CompiledSamSegmenter(SamSegmenter):
                 named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
                 edges, score = self._decoder(size)(features.main[frame : frame + 1], *named)
                 iou[members] = score[: len(members)].numpy(force=True)
-                for i, places in zip(members, edges_of(edges[: len(members)]), strict=True):
-                    masks[i] = Mask.between(places, size)
+                for i, mask in zip(members, between(edges_of(edges[: len(members)]), size), strict=True):
+                    masks[i] = mask
         if not np.isfinite(iou).all():
             raise InputError(f"the amodal SAM gives numbers beyond {self.precision}; use --backend torch")
         return Decoded(amodal=masks, iou=iou)
