@@ -15,6 +15,7 @@ from tiny_cotracker import tiny
 pytestmark = pytest.mark.usefixtures("one_thread")
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALLEST = {
+    "agreement": "--device cpu --frames 0:2",
     "attention": "--device cpu --size tiny",
     "busy": "--rounds 1 --calls 1",
     "fleet_simulation": "--hours 100 --rate 2.1",
