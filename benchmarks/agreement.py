@@ -2,9 +2,9 @@
 
     python benchmarks/agreement.py --data streetsim:data/test --clips test_0000_day,test_0005_day --device cuda
 
-Visible masks are the truth's and the preset is `paper`. Prints how many amodal masks of visible and of hidden instances
-reach an IoU of 0.99 with the plain ones, the least IoU, and the AP of both. On a CPU the fast one is not compiled, as in
-the tests; by default the embedded clip is run.
+Visible masks are the truth's and the preset is `paper`. Prints how many amodal masks of visible and of hidden
+instances reach an IoU of 0.99 with the plain ones, the least IoU, and the AP of both. On a CPU the fast one is not
+compiled, as in the tests; by default the embedded clip is run.
 """
 
 import argparse

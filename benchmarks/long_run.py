@@ -234,7 +234,7 @@ def main() -> None:
     print(f"{heads[0]:>8}" + "".join(f"{head:>14}" for head in heads[1:]), flush=True)
     with TemporaryDirectory() as folder:
         gpu = Path(folder) / "gpu"
-        os.environ[TOLD] = json.dumps({"scene": asdict(scene), "step": given.step} | ({"gpu": str(gpu)} if on_gpu else {}))
+        os.environ[TOLD] = json.dumps({"scene": asdict(scene), "step": given.step, "gpu": str(gpu) if on_gpu else None})
         run, out = command(Path(folder), given.frames, given.vis, given.segmenter, scene, more)
 
         def report(frames: int, *values: float) -> None:

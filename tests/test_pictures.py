@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from samodal.errors import InputError
 from samodal.pictures import check_single, common_size, frame_numbers, frames_in, image_size, read_image, read_map
@@ -38,6 +38,29 @@ def test_a_picture_is_turned_and_mirrored_as_its_orientation_says(tmp_path, suff
     path = oriented(tmp_path / f"a{suffix}", orientation, **options)
     assert np.array_equal(read_image(path), UPRIGHT)
     assert image_size(path) == (6, 9)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_jpeg_is_read_as_pillow_reads_it(tmp_path, orientation):
+    noise = np.random.default_rng(orientation).integers(0, 256, (53, 77, 3), np.uint8)
+    picture, exif = Image.fromarray(noise).resize((154, 106)), Image.Exif()
+    exif[0x0112] = orientation
+    for n, options in enumerate(({"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"keep_rgb": True})):
+        path = tmp_path / f"{n}.jpg"
+        picture.save(path, exif=exif, quality=70 + orientation, **options)
+        with Image.open(path) as stored:
+            assert np.array_equal(read_image(path), np.asarray(ImageOps.exif_transpose(stored)))
+
+
+def test_a_jpeg_that_is_cut_off_is_refused_and_one_with_a_tail_is_read(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(path)
+    whole, data = read_image(path), path.read_bytes()
+    path.write_bytes(data + b"tail")
+    assert np.array_equal(read_image(path), whole)
+    path.write_bytes(data[: -len(data) // 8])
+    with pytest.raises(InputError, match="damaged picture"):
+        read_image(path)
 
 
 def test_an_orientation_that_is_none_leaves_the_picture_as_it_is(tmp_path):

@@ -59,6 +59,22 @@ def test_points_added_late_catch_up_with_those_added_in_time():
     assert np.array_equal(early.positions()["a"][0], late.positions()["a"][0])
 
 
+def test_a_frame_may_be_written_over_when_positions_were_asked_for():
+    kept, reused = LucasKanade(), LucasKanade()
+    buffer = np.empty_like(frames()[0])
+    for t, frame in enumerate(frames(4)):
+        kept.observe(frame, t)
+        buffer[:] = frame
+        reused.observe(buffer, t)
+        for tracker in (kept, reused):
+            tracker.positions()
+        buffer[:] = 0
+    for tracker in (kept, reused):
+        tracker.add("a", POINT, 0)
+    assert np.array_equal(kept.positions()["a"][0], reused.positions()["a"][0])
+    assert reused.positions()["a"][1].all()
+
+
 def test_points_do_not_influence_each_other():
     alone, together = LucasKanade(), LucasKanade()
     others = np.random.default_rng(0).uniform(5, 50, (30, 2)).astype(np.float32)

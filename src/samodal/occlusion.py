@@ -42,10 +42,8 @@ def hiders(amodal: Sequence[Mask | None], visible: Sequence[Mask | None]) -> lis
     return found
 
 
-def _hiders_of(
-    amodal: Mask, own: Mask | None, others: dict[int, Mask], least: float
-) -> list[tuple[int, float]]:
-    """Those of other visible masks that cover at least so many pixels of an amodal one outside of its own visible one."""
+def _hiders_of(amodal: Mask, own: Mask | None, others: dict[int, Mask], least: float) -> list[tuple[int, float]]:
+    """Which of other visible masks cover at least so many pixels of an amodal one, outside of its own visible one."""
     if own and amodal.area - amodal.overlap(own) < least:
         return []
     hidden = amodal.minus(own) if own else amodal

@@ -37,9 +37,7 @@ class Replay:
         tracks = [track for track in self.clip.tracks if track.visible[t] is not None and track.visible[t].area > 0]
         masks = from_rles([track.visible[t] for track in tracks])
         return [
-            VisibleInstance(
-                track.id, track.category, track.score if track.scores[t] is None else track.scores[t], mask
-            )
+            VisibleInstance(track.id, track.category, track.score if track.scores[t] is None else track.scores[t], mask)
             for track, mask in zip(tracks, masks, strict=True)
         ]
 

@@ -160,7 +160,8 @@ class CompiledSamSegmenter(SamSegmenter):
                 named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
                 edges, score = self._decoder(size)(features.main[frame : frame + 1], *named)
                 iou[members] = score[: len(members)].numpy(force=True)
-                for i, mask in zip(members, between(edges_of(edges[: len(members)]), size), strict=True):
+                made = between(edges_of(edges[: len(members)]), size)
+                for i, mask in zip(members, made, strict=True):
                     masks[i] = mask
         if not np.isfinite(iou).all():
             raise InputError(f"the amodal SAM gives numbers beyond {self.precision}; use --backend torch")
