@@ -21,8 +21,8 @@ PACKAGES = sorted(p.name for p in ROOT.iterdir() if p.is_dir() and (p / "__init_
 ROOMS = (
     "version errors remote categories checks seeds rle edges masks together shapes occlusion confidence interruption "
     "threads outputs files loading yaml_files pictures progress columns tracks images graphs parts registry making "
-    "decoding video checkpoints executors results exports data metrics method segmenters trackers frontends baselines drawing "
-    "views settings build doctor api runs report runner fleet sim training experiments bench cli"
+    "decoding video checkpoints executors results exports data metrics method segmenters trackers frontends baselines "
+    "drawing views settings build doctor api runs report runner fleet sim training experiments bench cli"
 ).split()
 
 
