@@ -28,17 +28,20 @@ def hiders(amodal: Sequence[Mask | None], visible: Sequence[Mask | None]) -> lis
         the covered pixels in the amodal mask, in (0, 1].
     """
     wholes = {n: mask.clipped() for n, mask in enumerate(amodal) if mask}
-    shown = [n for n, mask in enumerate(visible) if mask]
+    shown = {n: mask for n, mask in enumerate(visible) if mask}
     found: list[list[tuple[int, float]]] = [[] for _ in amodal]
     if not wholes or not shown:
         return found
     # Most pairs are apart: their boxes tell without a look at a pixel.
-    boxes, seen = np.array([mask.box for mask in wholes.values()])[:, None], np.array([visible[n].box for n in shown])
+    boxes, seen = (
+        np.array([mask.box for mask in wholes.values()])[:, None],
+        np.array([mask.box for mask in shown.values()]),
+    )
     low, high = np.maximum(boxes[..., :2], seen[:, :2]), np.minimum(boxes[..., 2:], seen[:, 2:])
     for (n, whole), areas in zip(wholes.items(), (high - low).clip(0).prod(axis=2).tolist(), strict=True):
         least = max(LEAST_PIXELS, LEAST_SHARE * whole.area)
         if others := [other for other, area in zip(shown, areas, strict=True) if area >= least and other != n]:
-            found[n] = _hiders_of(whole, visible[n], {other: visible[other] for other in others}, least)
+            found[n] = _hiders_of(whole, visible[n], {other: shown[other] for other in others}, least)
     return found
 
 
