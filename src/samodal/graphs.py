@@ -32,7 +32,8 @@ def check_gpu(device: str | torch.device) -> None:
 class Graphs:
     """A function of tensors, recorded once for each shape of its inputs and played back from then on.
 
-    On other devices than an NVIDIA GPU the function is called as it is.
+    What is recorded on a stream of higher priority keeps that. On other devices than an NVIDIA GPU the function is
+    called as it is.
 
     Args:
         function: its work must not depend on the values of its inputs. It gives one tensor or a tuple of them.
@@ -77,7 +78,9 @@ class Graphs:
         torch.cuda.synchronize(self._device)
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
+        if stream == torch.cuda.default_stream(self._device):  # on which nothing can be recorded
+            stream = None
+        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
             outputs = self._function(*places)
         return graph, places, outputs

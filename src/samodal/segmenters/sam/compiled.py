@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -74,7 +75,10 @@ class CompiledSamSegmenter(SamSegmenter):
         self._encoding = Graphs(self._fast(self._embedding, dynamic=False), self.device)
         self._decoding: dict[tuple[int, int], Graphs] = {}
         self._ahead: OrderedDict[int, tuple[np.ndarray, Embedded, int]] = OrderedDict()
-        self._stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        on_gpu = self.device.type == "cuda"
+        self._stream = torch.cuda.Stream(self.device) if on_gpu else None
+        # The caller waits for it, and must not wait for the frames to come.
+        self._urgent = torch.cuda.Stream(self.device, priority=-1) if on_gpu else None
         self._slots: list[tuple[torch.Tensor, torch.cuda.Event]] = []
 
     @torch.inference_mode()
@@ -150,19 +154,20 @@ class CompiledSamSegmenter(SamSegmenter):
         size = sizes.pop()
         masks: list[Mask] = [Mask.nowhere(size)] * len(prompts)
         iou = np.zeros(len(prompts), np.float32)
-        if self.device.type == "cuda" and isinstance(features, Embedded) and features.ready is not None:
-            features.ready.wait(torch.cuda.current_stream(self.device))
-        for frame in sorted(set(index)):
-            here = [i for i, n in enumerate(index) if n == frame]
-            for part in self._batches([prompts[i] for i in here]):
-                members = [here[i] for i in part]
-                inputs = self._inputs([prompts[i] for i in filled_up(members)], size)
-                named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
-                edges, score = self._decoder(size)(features.main[frame : frame + 1], *named)
-                iou[members] = score[: len(members)].numpy(force=True)
-                made = between(edges_of(edges[: len(members)]), size)
-                for i, mask in zip(members, made, strict=True):
-                    masks[i] = mask
+        with nullcontext() if self._urgent is None else torch.cuda.stream(self._urgent):
+            if self.device.type == "cuda" and isinstance(features, Embedded) and features.ready is not None:
+                features.ready.wait(torch.cuda.current_stream(self.device))
+            for frame in sorted(set(index)):
+                here = [i for i, n in enumerate(index) if n == frame]
+                for part in self._batches([prompts[i] for i in here]):
+                    members = [here[i] for i in part]
+                    inputs = self._inputs([prompts[i] for i in filled_up(members)], size)
+                    named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
+                    edges, score = self._decoder(size)(features.main[frame : frame + 1], *named)
+                    iou[members] = score[: len(members)].numpy(force=True)
+                    made = between(edges_of(edges[: len(members)]), size)
+                    for i, mask in zip(members, made, strict=True):
+                        masks[i] = mask
         if not np.isfinite(iou).all():
             raise InputError(f"the amodal SAM gives numbers beyond {self.precision}; use --backend torch")
         return Decoded(amodal=masks, iou=iou)
