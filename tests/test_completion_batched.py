@@ -334,7 +334,7 @@ def test_it_is_chosen_on_an_nvidia_gpu(monkeypatch):
     )
     load_segmenter(device="cuda:1")
     load_segmenter(device="cuda", backend="compiled")
-    assert made == [("cuda:1", {}), ("cuda", {"precision": torch.float16, "recorded": True})]
+    assert made == [("cuda:1", {"recorded": True}), ("cuda", {"precision": torch.float16, "recorded": True})]
     assert type(load_segmenter()) is CompletionSegmenter
     with pytest.raises(InputError, match="--backend compiled needs an NVIDIA GPU, and the device is cpu"):
         load_segmenter(device="cpu", backend="compiled")

@@ -80,7 +80,11 @@ class Graphs:
             self._pool = torch.cuda.graph_pool_handle()
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
         if stream == torch.cuda.default_stream(self._device):  # on which nothing can be recorded
-            stream = None
-        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+            stream = aside
+        # The device may be another one than the current one, whose stream would be taken.
+        with (
+            torch.cuda.device(self._device),
+            torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"),
+        ):
             outputs = self._function(*places)
         return graph, places, outputs

@@ -32,7 +32,7 @@ def load_segmenter(
     if backend == "compiled":
         return BatchedSegmenter(network, device, precision=torch.float16, recorded=True)
     if backend == "torch" and str(device).startswith("cuda"):
-        return BatchedSegmenter(network, device)
+        return BatchedSegmenter(network, device, recorded=True)
     segmenter = CompletionSegmenter(network, device)
     network = segmenter.network
     segmenter.network = on_onnx(network, *network.exported) if backend == "onnx" else fused(network)

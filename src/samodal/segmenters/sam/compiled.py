@@ -8,6 +8,7 @@ Masks are enlarged and thresholded on the GPU, and come back as the places where
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -54,7 +55,7 @@ class CompiledSamSegmenter(SamSegmenter):
         device: an NVIDIA GPU; on a CPU it gives the same, without graphs, for tests.
         chunk: most prompts that are decoded at once.
         precision: of image encoder and mask decoder. With float32 a mask differs from that of `SamSegmenter` by
-            rounding alone; with less, products of float32 have the GPU's short form (TF32).
+            rounding alone.
         compiled: whether they are compiled, which takes a minute the first time (`samodal warmup`).
         batch: frames that are encoded at once in `encode_ahead`.
     """
@@ -187,7 +188,8 @@ class CompiledSamSegmenter(SamSegmenter):
         return F.pad(inside, (1, 0)) != F.pad(inside, (0, 1)), iou[:, 0].float()
 
     def _fast(self, function: Callable[..., Any], dynamic: bool | None) -> Callable[..., Any]:
-        """The function compiled, with products of float32 in TF32 where that is precise enough.
+        """The function compiled, without the GPU's short form of float32 (TF32). Frames and masks are resized in float32:
+        the short form moves borders of small masks by a pixel, and hardly saves time.
 
         Args:
             dynamic: None: for any number of prompts, the first dimension of all inputs but the first one.
@@ -196,6 +198,7 @@ class CompiledSamSegmenter(SamSegmenter):
         if self._compiled:
             for constant in (*images.CONSTANT, *adapter.CONSTANT):  # marked here, as it imports the compiler
                 torch.compiler.assume_constant_result(constant)
+            warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
             made = torch.compile(function, fullgraph=True, dynamic=dynamic)
 
         def called(first: torch.Tensor, *others: torch.Tensor | None) -> Any:
@@ -204,7 +207,7 @@ class CompiledSamSegmenter(SamSegmenter):
                     if value is not None:
                         torch._dynamo.mark_dynamic(value, 0)
             before = torch.backends.cuda.matmul.allow_tf32
-            torch.backends.cuda.matmul.allow_tf32 = self.precision != torch.float32
+            torch.backends.cuda.matmul.allow_tf32 = False
             try:
                 return made(first, *others)
             finally:
