@@ -188,8 +188,8 @@ class CompiledSamSegmenter(SamSegmenter):
         return F.pad(inside, (1, 0)) != F.pad(inside, (0, 1)), iou[:, 0].float()
 
     def _fast(self, function: Callable[..., Any], dynamic: bool | None) -> Callable[..., Any]:
-        """The function compiled, without the GPU's short form of float32 (TF32). Frames and masks are resized in float32:
-        the short form moves borders of small masks by a pixel, and hardly saves time.
+        """The function compiled, without the GPU's short form of float32 (TF32). Frames and masks are resized in
+        float32: the short form moves borders of small masks by a pixel, and hardly saves time.
 
         Args:
             dynamic: None: for any number of prompts, the first dimension of all inputs but the first one.
