@@ -10,6 +10,7 @@ Source: Longuet-Higgins and Prazdny 1980 for the field of motion; Irani et al. 1
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -65,6 +66,7 @@ SIZES_TOGETHER = 0.05
 """The same things are seen again in every frame: so much of what they tell of the horizon counts."""
 DEEPEST = 60.0
 """Heights of the camera beyond which ground is as far as this."""
+_AT_WORK = ThreadPoolExecutor(thread_name_prefix="corners")
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +105,31 @@ class View:
         return np.array([self.middle + self.focal * across / depth, self.horizon + self.focal / depth, depth])
 
 
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What takes long of a frame, and needs no other thing that is known of the video.
+
+    Attributes:
+        grey: (h, `WIDE`) uint8, the frame made small.
+        free: (h, `WIDE`) uint8, 1 where corners may be.
+        before, now: (N, 2) float, where corners of the frame before were, and are in this one; see `followed`.
+    """
+
+    grey: np.ndarray
+    free: np.ndarray
+    before: np.ndarray
+    now: np.ndarray
+
+    @classmethod
+    def at(cls, grey: np.ndarray, masks: Sequence[Mask], last: tuple[np.ndarray, np.ndarray, float] | None) -> Look:
+        """At a (H, W) uint8 grey frame; `last`: grey and free of the frame before, and its time."""
+        small = (WIDE, small_height(grey.shape))
+        made = cv2.resize(grey, small, interpolation=cv2.INTER_AREA)
+        nothing = np.zeros((0, 2))
+        before, now = (nothing, nothing) if last is None else followed(last[0], made, last[1])
+        return cls(made, _free(masks, grey.shape, small), before, now)
+
+
 Grey = Annotated[np.ndarray, Array("uint8", (None, WIDE))]
 Real = Annotated[float, Between(-1e12, 1e12)]
 SAVED: dict[str, Any] = {
@@ -127,30 +154,43 @@ class CameraMotion:
     def reset(self) -> None:
         """Forget everything; the next frame is the first."""
         self._last: tuple[np.ndarray, np.ndarray, float] | None = None  # grey, where corners may be, seconds
+        self._begun: Future[Look] | None = None
         self._focus = FIRST_FOCUS  # from the middle of the frame, in widths
         self._information = np.diag(FOCUS_SPREAD**-2.0)
         self._nod = 0.0  # of the horizon, in widths
         self._speed: float | None = None  # heights a second
         self._heading, self._origin = 0.0, np.zeros(2)
 
-    def step(self, frame: np.ndarray, visible: Sequence[VisibleInstance], time: float) -> View | None:
-        """The view of a (H, W, 3) uint8 RGB frame, `time` seconds into the video; None where it is not wanted."""
+    def look(self, frame: np.ndarray, visible: Sequence[VisibleInstance]) -> np.ndarray | None:
+        """Begin with a (H, W, 3) uint8 RGB frame in another thread; after other work, `step` goes on with the same.
+
+        Returns:
+            The frame as (H, W) uint8 grey, for who else needs it; None where no view is wanted.
+        """
         if not self.wanted:
             return None
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        self._begun = _AT_WORK.submit(Look.at, grey, [instance.mask for instance in visible], self._last)
+        return grey
+
+    def step(self, frame: np.ndarray, visible: Sequence[VisibleInstance], time: float) -> View | None:
+        """The view of a (H, W, 3) uint8 RGB frame, `time` seconds into the video; None where it is not wanted."""
+        if self._begun is None:
+            self.look(frame, visible)
+        if self._begun is None:
+            return None
+        look, self._begun = self._begun.result(), None
         height, width = frame.shape[:2]
-        small = (WIDE, small_height((height, width)))
-        grey = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), small, interpolation=cv2.INTER_AREA)
-        free = _free([instance.mask for instance in visible], (height, width), small)
-        last, self._last = self._last, (grey, free, float(time))
+        aspect = len(look.grey) / WIDE
+        last, self._last = self._last, (look.grey, look.free, float(time))
         turn, way, known = np.zeros(3), 0.0, False
         if last is not None:
             seconds = max(time - last[2], 1e-3)
             self._information = np.linalg.inv(np.linalg.inv(self._information) + np.eye(2) * FOCUS_DRIFT**2 * seconds)
             self._nod *= float(np.exp(-seconds / STEADY_S))
-            before, now = followed(last[0], grey, last[1])
-            if len(before) >= LEAST and height <= TALLEST * width:
+            if len(look.before) >= LEAST and height <= TALLEST * width:
                 known = True
-                turn, way = self._measured(before, now, seconds, small[1] / small[0])
+                turn, way = self._measured(look.before, look.now, seconds, aspect)
         middle, horizon = (self._focus + [0.0, self._nod]) * width + np.array([width, height]) / 2 - 0.5
         self._origin = self._origin + way * np.array([np.sin(self._heading), np.cos(self._heading)])
         self._heading += float(turn[1])

@@ -101,14 +101,14 @@ class CutDetector:
         self._before: np.ndarray | None = None  # the one before, small, where it was of the same scene
         self._shares: deque[tuple[float, float]] = deque(maxlen=PAIRS)  # seconds between, share found again
 
-    def step(self, frame: np.ndarray, time: float) -> bool:
+    def step(self, frame: np.ndarray, time: float, grey: np.ndarray | None = None) -> bool:
         """Whether a (H, W, 3) uint8 RGB frame, `time` seconds into the video, begins a new scene.
 
-        Never true for the first frame.
+        Never true for the first frame. `grey`: the frame as (H, W) uint8, where it is there already.
         """
         if self.threshold is None:
             return False
-        now = View.of(frame, time)
+        now = View.of(frame, time, grey)
         if textured(now.small).mean() < LEAST_TEXTURED:
             return False
         last, self._last = self._last, now
@@ -181,11 +181,12 @@ class View:
     time: float
 
     @classmethod
-    def of(cls, frame: np.ndarray, time: float) -> View:
-        """A (H, W, 3) uint8 RGB frame, stretched to one shape."""
+    def of(cls, frame: np.ndarray, time: float, grey: np.ndarray | None = None) -> View:
+        """A (H, W, 3) uint8 RGB frame, stretched to one shape; `grey`: the frame as (H, W) uint8, where it is known."""
         import cv2
 
-        grey = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (WIDE, HIGH), interpolation=cv2.INTER_AREA)
+        whole = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) if grey is None else grey
+        grey = cv2.resize(whole, (WIDE, HIGH), interpolation=cv2.INTER_AREA)
         return cls(grey, cv2.resize(frame, (WIDE // 2, HIGH // 2), interpolation=cv2.INTER_NEAREST), time)
 
     @cached_property

@@ -67,16 +67,17 @@ class Pipeline:
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
         least = self.rules.min_visible or 1
-        shown = [instance for instance in visible if instance.mask.area >= least]
-        slivers = [instance for instance in visible if instance.mask.area < least]
+        shown, slivers = [i for i in visible if i.mask.area >= least], [i for i in visible if i.mask.area < least]
         features = self.segmenter.encode([image]) if shown else None  # first: a GPU works while the CPU goes on
-        if cut := self.cuts.step(image, time):
+        grey = self.camera.look(image, visible)  # another thread works, too
+        if cut := self.cuts.step(image, time, grey):
             for part in (self.memory, self.tracker, self.camera):
                 part.reset()
         self.tracker.observe(image, self.t)
-        self.view = self.camera.step(image, visible, time)
         prompts = self._select(image, shown)
-        seen = [self._remember(*found) for found in zip(shown, prompts, self._segment(features, prompts), strict=True)]
+        answers = self._segment(features, prompts)
+        self.view = self.camera.step(image, visible, time)
+        seen = [self._remember(*found) for found in zip(shown, prompts, answers, strict=True)]
         self.camera.learn_sizes(seen)
 
         # Memory check and retrieval, for all that was not found. Slivers first seen now stand with their visible mask.
@@ -86,9 +87,8 @@ class Pipeline:
         stray = [Instance.copied(sliver, State.KEPT) for sliver in slivers if all(m.id != sliver.id for m in missing)]
         for key in self.memory.forget(self.time, self.rules.remember_s):
             self.tracker.drop(key)
-        order = {remembered.id: n for n, remembered in enumerate(self.memory)}
+        order, back = {i.id: n for n, i in enumerate(self.memory)}, {i.id: i.returned for i in visible}
         instances = sorted([*seen, *hidden, *stray], key=lambda instance: order.get(instance.id, len(order)))
-        back = {instance.id: instance.returned for instance in visible}
         instances = tuple(i if back.get(i.id) is None else replace(i, returned=back[i.id]) for i in instances)
         return FrameResult(self.t, self.time, instances, cut, image)
 
