@@ -37,14 +37,21 @@ def pixels_in(edges: np.ndarray, rows: int, x: int, y: int, shape: tuple[int, in
         x, y: column and row of the box's first pixel.
         shape: (h, w) of the box.
     """
+    import cv2
+
     height, width = shape
-    column, row = np.divmod(edges, rows)
-    column[1::2], row[1::2] = np.divmod(edges[1::2] - 1, rows)  # the last pixel of a run, not the one after it
-    row[1::2] += 1
+    if not len(edges):
+        return np.zeros(shape, bool)
     # The same edges where all but the box is left out; a run over the foot of a column has a box as high as the frame.
-    lengths = np.diff((column - x) * height + row - y, prepend=0, append=width * height)
-    columns = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(width, height)
-    return np.ascontiguousarray(columns.T)
+    column = edges // rows
+    row = edges - column * rows
+    places = (column - x) * height + row - y
+    places[row == 0] += y  # a run that ends at the foot of a column; one that begins at its head has y = 0
+    lengths = runs_between(places, width * height)
+    columns = np.zeros(len(lengths), np.uint8)
+    columns[1::2] = 1
+    # OpenCV turns rows into columns four times as fast as NumPy.
+    return cv2.transpose(columns.repeat(lengths).reshape(width, height)).view(bool)
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> int:

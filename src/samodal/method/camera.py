@@ -260,14 +260,14 @@ class CameraMotion:
         noise = PIXEL / (FOCAL * WIDE)
         sure = np.minimum(1.0, distance / 0.1)
         matrix, value = np.einsum("nc,nck->nk", across, field), np.einsum("nc,nc->n", across, flow)
-        turn, weights = np.zeros(3), sure.copy()
+        turn, weights, known = np.zeros(3), sure.copy(), np.diag(TURN**-2.0)
         turn[:2] = median(flow[:, ::-1] * [1, -1])
         for _ in range(10):
             rest = (value - matrix @ turn) / noise
             scale = max(1.0, float(median(np.abs(rest))) * 1.5)
             weights = sure / (1 + (rest / scale) ** 2)
-            normal = (matrix * weights[:, None]).T @ matrix / noise**2 + np.diag(TURN**-2.0)
-            turn = np.linalg.solve(normal, (matrix * weights[:, None]).T @ value / noise**2)
+            told = (matrix * weights[:, None]).T
+            turn = np.linalg.solve(told @ matrix / noise**2 + known, told @ value / noise**2)
         return turn, weights
 
     def _learn(self, ray: np.ndarray, still: np.ndarray, focus: np.ndarray, weights: np.ndarray) -> None:
@@ -329,7 +329,7 @@ def _free(masks: Sequence[Mask], size: tuple[int, int], small: tuple[int, int]) 
     taken = np.zeros(size, np.uint8)
     for mask in masks:
         taken[mask.rows, mask.columns] |= mask.inside
-    taken = cv2.resize(taken * 255, small, interpolation=cv2.INTER_AREA)
+    taken = cv2.resize(np.negative(taken, out=taken), small, interpolation=cv2.INTER_AREA)  # 255 where one is
     return cv2.dilate((taken > 0).astype(np.uint8), np.ones((7, 7), np.uint8)) ^ 1
 
 
