@@ -121,5 +121,23 @@ def test_a_frame_of_any_shape_has_a_view(size):
     assert np.isfinite([view.horizon, view.heading, *view.origin]).all()
 
 
+def test_a_frame_that_was_looked_at_before_gives_the_same_view():
+    begun, alone = CameraMotion(), CameraMotion()
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[200:, 100:180] = True
+    visible = [VisibleInstance(1, "car", 1.0, mask)]
+    for n in range(4):
+        frame = picture(0.0, 5 + 0.3 * n, 0.01 * n)
+        assert np.array_equal(begun.look(frame, visible), frame[..., 0])
+        first, second = begun.step(frame, visible, n / 10), alone.step(frame, visible, n / 10)
+        assert (first.heading, first.horizon, *first.origin) == (second.heading, second.horizon, *second.origin)
+    assert first.known
+    begun.look(frame, visible)
+    begun.reset()  # as at a cut: no corner is followed from the scene before
+    assert not begun.step(frame, visible, 0.5).known
+
+
 def test_nothing_is_measured_where_it_is_not_wanted():
-    assert CameraMotion(wanted=False).step(picture(0, 5, 0), [], 0.0) is None
+    camera = CameraMotion(wanted=False)
+    assert camera.look(picture(0, 5, 0), []) is None
+    assert camera.step(picture(0, 5, 0), [], 0.0) is None

@@ -77,6 +77,16 @@ def test_frames_of_any_size_are_taken(size):
     assert cuts([frame, frame]) == []
 
 
+def test_a_grey_image_that_is_there_already_tells_the_same():
+    coloured = panorama(0) * np.array([1, 0.5, 0.7])
+    frames = [view(picture, 10 * t).astype(np.uint8) for picture in (coloured, panorama(1)) for t in range(2)]
+    told, alone = CutDetector(CUT), CutDetector(CUT)
+    for t, frame in enumerate(frames):
+        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        assert told.step(frame, t / 10, grey) == alone.step(frame, t / 10)
+        assert np.array_equal(told.state()["last"][0], alone.state()["last"][0])
+
+
 def test_one_frame_or_none_has_no_cut():
     assert cuts([]) == []
     assert cuts([panorama(0)]) == []

@@ -17,6 +17,8 @@ from samodal.edges import edges_of, overlap, pixels_in, places
 from samodal.errors import InputError
 from samodal.rle import Rle, of_cut_out
 
+_LONG = 512  # pixels of a side up to which OpenCV's single precision is enough for distances
+
 
 class Mask:
     """A binary mask of a frame, cut out to its box. It is never changed.
@@ -199,8 +201,7 @@ class Mask:
         # Each pixel looks up where its centre was; integers are pixel centres.
         x = np.rint((np.arange(self.size[1]) - centre[0] - shift[0]) / across + centre[0]) - self.x
         y = np.rint((np.arange(self.size[0]) - centre[1] - shift[1]) / down + centre[1]) - self.y
-        h, w = self.shape
-        columns, rows = np.flatnonzero((x >= 0) & (x < w)), np.flatnonzero((y >= 0) & (y < h))
+        columns, rows = (np.flatnonzero((n >= 0) & (n < m)) for n, m in ((x, self.shape[1]), (y, self.shape[0])))
         if not len(columns) or not len(rows):
             return Mask.nowhere(self.size)
         inside = self.inside[np.ix_(y[rows].astype(int), x[columns].astype(int))]
@@ -208,8 +209,7 @@ class Mask:
 
     def clipped(self) -> Mask:
         """Without what lies outside the frame."""
-        x0, y0, x1, y1 = self.box
-        height, width = self.size
+        (x0, y0, x1, y1), (height, width) = self.box, self.size
         if x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height:
             return self
         cut = self.inside[max(-y0, 0) : max(height - y0, 0), max(-x0, 0) : max(width - x0, 0)]
@@ -277,13 +277,16 @@ class Mask:
     def depth(self) -> np.ndarray:
         """(h + 2, w + 2) float32: distance in pixels of each pixel of its box, and of a rim of one pixel around it, to
         the nearest pixel outside the mask, beyond the frame included; 0 outside."""
-        # Slower than OpenCV's, whose precise transform (version 5.0) gives other values when it is asked again, for
-        # one driving mask in some 300, and with them another farthest pixel.
-        from scipy.ndimage import distance_transform_edt
+        import cv2
 
-        padded = np.zeros((self.shape[0] + 2, self.shape[1] + 2), bool)
-        padded[1:-1, 1:-1] = self.inside
-        return np.asarray(distance_transform_edt(padded), np.float32)
+        padded = cv2.copyMakeBorder(self.inside.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+        if max(self.shape) > _LONG:
+            from scipy.ndimage import distance_transform_edt
+
+            return np.asarray(distance_transform_edt(padded), np.float32)
+        # OpenCV (version 5.0) gives other last bits of the roots when it is asked again. Their squares are whole.
+        about = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        return np.sqrt(np.rint(about * about))
 
     def pixels_at(self, numbers: np.ndarray) -> np.ndarray:
         """(N, 2) float32 x and y of the pixels of these numbers, counted row by row from 0: a part of `pixels`."""
@@ -310,8 +313,7 @@ class Mask:
 
     def _window(self, other: Mask) -> tuple[slice, slice]:
         """Rows and columns of `inside` that the other's box covers."""
-        x0, y0, x1, y1 = other.box
-        h, w = self.shape
+        (x0, y0, x1, y1), (h, w) = other.box, self.shape
         rows = slice(min(max(y0 - self.y, 0), h), max(min(y1 - self.y, h), 0))
         return rows, slice(min(max(x0 - self.x, 0), w), max(min(x1 - self.x, w), 0))
 
