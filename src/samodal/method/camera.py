@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import cv2
@@ -87,7 +88,7 @@ class View:
     origin: np.ndarray
     known: bool = True
 
-    @property
+    @cached_property
     def world_axes(self) -> np.ndarray:
         """(2, 2) its right and its ahead in the world, as columns."""
         cos, sin = np.cos(self.heading), np.sin(self.heading)

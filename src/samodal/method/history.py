@@ -131,7 +131,7 @@ class History:
         if self.best is None or self.best.quality < least:
             return None
         best, last = self.best.amodal, self.last.amodal
-        scale = float(np.clip(last.side / best.side, 0.5, 2.0))
+        scale = min(max(last.side / best.side, 0.5), 2.0)
         place = last.centre + self.velocity() * (t - self.last.t)
         moved = best.scaled(place - best.centre, scale, best.centre - 0.5)
         return moved if visible.area < LARGER * moved.area else None

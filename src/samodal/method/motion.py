@@ -42,7 +42,7 @@ def median_velocity(centres: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
     """
     if len(centres) < 2:
         return np.zeros(2)
-    times, places = np.array([t for t, _ in centres]), np.stack([centre for _, centre in centres])
+    times, places = np.array([t for t, _ in centres]), np.array([centre for _, centre in centres])
     i, j = _pairs(len(centres))
     return median((places[j] - places[i]) / (times[j] - times[i])[:, None])
 
