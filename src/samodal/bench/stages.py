@@ -17,7 +17,7 @@ RUN = {
     "cutter": "frontends.detector.front_end:detections",
     "association": "method.association:Association.step",
     "cuts": "method.cuts:CutDetector.step",
-    "camera": "method.camera:CameraMotion.step",
+    "camera": "method.camera:Look.at",
     "prompts": "method.pipeline:Pipeline._select",
     "segmenter": "method.pipeline:Pipeline._segment",
     "memory": "method.pipeline:Pipeline._remember",
