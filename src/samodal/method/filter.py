@@ -155,10 +155,10 @@ class Belief:
     def with_sides(self, sides: np.ndarray, variance: np.ndarray, view: View) -> Belief:
         """The belief after (4,) left, top, right and lower side were measured, with (4,) their variance."""
         expected, matrix = self.seen(view)
-        told, variances = matrix @ self.covariance, variance + _uneven(view)
+        told, uneven = matrix @ self.covariance, _uneven(view)
         spread = told @ matrix.T
-        off = np.abs(sides - expected) / np.sqrt(np.diag(spread) + variances)
-        spread += np.diag(variances * np.maximum(1.0, off / HUBER) ** 2)
+        off = np.abs(sides - expected) / np.sqrt(np.diag(spread) + variance + uneven)
+        spread += np.diag((variance + uneven) * np.maximum(1.0, off / HUBER) ** 2)
         gain = np.linalg.solve(spread, told).T
         covariance = self.covariance - gain @ matrix @ self.covariance
         mean, covariance = self.mean + gain @ (sides - expected), (covariance + covariance.T) / 2
