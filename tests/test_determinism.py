@@ -78,11 +78,13 @@ def test_a_clip_of_a_data_set_runs_on_one_thread_and_what_was_before_comes_back(
 
 
 def test_a_video_is_written_by_one_thread_so_that_cores_do_not_matter(tmp_path):
+    """Many times, as the encoder can read memory that holds anything: with `mbtree` five of sixty files differed."""
     frames = np.random.default_rng(0).integers(0, 256, (12, 90, 161, 3), dtype=np.uint8)
-    for name in ("a.mp4", "b.mp4"):
-        with VideoWriter(tmp_path / name, frames[0].shape[:2], 10) as writer:
+    contents = set()
+    for _ in range(30):
+        with VideoWriter(tmp_path / "a.mp4", frames[0].shape[:2], 10) as writer:
             for t, frame in enumerate(frames):
                 writer.write(frame, t / 10)
-    content = (tmp_path / "a.mp4").read_bytes()
-    assert b" threads=1 " in content  # the encoder writes its settings into the file
-    assert content == (tmp_path / "b.mp4").read_bytes()
+        contents.add((tmp_path / "a.mp4").read_bytes())
+    assert len(contents) == 1
+    assert b" threads=1 " in contents.pop()  # the encoder writes its settings into the file

@@ -14,7 +14,7 @@ LONGEST_SIDE = 960
 """Pixels; larger frames are scaled down."""
 BITS = 1_200_000
 """A second at most: with the outlines, a minute stays below 20 MB as base 64."""
-ENCODING = FAST | {"crf": "26", "maxrate": str(BITS), "bufsize": str(BITS), "g": "24"}
+ENCODING = FAST | {"crf": "28", "maxrate": str(BITS), "bufsize": str(BITS), "g": "24"}
 """A key frame every second or so, as people jump about in it."""
 GREY = 96
 """Of the frames of a video that is no longer there."""
