@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from made_up import SIZE, Oracle, image_of, passing_square, square
 from samodal.masks import Mask
-from samodal.method.hidden import believed
+from samodal.method.camera import View
+from samodal.method.hidden import HiddenPhase, Surroundings, believed
+from samodal.method.history import History, Seen
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.spread import FILLED, matched, spread_points
 from samodal.method.rules import PRESETS, preset
@@ -197,7 +200,45 @@ def test_an_instance_that_leaves_behind_another_is_leaving_then_gone_and_no_ghos
 
 
 def test_an_instance_at_the_edge_with_nothing_in_front_has_left():
-    assert leaving(covered=False) == ["hidden", "hidden", "-", "-", "-"]
+    assert leaving(covered=False, motion="robust") == ["hidden", "hidden", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    "left, spread, state",
+    [
+        (112, 2.0, State.LEAVING),  # half of it is inside
+        (117, 2.0, None),  # 3 of 16 columns
+        (116, 2.0, State.LEAVING),  # 4 of 16
+        (112, 5.0, None),  # nobody knows whether half of it is inside
+        (100, 5.0, State.HIDDEN),  # not at the edge
+        (130, 0.1, None),  # outside
+    ],
+)
+def test_what_is_surely_inside_the_picture_has_not_left(left, spread, state):
+    """A square of 16 pixels that stands at the right edge of 120 columns, with nothing before it."""
+    mask, rules = Mask.of(square(80)), preset("default")
+    shown = Seen(0, 0.0, None, mask, mask, 1.0)
+    still, way = np.zeros(2), np.array([left - 80.0, 0])
+    phase = HiddenPhase(shown, np.zeros((0, 2), np.float32), still, still, way, 0, 0.0)
+    phase.spread = np.array([spread, 0.1])
+    assert phase.step(Surroundings(1, 0.1, []), None, replace(rules, motion="points", lost_spread=None)) == state
+
+
+def test_a_mask_becomes_as_wide_and_as_high_as_the_filter_has_it():
+    """It turned: its last frames are wider and lower than the one that shows most of it."""
+    history, view = History(20), View(84.0, 59.5, 10.0, 0.0, np.zeros(2))
+    for t in range(8):
+        width, height = (16, 16) if t < 3 else (24, 12)
+        whole = np.zeros(SIZE, bool)
+        whole[36 - height : 36, 40 : 40 + width] = True
+        part = whole & (np.arange(SIZE[1]) < (99 if t < 3 else 44))
+        history.add(Seen(t, t / 10, None, Mask.of(part), Mask.of(whole), 1.0), view)
+    phase = HiddenPhase.begin(history, 8, preset("default"))
+    assert phase.anchor.t == 2
+    phase.step(Surroundings(8, 0.8, [Mask.of(np.ones(SIZE, bool))], view=view), None, preset("default"))
+    sides = phase.belief.sides(view)
+    assert phase.mask.shape[::-1] == pytest.approx(sides[2:] - sides[:2] + 1, abs=1)
+    assert phase.mask.shape[1] > 1.4 * phase.mask.shape[0]
 
 
 def behind_a_van(**changes) -> list[str]:

@@ -1,6 +1,7 @@
 """The point memory: what it keeps, how it is read, saved and taken up again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,13 @@ def test_all_tuples_are_kept_within_the_bound():
 def test_the_anchor_is_the_newest_frame_that_shows_nearly_the_most():
     shown = history(seen(0, visible=16), seen(1, visible=15), seen(2, visible=6), seen(3, visible=2))
     assert shown.anchor(now=4, anchor_s=0.8).t == 1
+
+
+@pytest.mark.parametrize("scores, frame", [((0.9, 0.9), 1), ((0.9, 0.6), 0), ((0.6, 0.9), 1), ((None, 0.8), 0)])
+def test_an_earlier_anchor_must_promise_a_better_shape_than_the_last(scores, frame):
+    """The last of two frames shows 15 of 16 columns: the expected IoU decides."""
+    pair = [replace(seen(t, visible=16 - t), score=score) for t, score in enumerate(scores)]
+    assert history(*pair).anchor(now=2, anchor_s=0.8).t == frame
 
 
 def test_without_the_rule_the_anchor_is_the_last_frame():
@@ -139,7 +147,7 @@ def with_hidden() -> dict:
     memory = filled(seen(0))
     (remembered,) = memory
     remembered.phase = HiddenPhase.begin(remembered.history, 1, PRESETS["default"])
-    return {"memory": 5, "instances": memory.state()}
+    return {"memory": 6, "instances": memory.state()}
 
 
 def test_an_instance_seen_once_can_be_saved_while_it_is_hidden(tmp_path):
@@ -166,10 +174,10 @@ EMPTY = {"size": [60, 120], "counts": "PPc0"}
 @pytest.mark.parametrize(
     "content",
     [
-        {"memory": 5},
-        {"memory": 5, "instances": {}},
-        {"memory": 5, "instances": [7]},
-        {"memory": 5, "instances": with_hidden()["instances"] * 2},
+        {"memory": 6},
+        {"memory": 6, "instances": {}},
+        {"memory": 6, "instances": [7]},
+        {"memory": 6, "instances": with_hidden()["instances"] * 2},
         spoil(0, "id", value=[1]),
         spoil(0, "category", value=None),
         spoil(0, "extra", value=1),
@@ -187,7 +195,7 @@ EMPTY = {"size": [60, 120], "counts": "PPc0"}
         spoil(0, "phase", "place", value="elsewhere"),
         spoil(0, "phase", "speed", value=[1]),
         spoil(0, "phase", "covered", value=0),
-        spoil(0, "phase", "scale", value=0),
+        spoil(0, "phase", "stretch", value=[1, 0]),
         spoil(0, "belief", "mean", value=[[1, 2]]),
         spoil(0, "belief", "surprise", value=[-1, 0]),
     ],

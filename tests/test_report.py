@@ -37,7 +37,9 @@ WALL = np.zeros(SIZE, bool)
 WALL[30:100, 70:130] = True
 
 
-def passing(t: int, wrong: int = 0, category: str = "car", lost_from: int = 99) -> FrameResult:
+def passing(
+    t: int, wrong: int = 0, category: str = "car", lost_from: int = 99, spread: float | None = None
+) -> FrameResult:
     """Car 7 goes behind truck 3: fully in frames 12 to 18, where its mask is `wrong` pixels aside."""
     whole, seen = car(t), car(t) & ~WALL
     truck = Instance(3, "truck", 0.9, State.VISIBLE, WALL, WALL)
@@ -50,6 +52,7 @@ def passing(t: int, wrong: int = 0, category: str = "car", lost_from: int = 99) 
     hidden = Instance(
         7, category, None if amodal is None else 0.8, state, seen if seen.any() else None, amodal,
         frames_since_seen=0 if seen.any() else t - 11, seconds_since_seen=0.0 if seen.any() else (t - 11) / 10,
+        centre_spread=None if spread is None or state is not State.HIDDEN else np.array([spread, spread]),
     )  # fmt: skip
     return FrameResult(t, t / 10, (truck, hidden))
 
@@ -130,9 +133,30 @@ def test_a_mask_that_nothing_covers_is_doubted(tmp_path):
 
 
 def test_an_object_that_comes_back_elsewhere_is_doubted_with_the_pictures_around_the_gap(tmp_path):
-    (moment,) = told_of([passing(t, wrong=-15) for t in range(FRAMES)], tmp_path)[1]
-    assert moment.text == "#7 car came back elsewhere: its mask overlaps by 20% with the expected one."
+    (moment,) = told_of([passing(t, wrong=-15 * (t > 14)) for t in range(FRAMES)], tmp_path)[1]
+    assert moment.text == "#7 car came back elsewhere: its mask overlaps by 33% with the expected one."
     assert (moment.before, moment.frame, moment.after) == (11, 18, 19)
+
+
+@pytest.mark.parametrize("spread, said", [(4.0, True), (5.0, False)])
+def test_what_comes_back_as_far_off_as_was_said_is_not_elsewhere(tmp_path, spread, said):
+    """It comes back 15 pixels off in x: within 3.31 spreads of 5 pixels, not within those of 4."""
+    _, moments = told_of([passing(t, wrong=-15 * (t > 14), spread=spread) for t in range(FRAMES)], tmp_path)
+    assert any("came back elsewhere" in moment.text for moment in moments) == said
+
+
+@pytest.mark.parametrize("pixels", [0, 12, 20])
+def test_what_is_expected_has_moved_on_since_the_last_hidden_mask(pixels):
+    """A car that drives 20 pixels a frame comes back where its hidden masks were going, or some pixels before it."""
+    story = Story(10.0)
+    for t in range(8):
+        seen = t < 3 or t == 7
+        mask = square(10 + 20 * t - (pixels if t == 7 else 0), 50, side=20, size=SIZE)
+        state = State.VISIBLE if seen else State.HIDDEN
+        car7 = Instance(7, "car", 0.8, state, mask if seen else None, mask)
+        story.add(FrameResult(t, t / 10, (car7,)))
+    ((_, gap),) = story.ended
+    assert gap.overlap == pytest.approx((20 - pixels) / (20 + pixels)) and gap.off is None
 
 
 def test_an_object_that_comes_back_where_another_was_expected_may_have_its_id(tmp_path):
@@ -142,7 +166,7 @@ def test_an_object_that_comes_back_where_another_was_expected_may_have_its_id(tm
         twin = Instance(8, "car", 0.8, State.HIDDEN, None, car(t))
         results.append(replace(frame, instances=(*frame.instances, twin)))
     moments = [moment for moment in told_of(results, tmp_path)[1] if moment.kind == "back"]
-    assert "but by 71% with that of #8 car. Is the id right?" in moments[0].text
+    assert "but by 100% with that of #8 car. Is the id right?" in moments[0].text
 
 
 def test_of_a_sound_run_nothing_is_doubted(tmp_path):

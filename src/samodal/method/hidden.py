@@ -7,7 +7,7 @@ believed, and where there are none from the last velocity (`robust`); or from bo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -32,6 +32,9 @@ OUTWARDS = np.array([-1, -1, 1, 1])
 MAJORITY = 0.5
 """Share of all followed points that must agree for the filter to listen: of a thing that is truly hidden most are lost,
 and the others follow what hides it."""
+INSIDE, SURE = 0.2, 0.3
+"""At the border nothing need cover a mask of which this share is inside the picture, if its spread is at most so many
+sides: a thing is not gone while it is known to stand there."""
 GATE = 4.0
 """Squared distance in variances up to which points are believed against the filter."""
 BLEND = 0.25
@@ -81,7 +84,7 @@ class HiddenPhase:
         start: (N, 2) float32, where the followed points were at the anchor.
         velocity: (2,) pixels a frame before it was hidden.
         limit: (2,) most |dx|, |dy| a frame (rule `clamp`).
-        shift, scale: by which its mask has moved in pixels, and grown, since the anchor.
+        shift, stretch: (2,) by which its mask has moved in pixels, and grown in width and height, since the anchor.
         speed: (2,) pixels a frame now; None until the first step.
         told_t, told_s: when points last told where it is: frame index and seconds.
         believed: how many points told it in the newest frame.
@@ -102,7 +105,7 @@ class HiddenPhase:
     told_t: int
     told_s: float
     speed: np.ndarray | None = None
-    scale: float = 1.0
+    stretch: np.ndarray = field(default_factory=lambda: np.ones(2))
     believed: int = 0
     covered: bool = False
     open_since: float | None = None
@@ -132,6 +135,11 @@ class HiddenPhase:
             told_s=last.time,
             belief=history.belief if rules.motion == "filter" else None,
         )
+
+    @property
+    def scale(self) -> float:
+        """By which its mask has grown, in width and height together."""
+        return float(np.sqrt(self.stretch.prod()))
 
     @property
     def followed(self) -> bool:
@@ -176,15 +184,24 @@ class HiddenPhase:
         if rules.clamp:
             limit = self.limit * (t - self.anchor.t)
             shift = np.clip(shift, -limit, limit)
-        return self.anchor.amodal.scaled(shift, self.scale, self._centre) if np.isfinite(shift).all() else None
+        return self.anchor.amodal.scaled(shift, self.stretch, self._centre) if np.isfinite(shift).all() else None
 
     def _has_left(self, moved: Mask, others: Sequence[Mask], rules: Rules) -> bool:
-        """Border rule: outside the image, or within `border` pixels of its left or right edge and nothing hides it."""
+        """Border rule: outside the image, or within `border` pixels of its left or right edge, where nothing hides it
+        and it is not known to be inside still."""
         if not moved:
             return True
         if rules.border is None or (rules.border < moved.x and moved.columns.stop < moved.size[1] - rules.border):
             return False
-        return rules.leaving is None or moved.covered_by(others) < rules.leaving
+        return rules.leaving is None or (moved.covered_by(others) < rules.leaving and not self._is_inside())
+
+    def _is_inside(self) -> bool:
+        """Whether enough of its moved box is surely inside the image."""
+        if self.spread is None or self.spread.max() > SURE * self.scale * self.anchor.amodal.side:
+            return False
+        low, high = self._box()
+        inside = np.minimum(high, self.anchor.amodal.size[::-1]) - np.maximum(low, 0)
+        return bool(np.prod(inside.clip(0)) >= INSIDE * np.prod(high - low))
 
     def _uncovered(self, moved: Mask, around: Surroundings, rules: Rules) -> bool:
         """Note whether reported instances hide it; whether it is lost for not being seen where none does."""
@@ -215,11 +232,14 @@ class HiddenPhase:
 
     def _over_the_border(self) -> bool:
         """Whether its moved box reaches over the image's border on a side towards which it has moved."""
-        x0, y0, x1, y1 = self.anchor.amodal.box
-        height, width = self.anchor.amodal.size
-        half = self.scale * np.array([x1 - x0, y1 - y0]) / 2
-        low, high = self._centre + self.shift - half, self._centre + self.shift + half
-        return bool(((low < -1) & (self.shift < 0)).any() or ((high > (width, height)) & (self.shift > 0)).any())
+        (low, high), size = self._box(), self.anchor.amodal.size[::-1]
+        return bool(((low < -0.5) & (self.shift < 0)).any() or ((high > np.add(size, 0.5)) & (self.shift > 0)).any())
+
+    def _box(self) -> tuple[np.ndarray, np.ndarray]:
+        """(2,) left and top, (2,) right and lower edge of its moved box, in pixels from the corner of the image."""
+        anchor = self.anchor.amodal
+        half = self.stretch * anchor.shape[::-1] / 2
+        return anchor.centre + self.shift - half, anchor.centre + self.shift + half
 
     def _advance(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
         """Bring the motion from the frame before to this one."""
@@ -246,7 +266,7 @@ class HiddenPhase:
             self.shift = expected
             return
         self.speed = speed + BLEND * ((motion.shift - before) / elapsed - speed)
-        self.shift, self.scale, self.believed = motion.shift, motion.scale, int(motion.agreed.sum())
+        self.shift, self.stretch, self.believed = motion.shift, np.full(2, motion.scale), int(motion.agreed.sum())
         self.told_t, self.told_s = around.t, around.time
 
     def _points_motion(self, around: Surroundings, position: Position | None, rules: Rules) -> Motion | None:
@@ -277,8 +297,8 @@ class HiddenPhase:
                 self.believed, self.told_t, self.told_s = int(motion.agreed.sum()), around.t, around.time
         sides = belief.sides(view)
         self.belief = belief
-        stretch = np.sqrt(np.prod((np.maximum(sides[2:] - sides[:2], 0) + 1) / (2 * half[2:] + 1)))
-        self.scale = float(np.clip(stretch, 1 / MOST_STRETCH, MOST_STRETCH))
+        stretch = (np.maximum(sides[2:] - sides[:2], 0) + 1) / anchor.shape[::-1]
+        self.stretch = stretch.clip(1 / MOST_STRETCH, MOST_STRETCH)
         self.shift = (sides[:2] + sides[2:]) / 2 - self._centre
         kept = lasting(anchor, self.anchor.visible, self.anchor.sure) * self.scale**2
         self.spread = np.sqrt(belief.spread(view) ** 2 + kept)

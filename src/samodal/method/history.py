@@ -17,7 +17,7 @@ from samodal.shapes import cut_by_border
 RING = 8
 """Frames within which points can be added to every tracker: the newest and seven before."""
 NEARLY = 0.9
-"""An anchor shows at least this share of the most that the frames before it show."""
+"""An anchor shows at least this share of the most that the frames near it show."""
 LARGER = 0.95
 """An earlier shape is told where what is visible is at most this share of it."""
 WINDOW = 20
@@ -109,12 +109,15 @@ class History:
         self.recent.append(seen)
 
     def anchor(self, now: int, anchor_s: float | None) -> Seen:
-        """The frame from which it is moved: the newest of `anchor_s` seconds that shows nearly as much as any."""
+        """The frame from which it is moved: the last, unless an earlier one of `anchor_s` seconds is better.
+
+        What is visible of it times the expected IoU says how good a shape is; the newest of nearly the best is taken.
+        """
         if anchor_s is None:
             return self.last
         near = [seen for seen in self.recent if seen.t > now - RING and seen.time >= self.last.time - anchor_s - 1e-6]
-        most = max((seen.visible.area for seen in near), default=0)
-        return next((seen for seen in reversed(near) if seen.visible.area >= NEARLY * most), self.last)
+        most = max((seen.visible.area * seen.sure for seen in near), default=0)
+        return next((seen for seen in reversed(near) if seen.visible.area * seen.sure >= NEARLY * most), self.last)
 
     def shape(self, visible: Mask, t: int, least: float) -> Mask | None:
         """The best earlier shape, where the instance should be in frame t: moved and scaled as its masks were.

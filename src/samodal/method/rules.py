@@ -40,8 +40,9 @@ class Rules:
     """How many points of a hidden instance to follow: the prompt's first, the others spread over its visible mask.
     None: the prompt's alone (paper; ours follows more, so that some may be wrong)."""
     anchor_s: Annotated[float, Between(0)] | None = None
-    """A hidden mask starts from the newest frame of the last so many seconds that shows nearly the most of the
-    instance, at most 7 frames back. None: from the last frame, in which the occluder leaves a sliver (paper)."""
+    """A hidden mask starts from the last frame, unless one of the last so many seconds, at most 7 frames back, promises
+    a better shape: by what is visible of the instance times the expected IoU. None: from the last frame, in which the
+    occluder leaves a sliver (paper)."""
     motion: Literal["points", "believed", "velocity", "robust", "filter"] = "points"
     """What moves a hidden mask. points: mean displacement of all its points (paper). believed: of the points that the
     tracker calls visible, and where there are none, the velocity it had while visible (ours). velocity: that velocity

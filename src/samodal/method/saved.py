@@ -21,6 +21,7 @@ Seconds = Annotated[float, Between(-1e9, 1e9)]
 Pixels = Annotated[float, Between(-1e6, 1e6)]
 Pair = tuple[Pixels, Pixels]
 Points = tuple[Pair, ...]
+Stretch = Annotated[float, Between(1e-6, 1e6)]
 Limit = Annotated[float, Between(0, 1e9)] | None
 ENTRY: dict[str, Any] = {
     "id": int | str, "category": str, "tuples": tuple[tuple[Index, Points], ...],
@@ -33,7 +34,7 @@ SEEN: dict[str, Any] = {
 }  # fmt: skip
 PHASE: dict[str, Any] = {
     "anchor": Index, "start": Points, "velocity": Pair, "limit": tuple[Limit, Limit], "shift": Pair, "told_t": Index,
-    "told_s": Seconds, "speed": Pair | None, "scale": Annotated[float, Between(1e-6, 1e6)],
+    "told_s": Seconds, "speed": Pair | None, "stretch": tuple[Stretch, Stretch],
     "believed": Index, "covered": bool, "open_since": Seconds | None, "place": str, "belief": dict | None,
 }  # fmt: skip
 WITHOUT = ("anchor", "mask", "spread")
@@ -127,7 +128,7 @@ def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
     check_entries(plain, PHASE, f"{where}, its hidden phase")
     if plain["anchor"] >= len(recent) or plain["place"] not in list(Place):
         raise InputError(f"{where}: anchor {plain['anchor']} or place {shown(plain['place'])} is not known")
-    arrays: dict[str, Any] = {name: np.array(plain[name], np.float64) for name in ("velocity", "shift")}
+    arrays: dict[str, Any] = {name: np.array(plain[name], np.float64) for name in ("velocity", "shift", "stretch")}
     arrays["limit"] = np.array([np.inf if side is None else side for side in plain["limit"]])
     arrays["start"] = np.array(plain["start"], np.float32).reshape(-1, 2)
     arrays["speed"] = None if plain["speed"] is None else np.array(plain["speed"], np.float64)

@@ -18,7 +18,9 @@ LONG_S = 1.0
 LOW_IOU = 0.6
 """Expected IoU below which a mask deserves a look."""
 AGREED = 0.5
-"""IoU of the mask before with the one after a gap from which the place was right."""
+"""IoU of the mask after a gap with the expected one from which the place was right."""
+RIVAL = 0.1
+"""IoU with the mask that was expected of another from which the two may have been mixed up."""
 OPEN = 0.4
 """Share of a hidden mask that nothing covers from which it deserves a look."""
 WIDE = 0.25
@@ -92,11 +94,12 @@ class Doubts:
         if gap.overlap is None or gap.back is None or gap.before is None:
             return
         rival, other = gap.rival or (0.0, -1)
-        if gap.overlap - rival < AGREED:
+        within = gap.off is not None and gap.off <= 1 and rival <= RIVAL  # as far off as was said
+        if gap.overlap - rival < AGREED and not within:
             text = (
                 f"{name_of(track)} came back elsewhere: its mask overlaps by {gap.overlap:.0%} with the expected one."
             )
-            if rival > 0.1:
+            if rival > RIVAL:
                 rest = f"but by {rival:.0%} with that of {name_of(self._story.tracks[other])}. Is the id right?"
                 text = (
                     f"{name_of(track)} came back: its mask overlaps by {gap.overlap:.0%} with the expected one, {rest}"

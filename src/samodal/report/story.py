@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from samodal.masks import Mask
+from samodal.method.filter import region
 from samodal.tracks import UNSEEN, FrameResult, Instance, State
 
 VISIBLE, PARTLY, HIDDEN, LEAVING, LOST = range(5)
@@ -30,8 +33,10 @@ class Gap:
         covered, counted: sum over its masks of the share that others cover, and how many masks.
         lost: seconds of it without a mask.
         back: the frame in which it is seen again; None where it never is.
-        overlap: IoU of the last mask before with the first one after; None where one is missing.
-        rival: the largest IoU of the first mask after with a mask of another hidden track, and that track.
+        overlap: IoU of the first mask after with the one that was expected there; None where one is missing.
+        off: how far its middle was from the expected one, in `region(0.9)`; None where no spread was told.
+        rival: the largest IoU of the first mask after with one that was expected of another hidden track, and that
+            track.
     """
 
     before: int | None
@@ -45,6 +50,7 @@ class Gap:
     lost: float = 0.0
     back: int | None = None
     overlap: float | None = None
+    off: float | None = None
     rival: tuple[float, int] | None = None
 
     @property
@@ -65,6 +71,8 @@ class TrackStory:
         gap: the stretch without being seen that is going on.
         longest: the longest stretch that is over.
         mask: the newest amodal mask.
+        step: (2,) pixels a frame by which the middle of its box moved last while it was hidden.
+        spread: (2,) of that middle, as told with the mask; None where it was not.
         last: the newest frame in which it is, and `seen` the newest in which it is seen.
         end: why it ended, in words.
     """
@@ -77,6 +85,8 @@ class TrackStory:
     gap: Gap | None = None
     longest: Gap | None = None
     mask: Mask | None = None
+    step: np.ndarray | None = None
+    spread: np.ndarray | None = None
     last: int = -1
     seen: int | None = None
     end: str = ""
@@ -85,6 +95,20 @@ class TrackStory:
     def hidden_seconds(self) -> float:
         """Seconds in which it is not seen at all."""
         return sum(self.seconds[HIDDEN:])
+
+    def expected(self, frame: int) -> Mask | None:
+        """Where its hidden mask goes if it moves on to a frame; None where it has none."""
+        if not self.mask or self.gap is None or self.gap.placed is None:
+            return None
+        step = np.zeros(2) if self.step is None else self.step
+        return self.mask.moved(step * (frame - self.gap.placed)).clipped()
+
+    def place(self, frame: int, instance: Instance) -> None:
+        """Take its mask in a frame in which it is hidden."""
+        before = self.gap.before if self.gap.placed is None else self.gap.placed
+        if self.mask and before is not None:
+            self.step = (instance.amodal.centre - self.mask.centre) / (frame - before)
+        self.gap.placed, self.spread = frame, instance.centre_spread
 
     def note(self, frame: int, code: int) -> None:
         """Append the state of a frame."""
@@ -131,7 +155,7 @@ class Story:
         if result.cut:
             self._cut(result.t)
         numbers = {instance.id: self._number(instance) for instance in result.instances}
-        hidden = [(number, self.tracks[number].mask) for number in numbers.values() if self.tracks[number].gap]
+        hidden = self._expected(result, numbers)
         present = set(numbers.values())
         for track, *_ in self._open:
             if track.number not in present:
@@ -158,6 +182,13 @@ class Story:
             if not track.end:
                 still = track.last == self._newest
                 track.end = f"still {WORDS[track.runs[-1][2]]} at the end" if still else _reason(track)
+
+    def _expected(self, result: FrameResult, numbers: dict[int | str, int]) -> dict[int, Mask | None]:
+        """Where hidden tracks are expected in a frame, by number; nothing of a frame in which none of them is seen."""
+        gone = {number for number in numbers.values() if self.tracks[number].gap}
+        if not any(numbers[i.id] in gone and i.state not in UNSEEN for i in result.instances):
+            return {}
+        return {number: self.tracks[number].expected(result.t) for number in sorted(gone)}
 
     def _spend(self, seconds: float) -> None:
         """The frame before was shown for so long."""
@@ -194,14 +225,14 @@ class Story:
         frame: int,
         code: int,
         shares: dict[int, float],
-        hidden: list[tuple[int, Mask | None]],
+        hidden: dict[int, Mask | None],
     ) -> None:
         """Bring a track's gap to this frame."""
         if code >= HIDDEN:
             track.gap = track.gap or Gap(track.seen, frame, frame)
             track.gap.last = frame
             if instance.amodal:
-                track.gap.placed = frame
+                track.place(frame, instance)
                 track.gap.covered, track.gap.counted = track.gap.covered + sum(shares.values()), track.gap.counted + 1
         else:
             if track.gap is not None:
@@ -210,14 +241,17 @@ class Story:
         track.note(frame, code)
         track.mask = instance.amodal or track.mask
 
-    def _return(self, track: TrackStory, instance: Instance, frame: int, hidden: list[tuple[int, Mask | None]]) -> None:
-        gap = track.gap
+    def _return(self, track: TrackStory, instance: Instance, frame: int, hidden: dict[int, Mask | None]) -> None:
+        gap, expected = track.gap, hidden[track.number]
         gap.back = frame
-        if instance.amodal and track.mask and gap.placed is not None:
-            gap.overlap = instance.amodal.iou(track.mask)
+        if instance.amodal and expected is not None:
+            gap.overlap = instance.amodal.iou(expected)
+            if track.spread is not None and expected:
+                away = (instance.amodal.centre - expected.centre) / track.spread
+                gap.off = float(np.linalg.norm(away) / region(0.9))
             others = [
                 (instance.amodal.iou(mask), number)
-                for number, mask in hidden
+                for number, mask in hidden.items()
                 if mask and number != track.number and self.tracks[number].category == track.category
             ]
             gap.rival = max(others, default=None)
