@@ -206,10 +206,10 @@ def test_an_instance_at_the_edge_with_nothing_in_front_has_left():
 @pytest.mark.parametrize(
     "left, spread, state",
     [
-        (112, 2.0, State.LEAVING),  # half of it is inside
-        (117, 2.0, None),  # 3 of 16 columns
-        (116, 2.0, State.LEAVING),  # 4 of 16
-        (112, 5.0, None),  # nobody knows whether half of it is inside
+        (112, 1.5, State.LEAVING),  # half of it is inside
+        (117, 1.5, None),  # 3 of 16 columns
+        (116, 1.5, State.LEAVING),  # 4 of 16
+        (112, 1.7, None),  # nobody knows whether half of it is inside
         (100, 5.0, State.HIDDEN),  # not at the edge
         (130, 0.1, None),  # outside
     ],

@@ -32,7 +32,7 @@ OUTWARDS = np.array([-1, -1, 1, 1])
 MAJORITY = 0.5
 """Share of all followed points that must agree for the filter to listen: of a thing that is truly hidden most are lost,
 and the others follow what hides it."""
-INSIDE, SURE = 0.2, 0.3
+INSIDE, SURE = 0.2, 0.1
 """At the border nothing need cover a mask of which this share is inside the picture, if its spread is at most so many
 sides: a thing is not gone while it is known to stand there."""
 GATE = 4.0
