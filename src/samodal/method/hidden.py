@@ -32,9 +32,6 @@ OUTWARDS = np.array([-1, -1, 1, 1])
 MAJORITY = 0.5
 """Share of all followed points that must agree for the filter to listen: of a thing that is truly hidden most are lost,
 and the others follow what hides it."""
-INSIDE, SURE = 0.2, 0.1
-"""At the border nothing need cover a mask of which this share is inside the picture, if its spread is at most so many
-sides: a thing is not gone while it is known to stand there."""
 GATE = 4.0
 """Squared distance in variances up to which points are believed against the filter."""
 BLEND = 0.25
@@ -187,21 +184,12 @@ class HiddenPhase:
         return self.anchor.amodal.scaled(shift, self.stretch, self._centre) if np.isfinite(shift).all() else None
 
     def _has_left(self, moved: Mask, others: Sequence[Mask], rules: Rules) -> bool:
-        """Border rule: outside the image, or within `border` pixels of its left or right edge, where nothing hides it
-        and it is not known to be inside still."""
+        """Border rule: outside the image, or within `border` pixels of its left or right edge and nothing hides it."""
         if not moved:
             return True
         if rules.border is None or (rules.border < moved.x and moved.columns.stop < moved.size[1] - rules.border):
             return False
-        return rules.leaving is None or (moved.covered_by(others) < rules.leaving and not self._is_inside())
-
-    def _is_inside(self) -> bool:
-        """Whether enough of its moved box is surely inside the image."""
-        if self.spread is None or self.spread.max() > SURE * self.scale * self.anchor.amodal.side:
-            return False
-        low, high = self._box()
-        inside = np.minimum(high, self.anchor.amodal.size[::-1]) - np.maximum(low, 0)
-        return bool(np.prod(inside.clip(0)) >= INSIDE * np.prod(high - low))
+        return rules.leaving is None or moved.covered_by(others) < rules.leaving
 
     def _uncovered(self, moved: Mask, around: Surroundings, rules: Rules) -> bool:
         """Note whether reported instances hide it; whether it is lost for not being seen where none does."""
@@ -232,14 +220,10 @@ class HiddenPhase:
 
     def _over_the_border(self) -> bool:
         """Whether its moved box reaches over the image's border on a side towards which it has moved."""
-        (low, high), size = self._box(), self.anchor.amodal.size[::-1]
-        return bool(((low < -0.5) & (self.shift < 0)).any() or ((high > np.add(size, 0.5)) & (self.shift > 0)).any())
-
-    def _box(self) -> tuple[np.ndarray, np.ndarray]:
-        """(2,) left and top, (2,) right and lower edge of its moved box, in pixels from the corner of the image."""
-        anchor = self.anchor.amodal
-        half = self.stretch * anchor.shape[::-1] / 2
-        return anchor.centre + self.shift - half, anchor.centre + self.shift + half
+        height, width = self.anchor.amodal.size
+        half = self.stretch * self.anchor.amodal.shape[::-1] / 2
+        low, high = self._centre + self.shift - half, self._centre + self.shift + half
+        return bool(((low < -1) & (self.shift < 0)).any() or ((high > (width, height)) & (self.shift > 0)).any())
 
     def _advance(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
         """Bring the motion from the frame before to this one."""
