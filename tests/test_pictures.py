@@ -63,6 +63,17 @@ def test_a_jpeg_that_is_cut_off_is_refused_and_one_with_a_tail_is_read(tmp_path)
         read_image(path)
 
 
+def test_a_jpeg_that_is_broken_in_the_middle_is_refused_although_it_ends_as_one(tmp_path):
+    path = tmp_path / "a.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(noise).save(path)
+    data = path.read_bytes()
+    half = len(data) - 1000
+    path.write_bytes(data[:half] + b"\xff\xc4\xff\xf0" + data[half:])  # tables that would reach beyond the file
+    with pytest.raises(InputError, match="damaged picture"):
+        read_image(path)
+
+
 def test_an_orientation_that_is_none_leaves_the_picture_as_it_is(tmp_path):
     assert np.array_equal(read_image(oriented(tmp_path / "a.png", 9)), UPRIGHT)
 

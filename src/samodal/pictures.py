@@ -23,7 +23,8 @@ MOST_PIXELS = 178_956_970
 """Pixels of the largest picture that is read: where Pillow refuses, too."""
 _DIGITS = re.compile(r"(\d+)")
 _SECONDS = re.compile(r"\d+(\.\d+)?")
-_END_OF_JPEG = b"\xff\xd9"
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of a JPEG; the others belong to the pixels of a scan
+_SCAN, _END = 0xDA, 0xD9
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
 
@@ -175,9 +176,20 @@ def _decoded(path: Path) -> np.ndarray | None:
     import cv2
 
     data = path.read_bytes()
-    if not data.endswith(_END_OF_JPEG):  # perhaps cut off, at which OpenCV's versions differ
+    if not _is_whole(data):  # OpenCV fills up what cannot be read, and its versions differ there
         return None
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a JPEG is one scan that ends where the file does, after parts that follow one another without a gap."""
+    at = 2
+    while _MARKER.match(data, at):
+        kind, at = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if kind == _SCAN:
+            end = _MARKER.search(data, at)
+            return end is not None and end[0][1] == _END and end.end() == len(data)
+    return False
 
 
 def _wrong_size(path: Path, size: tuple[int, int], wanted: tuple[int, int], expected: str) -> InputError:
