@@ -91,6 +91,17 @@ def test_cars_tell_the_horizon_where_the_camera_stands():
     assert abs(camera.step(still, [], 3.0).horizon - 140) < 5 < abs(before - 140)
 
 
+def test_a_class_is_known_however_it_is_written():
+    """KITTI writes Van, which is taller than a car."""
+    views, mask = [], np.zeros((HEIGHT, WIDTH), bool)
+    mask[140:190, 100:150] = True
+    for kind in ("van", "Van", "car", "Sedan"):
+        camera = CameraMotion()
+        camera.learn_sizes([Instance(1, kind, 0.9, State.VISIBLE, Mask.of(mask), Mask.of(mask))])
+        views.append(camera.step(np.zeros((HEIGHT, WIDTH, 3), np.uint8), [], 0.0).horizon)
+    assert views[0] == views[1] != views[2] == views[3]
+
+
 def test_a_saved_state_goes_on_alike_and_a_damaged_one_is_refused():
     camera, _ = driven(4, 0.3, 0.01)
     other = CameraMotion()

@@ -1,5 +1,6 @@
 """Threads are few and wait passively, and those beside the main one change neither order nor results."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from samodal.errors import InputError
 from samodal.frontends.per_frame import AssociatedSession
 from samodal.method.association import Association, Detection
-from samodal.threads import Behind, ahead, grouped, side_by_side
+from samodal.threads import Aside, Behind, ahead, grouped, side_by_side
 
 REPORT = """
 import json, os, sys
@@ -142,3 +143,27 @@ def test_side_by_side_asks_for_no_more_than_it_works_on():
     next(made)
     assert len(asked) <= 4
     made.close()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="nothing is forked here")
+def test_a_forked_process_has_threads_of_its_own():
+    aside = Aside("aside", 1)
+    assert aside(len, "abc").result(30) == 3
+    child = multiprocessing.get_context("fork").Process(target=lambda: aside(len, "abc").result(30))
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+
+
+def test_work_goes_on_in_other_threads_after_the_main_one_has_ended():
+    code = """
+import threading
+from samodal.threads import Aside
+aside = Aside("aside")
+def late():
+    threading.main_thread().join()
+    print(aside(len, "abc").result())
+threading.Thread(target=late).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    assert done.stdout == "3\n", done.stderr

@@ -179,6 +179,35 @@ def readers() -> int:
     return 1 if parent_process() is not None else max(1, min(MOST_READERS, cores() // 2 - 1))
 
 
+class Aside:
+    """Threads that last as long as the process, for work beside that of the caller.
+
+    A process that was forked gets threads of its own: those of its parent do not live in it, and nothing would be done.
+
+    Args:
+        name: of the threads.
+        most: threads at most; None: as many as `ThreadPoolExecutor` takes.
+    """
+
+    def __init__(self, name: str, most: int | None = None):
+        self._name, self._most = name, most
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._threads = ThreadPoolExecutor(self._most, self._name)
+
+    def __call__(self, work: Callable[..., Made], *arguments: Any) -> Future[Made]:
+        """Begin with the work."""
+        try:
+            return self._threads.submit(work, *arguments)
+        except RuntimeError:  # the main thread has ended, after which Python begins nothing; the caller's goes on
+            done: Future[Made] = Future()
+            done.set_result(work(*arguments))
+            return done
+
+
 class Behind:
     """Calls of one function in order, by another thread, while the caller goes on.
 

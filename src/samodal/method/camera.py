@@ -10,7 +10,7 @@ Source: Longuet-Higgins and Prazdny 1980 for the field of motion; Irani et al. 1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -23,6 +23,7 @@ from samodal.checks import Array, Between, check_entries
 from samodal.errors import InputError, shown
 from samodal.masks import Mask
 from samodal.method.motion import median
+from samodal.threads import Aside
 from samodal.tracks import Instance, VisibleInstance
 
 WIDE = 480
@@ -67,7 +68,7 @@ SIZES_TOGETHER = 0.05
 """The same things are seen again in every frame: so much of what they tell of the horizon counts."""
 DEEPEST = 60.0
 """Heights of the camera beyond which ground is as far as this."""
-_AT_WORK = ThreadPoolExecutor(thread_name_prefix="corners")
+_ASIDE = Aside("corners")
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +172,7 @@ class CameraMotion:
         if not self.wanted:
             return None
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        self._begun = _AT_WORK.submit(Look.at, grey, [instance.mask for instance in visible], self._last)
+        self._begun = _ASIDE(Look.at, grey, [instance.mask for instance in visible], self._last)
         return grey
 
     def step(self, frame: np.ndarray, visible: Sequence[VisibleInstance], time: float) -> View | None:
@@ -223,7 +224,7 @@ class CameraMotion:
     def learn_sizes(self, instances: Sequence[Instance]) -> None:
         """Correct the horizon by things that stand on the ground: what is as tall as the camera ends there."""
         for instance in instances if self.wanted else ():
-            amodal, visible, kind = instance.amodal, instance.visible, instance.category
+            amodal, visible, kind = instance.amodal, instance.visible, instance.category.lower()
             kind = kind if kind in TALL else ours(kind)
             if amodal is None or not visible or kind not in TALL:
                 continue

@@ -4,7 +4,7 @@ Points do not influence each other, within an instance or across instances.
 """
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from samodal.checks import Array, check_entries
 from samodal.errors import InputError, shown
+from samodal.threads import Aside
 from samodal.trackers.checks import Index, Points, check_frames, check_groups, check_size
 
 TOLERANCE = 1.0
@@ -21,7 +22,7 @@ TOLERANCE = 1.0
 RESIDUAL = 16.0
 """Mean absolute difference of matched squares, grey levels. An occluder that slides over a point passes the
 forward-backward check but not this check."""
-_AT_WORK = ThreadPoolExecutor(1, "grey")
+_ASIDE = Aside("grey", 1)
 
 FRAMES = tuple[tuple[Index, Annotated[np.ndarray, Array("uint8", (None, None))]], ...]
 """Saved frames: numbers and grey images."""
@@ -79,7 +80,7 @@ class LucasKanade:
         The frame may be written over after `positions`: another thread makes it grey until then, beside a GPU's work.
         """
         check_size(frame.shape[:2], self.frames[-1][1].shape if self.frames else None, t)
-        self._newest = t, _AT_WORK.submit(cv2.cvtColor, frame, cv2.COLOR_RGB2GRAY)
+        self._newest = t, _ASIDE(cv2.cvtColor, frame, cv2.COLOR_RGB2GRAY)
         if self._groups:
             self._advance(list(self._groups.values()))
 
