@@ -63,6 +63,19 @@ def test_a_thing_is_less_sure_of_the_longer_it_is_unseen():
     assert spreads == sorted(spreads) and spreads[-1] > 10 * spreads[0]
 
 
+@pytest.mark.parametrize("gap", [300.0, 1e5, 1e9])
+def test_a_clock_that_jumps_leaves_the_filter_sound(gap):
+    """As in time lapse, or where a camera had no time before."""
+    belief, time = after(10, 12, 14), 0.2
+    for x in (16, 40, 30, 16):
+        time += gap
+        assert np.isfinite(belief.at(time, VIEW).spread(VIEW)).all()
+        belief = belief.with_mask(square_at(x), square_at(x), VIEW, time, 1.0)
+        assert np.linalg.eigvalsh(belief.covariance).min() > 0
+    left, _, right, _ = belief.sides(VIEW)
+    assert (left + right) / 2 == pytest.approx(23.5, abs=2)
+
+
 def test_where_the_motion_of_the_camera_is_unknown_all_is_less_sure():
     belief, lost = after(10, 12, 14, 16), View(100.0, 59.5, 15.0, 0.0, np.zeros(2), known=False)
     assert belief.at(2.0, lost).spread(VIEW)[0] > 1.2 * belief.at(2.0, VIEW).spread(VIEW)[0]

@@ -26,6 +26,9 @@ FIRST_RATE = 4.0
 """Standard deviation of a rate before anything is known of it, heights of the camera a second."""
 FADING_S = 30.0
 """Seconds in which a rate falls to 1 / e."""
+LONGEST_S = 60.0
+"""Seconds after which nothing more is forgotten: by then a place is as uncertain as it can be in view, and more would
+leave nothing of the digits of what is measured next."""
 EXACT, ADDED, DOUBTED = 0.04, 10.0, 1.0
 """Standard deviation of a side: in roots of the area where nothing is doubted; then, for all doubt, in lengths that
 were added to the visible mask, and in roots of the area. Doubt is 1 less the score."""
@@ -101,7 +104,7 @@ class Belief:
 
     def at(self, time: float, view: View) -> Belief:
         """The belief at a later time, that of a view, from what is known now."""
-        seconds = max(time - self.time, 0.0)
+        seconds = min(max(time - self.time, 0.0), LONGEST_S)
         fade = np.exp(-seconds / FADING_S)
         step, noise = np.eye(6), np.zeros((6, 6))
         # How unevenly an unknown camera moves, the thing's own masks tell: one that stands still shakes nothing.
