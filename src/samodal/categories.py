@@ -20,11 +20,11 @@ CATEGORIES = {
 CATEGORY_IDS = {name: number for number, name in CATEGORIES.items()}
 
 OTHER_NAMES = {
-    "person": ("pedestrian", "people", "human", "man", "woman"),
-    "rider": ("cyclist", "motorcyclist"),
+    "person": ("pedestrian", "people", "human", "man", "woman", "personsitting"),
+    "rider": ("cyclist", "motorcyclist", "bicyclist"),
     "car": ("sedan", "vehicle", "vehical", "van", "suv", "taxi"),
-    "truck": ("lorry", "pickuptruck"),
-    "bus": ("coach",),
+    "truck": ("lorry", "pickup", "pickuptruck"),
+    "bus": ("coach", "minibus"),
     "motorcycle": ("motorbike", "motor", "scooter"),
     "bicycle": ("bike",),
     "train": ("tram",),
