@@ -253,3 +253,20 @@ def test_a_picture_of_a_rarer_kind_is_a_frame_where_its_number_is_missing_among_
 def test_depth_maps_with_numbers_of_their_own_are_no_frames(tmp_path):
     both = folder(tmp_path / "both", ["0.png", "1.png", "0000.tif", "0001.tif"])
     assert [path.name for path in frames_in(both).files] == ["0.png", "1.png"]
+
+
+def test_opencv_is_given_whole_jpegs_alone(tmp_path, monkeypatch):
+    """It reads many formats, some of them carelessly; all others are Pillow's."""
+    import cv2
+
+    given = []
+    decode = cv2.imdecode
+    monkeypatch.setattr(cv2, "imdecode", lambda data, flags: given.append(len(data)) or decode(data, flags))
+    picture = Image.fromarray(np.full((16, 24, 3), 90, np.uint8))
+    picture.save(tmp_path / "whole.jpg")
+    picture.save(tmp_path / "other.jpg", format="PNG")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "tail.jpg").write_bytes(whole + b"more")
+    for name in ("whole.jpg", "other.jpg", "tail.jpg"):
+        assert abs(read_image(tmp_path / name).astype(int) - 90).max() <= 2
+    assert given == [len(whole)]

@@ -15,7 +15,7 @@ TODAY = datetime.date(2026, 11, 29)
 NEVER = {
     "eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.load", "pickle.loads", "marshal.load",
     "marshal.loads", "shelve.open", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "joblib.load", "torch.hub.load",
-    "torch.jit.load", "torch.jit.script", "torch.export.load", "cv2.imread", "cv2.imdecode", "cv2.VideoCapture",
+    "torch.jit.load", "torch.jit.script", "torch.export.load", "cv2.imread", "cv2.VideoCapture",
     "accelerate.load_checkpoint_in_model", "accelerate.load_checkpoint_and_dispatch",
 }  # fmt: skip
 
@@ -41,6 +41,8 @@ def test_nothing_in_the_package_reads_data_as_a_program():
     for place, name, named in calls():
         if name in NEVER or named.get("shell") or named.get("allow_pickle") or named.get("trust_remote_code"):
             found.append(f"{place}: {name}")
+        if name == "cv2.imdecode":  # it reads many formats; there it is given whole JPEGs alone
+            assert place.startswith("src/samodal/pictures.py:"), place
         if name == "torch.load":
             loaded += 1
             assert named.get("weights_only") is True, place

@@ -23,6 +23,7 @@ MOST_PIXELS = 178_956_970
 """Pixels of the largest picture that is read: where Pillow refuses, too."""
 _DIGITS = re.compile(r"(\d+)")
 _SECONDS = re.compile(r"\d+(\.\d+)?")
+_BEGIN = b"\xff\xd8"  # of a JPEG
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # of a JPEG; the others belong to the pixels of a scan
 _SCAN, _END = 0xDA, 0xD9
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -183,8 +184,8 @@ def _decoded(path: Path) -> np.ndarray | None:
 
 def _is_whole(data: bytes) -> bool:
     """Whether a JPEG is one scan that ends where the file does, after parts that follow one another without a gap."""
-    at = 2
-    while _MARKER.match(data, at):
+    at = len(_BEGIN)
+    while data.startswith(_BEGIN) and _MARKER.match(data, at):
         kind, at = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if kind == _SCAN:
             end = _MARKER.search(data, at)
