@@ -202,11 +202,11 @@ def test_an_instance_at_the_edge_with_nothing_in_front_has_left():
     assert leaving(covered=False) == ["hidden", "hidden", "-", "-", "-"]
 
 
-def test_a_mask_becomes_as_wide_and_as_high_as_the_filter_has_it():
-    """It turned: its last frames are wider and lower than the one that shows most of it."""
+def turned(width_after: int, height_after: int) -> tuple[Mask, np.ndarray]:
+    """The first hidden mask of a square of 16 pixels that became another box, and the sides that the filter has."""
     history, view = History(20), View(84.0, 59.5, 10.0, 0.0, np.zeros(2))
     for t in range(8):
-        width, height = (16, 16) if t < 3 else (24, 12)
+        width, height = (16, 16) if t < 3 else (width_after, height_after)
         whole = np.zeros(SIZE, bool)
         whole[36 - height : 36, 40 : 40 + width] = True
         part = whole & (np.arange(SIZE[1]) < (99 if t < 3 else 44))
@@ -214,9 +214,23 @@ def test_a_mask_becomes_as_wide_and_as_high_as_the_filter_has_it():
     phase = HiddenPhase.begin(history, 8, preset("default"))
     assert phase.anchor.t == 2
     phase.step(Surroundings(8, 0.8, [Mask.of(np.ones(SIZE, bool))], view=view), None, preset("default"))
-    sides = phase.belief.sides(view)
-    assert phase.mask.shape[::-1] == pytest.approx(sides[2:] - sides[:2] + 1, abs=1)
-    assert phase.mask.shape[1] > 1.4 * phase.mask.shape[0]
+    return phase.mask, phase.belief.sides(view)
+
+
+def test_a_mask_becomes_as_wide_and_as_high_as_the_filter_has_it():
+    """It turned: its last frames are wider and lower than the one that shows most of it."""
+    mask, sides = turned(20, 15)
+    assert mask.shape[::-1] == pytest.approx(sides[2:] - sides[:2] + 1, abs=1)
+    assert mask.shape[1] > 1.2 * mask.shape[0]
+
+
+def test_a_mask_that_the_filter_has_far_too_wide_keeps_its_form():
+    """Sides that are guessed by a completer can make a pole of a car."""
+    mask, sides = turned(36, 9)
+    (left, top, right, low), (height, width) = sides, mask.shape
+    assert (right - left + 1) / (low - top + 1) > 2.5
+    assert width / height == pytest.approx(1.5, abs=0.1)
+    assert width * height == pytest.approx((right - left + 1) * (low - top + 1), rel=0.15)
 
 
 def behind_a_van(**changes) -> list[str]:

@@ -25,6 +25,8 @@ TOLERANCE = 0.1
 """Points agree within this many sides of the mask, and never need to agree better than two pixels."""
 POINTS = 0.03
 """Standard deviation in sides of what all points may be off by together: they are not on all of the thing."""
+MOST_TURNED = 1.5
+"""Most that the ratio of its width to its height changes: a thing turns, but no car becomes a pole."""
 COVERED, OPEN = 0.5, 0.25
 """Reported instances hide a mask when they cover this share of it, and no longer when less than the second."""
 OUTWARDS = np.array([-1, -1, 1, 1])
@@ -281,8 +283,9 @@ class HiddenPhase:
                 self.believed, self.told_t, self.told_s = int(motion.agreed.sum()), around.t, around.time
         sides = belief.sides(view)
         self.belief = belief
-        stretch = (np.maximum(sides[2:] - sides[:2], 0) + 1) / anchor.shape[::-1]
-        self.stretch = stretch.clip(1 / MOST_STRETCH, MOST_STRETCH)
+        width, height = (np.maximum(sides[2:] - sides[:2], 0) + 1) / anchor.shape[::-1]
+        scale, aspect = np.sqrt(width * height), np.sqrt(np.clip(width / height, 1 / MOST_TURNED, MOST_TURNED))
+        self.stretch = np.array([scale * aspect, scale / aspect]).clip(1 / MOST_STRETCH, MOST_STRETCH)
         self.shift = (sides[:2] + sides[2:]) / 2 - self._centre
         kept = lasting(anchor, self.anchor.visible, self.anchor.sure) * self.scale**2
         self.spread = np.sqrt(belief.spread(view) ** 2 + kept)
