@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -155,7 +154,7 @@ class CompiledSamSegmenter(SamSegmenter):
         size = sizes.pop()
         masks: list[Mask] = [Mask.nowhere(size)] * len(prompts)
         iou = np.zeros(len(prompts), np.float32)
-        with nullcontext() if self._urgent is None else torch.cuda.stream(self._urgent):
+        with torch.cuda.stream(self._urgent):  # nothing without a GPU
             if self.device.type == "cuda" and isinstance(features, Embedded) and features.ready is not None:
                 features.ready.wait(torch.cuda.current_stream(self.device))
             for frame in sorted(set(index)):
