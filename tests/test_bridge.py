@@ -18,7 +18,7 @@ VIEW = View(focal=100.0, middle=59.5, horizon=15.0, heading=0.0, origin=np.zeros
 def shown(t: int, x: float, side: int = 16, low: int = 36, score: float = 1.0) -> Seen:
     """A square at frame t, ten a second, of which all is visible."""
     mask = Mask(SIZE, round(x), low - side, np.ones((side, side), bool))
-    return Seen(t, t / 10, None, mask, mask, score)
+    return Seen(t, t / 10, None, mask, mask, score, score)
 
 
 def bridge(before: dict[int, float], after: dict[int, float], views=None, **looks) -> Bridge:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -199,7 +200,28 @@ def test_an_instance_that_leaves_behind_another_is_leaving_then_gone_and_no_ghos
 
 
 def test_an_instance_at_the_edge_with_nothing_in_front_has_left():
-    assert leaving(covered=False) == ["hidden", "hidden", "-", "-", "-"]
+    assert leaving(covered=False, motion="robust") == ["hidden", "hidden", "-", "-", "-"]
+
+
+@pytest.mark.parametrize(
+    "left, spread, state",
+    [
+        (112, 1.5, State.LEAVING),  # half of it is inside
+        (117, 1.5, None),  # 3 of 16 columns
+        (116, 1.5, State.LEAVING),  # 4 of 16
+        (112, 1.7, None),  # nobody knows whether half of it is inside
+        (100, 5.0, State.HIDDEN),  # not at the edge
+        (130, 0.1, None),  # outside
+    ],
+)
+def test_what_is_surely_inside_the_picture_has_not_left(left, spread, state):
+    """A square of 16 pixels that stands at the right edge of 120 columns, with nothing before it."""
+    mask, rules = Mask.of(square(80)), preset("default")
+    shown = Seen(0, 0.0, None, mask, mask, 1.0, 1.0)
+    still, way = np.zeros(2), np.array([left - 80.0, 0])
+    phase = HiddenPhase(shown, np.zeros((0, 2), np.float32), still, still, way, 0, 0.0)
+    phase.spread = np.array([spread, 0.1])
+    assert phase.step(Surroundings(1, 0.1, []), None, replace(rules, motion="points", lost_spread=None)) == state
 
 
 def turned(width_after: int, height_after: int) -> tuple[Mask, np.ndarray]:
@@ -210,7 +232,7 @@ def turned(width_after: int, height_after: int) -> tuple[Mask, np.ndarray]:
         whole = np.zeros(SIZE, bool)
         whole[36 - height : 36, 40 : 40 + width] = True
         part = whole & (np.arange(SIZE[1]) < (99 if t < 3 else 44))
-        history.add(Seen(t, t / 10, None, Mask.of(part), Mask.of(whole), 1.0), view)
+        history.add(Seen(t, t / 10, None, Mask.of(part), Mask.of(whole), 1.0, 1.0), view)
     phase = HiddenPhase.begin(history, 8, preset("default"))
     assert phase.anchor.t == 2
     phase.step(Surroundings(8, 0.8, [Mask.of(np.ones(SIZE, bool))], view=view), None, preset("default"))

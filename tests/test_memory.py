@@ -25,7 +25,7 @@ VIEW = View(84.0, 59.5, 10.0, 0.0, np.zeros(2))
 def seen(t: int, x: int = 10, visible: int = 16) -> Seen:
     """A square of 16 x 16 pixels at x, of which so many columns are visible."""
     part = square(x) & (np.arange(120) < x + visible)
-    return Seen(t, t / 10, np.array([[x + 1, 25]], np.float32), Mask.of(part), Mask.of(square(x)), 0.5)
+    return Seen(t, t / 10, np.array([[x + 1, 25]], np.float32), Mask.of(part), Mask.of(square(x)), 0.5, 0.5)
 
 
 def store(memory: PointMemory, entry: Seen) -> None:

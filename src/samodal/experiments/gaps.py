@@ -158,7 +158,8 @@ def _method(settings: RunSettings, labels: Labels, whole: dict, tracker: str, fi
         mask: whole[t, key] for t, shown in enumerate(labels.frames) for key, (_, mask) in shown.items()
         if (t, key) in whole
     }  # fmt: skip
-    points = Lost() if tracker == "nothing" else LabelledTracker(labels.boxes, tracker == "noisy", first)
+    shown = [{key: mask for key, (_, mask) in frame.items()} for frame in labels.frames]
+    points = Lost() if tracker == "nothing" else LabelledTracker(labels.boxes, shown, tracker == "noisy", first)
     select = told_of_masks(make_selector(rules.prompt, rules.points))
     pipeline = Pipeline(LabelledSegmenter(known), points, rules, select=select)
     return Offline(pipeline) if settings.offline else pipeline, False

@@ -60,12 +60,16 @@ class LabelledTracker:
 
     Args:
         boxes: of all objects; without a label of both frames a point is not believed.
+        shown: of each frame the visible masks by id. A point that moves as its object does is called hidden within
+            the mask of another; one that is stuck or goes astray is called visible wherever it is.
         noisy: whether a fifth of the points stay where they were, a fifth go astray, and all have `NOISE`.
         first: number of the frame that the tracker calls 0.
     """
 
-    def __init__(self, boxes: Boxes, noisy: bool = False, first: int = 0):
-        self._boxes, self._noisy, self._first = boxes, noisy, first
+    def __init__(
+        self, boxes: Boxes, shown: Sequence[Mapping[int | str, Mask]], noisy: bool = False, first: int = 0
+    ):
+        self._boxes, self._shown, self._noisy, self._first = boxes, shown, noisy, first
         self.reset()
 
     def reset(self) -> None:
@@ -88,14 +92,20 @@ class LabelledTracker:
         if before is None or now is None:
             return xy.astype(np.float32), np.zeros(len(xy), bool), np.zeros(len(xy), np.float32)
         before, now = np.reshape(before, (2, 2)), np.reshape(now, (2, 2))
-        moved = now[0] + (xy - before[0]) * (now[1] - now[0]) / (before[1] - before[0])
+        moved, lost = now[0] + (xy - before[0]) * (now[1] - now[0]) / (before[1] - before[0]), np.zeros(len(xy), bool)
         if self._noisy:
             rng = generator(0, "points", key, t)
             kind, way = rng.random(len(xy)), rng.uniform(-ASTRAY, ASTRAY, xy.shape)
+            lost = kind < 0.4
             moved = np.where((kind < 0.2)[:, None], xy, moved)
-            moved = np.where(((kind >= 0.2) & (kind < 0.4))[:, None], xy + way * (self._t - t), moved)
+            moved = np.where(((kind >= 0.2) & lost)[:, None], xy + way * (self._t - t), moved)
             moved = moved + generator(0, "noise", key, self._t).normal(0, NOISE, xy.shape)
-        return moved.astype(np.float32), np.ones(len(xy), bool), np.ones(len(xy), np.float32)
+        return moved.astype(np.float32), lost | ~self._hidden(moved, key), np.ones(len(xy), np.float32)
+
+    def _hidden(self, xy: np.ndarray, key: Any) -> np.ndarray:
+        """(N,) bool, whether points lie within the mask of another instance of this frame."""
+        others = [mask.at(xy) for other, mask in self._shown[self._t + self._first].items() if other != key]
+        return np.any(others, axis=0) if others else np.zeros(len(xy), bool)
 
     def state(self) -> dict:
         return {"t": self._t, "points": dict(self._points)}

@@ -34,6 +34,9 @@ OUTWARDS = np.array([-1, -1, 1, 1])
 MAJORITY = 0.5
 """Share of all followed points that must agree for the filter to listen: of a thing that is truly hidden most are lost,
 and the others follow what hides it."""
+INSIDE, SURE = 0.2, 0.1
+"""At the border nothing need cover a mask of which this share is inside the picture, if its spread is at most so many
+sides: a thing is not gone while it is known to stand there."""
 GATE = 4.0
 """Squared distance in variances up to which points are believed against the filter."""
 BLEND = 0.25
@@ -186,12 +189,21 @@ class HiddenPhase:
         return self.anchor.amodal.scaled(shift, self.stretch, self._centre) if np.isfinite(shift).all() else None
 
     def _has_left(self, moved: Mask, others: Sequence[Mask], rules: Rules) -> bool:
-        """Border rule: outside the image, or within `border` pixels of its left or right edge and nothing hides it."""
+        """Border rule: outside the image, or within `border` pixels of its left or right edge, where nothing hides it
+        and it is not known to be inside still."""
         if not moved:
             return True
         if rules.border is None or (rules.border < moved.x and moved.columns.stop < moved.size[1] - rules.border):
             return False
-        return rules.leaving is None or moved.covered_by(others) < rules.leaving
+        return rules.leaving is None or (moved.covered_by(others) < rules.leaving and not self._is_inside())
+
+    def _is_inside(self) -> bool:
+        """Whether enough of its moved box is surely inside the image."""
+        if self.spread is None or self.spread.max() > SURE * self.scale * self.anchor.amodal.side:
+            return False
+        low, high = self._box()
+        inside = np.minimum(high, self.anchor.amodal.size[::-1]) - np.maximum(low, 0)
+        return bool(np.prod(inside.clip(0)) >= INSIDE * np.prod(high - low))
 
     def _uncovered(self, moved: Mask, around: Surroundings, rules: Rules) -> bool:
         """Note whether reported instances hide it; whether it is lost for not being seen where none does."""
@@ -222,10 +234,14 @@ class HiddenPhase:
 
     def _over_the_border(self) -> bool:
         """Whether its moved box reaches over the image's border on a side towards which it has moved."""
-        height, width = self.anchor.amodal.size
-        half = self.stretch * self.anchor.amodal.shape[::-1] / 2
-        low, high = self._centre + self.shift - half, self._centre + self.shift + half
-        return bool(((low < -1) & (self.shift < 0)).any() or ((high > (width, height)) & (self.shift > 0)).any())
+        (low, high), size = self._box(), self.anchor.amodal.size[::-1]
+        return bool(((low < -0.5) & (self.shift < 0)).any() or ((high > np.add(size, 0.5)) & (self.shift > 0)).any())
+
+    def _box(self) -> tuple[np.ndarray, np.ndarray]:
+        """(2,) left and top, (2,) right and lower edge of its moved box, in pixels from the corner of the image."""
+        anchor = self.anchor.amodal
+        half = self.stretch * anchor.shape[::-1] / 2
+        return anchor.centre + self.shift - half, anchor.centre + self.shift + half
 
     def _advance(self, around: Surroundings, position: Position | None, rules: Rules) -> None:
         """Bring the motion from the frame before to this one."""
@@ -272,10 +288,11 @@ class HiddenPhase:
         motion, self.believed = self._points_motion(around, position, rules), 0
         if motion is not None and position is not None:
             expected = belief.sides(view)
-            told = (
-                np.tile(expected[2:] - expected[:2], 2) / 2 * OUTWARDS if motion.scale == 1.0 else motion.scale * half
-            )
-            sides = np.tile(self._centre + motion.shift, 2) + told
+            told, shift = np.tile(expected[2:] - expected[:2], 2) / 2 * OUTWARDS, motion.shift
+            if motion.scaled:
+                shift, scales = motion.stretched(self.start, position[0], self._centre)
+                told = half * np.tile(scales, 2)
+            sides = np.tile(self._centre + shift, 2) + told
             variance = points_variance(motion, self.start, position[0], self._centre, anchor.side)
             enough = motion.agreed.sum() >= MAJORITY * len(self.start)
             if enough and belief.distance(sides, variance, view) < GATE:
@@ -327,6 +344,6 @@ def points_variance(motion: Motion, start: np.ndarray, now: np.ndarray, centre: 
     place = noise / count + (POINTS * side) ** 2
     if motion.scaled:
         middle = before.mean(axis=0)
-        relative = noise / float(((before - middle) ** 2).sum())
-        place += relative * float((middle**2).sum()) + (relative + POINTS**2) * side**2 / 4
-    return np.full(4, 2 * place)  # two sides together tell the centre
+        relative = noise / ((before - middle) ** 2).sum(axis=0).clip(1e-9)
+        place = place + relative * middle**2 + (relative + POINTS**2) * side**2 / 4
+    return np.tile(np.broadcast_to(2 * place, 2), 2)  # two sides together tell the centre

@@ -241,14 +241,11 @@ class Hindsight:
 
 
 def seen_of(instance: Instance, t: int, time: float) -> Seen | None:
-    """An instance in a frame; None where its mask was not predicted from it.
-
-    How good a mask is, is what the segmenter expects of it. How sure the front end is tells nothing of its sides.
-    """
+    """An instance in a frame; None where its mask was not predicted from it."""
     visible, amodal = instance.visible, instance.amodal
     if instance.state is not State.VISIBLE or not visible or not amodal:
         return None
-    return Seen(t, time, None, visible, amodal, instance.expected_iou)
+    return Seen(t, time, None, visible, amodal, instance.score, instance.expected_iou)
 
 
 def score_of(instance: Instance) -> float:

@@ -33,6 +33,8 @@ class Seen:
         points: (K, 2) float32, x and y of the prompt points; None where it was prompted without.
         visible, amodal: its masks.
         score: of the frame.
+        iou: what the segmenter expects of the amodal mask; None where it says nothing. How sure a front end is of a
+            thing, which the score may hold, tells nothing of the mask's sides.
     """
 
     t: int
@@ -41,6 +43,7 @@ class Seen:
     visible: Mask
     amodal: Mask
     score: float | None
+    iou: float | None
 
     @cached_property
     def quality(self) -> float:
@@ -52,8 +55,8 @@ class Seen:
 
     @property
     def sure(self) -> float:
-        """Its score; 1 where it has none."""
-        return 1.0 if self.score is None else self.score
+        """Its expected IoU; 1 where there is none."""
+        return 1.0 if self.iou is None else self.iou
 
 
 class History:
@@ -92,7 +95,7 @@ class History:
     @property
     def surest(self) -> float:
         """The highest score of the last frames; 1 where there are none."""
-        return max(seen.sure for seen in self.recent)
+        return max(1.0 if seen.score is None else seen.score for seen in self.recent)
 
     def add(self, seen: Seen, view: View | None = None) -> None:
         """Args: view: how the camera sees the ground in this frame; without it there is no belief."""

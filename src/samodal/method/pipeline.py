@@ -116,7 +116,8 @@ class Pipeline:
         amodal, trusted = answer.amodal or None, rules.frame_score == "iou" or instance.score is None
         score = answer.iou * (1.0 if trusted else instance.score)
         if amodal is not None:
-            self.memory.store(instance, Seen(self.t, self.time, prompt.points, visible, amodal, score), self.view)
+            shown = Seen(self.t, self.time, prompt.points, visible, amodal, score, answer.iou)
+            self.memory.store(instance, shown, self.view)
             self.tracker.drop(instance.id)
         return Instance(instance.id, instance.category, score, state, visible, amodal, prompt.points, **answer.details)
 
@@ -134,8 +135,7 @@ class Pipeline:
 
     def _begin(self, remembered: Remembered) -> HiddenPhase:
         """The hidden phase of what is missing for the first time; its points are followed from now on."""
-        patch = getattr(self.tracker, "patch", None)
-        remembered.phase = HiddenPhase.begin(remembered.history, self.t, self.rules, patch)
+        remembered.phase = HiddenPhase.begin(remembered.history, self.t, self.rules, getattr(self.tracker, "patch", None))
         self.tracker.add(remembered.id, remembered.phase.start, remembered.phase.anchor.t)
         return remembered.phase
 

@@ -30,7 +30,7 @@ ENTRY: dict[str, Any] = {
 }  # fmt: skip
 SEEN: dict[str, Any] = {
     "t": Index, "time": Seconds, "points": Points | None, "visible": dict, "amodal": dict,
-    "score": Annotated[float, Between(0, 1)] | None,
+    "score": Annotated[float, Between(0, 1)] | None, "iou": Annotated[float, Between(0, 1)] | None,
 }  # fmt: skip
 PHASE: dict[str, Any] = {
     "anchor": Index, "start": Points, "velocity": Pair, "limit": tuple[Limit, Limit], "shift": Pair, "told_t": Index,
