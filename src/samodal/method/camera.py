@@ -80,6 +80,7 @@ class View:
         heading: radians that it has turned to the right since the first frame.
         origin: (2,) where it is in the world: x to the right and z ahead, as the first frame saw them.
         known: whether its motion since the frame before was measured; it is taken to have stood still otherwise.
+        level: row of the horizon without the nods of the camera, as far as it is known by this frame.
     """
 
     focal: float
@@ -88,6 +89,7 @@ class View:
     heading: float
     origin: np.ndarray
     known: bool = True
+    level: float = 0.0
 
     @cached_property
     def world_axes(self) -> np.ndarray:
@@ -193,10 +195,11 @@ class CameraMotion:
             if len(look.before) >= LEAST and height <= TALLEST * width:
                 known = True
                 turn, way = self._measured(look.before, look.now, seconds, aspect)
-        middle, horizon = (self._focus + [0.0, self._nod]) * width + np.array([width, height]) / 2 - 0.5
+        middle, level = self._focus * width + np.array([width, height]) / 2 - 0.5
         self._origin = self._origin + way * np.array([np.sin(self._heading), np.cos(self._heading)])
         self._heading += float(turn[1])
-        return View(FOCAL * width, float(middle), float(horizon), self._heading, self._origin, known)
+        horizon = float(level + self._nod * width)
+        return View(FOCAL * width, float(middle), horizon, self._heading, self._origin, known, float(level))
 
     def state(self) -> dict:
         """Everything needed to go on elsewhere."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from samodal.masks import Mask
-from samodal.method.camera import View
+from samodal.method.camera import DEEPEST, NEAREST, View
 
 ACCELERATION = 0.03
 """Process noise: squared change of the rate (heights of the camera a second) in a second."""
@@ -71,6 +71,7 @@ class Belief:
             for what moves more evenly than the noise allows for.
         rest: (4,) what the sides that were last measured differed by from what was then believed, as far as they are
             trusted, in widths and heights: nods of the camera and turns of the thing outlast a gap.
+        level: that of the view for which it holds, see `View`.
     """
 
     time: float
@@ -78,6 +79,7 @@ class Belief:
     covariance: np.ndarray
     surprise: np.ndarray
     rest: np.ndarray
+    level: float
 
     @classmethod
     def of(cls, mask: Mask, visible: Mask, view: View, time: float, sure: float) -> Belief:
@@ -100,7 +102,7 @@ class Belief:
         lines[4, 4] = np.sqrt(variance[[0, 2]].sum()) / width
         lines[5, 5] = np.sqrt(variance[1]) / height
         mean = np.array([*place, 0, 0, *np.log(np.array([width, height]) * depth / view.focal)])
-        return cls(time, mean, lines.T @ lines, np.full(2, SURPRISE), np.zeros(4))
+        return cls(time, mean, lines.T @ lines, np.full(2, SURPRISE), np.zeros(4), view.level)
 
     def at(self, time: float, view: View) -> Belief:
         """The belief at a later time, that of a view, from what is known now."""
@@ -115,7 +117,25 @@ class Belief:
             noise[place, speed] = noise[speed, place] = rate * seconds**2 / 2
         noise[[4, 5], [4, 5]] = GROWTH * seconds
         covariance = step @ self.covariance @ step.T + noise
-        return replace(self, time=max(time, self.time), mean=step @ self.mean, covariance=covariance)
+        later = replace(self, time=max(time, self.time), mean=step @ self.mean, covariance=covariance)
+        return later if view.level == self.level else later._levelled(view)
+
+    def _levelled(self, view: View) -> Belief:
+        """The same after the horizon was learned anew: what stood at a row still does, nearer or farther than it was
+        believed to."""
+        axes, axes_t = view.world_axes, view.world_axes.T
+        across, depth = axes_t @ (self.mean[:2] - view.origin)
+        depth = max(depth, NEAREST)
+        lower = (view.level - self.level) / view.focal
+        farther = 1 / max(1 - lower * depth, depth / DEEPEST)
+        change = np.array([[farther, across * farther**2 * lower], [0.0, farther**2]])
+        step = np.eye(6)
+        step[:2, :2] = step[2:4, 2:4] = axes @ change @ axes_t
+        step[4:, :2] = farther * lower * axes_t[1]
+        mean = self.mean.copy()
+        mean[:2] = view.origin + axes @ (np.array([across, depth]) * farther)
+        mean[4:] = self.mean[4:] + np.log(farther)
+        return replace(self, mean=mean, covariance=step @ self.covariance @ step.T, level=view.level)
 
     def seen(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         """(4,) left, top, right and lower side of its box in a view, in pixels, and (4, 6) how they follow the mean."""
@@ -165,7 +185,7 @@ class Belief:
         gain = np.linalg.solve(spread, told).T
         covariance = self.covariance - gain @ matrix @ self.covariance
         mean, covariance = self.mean + gain @ (sides - expected), (covariance + covariance.T) / 2
-        after = Belief(self.time, mean, covariance, self.surprise, self.rest)
+        after = replace(self, mean=mean, covariance=covariance)
         return replace(after, rest=after.missed(sides, variance, view))
 
     def missed(self, sides: np.ndarray, variance: np.ndarray, view: View) -> np.ndarray:
@@ -191,6 +211,7 @@ class Belief:
             covariance=(covariance + covariance.T) / 2,
             surprise=(self.surprise + other.surprise) / 2,
             rest=np.zeros(4),
+            level=self.level,
         )
 
     def with_mask(self, mask: Mask, visible: Mask, view: View, time: float, sure: float) -> Belief:

@@ -45,11 +45,11 @@ Six = tuple[(Number,) * 6]
 BELIEF: dict[str, Any] = {
     "time": Seconds, "mean": tuple[Number, Number, Number, Number, LogSize, LogSize], "covariance": tuple[(Six,) * 6],
     "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]],
-    "rest": tuple[(Pixels,) * 4],
+    "rest": tuple[(Pixels,) * 4], "level": Number,
 }  # fmt: skip
 VIEW: dict[str, Any] = {
     "focal": Number, "middle": Number, "horizon": Number, "heading": Number, "origin": tuple[Number, Number],
-    "known": bool,
+    "known": bool, "level": Number,
 }  # fmt: skip
 
 
