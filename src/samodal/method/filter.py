@@ -135,7 +135,9 @@ class Belief:
         mean = self.mean.copy()
         mean[:2] = view.origin + axes @ (np.array([across, depth]) * farther)
         mean[4:] = self.mean[4:] + np.log(farther)
-        return replace(self, mean=mean, covariance=step @ self.covariance @ step.T, level=view.level)
+        covariance = step @ self.covariance @ step.T
+        covariance[[2, 3], [2, 3]] += ((farther**2 - 1) * FIRST_RATE) ** 2
+        return replace(self, mean=mean, covariance=covariance, level=view.level)
 
     def seen(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         """(4,) left, top, right and lower side of its box in a view, in pixels, and (4, 6) how they follow the mean."""
