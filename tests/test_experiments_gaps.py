@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from made_up import SIZE
 from samodal.errors import InputError
 from samodal.experiments.gaps import moved, parts_of, read_sequence, summarised
+from samodal.experiments.labelled import LabelledTracker
+from samodal.masks import Mask
 from samodal.settings import RunSettings
 from test_experiments_real import box_line, mask_line, rectangle, write_sequence
 
@@ -34,6 +37,21 @@ def test_true_points_move_the_mask_with_its_box_and_a_held_mask_stays_behind(fol
     assert ious(folder, "nothing", preset="paper") == pytest.approx([16 / 24, 12 / 28, 8 / 32])
     assert ious(folder, "nothing", method="constant-velocity") == [1, 1, 1]
     assert ious(folder, "nothing", method="hold-last") == ious(folder, "nothing", preset="paper")
+
+
+def test_points_that_move_as_their_object_are_hidden_behind_another_and_lost_ones_are_not():
+    """Fifty points of a box that moves right by 4 pixels a frame, behind a mask over its right half."""
+    boxes = {(0, 1): (0.0, 0.0, 20.0, 20.0), (1, 1): (4.0, 0.0, 24.0, 20.0)}
+    covered, other = Mask(SIZE, 14, 0, np.ones((20, 10), bool)), Mask(SIZE, 0, 0, np.ones((20, 24), bool))
+    xy = np.stack([np.linspace(0, 19, 50), np.full(50, 9.0)], axis=1)
+    for noisy in (False, True):
+        tracker = LabelledTracker(boxes, [{}, {2: covered, 1: other}], noisy)
+        tracker.add(1, xy, 0)
+        tracker.observe(None, 1)
+        now, visible, confidence = tracker.positions()[1]
+        behind = covered.at(now)
+        assert visible[~behind].all() and (confidence == 1).all() and behind.any()
+        assert not visible[behind].any() if not noisy else 0 < visible[behind].sum() < behind.sum()
 
 
 @pytest.mark.parametrize("tracker", ["true", "noisy", "nothing"])

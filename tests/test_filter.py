@@ -7,8 +7,6 @@ from made_up import SIZE
 from samodal.masks import Mask
 from samodal.method.camera import View
 from samodal.method.filter import FREEDOM, Belief, lasting, measured, region
-from samodal.method.hidden import points_variance
-from samodal.method.motion import Motion
 
 VIEW = View(focal=100.0, middle=59.5, horizon=15.0, heading=0.0, origin=np.zeros(2))
 
@@ -101,13 +99,32 @@ def test_sides_that_were_added_or_cut_off_are_doubted():
     assert variance[0] > 10 * variance[2]
 
 
-def test_noisy_points_are_believed_less_than_exact_ones():
-    start = np.array([[0, 0], [10, 0], [0, 10], [10, 10], [5, 5], [5, 0]], float)
-    rough = start + np.array([[3, 0], [-3, 0], [0, 3], [0, -3], [3, 3], [-3, -3]])
-    agreed, centre = np.ones(6, bool), np.array([5.0, 5.0])
-    exact = points_variance(Motion(np.zeros(2), 1.01, agreed, scaled=True), start, start, centre, 10.0)
-    noisy = points_variance(Motion(np.zeros(2), 1.01, agreed, scaled=True), start, rough, centre, 10.0)
-    assert (noisy > 3 * exact).all()
+def levelled(level: float) -> View:
+    return View(100.0, 59.5, level, 0.0, np.zeros(2), level=level)
+
+
+def test_a_horizon_that_is_learned_anew_moves_nothing_in_the_picture():
+    """Lower by four pixels, it makes all things farther and larger; what was seen of them has not changed."""
+    before, belief = levelled(15.0), after(10, 12, 14, 16, 18, 20, views=[levelled(15.0)] * 6)
+    later = belief.at(0.6, before)
+    moved = belief.at(0.6, levelled(19.0))
+    assert moved.sides(levelled(19.0)) == pytest.approx(later.sides(before), abs=0.2)
+    assert moved.mean[1] > 1.1 * later.mean[1] and (moved.mean[4:] > later.mean[4:]).all()
+    assert (np.diag(moved.covariance)[:4] > np.diag(later.covariance)[:4]).all()
+
+
+def test_learned_to_and_fro_leaves_the_place_and_what_lies_on_the_horizon_is_far():
+    views = [levelled(15.0)] * 3
+    one = after(10, 12, 14, views=views).at(0.2, levelled(17.0)).at(0.2, levelled(15.0))
+    assert one.mean == pytest.approx(after(10, 12, 14, views=views).mean, abs=1e-9)
+    assert np.isfinite(after(10, 12, 14, views=views).at(0.3, levelled(80.0)).mean).all()
+
+
+def test_a_nod_of_the_camera_moves_what_is_seen():
+    nodded = View(100.0, 59.5, 19.0, 0.0, np.zeros(2), level=15.0)
+    belief = after(10, 10, 10, views=[levelled(15.0)] * 3)
+    still, down = belief.at(0.3, levelled(15.0)).sides(levelled(15.0)), belief.at(0.3, nodded).sides(nodded)
+    assert down - still == pytest.approx([0, 4, 0, 4], abs=1e-6)
 
 
 def test_regions_hold_their_share_of_what_is_drawn_from_their_distribution():

@@ -52,10 +52,10 @@ def test_the_anchor_is_the_newest_frame_that_shows_nearly_the_most():
     assert shown.anchor(now=4, anchor_s=0.8).t == 1
 
 
-@pytest.mark.parametrize("scores, frame", [((0.9, 0.9), 1), ((0.9, 0.6), 0), ((0.6, 0.9), 1), ((None, 0.8), 0)])
-def test_an_earlier_anchor_must_promise_a_better_shape_than_the_last(scores, frame):
-    """The last of two frames shows 15 of 16 columns: the expected IoU decides."""
-    pair = [replace(seen(t, visible=16 - t), score=score) for t, score in enumerate(scores)]
+@pytest.mark.parametrize("ious, frame", [((0.9, 0.9), 1), ((0.9, 0.6), 0), ((0.6, 0.9), 1), ((None, 0.8), 0)])
+def test_an_earlier_anchor_must_promise_a_better_shape_than_the_last(ious, frame):
+    """The last of two frames shows 15 of 16 columns: the expected IoU decides, not how sure the front end is."""
+    pair = [replace(seen(t, visible=16 - t), score=0.9 - t / 2, iou=iou) for t, iou in enumerate(ious)]
     assert history(*pair).anchor(now=2, anchor_s=0.8).t == frame
 
 
@@ -147,7 +147,7 @@ def with_hidden() -> dict:
     memory = filled(seen(0))
     (remembered,) = memory
     remembered.phase = HiddenPhase.begin(remembered.history, 1, PRESETS["default"])
-    return {"memory": 6, "instances": memory.state()}
+    return {"memory": 7, "instances": memory.state()}
 
 
 def test_an_instance_seen_once_can_be_saved_while_it_is_hidden(tmp_path):
@@ -174,10 +174,10 @@ EMPTY = {"size": [60, 120], "counts": "PPc0"}
 @pytest.mark.parametrize(
     "content",
     [
-        {"memory": 6},
-        {"memory": 6, "instances": {}},
-        {"memory": 6, "instances": [7]},
-        {"memory": 6, "instances": with_hidden()["instances"] * 2},
+        {"memory": 7},
+        {"memory": 7, "instances": {}},
+        {"memory": 7, "instances": [7]},
+        {"memory": 7, "instances": with_hidden()["instances"] * 2},
         spoil(0, "id", value=[1]),
         spoil(0, "category", value=None),
         spoil(0, "extra", value=1),

@@ -66,9 +66,7 @@ class LabelledTracker:
         first: number of the frame that the tracker calls 0.
     """
 
-    def __init__(
-        self, boxes: Boxes, shown: Sequence[Mapping[int | str, Mask]], noisy: bool = False, first: int = 0
-    ):
+    def __init__(self, boxes: Boxes, shown: Sequence[Mapping[int | str, Mask]], noisy: bool = False, first: int = 0):
         self._boxes, self._shown, self._noisy, self._first = boxes, shown, noisy, first
         self.reset()
 

@@ -15,6 +15,7 @@ import numpy as np
 from samodal.masks import Mask
 from samodal.method.camera import View
 from samodal.method.filter import Belief, lasting
+from samodal.method.followed import sides_told
 from samodal.method.history import History, Seen
 from samodal.method.motion import MOST_STRETCH, Motion, robust_motion
 from samodal.method.prompts.spread import matched, spread_points
@@ -23,14 +24,10 @@ from samodal.tracks import State
 
 TOLERANCE = 0.1
 """Points agree within this many sides of the mask, and never need to agree better than two pixels."""
-POINTS = 0.03
-"""Standard deviation in sides of what all points may be off by together: they are not on all of the thing."""
 MOST_TURNED = 1.5
 """Most that the ratio of its width to its height changes: a thing turns, but no car becomes a pole."""
 COVERED, OPEN = 0.5, 0.25
 """Reported instances hide a mask when they cover this share of it, and no longer when less than the second."""
-OUTWARDS = np.array([-1, -1, 1, 1])
-"""Left, top, right and lower side of a box, from its centre."""
 MAJORITY = 0.5
 """Share of all followed points that must agree for the filter to listen: of a thing that is truly hidden most are lost,
 and the others follow what hides it."""
@@ -284,16 +281,9 @@ class HiddenPhase:
     ) -> None:
         """Go on as the filter expects, and correct that by the points as far as they are surer."""
         anchor = self.anchor.amodal
-        half = np.tile(np.array(anchor.box[2:]) - anchor.box[:2] - 1, 2) / 2 * OUTWARDS
         motion, self.believed = self._points_motion(around, position, rules), 0
         if motion is not None and position is not None:
-            expected = belief.sides(view)
-            told, shift = np.tile(expected[2:] - expected[:2], 2) / 2 * OUTWARDS, motion.shift
-            if motion.scaled:
-                shift, scales = motion.stretched(self.start, position[0], self._centre)
-                told = half * np.tile(scales, 2)
-            sides = np.tile(self._centre + shift, 2) + told
-            variance = points_variance(motion, self.start, position[0], self._centre, anchor.side)
+            sides, variance = sides_told(motion, self.start, position[0], anchor, belief.sides(view))
             enough = motion.agreed.sum() >= MAJORITY * len(self.start)
             if enough and belief.distance(sides, variance, view) < GATE:
                 belief = belief.with_sides(sides, variance, view)
@@ -327,23 +317,3 @@ def believed(
             if not (right < x0 - 1 or bottom < y0 - 1 or left > x1 or top > y1):  # else no point can be in it
                 weights[mask.at(xy) & visible] = 0.0
     return weights
-
-
-def points_variance(motion: Motion, start: np.ndarray, now: np.ndarray, centre: np.ndarray, side: float) -> np.ndarray:
-    """(4,) variance of left, top, right and lower side as points tell them.
-
-    Args:
-        start, now: (N, 2) where the points were and are.
-        centre: (2,) the point whose displacement is the motion's shift.
-        side: of the mask at the start.
-    """
-    before, count = (start - centre)[motion.agreed], int(motion.agreed.sum())
-    rest = np.linalg.norm(now - centre - motion.shift - motion.scale * (start - centre), axis=1)
-    # The points that agree are those with small errors: how noisy they are, all of them tell.
-    noise = max(float(np.nanmedian(rest)), 0.5) ** 2
-    place = noise / count + (POINTS * side) ** 2
-    if motion.scaled:
-        middle = before.mean(axis=0)
-        relative = noise / ((before - middle) ** 2).sum(axis=0).clip(1e-9)
-        place = place + relative * middle**2 + (relative + POINTS**2) * side**2 / 4
-    return np.tile(np.broadcast_to(2 * place, 2), 2)  # two sides together tell the centre

@@ -33,19 +33,6 @@ class Motion:
     agreed: np.ndarray
     scaled: bool = False
 
-    def stretched(self, start: np.ndarray, now: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(2,) shift of `centre` and (2,) scales of x and y, least squares over the points that agree: a thing that
-        turns grows wider, not higher.
-
-        Args:
-            start, now: (N, 2) where points were and are.
-        """
-        before, after = (start - centre)[self.agreed], (now - centre)[self.agreed]
-        middle, there = before.mean(axis=0), after.mean(axis=0)
-        before, after = before - middle, after - there
-        scales = (before * after).sum(axis=0) / (before**2).sum(axis=0).clip(1e-9)
-        return there - scales * middle, scales
-
 
 def median_velocity(centres: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
     """(2,) pixels a frame: the median slope between any two of (t, (2,) centre); zero of fewer than two.

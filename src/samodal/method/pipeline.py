@@ -135,7 +135,9 @@ class Pipeline:
 
     def _begin(self, remembered: Remembered) -> HiddenPhase:
         """The hidden phase of what is missing for the first time; its points are followed from now on."""
-        remembered.phase = HiddenPhase.begin(remembered.history, self.t, self.rules, getattr(self.tracker, "patch", None))
+        remembered.phase = HiddenPhase.begin(
+            remembered.history, self.t, self.rules, getattr(self.tracker, "patch", None)
+        )
         self.tracker.add(remembered.id, remembered.phase.start, remembered.phase.anchor.t)
         return remembered.phase
 
