@@ -24,6 +24,9 @@ GROWTH = np.array([0.03, 0.006])
 """Process noise of the logarithms of width and height, a second: things turn, and masks are not all alike."""
 FIRST_RATE = 4.0
 """Standard deviation of a rate before anything is known of it, heights of the camera a second."""
+MISTAKEN = 1.0
+"""Standard deviation of a rate that was told on a horizon now known to be wrong, in heights of the camera a second, for
+each time by which the square of the depth has changed."""
 FADING_S = 30.0
 """Seconds in which a rate falls to 1 / e."""
 LONGEST_S = 60.0
@@ -136,7 +139,7 @@ class Belief:
         mean[:2] = view.origin + axes @ (np.array([across, depth]) * farther)
         mean[4:] = self.mean[4:] + np.log(farther)
         covariance = step @ self.covariance @ step.T
-        covariance[[2, 3], [2, 3]] += ((farther**2 - 1) * FIRST_RATE) ** 2
+        covariance[[2, 3], [2, 3]] += ((farther**2 - 1) * MISTAKEN) ** 2
         return replace(self, mean=mean, covariance=covariance, level=view.level)
 
     def seen(self, view: View) -> tuple[np.ndarray, np.ndarray]:
