@@ -45,7 +45,7 @@ TRUSTED = 0.1
 """Sides with a smaller standard deviation in root of the area are rather trusted than what is believed."""
 HUBER = 1.0
 """Standard deviations beyond which a mask counts less."""
-NARROWER = 0.6
+NARROWER = 0.55
 """Of the variance that the filter expects, what the spread has: its noise allows for things that turn and brake."""
 ALIKE, GUESSED = 0.02, 1.5
 """What stays wrong with a side, as a standard deviation: in roots of the area; then, for all doubt, in lengths that
