@@ -20,6 +20,7 @@ from samodal.method.history import History, Seen
 from samodal.method.motion import MOST_STRETCH, Motion, robust_motion
 from samodal.method.prompts.spread import matched, spread_points
 from samodal.method.rules import Rules
+from samodal.parts import PointTracker
 from samodal.tracks import State
 
 TOLERANCE = 0.1
@@ -118,7 +119,7 @@ class HiddenPhase:
         """The phase of an instance that is missing in frame `now` for the first time.
 
         Args:
-            patch: pixels, side of the square that the tracker matches; None where it matches none.
+            patch: see `patch_of`.
         """
         anchor, last, velocity = history.anchor(now, rules.anchor_s), history.last, history.velocity()
         points = anchor.points if anchor.points is not None else np.zeros((0, 2), np.float32)
@@ -303,6 +304,11 @@ class HiddenPhase:
         if rules.jump is None:
             return False
         return bool(np.linalg.norm(off) > elapsed * (rules.jump * side + np.linalg.norm(speed)))
+
+
+def patch_of(tracker: PointTracker) -> int | None:
+    """Pixels, side of the square that a tracker matches; None where it matches none."""
+    return getattr(tracker, "patch", None)
 
 
 def believed(

@@ -10,7 +10,7 @@ import numpy as np
 from samodal.method.camera import CameraMotion
 from samodal.method.checks import check_frame, check_taken, checked_time, take
 from samodal.method.cuts import CutDetector
-from samodal.method.hidden import HiddenPhase, Surroundings
+from samodal.method.hidden import HiddenPhase, Surroundings, patch_of
 from samodal.method.history import Seen
 from samodal.method.memory import PointMemory, Remembered
 from samodal.method.prompts.choose import make_selector
@@ -135,9 +135,7 @@ class Pipeline:
 
     def _begin(self, remembered: Remembered) -> HiddenPhase:
         """The hidden phase of what is missing for the first time; its points are followed from now on."""
-        remembered.phase = HiddenPhase.begin(
-            remembered.history, self.t, self.rules, getattr(self.tracker, "patch", None)
-        )
+        remembered.phase = HiddenPhase.begin(remembered.history, self.t, self.rules, patch_of(self.tracker))
         self.tracker.add(remembered.id, remembered.phase.start, remembered.phase.anchor.t)
         return remembered.phase
 
