@@ -187,6 +187,11 @@ def inside(folder: Path, name: Any, where: str = "output") -> Path:
     return Path(folder) / safe_name(name, where)
 
 
+def text_of(value: Any) -> str:
+    """JSON without spaces; a number that JSON does not have is an error."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
 def write_json(path: Path, value: Any, indent: int | None = None) -> None:
     """Write a JSON file in one step: an interrupted or failed write leaves the file that was there before.
 

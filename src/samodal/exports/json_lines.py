@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-
-def text_of(value: Any) -> str:
-    """JSON without spaces; a number that JSON does not have is an error."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+from samodal.files import text_of
 
 
 def write_list(file: TextIO, values: Iterable[Any]) -> None:

@@ -14,8 +14,9 @@ from xml.sax.saxutils import quoteattr
 
 from samodal.errors import printable
 from samodal.exports.cvat import WHOLE, label_names
-from samodal.exports.json_lines import text_of, write_object
+from samodal.exports.json_lines import write_object
 from samodal.exports.source import Losses, Source
+from samodal.files import text_of
 from samodal.masks import Mask
 from samodal.outputs import writing
 from samodal.results.by_track import track_score

@@ -17,7 +17,7 @@ from samodal.report.make import clip_of, page_data, shown_settings
 from samodal.report.page import write_page
 from samodal.report.story import WORDS
 from samodal.results.frames import FrameLines, result_count
-from samodal.tracks import FrameResult, Instance
+from samodal.tracks import Instance
 
 SAME = 0.5
 """IoU of visible masks from which two instances are the same object."""
@@ -136,7 +136,7 @@ def make_comparison(first: Path, second: Path, out: Path | None = None, video: s
             "runs": [told(g, clip.path, clip.shown, label) for g, label in zip(gathered, labels, strict=True)],
             "settings": _both(runs),
             "matches": differences.matches(),
-            "differences": _shown(differences.largest(), gathered, clip.path, clip.shown),
+            "differences": [_shown(found, gathered, clip.path, clip.shown) for found in differences.largest()],
         }
         write_page(out, f"{labels[0]} against {labels[1]}: amodal comparison", data, clip.path, outlines)
     return out
@@ -190,26 +190,19 @@ def _gathered(runs: list[FrameLines], outlines: list[Path]) -> tuple[list[Gather
     return gathered, differences
 
 
-def _shown(found: list[Difference], gathered: list[Gathered], clip: Path, shown: list[int]) -> list[dict[str, Any]]:
-    frames = {difference.worst[1] for difference in found}
-    pictures = dict(pictures_at(clip, shown, frames))
-    results = [results_at(run.lines, frames) for run in gathered]
-    return [_entry(difference, gathered, pictures, results) for difference in found]
-
-
-def _entry(
-    difference: Difference, gathered: list[Gathered], pictures: dict, results: list[dict[int, FrameResult]]
-) -> dict[str, Any]:
+def _shown(difference: Difference, gathered: list[Gathered], clip: Path, shown: list[int]) -> dict[str, Any]:
     frame, numbers = difference.worst[1], (difference.first, difference.second)
+    picture = dict(pictures_at(clip, shown, [frame]))[frame]
+    sides = [results_at(run.lines, {frame})[frame] for run in gathered]
     tracks = [None if n is None else run.story.tracks[n] for n, run in zip(numbers, gathered, strict=True)]
     focus = [
-        None if track is None else next((i for i in side[frame] if str(i.id) == str(track.id).split("@")[0]), None)
-        for track, side in zip(tracks, results, strict=True)
+        None if track is None else next((i for i in side if str(i.id) == str(track.id).split("@")[0]), None)
+        for track, side in zip(tracks, sides, strict=True)
     ]
     box = around([i for i in focus if i is not None], gathered[0].lines.size)
     thumbs = [
-        {"word": word, "frame": frame, "jpeg": thumbnail(pictures[frame], side[frame], instance, box)}
-        for word, side, instance in zip("AB", results, focus, strict=True)
+        {"word": word, "frame": frame, "jpeg": thumbnail(picture, side, instance, box)}
+        for word, side, instance in zip("AB", sides, focus, strict=True)
     ]
     run = 0 if numbers[0] is not None else 1
     return {

@@ -6,6 +6,7 @@ import base64
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,7 @@ def told(gathered: Gathered, clip: Path, shown: Sequence[int], label: str) -> di
     story, moments = gathered.story, gathered.doubts.moments()
     hidden = max((t for t in story.tracks if t.longest), key=lambda t: t.longest.seconds, default=None)
     longest = [] if hidden is None else [_longest(hidden, story)]
-    results = results_at(gathered.lines, frames_of([*moments, *longest], len(shown)))
-    pictures = dict(pictures_at(clip, shown, results))
-    entries = [_moment(moment, story.tracks, results, pictures, gathered.lines.size) for moment in (*moments, *longest)]
+    entries = [_moment(moment, gathered, clip, shown) for moment in (*moments, *longest)]
     return {
         "label": printable(label),
         "tracks": [_track(track) for track in story.tracks],
@@ -144,36 +143,26 @@ def _longest(track: TrackStory, story: Story) -> Moment:
     return Moment(track.number, "longest", 0.0, at, gap.before, gap.back, text)
 
 
-def frames_of(moments: Iterable[Moment], length: int) -> set[int]:
-    """All frames that moments show."""
-    shown = {frame for m in moments for frame in (m.before, m.frame, m.after) if frame is not None}
-    return {min(frame, length - 1) for frame in shown}
-
-
 def results_at(lines: FrameLines, frames: set[int]) -> dict[int, FrameResult]:
     """The results of some frames, without a look at the others."""
     results = {}
     with opened_text(lines.path) as file:
-        for number, line in enumerate(file):
+        for number, line in enumerate(islice(file, max(frames) + 2)):
             if number - 1 in frames and line.endswith("\n"):
                 results[number - 1] = read_line(line.encode(), lines.size, f"{lines.path}, line {number + 1}")
     return results
 
 
-def _moment(
-    moment: Moment,
-    tracks: Sequence[TrackStory],
-    results: dict[int, FrameResult],
-    pictures: dict[int, np.ndarray],
-    size: tuple[int, int],
-) -> dict[str, Any]:
+def _moment(moment: Moment, gathered: Gathered, clip: Path, shown: Sequence[int]) -> dict[str, Any]:
+    """A moment as the page takes it; its frames are read here, as those of all moments are many megabytes."""
     wanted = [("before", moment.before), ("here", moment.frame), ("after", moment.after)]
-    newest = max(results, default=0)
-    views = {min(frame, newest): word for word, frame in reversed(wanted) if frame is not None}
-    views = {frame: views[frame] for frame in sorted(views) if frame in results and frame in pictures}
-    key = tracks[moment.track].id
+    views = {min(frame, len(shown) - 1): word for word, frame in reversed(wanted) if frame is not None}
+    results = results_at(gathered.lines, set(views))
+    pictures = dict(pictures_at(clip, shown, results))
+    views = {frame: views[frame] for frame in sorted(views) if frame in pictures}
+    key = gathered.story.tracks[moment.track].id
     focus = {frame: _instance(results[frame], key) for frame in views}
-    box = around([i for i in focus.values() if i is not None], size)
+    box = around([i for i in focus.values() if i is not None], gathered.lines.size)
     thumbs = [
         {"word": word, "frame": frame, "jpeg": thumbnail(pictures[frame], results[frame], focus[frame], box)}
         for frame, word in views.items()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import base64
-import gzip
-import json
+import zlib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import IO
@@ -12,6 +11,7 @@ from typing import IO
 import cv2
 import numpy as np
 
+from samodal.files import text_of
 from samodal.masks import Mask
 from samodal.tracks import FrameResult
 
@@ -19,6 +19,8 @@ PIECE = 96
 """Frames of a piece."""
 COARSENESS = 0.6
 """Pixels by which an outline may leave its mask."""
+GZIP = 31
+"""What zlib calls a window of 32 kB in the form of gzip, which browsers unpack."""
 BYTES = 45_000
 """Of a second of the video at most, compressed; outlines get coarser where there would be more."""
 
@@ -32,8 +34,12 @@ class Outlines:
     """
 
     def __init__(self, file: IO[str], scale: float):
-        self._file, self._scale, self._waiting = file, scale, []
+        self._file, self._scale = file, scale
         self._coarseness, self._spent, self.pieces = COARSENESS, 0, 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._packer, self._packed, self._frames = zlib.compressobj(6, wbits=GZIP), bytearray(), 0
 
     def add(self, result: FrameResult, numbers: Mapping[int | str, int], states: Mapping[int | str, int]) -> None:
         """Append a frame.
@@ -48,19 +54,22 @@ class Outlines:
             part = 0 if visible is not None and visible == instance.amodal else self._drawn(visible)
             hiders = [[numbers[other], round(100 * share)] for other, share in result.hidden_by[key]]
             entries.append([numbers[key], states[key], whole, part, hiders])
-        self._waiting.append(entries)
-        if len(self._waiting) == PIECE:
+        # Packed at once: of masks with many parts the lists of all frames of a piece are hundreds of megabytes.
+        self._packed += self._packer.compress(f"{',' if self._frames else '['}{text_of(entries)}".encode())
+        self._frames += 1
+        if self._frames == PIECE:
             self.flush(result.time)
 
     def flush(self, seconds: float) -> None:
         """Write the piece that is begun; `seconds` of the video are told by then."""
-        if not self._waiting:
+        if not self._frames:
             return
-        packed = gzip.compress(json.dumps(self._waiting, separators=(",", ":")).encode(), 6, mtime=0)
+        packed = self._packed + self._packer.compress(b"]") + self._packer.flush()
         self._spent += len(packed)
         self._coarseness = COARSENESS * max(1.0, 2 * self._spent / (BYTES * max(seconds, 1.0)) - 1)
         self._file.write(base64.b64encode(packed).decode() + "\n")
-        self._waiting, self.pieces = [], self.pieces + 1
+        self.pieces += 1
+        self._begin()
 
     def _drawn(self, mask: Mask | None) -> list[list[int]]:
         """Closed outlines, holes included: x, y of the first point, then steps from point to point."""

@@ -70,8 +70,13 @@ def track_score(scores: Sequence[float | None], states: Sequence[State | None]) 
 
     Frames filled in by following points do not count, as in the released code.
     """
-    reported = [s for s, state in zip(scores, states, strict=True) if s is not None and state not in UNSEEN]
+    reported = [score for score, state in zip(scores, states, strict=True) if is_reported(score, state)]
     return float(np.mean(reported)) if reported else None
+
+
+def is_reported(score: float | None, state: State | None) -> bool:
+    """Whether the score of a frame is the front end's, so that it counts for the track."""
+    return score is not None and state not in UNSEEN
 
 
 @dataclass

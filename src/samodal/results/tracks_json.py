@@ -5,18 +5,25 @@ each second is gigabytes of nulls. Above `LARGEST_DENSE` each track therefore na
 these alone.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from itertools import chain
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from samodal.categories import CATEGORY_IDS
 from samodal.errors import InputError
+from samodal.files import text_of
 from samodal.outputs import cannot_write, writing
-from samodal.results.by_track import instances_by_track, track_score
+from samodal.results.by_track import instances_by_track, is_reported
 from samodal.results.spool import Spool
+from samodal.results.track_columns import TrackColumns
 from samodal.rle import Rle
 from samodal.tracks import Clip, FrameResult, Track, occlusion_rate
 
@@ -27,6 +34,42 @@ LARGEST_DENSE = 1_000_000
 
 COLUMNS = ("segmentations", "visible_segmentations", "areas", "bboxes", "occlude_rate", "states", "scores")
 _ABSENT = [None] * len(COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Annotation:
+    """A track.
+
+    Attributes:
+        labels: gives what is not by frame, when all rows are read.
+        rows: (frame, values of `COLUMNS`), ascending.
+        length: of the video; None writes the frames of `rows` alone.
+        back: when it was taken up again after a gap, by what margin, and which id was merged with it.
+    """
+
+    labels: Callable[[], dict[str, Any]]
+    rows: Iterable[tuple[int, list]]
+    length: int | None
+    back: dict[str, list[dict]] = field(default_factory=dict)
+
+    def write(self, file: BinaryIO, folder: Path) -> None:
+        """Append it to a file; `folder` is for what is not finished."""
+        with TrackColumns(COLUMNS if self.length is not None else ("frames", *COLUMNS), folder) as columns:
+            columns.add(self._by_frame())
+            file.write(text_of(self.labels())[:-1].encode())
+            columns.write(file)
+        file.write(b"," * bool(self.back) + text_of(self.back)[1:].encode())
+
+    def _by_frame(self) -> Iterator[list]:
+        at = 0
+        for t, row in self.rows:
+            if self.length is None:
+                yield [t, *row]
+                continue
+            yield from repeat(_ABSENT, t - at)
+            yield row
+            at = t + 1
+        yield from repeat(_ABSENT, 0 if self.length is None else self.length - at)
 
 
 def write_tracks(path: Path, clips: Clip | Iterable[Clip], info: dict | None = None) -> None:
@@ -44,9 +87,9 @@ def write_tracks(path: Path, clips: Clip | Iterable[Clip], info: dict | None = N
     sparse = sum(len(clip) * len(clip.tracks) for clip in clips) > LARGEST_DENSE
     tracks = ((video_id, clip, track) for video_id, clip in enumerate(clips, start=1) for track in clip.tracks)
     annotations = (
-        _annotation(
-            _labels(number, track.id, video_id, numbers[track.category], track.score, track.crowd),
-            {t: row for t in range(len(clip)) if (row := _row_of(track, t)) != _ABSENT},
+        _Annotation(
+            partial(_labels, number, track.id, video_id, numbers[track.category], track.score, track.crowd),
+            ((t, row) for t in range(len(clip)) if (row := _row_of(track, t)) != _ABSENT),
             None if sparse else len(clip),
         )
         for number, (video_id, clip, track) in enumerate(tracks, start=1)
@@ -92,34 +135,41 @@ def write_tracks_of(
             numbers = numbers_of(categories.values())
             sparse = len(names) * len(rows) > LARGEST_DENSE
             head = _head(info, sparse, [_video(name, size, names, 1)], numbers)
-            tracks = _collected(rows, categories, numbers, None if sparse else len(names))
-            _write(path, head, (track | _returns(returns.get(track["track_id"])) for track in tracks))
+            tracks = _collected(rows, categories, numbers, returns, None if sparse else len(names))
+            _write(path, head, tracks)
     except OSError as error:
         raise cannot_write(path, error) from None
 
 
-def _collected(rows: Spool, categories: dict, numbers: dict, length: int | None) -> Iterator[dict]:
+def _collected(
+    rows: Spool, categories: dict, numbers: dict, returns: dict, length: int | None
+) -> Iterator[_Annotation]:
     for number, key in enumerate(rows, start=1):
-        column = dict(rows.values(key))
-        score = track_score([row[-1] for row in column.values()], [row[-2] for row in column.values()])
-        yield _annotation(_labels(number, key, 1, numbers[categories[key]], score), column, length)
+        scores = array("d")
+        labels = partial(_scored, number, key, numbers[categories[key]], scores)
+        back = {"returns": returns[key]} if key in returns else {}
+        yield _Annotation(labels, _noting(rows.values(key), scores), length, back)
 
 
-def _returns(returns: list[dict] | None) -> dict[str, list[dict]]:
-    """When a track was taken up again after a gap, by what margin, and which id was merged with it."""
-    return {} if returns is None else {"returns": returns}
+def _noting(rows: Iterable[tuple[int, list]], scores: array) -> Iterator[tuple[int, list]]:
+    """The same rows; the scores of those that were reported are noted."""
+    for t, row in rows:
+        if is_reported(row[-1], row[-2]):
+            scores.append(row[-1])
+        yield t, row
 
 
-def _write(path: Path, head: dict, annotations: Iterator[dict]) -> None:
-    with writing(path) as partial, partial.open("w", encoding="utf-8") as file:
-        file.write(_text(head)[:-1] + ',"annotations":[')
-        for comma, annotation in zip(chain([""], iter(lambda: ",", None)), annotations, strict=False):
-            file.write(comma + _text(annotation))
-        file.write("]}")
+def _scored(number: int, key: int | str, category_id: int, scores: array) -> dict[str, Any]:
+    return _labels(number, key, 1, category_id, float(np.mean(scores)) if scores else None)
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+def _write(path: Path, head: dict, annotations: Iterable[_Annotation]) -> None:
+    with writing(path) as part, part.open("wb") as file:
+        file.write(f'{text_of(head)[:-1]},"annotations":['.encode())
+        for comma, annotation in zip(chain([b""], iter(lambda: b",", None)), annotations, strict=False):
+            file.write(comma)
+            annotation.write(file, part.parent)
+        file.write(b"]}")
 
 
 def _head(info: dict, sparse: bool, videos: list[dict], numbers: dict[str, int]) -> dict[str, Any]:
@@ -162,20 +212,6 @@ def _labels(
         "score": score,
         "iscrowd": int(crowd),
     }
-
-
-def _annotation(labels: dict[str, Any], rows: dict[int, list], length: int | None) -> dict[str, Any]:
-    """A track.
-
-    Args:
-        labels: what is not by frame.
-        rows: by frame, values of `COLUMNS`.
-        length: of the video; None writes the frames of `rows` alone.
-    """
-    values = list(rows.values()) if length is None else [rows.get(t, _ABSENT) for t in range(length)]
-    frames = {"frames": list(rows)} if length is None else {}
-    columns = zip(*values, strict=True) if values else [()] * len(COLUMNS)
-    return labels | frames | dict(zip(COLUMNS, map(list, columns), strict=True))
 
 
 def _row_of(track: Track, t: int) -> list:
