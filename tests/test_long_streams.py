@@ -119,6 +119,23 @@ def test_memory_at_the_end_of_a_run_does_not_grow_with_frames_times_tracks(tmp_p
     assert size < 4_400 * 4 * 400
 
 
+def test_memory_at_the_end_of_a_run_does_not_grow_with_the_length_of_a_track(tmp_path):
+    noise = Rle.encode(np.random.default_rng(0).random((80, 80)) < 0.5)
+
+    def peak(length: int) -> int:
+        car = Instance(1, "car", 0.5, State.VISIBLE, noise, noise)
+        frames = named(FrameResult(t, t / 10, (car,)) for t in range(length))
+        tracemalloc.start()
+        write_tracks_of(tmp_path / "tracks.json", "clip", noise.size, frames, INFO)
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    few, many = peak(600), peak(2400)
+    assert len(noise.counts) > 3_000
+    assert many - few < 1_800 * 500, f"{few} and {many} bytes"  # for each further frame its name, and no mask
+
+
 def test_a_stream_that_fails_leaves_the_older_file_and_nothing_else(tmp_path):
     (tmp_path / "tracks.json").write_text("older")
 

@@ -5,8 +5,11 @@ import gzip
 import json
 import re
 import tracemalloc
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +17,11 @@ from PIL import Image
 
 from made_up import square
 from samodal.cli import main
-from samodal.report.clip import BITS, ReportClip, page_size
+from samodal.report.clip import BITS, ReportClip, page_size, pictures_at
 from samodal.report.doubts import verdict
-from samodal.report.gather import gather
+from samodal.report.gather import gather, told
 from samodal.report.make import _pictures, shown_settings
-from samodal.report.outlines import BYTES
+from samodal.report.outlines import BYTES, PIECE
 from samodal.report.page import as_json
 from samodal.report.story import HIDDEN, LOST, PARTLY, VISIBLE, Gap, Story
 from samodal.results.frames import FrameLines, FramesWriter
@@ -409,11 +412,57 @@ def test_a_run_is_gathered_without_its_frames_at_once(tmp_path):
     peaks = []
     for length in (200, 400):
         folder = written(tmp_path / str(length), [numbered(t) for t in range(length)], pictures=False)
-        tracemalloc.start()
-        gather(FrameLines(folder / "frames.jsonl"), tmp_path / "outlines")
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        peaks.append(
+            highest(lambda folder=folder: gather(FrameLines(folder / "frames.jsonl"), tmp_path / "outlines"))[0]
+        )
     assert peaks[1] - peaks[0] < 200 * 2_000, peaks
+
+
+def highest(work: Callable[[], Any]) -> tuple[int, Any]:
+    """Bytes that some work takes at most, and what it gives."""
+    tracemalloc.start()
+    try:
+        given = work()
+        return tracemalloc.get_traced_memory()[1], given
+    finally:
+        tracemalloc.stop()
+
+
+def test_outlines_wait_packed_until_their_piece_is_full(tmp_path):
+    noise = np.zeros(SIZE, bool)
+    noise[10:90, 10:90] = np.random.default_rng(0).random((80, 80)) < 0.5
+    peaks = []
+    for length in (24, PIECE):
+        seen = [FrameResult(t, t / 10, (Instance(1, "car", 0.9, State.VISIBLE, noise, noise),)) for t in range(length)]
+        folder = written(tmp_path / str(length), seen, pictures=False)
+        lines = FrameLines(folder / "frames.jsonl")
+        peaks.append(highest(lambda lines=lines: gather(lines, tmp_path / "outlines"))[0])
+    assert peaks[1] - peaks[0] < (PIECE - 24) * 20_000, peaks  # in lists they take 33 kB a frame
+
+
+def test_the_pictures_of_all_moments_are_not_held_at_once(tmp_path, monkeypatch):
+    cars, held, most = range(10), [], []
+    with FramesWriter(tmp_path / "frames.jsonl", "drive", SIZE, {"fps": 10.0}) as writer:
+        clip = ReportClip(tmp_path / "clip.mp4", SIZE, 10.0)
+        for t in range(40):
+            states = [State.KEPT if t == 10 + 2 * key else State.VISIBLE for key in cars]
+            writer.write(
+                FrameResult(t, t / 10, tuple(Instance(k, "car", 0.9, states[k], car(k), car(k)) for k in cars))
+            )
+            clip.add(np.full((*SIZE, 3), 90, np.uint8), t / 10)
+        clip.close()
+
+    def watched(*given):
+        for frame, picture in pictures_at(*given):
+            held.append(weakref.ref(picture))
+            most.append(sum(reference() is not None for reference in held))
+            yield frame, picture
+
+    monkeypatch.setattr("samodal.report.gather.pictures_at", watched)
+    gathered = gather(FrameLines(tmp_path / "frames.jsonl"), tmp_path / "outlines")
+    data = told(gathered, clip.path, clip.shown, "run")
+    assert len(data["moments"]) == 10 and len(held) >= 20
+    assert max(most) <= 4, most  # before, here and after, while the newest of the moment before is let go
 
 
 def numbered(t: int) -> FrameResult:
