@@ -15,7 +15,7 @@ from samodal.errors import printable
 from samodal.outputs import writing
 from samodal.version import __version__
 
-READ = 3 << 20
+READ = 3 << 16
 """Bytes of the video that are read at a time; a multiple of 3, so that base 64 joins."""
 
 
