@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from samodal.bench import disk
-from samodal.bench.bench import losses, report, write_table
+from samodal.bench.bench import bench, cold_start, losses, report, write_table
 from samodal.bench.drawn import drawn_segmenter
 from samodal.bench.scenes import SHOWN, Scene
 from samodal.bench.settings import BenchSettings
@@ -151,7 +151,7 @@ def test_rows_of_a_drive_on_disk_have_frames_a_second_latencies_and_a_ratio(monk
     few = [disk.Manner("released manner", "paper", "torch", 0.3, released=True)]
     few += [disk.Manner("streaming", "paper", "torch", 0.3), disk.Manner("ahead", "paper", "torch", 0.3, ahead=True)]
     monkeypatch.setattr(disk, "MANNERS", few)
-    rows = disk.from_disk(BenchSettings(disk=40, disk_network="tiny", device="cpu"))
+    rows = list(disk.from_disk(BenchSettings(disk=40, disk_network="tiny", device="cpu")))
     assert [row["manner"] for row in rows] == ["released manner", "streaming", "ahead"]
     assert rows[0]["ratio"] == 1 and all(row["fps"] > 0 for row in rows)
     assert rows[1]["p50"] <= rows[1]["p99"] and "p50" not in rows[2]
@@ -159,6 +159,23 @@ def test_rows_of_a_drive_on_disk_have_frames_a_second_latencies_and_a_ratio(monk
     write_table(tmp_path / "a.csv", rows)
     head, *lines = (tmp_path / "a.csv").read_text().splitlines()
     assert head.startswith("manner,frames,p50") and "segmenter ms" in head and len(lines) == 3
+
+
+def test_rows_that_are_measured_stand_in_the_table_when_a_later_part_fails(monkeypatch, tmp_path):
+    def rows(settings):
+        yield {"manner": "first", "fps": 2.0}
+        raise InputError("the GPU is gone")
+
+    monkeypatch.setattr("samodal.bench.bench.from_disk", rows)
+    with pytest.raises(InputError, match="the GPU is gone"):
+        bench(BenchSettings(disk=40, table=tmp_path / "a.csv"))
+    assert (tmp_path / "a.csv").read_text().split() == ["manner,fps", "first,2.00"]
+
+
+def test_a_start_that_fails_is_named_with_its_last_message(tmp_path):
+    missing = tmp_path / "missing.mp4"
+    with pytest.raises(InputError, match="bench: .* -m samodal run .* ended with exit code 2: .*no such file"):
+        cold_start(str(missing), "cpu", tmp_path / "out")
 
 
 def test_a_drawn_network_answers_with_the_masks_of_the_scene():

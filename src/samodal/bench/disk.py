@@ -83,11 +83,11 @@ MANNERS = (
 )
 
 
-def from_disk(settings: BenchSettings) -> list[dict[str, Any]]:
-    """A row for each of `MANNERS`; compiled ones only on an NVIDIA GPU."""
+def from_disk(settings: BenchSettings) -> Iterator[dict[str, Any]]:
+    """A row for each of `MANNERS`, when it is measured; compiled ones only on an NVIDIA GPU."""
     device, network = found_device(settings.device), settings.disk_network
     scene = Scene(SIZE if network.startswith("vit") else SMALL, 10, 0)
-    rows: list[dict[str, Any]] = []
+    slowest: float | None = None
     with TemporaryDirectory() as place:
         video, truth = written(scene, settings.disk, Path(place))
         for manner in MANNERS:
@@ -98,7 +98,7 @@ def from_disk(settings: BenchSettings) -> list[dict[str, Any]]:
                 video=str(video.source), vis=f"file:{truth}", preset=manner.preset, overlay=False, report=False,
                 device=settings.device, frames=f"0:{count}", backend=manner.backend, overwrite=True,
             )  # fmt: skip
-            row = {"manner": manner.name, "frames": count}
+            row: dict[str, Any] = {"manner": manner.name, "frames": count}
             if manner.processes > 1:
                 row |= side_by_side(manner, network, scene, device, wanted, Path(place))
             else:
@@ -106,10 +106,11 @@ def from_disk(settings: BenchSettings) -> list[dict[str, Any]]:
                 with patch("samodal.build.segmenter_of", lambda *_, segmenter=segmenter: segmenter):
                     measured = throughput if manner.ahead else streaming
                     row |= measured(wanted, video, Path(place) / "out")
-            rows.append(row | {"ratio": row["fps"] / rows[0]["fps"] if rows else 1.0} | gpu_memory(device))
-            shown = "  ".join(f"{key} {value:.1f}" for key, value in rows[-1].items() if isinstance(value, float))
+            slowest = slowest or row["fps"]
+            row |= {"ratio": row["fps"] / slowest} | gpu_memory(device)
+            shown = "  ".join(f"{key} {value:.1f}" for key, value in row.items() if isinstance(value, float))
             print(f"{manner.name}: {shown}", file=sys.stderr, flush=True)
-    return rows
+            yield row
 
 
 def written(scene: Scene, count: int, place: Path) -> tuple[FolderVideo, Path]:
