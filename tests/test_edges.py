@@ -52,6 +52,16 @@ def test_pixels_have_the_same_numbers_in_edges_and_in_rows(pair):
         assert np.array_equal(Mask.of(mask).pixels_at(numbers[::-1]), Mask.of(mask).pixels()[::-1])
 
 
+def test_pixels_of_several_masks_are_those_of_each(pair):
+    random = np.random.default_rng(0)
+    masks = [mask for mask in (*pair, pair[0] & pair[1], ~pair[1]) if mask.any()]
+    numbers = np.array([random.integers(0, mask.sum(), 5) for mask in masks])
+    expected = [Mask.of(mask).pixels()[own] for mask, own in zip(masks, numbers, strict=True)]
+    for made in (Mask.of, lambda mask: Mask.from_rle(Rle.encode(mask))):
+        found = together.pixels_at([made(mask) for mask in masks], numbers)
+        assert found.tolist() == np.array(expected).tolist() and found.dtype == np.float32
+
+
 def test_masks_made_together_are_those_made_alone(pair):
     masks = [*pair, np.zeros_like(pair[0]), pair[0] & pair[1], ~pair[1]]
     coded = [Rle.encode(mask) for mask in masks]

@@ -1,6 +1,7 @@
 """Selectors: points lie on the visible mask, keep off its border, and depend on nothing else."""
 
 import math
+import zlib
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from samodal.masks import Mask
 from samodal.method.prompts.choose import make_selector
 from samodal.method.prompts.selectors import LARGE, CenterPoint, ErodedPoints, RandomPoints
 from samodal.parts import Prompt
+from samodal.seeds import generator
 
 FRAME = image_of(0)
 
@@ -125,6 +127,21 @@ def test_random_points_reach_every_pixel():
     mask = square(40, side=3)
     found = {tuple(RandomPoints()(FRAME, Mask.of(mask), [], rng(seed)).points[0].tolist()) for seed in range(200)}
     assert len(found) == 9
+
+
+def test_random_points_of_a_frame_are_those_of_each_instance_alone():
+    drawn = [Mask.of(rng(seed).random((30, 40)) > 0.2 + 0.1 * seed) for seed in range(6)]
+    coded = [Mask.from_rle(Mask.of(square(40 + 9 * n, side=5 + n)).rle) for n in range(5)]
+    for masks in (drawn, coded, [coded[0], Mask.of(coded[1].decode()), coded[2]], []):
+        alone = [RandomPoints(3)(FRAME, mask, [], rng(n)).points.tolist() for n, mask in enumerate(masks)]
+        together = RandomPoints(3).of_all(masks, [rng(n) for n in range(len(masks))])
+        assert [prompt.points.tolist() for prompt in together] == alone
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**32 - 1, 2**32, 2**70])
+def test_a_generator_is_that_of_its_numbers_however_large_the_seed(seed):
+    numbers = [seed, zlib.crc32(b"clip"), zlib.crc32(b"7"), 3]
+    assert generator(seed, "clip", 7, 3).random() == np.random.default_rng(numbers).random()
 
 
 @pytest.mark.parametrize(

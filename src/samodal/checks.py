@@ -6,9 +6,12 @@ import math
 import numbers
 import types
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from samodal.errors import InputError, nearest, shown
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,23 @@ def in_words(hint: Any) -> str:
         return " or ".join(map(repr, get_args(hint)))
     words = {type(None): "null (off)", float: "a number", int: "a whole number", bool: "true or false", str: "text"}
     return (words | {list: "a list", dict: "an object"})[hint]
+
+
+def finite(values: Any, shape: tuple[int, ...], name: str, where: str) -> np.ndarray:
+    """The values as float32 of a shape, -1 in it for any number.
+
+    Raises:
+        InputError: for another shape, or a value that is not finite; says where, and of what name.
+    """
+    import numpy as np  # most who check settings have no arrays
+
+    array = np.asarray(values, np.float32)
+    if array.ndim != len(shape) or any(want not in (-1, have) for want, have in zip(shape, array.shape, strict=True)):
+        wanted = f"({', '.join('K' if n == -1 else str(n) for n in shape)})"
+        raise InputError(f"{where}: expected {name} of shape {wanted}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{where}: expected finite {name}, got {array.tolist()}")
+    return array
 
 
 def _finite(value: numbers.Real) -> bool:

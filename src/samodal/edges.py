@@ -5,6 +5,8 @@ Some things follow from edges alone, many times faster than from pixels. All of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from samodal.rle import run_lengths
@@ -65,20 +67,38 @@ def overlap(a: np.ndarray, b: np.ndarray) -> int:
     return int((before[1::2] - before[::2]).sum())
 
 
-def places(edges: np.ndarray, rows: int, numbers: np.ndarray) -> np.ndarray:
-    """(N, 2) int64 column and row of pixels inside, by their numbers, counted row by row from 0.
+def places(edges: Sequence[np.ndarray], rows: int, numbers: np.ndarray) -> np.ndarray:
+    """(N, K, 2) int64 column and row of pixels inside N masks, by their numbers, counted row by row from 0.
 
     No run may go over the foot of a column.
 
     Args:
-        rows: height of the frame.
-        numbers: (N,) below the number of pixels inside.
+        edges: of N masks, none empty.
+        rows: height of the frames.
+        numbers: (N, K) below the number of pixels inside each.
     """
-    begin, end = edges[::2] % rows, (edges[1::2] - 1) % rows + 1
+    every, counts = np.concatenate(edges), [len(own) // 2 for own in edges]
+    mask, first = np.arange(len(edges)), np.cumsum([0, *counts[:-1]])
+    owner = mask.repeat(counts)
+    column = every[::2] // rows
+    begin = every[::2] - column * rows
+    end = begin + (every[1::2] - every[::2])
+    top = np.minimum.reduceat(begin, first) if len(begin) else mask
+    below = top.repeat(counts)
+    begin, end = begin - below, end - below
     # How many runs meet a row follows from how many begin and end before it.
-    steps = np.bincount(begin, minlength=rows + 1) - np.bincount(end, minlength=rows + 1)
-    before = steps.cumsum().cumsum()
-    row = before.searchsorted(numbers, side="right")
-    left = numbers - np.where(row > 0, before[row - 1], 0)
-    runs = [((begin <= r) & (r < end)).nonzero()[0][n] for r, n in zip(row.tolist(), left.tolist(), strict=True)]
-    return np.stack([edges[::2][np.array(runs, int)] // rows, row], axis=1)
+    lines = int(end.max(initial=0)) + 1
+    foot, length = owner * lines, len(edges) * lines
+    steps = np.bincount(foot + begin, minlength=length) - np.bincount(foot + end, minlength=length)
+    before = steps.reshape(len(edges), lines).cumsum(axis=1).cumsum(axis=1)  # pixels in each row and above it
+    apart = mask * (before[:, -1].max() + 1)
+    ascending = (before + apart[:, None]).ravel()  # of all masks
+    found = np.empty((*numbers.shape, 2), np.int64)
+    for k, wanted in enumerate(numbers.T):
+        row = ascending.searchsorted(wanted + apart, side="right") - mask * lines
+        left = wanted - np.where(row > 0, before[mask, row - 1], 0)
+        height = row[owner]
+        met = ((begin <= height) & (height < end)).cumsum()  # runs in these rows, of all masks so far
+        others = np.where(first > 0, met[first - 1], 0)
+        found[:, k, 0], found[:, k, 1] = column[met.searchsorted(others + left + 1)], row + top
+    return found

@@ -219,7 +219,7 @@ class Mask:
         """Number of pixels that both have."""
         if not self.near(other):
             return 0
-        if self.size == other.size and not (self._drawn or other._drawn):
+        if self.size == other.size and not (self.drawn or other.drawn):
             return overlap(self.edges, other.edges)
         own, theirs = self._shared(other)
         return int(np.count_nonzero(own & theirs))
@@ -290,10 +290,10 @@ class Mask:
 
     def pixels_at(self, numbers: np.ndarray) -> np.ndarray:
         """(N, 2) float32 x and y of the pixels of these numbers, counted row by row from 0: a part of `pixels`."""
-        if self._drawn or self.shape[0] == self.size[0]:
+        if self.drawn or self.shape[0] == self.size[0]:
             y, x = np.unravel_index(np.flatnonzero(self.inside)[numbers], self.shape)
             return np.stack([x + self.x, y + self.y], axis=1).astype(np.float32)
-        return places(self.edges, self.size[0], numbers).astype(np.float32)
+        return places([self.edges], self.size[0], numbers[None])[0].astype(np.float32)
 
     def pixels(self) -> np.ndarray:
         """(N, 2) float32 x and y of all its pixels, row by row."""
@@ -307,7 +307,7 @@ class Mask:
         return np.where((below > 0) & (above > 0), (above - below) / 2, np.maximum(above, 0) - np.maximum(below, 0))
 
     @property
-    def _drawn(self) -> bool:
+    def drawn(self) -> bool:
         """Whether its bits are there already, and not only its run lengths."""
         return "inside" in self.__dict__
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from samodal.checks import finite
 from samodal.confidence import Confidence
 from samodal.errors import InputError
 from samodal.masks import Mask, MaskLike
@@ -83,7 +84,10 @@ class Video(Protocol):
 
 
 class VisSession(Protocol):
-    """A front end at work on one video, frame by frame in order."""
+    """A front end at work on one video, frame by frame in order.
+
+    One with a true attribute `alone` takes no results and no GPU: frames to come may be reported by another thread.
+    """
 
     def step(self, frame: np.ndarray, t: int) -> list[VisibleInstance]:
         """The instances visible in frame t; raises InputError where the results do not fit the frame."""
@@ -157,14 +161,14 @@ class Prompt:
         if points is None and box is None and mask is None and neighbours is None:
             raise InputError("prompt: expected points, a box, a mask or neighbours, got none of them")
         if points is not None:
-            points = _finite(points, (-1, 2), "points")
+            points = finite(points, (-1, 2), "points", "prompt")
             labels = np.ones(len(points), int) if labels is None else np.asarray(labels, int)
             if labels.shape != (len(points),):
                 raise InputError(f"prompt: {len(points)} points need as many labels, got shape {labels.shape}")
         values = {
             "points": points,
             "labels": None if points is None else labels,
-            "box": None if box is None else _finite(box, (4,), "box"),
+            "box": None if box is None else finite(box, (4,), "box", "prompt"),
             "mask": None if mask is None else Mask.of(mask),
             "neighbours": None if neighbours is None else tuple(Mask.of(other) for other in neighbours),
             "category": category,
@@ -173,21 +177,16 @@ class Prompt:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def told(self, **more: Any) -> Prompt:
+        """The same with other values of these attributes, taken from other prompts or masks: none is checked again."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, **more)
+        return other
+
     @property
     def shape(self) -> tuple[int, bool, bool]:
         """What must agree for prompts to share a batch: number of points, box or not, mask or not."""
         return 0 if self.points is None else len(self.points), self.box is not None, self.mask is not None
-
-
-def _finite(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    """The values as float32 of a shape, -1 in it for any number."""
-    array = np.asarray(values, np.float32)
-    if array.ndim != len(shape) or any(want not in (-1, have) for want, have in zip(shape, array.shape, strict=True)):
-        wanted = f"({', '.join('K' if n == -1 else str(n) for n in shape)})"
-        raise InputError(f"prompt: expected {name} of shape {wanted}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise InputError(f"prompt: expected finite {name}, got {array.tolist()}")
-    return array
 
 
 class PromptSelector(Protocol):

@@ -181,8 +181,8 @@ def all_run_lengths(texts: Sequence[str]) -> list[np.ndarray]:
     """The same of one or more texts that are not damaged, as those of every `Rle`."""
     codes = _codes("".join(texts))
     ends = np.flatnonzero(codes < 0x20)
-    borders = np.searchsorted(ends, np.cumsum([len(text) for text in texts])[:-1])
-    return [_summed(own) for own in np.split(_numbers(codes, ends), borders)]
+    values, stops = _numbers(codes, ends), ends.searchsorted(np.cumsum([len(text) for text in texts])).tolist()
+    return [_summed(values[start:stop]) for start, stop in zip([0, *stops[:-1]], stops, strict=True)]
 
 
 def _codes(text: str) -> np.ndarray:
@@ -213,8 +213,8 @@ def _numbers(codes: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 def _summed(values: np.ndarray) -> np.ndarray:
     """Run lengths of the numbers of a text: from the fourth on each is the difference to the run two before."""
-    np.cumsum(values[1::2], out=values[1::2])
-    np.cumsum(values[2::2], out=values[2::2])
+    for part in (values[1::2], values[2::2]):
+        part.cumsum(out=part)
     return values
 
 

@@ -1,13 +1,16 @@
 """From the name of a prompt selector, as the rule `prompt` has it, to the selector."""
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from samodal.errors import InputError
 from samodal.making import construct, find, split
+from samodal.masks import Mask
 from samodal.method.prompts.selectors import Together
-from samodal.parts import PromptSelector
+from samodal.parts import Prompt, PromptSelector
 from samodal.registry import SELECTORS
 
 LARGEST = 255
@@ -15,6 +18,15 @@ LARGEST = 255
 
 MOST = 8
 """Selectors together."""
+
+
+@runtime_checkable
+class SelectsTogether(PromptSelector, Protocol):
+    """A selector that is faster where it chooses for all instances of a frame at once, the same as one by one."""
+
+    def of_all(self, masks: Sequence[Mask], rngs: Sequence[np.random.Generator]) -> list[Prompt]:
+        """A prompt for each visible mask, each with its own generator."""
+        ...
 
 
 def make_selector(prompt: str, points: int) -> PromptSelector:
@@ -34,6 +46,16 @@ def make_selector(prompt: str, points: int) -> PromptSelector:
     context = {"count": lambda: points, "nearly": lambda: "mask" in names}
     selectors = [_selector(name, context) for name in names]
     return selectors[0] if len(selectors) == 1 else Together(selectors)
+
+
+def select_all(
+    select: PromptSelector, image: np.ndarray, masks: Sequence[Mask], rngs: Sequence[np.random.Generator]
+) -> list[Prompt]:
+    """The prompts of all instances of a (H, W, 3) uint8 frame, from their visible masks."""
+    if isinstance(select, SelectsTogether):
+        return select.of_all(masks, rngs)
+    others = [[*masks[:n], *masks[n + 1 :]] for n in range(len(masks))]
+    return [select(image, *told) for told in zip(masks, others, rngs, strict=True)]
 
 
 def _selector(text: str, context: Mapping[str, Callable[[], Any]]) -> PromptSelector:

@@ -13,6 +13,7 @@ import numpy as np
 from samodal.masks import Mask
 from samodal.parts import Prompt, PromptSelector
 from samodal.shapes import eroded
+from samodal.together import pixels_at
 
 LARGE = 128 * 128
 """Pixels of a box up to which every one is looked at for the deepest; a transform of them takes a millisecond."""
@@ -30,6 +31,14 @@ class RandomPoints:
 
     def __call__(self, image: np.ndarray, mask: Mask, neighbours: Sequence[Mask], rng: np.random.Generator) -> Prompt:
         return Prompt(points=_draw(mask, self.count, rng))
+
+    def of_all(self, masks: Sequence[Mask], rngs: Sequence[np.random.Generator]) -> list[Prompt]:
+        if not masks:
+            return []
+        numbers = [rng.integers(0, mask.area, size=self.count) for mask, rng in zip(masks, rngs, strict=True)]
+        points = pixels_at(masks, np.array(numbers))
+        first = Prompt(points=points[0])
+        return [first.told(points=own) for own in points]
 
 
 class ErodedPoints:
@@ -126,7 +135,7 @@ class Together:
         }
         if points:
             told |= {"points": np.concatenate(points), "labels": np.concatenate(labels)}
-        return Prompt(**told)
+        return prompts[0].told(**told)
 
 
 def _squares(mask: Mask) -> tuple[Mask, int]:
