@@ -1,5 +1,7 @@
 """The method on the made-up clip: prompts, memory, hidden phase, rules, presets, state."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,6 +58,32 @@ def test_without_tracking_only_what_is_reported_has_a_mask_and_ids_are_kept(name
         shown = [i for i in full.instances if i.state == State.VISIBLE]
         assert [i.amodal for i in result.instances if i.state == State.VISIBLE] == [i.amodal for i in shown]
     assert any(not one.visible for one in observed) and any(r.instances for r in tracked[-5:])
+
+
+def test_a_frame_that_was_asked_about_before_its_step_has_the_same_result():
+    truth, observed = passing_square(20)
+    plain, early = (Pipeline(Oracle([truth]), Still(), PRESETS["paper"]) for _ in range(2))
+    for pipeline in (plain, early):
+        pipeline.reset("clip")
+    for seen in observed:
+        early.ask(seen)
+    asked = early.segmenter.encoded
+    for seen in observed:
+        alone, known = (p.step(seen.frame.image, seen.visible, seen.frame.time) for p in (plain, early))
+        assert [told(i) for i in known.instances] == [told(i) for i in alone.instances]
+    assert asked == early.segmenter.encoded == plain.segmenter.encoded > 0
+
+
+def told(instance):
+    points = None if instance.points is None else instance.points.tolist()
+    return instance.id, instance.state, instance.amodal, instance.visible, instance.score, points
+
+
+def test_a_frame_that_cannot_be_is_refused_when_it_is_asked_about():
+    _, observed = passing_square(3)
+    small = replace(observed[0], frame=replace(observed[0].frame, image=np.zeros((8, 9, 3), np.uint8)))
+    with pytest.raises(InputError, match="its mask is"):
+        Pipeline(Oracle([]), Still(), PRESETS["paper"]).ask(small)
 
 
 def long_clip(shown):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 
 from killed import FRAMES
-from made_up import passing_square
+from made_up import Oracle, passing_square
 from samodal import outputs
 from samodal.cli.app import main
 from samodal.errors import InputError
@@ -36,7 +37,7 @@ FILES = ("frames.jsonl", "tracks.json")
 class Report:
     """A front end that reports the passing square, and stops the run at a frame in the way that a test wants."""
 
-    stop_at, why = None, KeyboardInterrupt
+    stop_at, why, alone = None, KeyboardInterrupt, True
 
     def open(self, video):
         self._observed = passing_square(FRAMES)[1]
@@ -106,6 +107,65 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_bytes_of_one_that_was_not(
     run(chosen, tmp_path / "out")
     assert content(tmp_path / "out") == content(tmp_path / "whole")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["frames.jsonl", "run.json", "tracks.json"]
+
+
+class Threads(Oracle):
+    """A segmenter that knows the square, and notes in which thread it is asked."""
+
+    def __init__(self):
+        super().__init__([passing_square(FRAMES)[0]])
+        self.asked = []
+
+    def decode(self, features, prompts, index):
+        self.asked.append(threading.current_thread().name)
+        return super().decode(features, prompts, index)
+
+
+class Ahead(Threads):
+    """The same, which encodes frames to come as a GPU does."""
+
+    batch = 3
+
+    def encode_ahead(self, frames):
+        pass
+
+
+def segmented(segmenter, chosen, out, monkeypatch):
+    """The bytes of a run with a segmenter, and the threads in which it was asked."""
+    monkeypatch.setattr("samodal.build.segmenter_of", lambda *_: segmenter)
+    run(chosen, out)
+    return content(out), set(segmenter.asked)
+
+
+@pytest.mark.parametrize(
+    ("changes", "threads"),
+    [
+        ({"preset": "paper"}, {"ahead"}),
+        ({"preset": "default"}, {"MainThread"}),
+        ({"reassociate": True}, {"MainThread"}),
+    ],
+    ids=["paper", "told earlier shapes", "ids hang on results"],
+)
+def test_a_segmenter_on_a_gpu_is_asked_ahead_of_time_where_nothing_hangs_on_results(
+    changes, threads, drive, tmp_path, monkeypatch
+):
+    chosen = settings(drive, method="samodal", **({"preset": "paper"} | changes))
+    plain, where = segmented(Threads(), chosen, tmp_path / "plain", monkeypatch)
+    assert where == {"MainThread"}
+    assert segmented(Ahead(), chosen, tmp_path / "ahead", monkeypatch) == (plain, threads)
+
+
+def test_a_run_whose_segmenter_was_asked_ahead_goes_on_where_it_was_interrupted(drive, tmp_path, monkeypatch):
+    chosen, segmenter = settings(drive, method="samodal", preset="paper"), Ahead()
+    whole, _ = segmented(Ahead(), chosen, tmp_path / "whole", monkeypatch)
+    monkeypatch.setattr("samodal.build.segmenter_of", lambda *_: segmenter)
+    for t in (3, 7):
+        with stopped(t):
+            run(chosen, tmp_path / "out")
+        assert len(read_frames(tmp_path / "out" / "frames.jsonl").results) == t
+    segmenter.asked.clear()
+    assert segmented(segmenter, chosen, tmp_path / "out", monkeypatch) == (whole, {"ahead"})
+    assert len(segmenter.asked) <= FRAMES - 7
 
 
 RETURNS = 34

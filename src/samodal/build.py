@@ -157,7 +157,7 @@ class _Unteachable:
     """A session that makes nothing of results: `learn` does nothing."""
 
     def __init__(self, session: VisSession):
-        self.step, self.reset = session.step, session.reset
+        self.step, self.reset, self.alone = session.step, session.reset, getattr(session, "alone", False)
 
     def learn(self, result: FrameResult) -> None:
         pass

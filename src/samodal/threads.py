@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import parent_process
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -105,6 +105,25 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before[1])
 
 
+class _Belt(Generic[Item]):
+    """Things from one thread to another, in order, so many at most; `queue.Queue` does this in Python, and slower."""
+
+    def __init__(self, depth: int):
+        self._things: SimpleQueue[Item] = SimpleQueue()
+        self._room: SimpleQueue[None] = SimpleQueue()
+        for _ in range(depth):
+            self._room.put(None)
+
+    def put(self, thing: Item) -> None:
+        self._room.get()
+        self._things.put(thing)
+
+    def get(self, timeout: float | None = None) -> Item:
+        thing = self._things.get(timeout=timeout)
+        self._room.put(None)
+        return thing
+
+
 def ahead(items: Iterable[Item], depth: int, work: Callable[[Item], Any] | None = None) -> Iterator[Item]:
     """The same items in order, made and worked on by another thread while the caller is busy with earlier ones.
 
@@ -113,7 +132,7 @@ def ahead(items: Iterable[Item], depth: int, work: Callable[[Item], Any] | None 
         depth: how many items may wait at most.
         work: is done on each item before it is given; what it raises is raised in place of the item.
     """
-    waiting: Queue[tuple[Item | None, BaseException | None] | None] = Queue(depth)
+    waiting: _Belt[tuple[Item | None, BaseException | None] | None] = _Belt(depth)
     stopped = Event()
 
     def make() -> None:
@@ -217,7 +236,8 @@ class Behind:
     """
 
     def __init__(self, work: Callable[..., Any], depth: int = 4):
-        self._work, self._waiting, self._error = work, Queue(depth), None
+        self._work, self._error = work, None
+        self._waiting: _Belt[tuple | None] = _Belt(depth)
         self._thread = Thread(target=self._run, name="behind", daemon=True)
         self._thread.start()
 

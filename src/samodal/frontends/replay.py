@@ -15,6 +15,8 @@ class Replay:
         source: where they come from, for messages.
     """
 
+    alone = True  # `VisSession`
+
     def __init__(self, clip: Clip, source: str):
         self.clip, self.source = clip, source
 

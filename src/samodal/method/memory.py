@@ -97,7 +97,8 @@ class PointMemory:
     def store(self, instance: VisibleInstance, seen: Seen, view: View | None = None) -> None:
         """Remember an instance prompted in the newest frame; its hidden phase is over."""
         key = instance.id
-        remembered = self._known.setdefault(key, Remembered(key, instance.category, self.tuples, self.shapes))
+        if (remembered := self._known.get(key)) is None:
+            remembered = self._known[key] = Remembered(key, instance.category, self.tuples, self.shapes)
         remembered.category, remembered.phase = instance.category, None
         remembered.history.add(seen, view)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
+from samodal.method.answers import in_order, parted, taken
 from samodal.method.camera import CameraMotion
 from samodal.method.checks import check_frame, check_taken, checked_time, take
 from samodal.method.cuts import CutDetector
 from samodal.method.hidden import HiddenPhase, Surroundings, patch_of
 from samodal.method.history import Seen
 from samodal.method.memory import PointMemory, Remembered
-from samodal.method.prompts.choose import make_selector
+from samodal.method.prompts.choose import make_selector, select_all
 from samodal.method.restore import restore
 from samodal.method.rules import Rules
 from samodal.parts import Features, Observed, PointTracker, Prediction, Prompt, PromptSelector, Segmenter
@@ -42,6 +42,7 @@ class Pipeline:
     def reset(self, clip: str = "") -> None:
         """Forget everything: the next frame is frame 0 of another video, named `clip`."""
         self.clip, self.t, self.time, self.size = clip, -1, 0.0, None
+        self._asked: dict[int, tuple[list[Prompt], list[Prediction]]] = {}  # of frames to come
         self.memory = PointMemory(self.rules.memory_tuples, self.rules.memory_instances, self.rules.earlier is not None)
         for part in (take(self.tracker, self), self.cuts, self.camera):
             part.reset()
@@ -66,16 +67,15 @@ class Pipeline:
         check_taken(self.tracker, self)
         size, time = check_frame(image, visible, self.size), checked_time(time, self.t + 1, self.time)
         self.size, self.t, self.time = size, self.t + 1, time
-        least = self.rules.min_visible or 1
-        shown, slivers = [i for i in visible if i.mask.area >= least], [i for i in visible if i.mask.area < least]
-        features = self.segmenter.encode([image]) if shown else None  # first: a GPU works while the CPU goes on
+        (shown, slivers), asked = parted(visible, self.rules), self._asked.pop(self.t, None)
+        features = self.segmenter.encode([image]) if shown and asked is None else None  # first: a GPU works meanwhile
         grey = self.camera.look(image, visible)  # another thread works, too
         if cut := self.cuts.step(image, time, grey):
             for part in (self.memory, self.tracker, self.camera):
                 part.reset()
         self.tracker.observe(image, self.t)
-        prompts = self._select(image, shown)
-        answers = self._segment(features, prompts)
+        prompts = self._select(image, shown, self.t) if asked is None else asked[0]
+        answers = self._segment(features, prompts) if asked is None else asked[1]
         self.view = self.camera.step(image, visible, time)
         seen = [self._remember(*found) for found in zip(shown, prompts, answers, strict=True)]
         self.camera.learn_sizes(seen)
@@ -87,20 +87,25 @@ class Pipeline:
         stray = [Instance.copied(sliver, State.KEPT) for sliver in slivers if all(m.id != sliver.id for m in missing)]
         for key in self.memory.forget(self.time, self.rules.remember_s):
             self.tracker.drop(key)
-        order, back = {i.id: n for n, i in enumerate(self.memory)}, {i.id: i.returned for i in visible}
-        instances = sorted([*seen, *hidden, *stray], key=lambda instance: order.get(instance.id, len(order)))
-        instances = tuple(i if back.get(i.id) is None else replace(i, returned=back[i.id]) for i in instances)
+        instances = in_order([*seen, *hidden, *stray], [known.id for known in self.memory], visible)
         return FrameResult(self.t, self.time, instances, cut, image)
 
-    def _select(self, image: np.ndarray, shown: Sequence[VisibleInstance]) -> list[Prompt]:
+    def ask(self, seen: Observed) -> None:
+        """Segment a frame to come, in another thread; not where shapes of frames before are told (rule `earlier`)."""
+        if self.rules.earlier is None:
+            image, t, (shown, _) = seen.frame.image, seen.frame.t, parted(seen.visible, self.rules)
+            check_frame(image, seen.visible, None)
+            features = self.segmenter.encode([image]) if shown else None
+            prompts = self._select(image, shown, t)
+            self._asked[t] = prompts, self._segment(features, prompts)
+
+    def _select(self, image: np.ndarray, shown: Sequence[VisibleInstance], t: int) -> list[Prompt]:
         """Algorithm 1, first half: K point prompts from each visible mask, and what more a segmenter may be told."""
-        masks, prompts = [instance.mask for instance in shown], []
-        for n, instance in enumerate(shown):
-            random = generator(self.seed, self.clip, instance.id, self.t)
-            prompt = self.select(image, masks[n], masks[:n] + masks[n + 1 :], random)
-            earlier = self.memory.shape(instance.id, masks[n], self.t, self.rules.earlier)
-            prompts.append(replace(prompt, category=instance.category, earlier=earlier))
-        return prompts
+        masks = [instance.mask for instance in shown]
+        random = [generator(self.seed, self.clip, instance.id, t) for instance in shown]
+        prompts = select_all(self.select, image, masks, random)
+        earlier = [self.memory.shape(i.id, i.mask, t, self.rules.earlier) for i in shown]
+        return [p.told(category=i.category, earlier=e) for p, i, e in zip(prompts, shown, earlier, strict=True)]
 
     def _segment(self, features: Features | None, prompts: Sequence[Prompt]) -> list[Prediction]:
         """Algorithm 1, second half: of the frame, embedded once, decode all prompts in one batch."""
@@ -108,13 +113,8 @@ class Pipeline:
 
     def _remember(self, instance: VisibleInstance, prompt: Prompt, answer: Prediction) -> Instance:
         """Apply the rules to a predicted mask, and store prompt and mask in the point memory."""
-        rules, visible, state = self.rules, instance.mask, State.VISIBLE
-        if rules.min_cover is not None and answer.amodal.overlap(visible) / visible.area < rules.min_cover:
-            answer, state = Prediction(visible, answer.iou), State.KEPT
-        elif rules.unite:
-            answer = answer.united(visible)
-        amodal, trusted = answer.amodal or None, rules.frame_score == "iou" or instance.score is None
-        score = answer.iou * (1.0 if trusted else instance.score)
+        answer, state, score = taken(answer, instance, self.rules)
+        amodal, visible = answer.amodal or None, instance.mask
         if amodal is not None:
             shown = Seen(self.t, self.time, prompt.points, visible, amodal, score, answer.iou)
             self.memory.store(instance, shown, self.view)

@@ -29,6 +29,7 @@ SCHEMA = 2
 """Version of frames.jsonl that is written. 2 has who hides whom, and what a segmenter says beside its mask."""
 READABLE = (1, 2)
 """Versions that are read."""
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def schema() -> dict:
@@ -114,7 +115,7 @@ class FramesWriter:
         return line
 
     def _line(self, value: dict) -> None:
-        line = (json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n").encode()
+        line = (_ENCODER.encode(value) + "\n").encode()
         if self.position < self._end:
             if self._standing() != line:
                 raise InputError(

@@ -96,14 +96,15 @@ class SavedRun:
         method, saved = self._method, self._saved() if self._folder.trusted else None
         if saved is not None and isinstance(method, Resumable):
             yield from self._again(observed, saved)
-            results = (method.step(now.frame.image, now.visible, now.frame.time) for now in observed)
+            asked = self._asked(observed)
+            results = (method.step(now.frame.image, now.visible, now.frame.time) for now in asked)
         else:
-            results = method.run(self._name, observed)
+            results = method.run(self._name, self._asked(observed))
         for result in results:
             self._session.learn(result)
-            frame, view = self._waiting.pop(result.t), self._view
+            (frame, reports), view = self._waiting.pop(result.t), self._view
             self._writer.write(result, frame.name, None if view is None else {"view": plain_view(view)})
-            self._save(result)
+            self._save(result, reports)
             yield from self._out(frame, result, view)
         yield from self._late.rest() if self._late is not None else ()
 
@@ -130,7 +131,7 @@ class SavedRun:
             result = read_line(line, self._size, where)
             self._session.learn(result)
             view = None if self._late is None else read_view(parse_json(line, where).get("view"), where)
-            yield from self._out(self._waiting.pop(result.t), result, view)
+            yield from self._out(self._waiting.pop(result.t)[0], result, view)
         if self._reports.hexdigest() != saved["reports"]:
             raise InputError(
                 f"{self._folder.work}: up to frame {saved['t']} the front end reports something else than before the "
@@ -149,12 +150,12 @@ class SavedRun:
             return None
         return saved if saved["position"] <= self._writer.path.stat().st_size else None
 
-    def _save(self, result: FrameResult) -> None:
-        """Save the state of the method, now and then."""
+    def _save(self, result: FrameResult, reports: hashlib.blake2b) -> None:
+        """Save the state of the method, now and then; `reports`: the digest up to this frame."""
         start = time.monotonic()
         if not isinstance(self._method, Resumable) or start - self._saved_at < max(SAVE_S, self._cost / SHARE):
             return
-        saved = {"t": result.t, "position": self._writer.position, "reports": self._reports.hexdigest()}
+        saved = {"t": result.t, "position": self._writer.position, "reports": reports.hexdigest()}
         try:
             write_state(self._file, saved | {"method": self._method.state_dict()})
         except (AttributeError, NotImplementedError, TypeError):  # a part of others' whose state no file can hold
@@ -173,18 +174,31 @@ class SavedRun:
         Not of a camera, which is to be answered at once, nor in a worker, which has a core of its own, unless a GPU
         waits for its frames.
         """
-        segmenter = getattr(self._method, "segmenter", None)
-        encoding = isinstance(segmenter, EncodingAhead)
-        if self._folder.made.live or (parent_process() is not None and not encoding):
+        segmenter = self._encoder
+        if self._folder.made.live or (parent_process() is not None and segmenter is None):
             return self.frames
         frames = ahead(self.frames, AHEAD)
         for look in self._session.looks if isinstance(self._session, LookingAhead) else ():
             frames = ahead(frames, AHEAD, lambda frame, look=look: look(frame.image, frame.t))
-        if encoding:
+        if segmenter is not None:
             encode = segmenter.encode_ahead
             groups = grouped(frames, segmenter.batch, lambda group: encode([frame.image for frame in group]))
             frames = ahead(groups, segmenter.batch)
         return frames
+
+    @property
+    def _encoder(self) -> EncodingAhead | None:
+        """The method's segmenter, where it encodes frames to come."""
+        segmenter = getattr(self._method, "segmenter", None)
+        return segmenter if isinstance(segmenter, EncodingAhead) else None
+
+    def _asked(self, observed: Iterator[Observed]) -> Iterator[Observed]:
+        """The same, of which the segmenter is asked by another thread, where nothing in it hangs on earlier results: a
+        GPU answers while frames after it are reported, and those before it are brought to their end."""
+        ask = getattr(self._method, "ask", None)
+        if ask is None or self._encoder is None or self._folder.made.live or not getattr(self._session, "alone", False):
+            return observed
+        return ahead(ahead(observed, AHEAD), AHEAD, ask)
 
     def _ask(self, wanted: Collection[str], seen: Collection[str]) -> None:
         """Say at once where a class is hardly meant as it is spelt, and not after hours."""
@@ -204,9 +218,10 @@ class SavedRun:
             if wanted and not classes and visible:
                 self._ask(wanted, {instance.category for instance in visible})
             classes.update(instance.category for instance in visible)
-            self._waiting[t] = replace(frame, t=t)
             chosen = [instance for instance in visible if wanted is None or instance.category in wanted]
-            yield Observed(self._waiting[t], [instance for instance in chosen if self._sure(instance)])
+            counted = replace(frame, t=t)
+            self._waiting[t] = counted, self._reports.copy()
+            yield Observed(counted, [instance for instance in chosen if self._sure(instance)])
         if wanted and classes.isdisjoint(wanted):
             present = ", ".join(sorted(classes)) or "none"
             text = f"{self._name}: no instance of class {', '.join(wanted)}; seen: {present}"

@@ -161,12 +161,13 @@ class CompiledSamSegmenter(SamSegmenter):
                 here = [i for i, n in enumerate(index) if n == frame]
                 for part in self._batches([prompts[i] for i in here]):
                     members = [here[i] for i in part]
-                    inputs = self._inputs([prompts[i] for i in filled_up(members)], size)
+                    # Copied by the decoder, which does not wait for the encoder first, as a copy from here would.
+                    inputs = self._told([prompts[i] for i in filled_up(members)], size)
                     named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
-                    edges, score = self._decoder(size)(features.main[frame : frame + 1], *named)
+                    changes, score = self._decoder(size)(features.main[frame : frame + 1], *named)
+                    edges = edges_of(changes[: len(members)])  # before the scores: these are there then
                     iou[members] = score[: len(members)].numpy(force=True)
-                    made = between(edges_of(edges[: len(members)]), size)
-                    for i, mask in zip(members, made, strict=True):
+                    for i, mask in zip(members, between(edges, size), strict=True):
                         masks[i] = mask
         if not np.isfinite(iou).all():
             raise InputError(f"the amodal SAM gives numbers beyond {self.precision}; use --backend torch")

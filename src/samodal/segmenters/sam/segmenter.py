@@ -88,15 +88,19 @@ class SamSegmenter:
 
     def _inputs(self, prompts: Sequence[Prompt], frame_size: tuple[int, int]) -> dict[str, torch.Tensor]:
         """What `AmodalSam.decode` takes, of prompts of one shape."""
+        return {name: value.to(self.device) for name, value in self._told(prompts, frame_size).items()}
+
+    def _told(self, prompts: Sequence[Prompt], frame_size: tuple[int, int]) -> dict[str, torch.Tensor]:
+        """The same on the CPU."""
         points, box, mask = prompts[0].shape
         inputs = {}
         if points:
             xy = self.transform.points(np.stack([p.points for p in prompts]), frame_size)
-            inputs["points"] = torch.from_numpy(xy).to(self.device)
-            inputs["labels"] = torch.from_numpy(np.stack([p.labels for p in prompts])).to(self.device)
+            inputs["points"] = torch.from_numpy(xy)
+            inputs["labels"] = torch.from_numpy(np.stack([p.labels for p in prompts]))
         if box:
             boxes = self.transform.boxes(np.stack([p.box for p in prompts]), frame_size)
-            inputs["boxes"] = torch.from_numpy(boxes).to(self.device)
+            inputs["boxes"] = torch.from_numpy(boxes)
         if mask:
-            inputs["masks"] = self.transform.masks_to_prompt(np.stack([p.mask for p in prompts])).to(self.device)
+            inputs["masks"] = self.transform.masks_to_prompt(np.stack([p.mask for p in prompts]))
         return inputs
