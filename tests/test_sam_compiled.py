@@ -96,6 +96,19 @@ def test_frames_encoded_ahead_give_what_single_ones_give(trained, drive):
     assert said(ahead, drive) == [(mask, pytest.approx(score, abs=1e-5)) for mask, score in said(alone, drive)]
 
 
+def test_frames_that_are_asked_about_together_give_what_single_ones_give(trained, drive):
+    segmenter, (images, prompts) = fast_segmenter(trained, torch.float32), zip(*drive[:3], strict=True)
+    segmenter.batch = 4
+    segmenter.encode_ahead(images)
+    features = segmenter.encode(images)
+    assert len(features.main) == 4 and segmenter._ahead == {}  # taken from there, with what filled up
+    index = [n for n, own in enumerate(prompts) for _ in own]
+    decoded = segmenter.decode(features, sum(prompts, []), index)
+    assert list(zip(decoded.masks(), decoded.scores(), strict=True)) == [
+        (mask, pytest.approx(score, abs=1e-5)) for mask, score in said(fast_segmenter(trained, torch.float32), drive[:3])
+    ]
+
+
 def test_a_network_that_needs_larger_numbers_than_float16_has_is_refused(drive):
     model = AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)
     torch.nn.init.constant_(model.vision_encoder.neck.layer_norm2.weight, 1e6)
@@ -144,7 +157,7 @@ def fast_segmenter(model: AmodalSam, precision: torch.dtype = torch.float16) -> 
 
 def test_warming_up_says_what_is_done():
     steps = list(fast_segmenter(AmodalSam.initialise(AmodalSamConfig.named("tiny"), 0)).warm((32, 48), 2))
-    assert steps == ["encoder, frame by frame", "encoder, 4 frames at once", "decoder"]
+    assert steps == ["encoder, frame by frame", "encoder, 4 frames at once", "decoder", "decoder, 4 frames at once"]
 
 
 @pytest.mark.parametrize(

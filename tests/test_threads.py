@@ -137,6 +137,18 @@ def test_work_side_by_side_keeps_its_order_and_raises_in_its_place(workers):
     assert list(side_by_side(work, range(4), workers)) == [0, 10, 20, 30]
 
 
+def test_what_comes_before_a_broken_item_is_worked_on_and_given():
+    def items():
+        yield from range(5)
+        raise ValueError("broken")
+
+    worked, given = [], []
+    with pytest.raises(ValueError, match="broken"):
+        for item in grouped(items(), 3, worked.append):
+            given.append(item)
+    assert given == [0, 1, 2, 3, 4] and worked == [[0, 1, 2], [3, 4]]
+
+
 def test_side_by_side_asks_for_no_more_than_it_works_on():
     asked = []
     made = side_by_side(lambda n: n, (asked.append(n) or n for n in range(100)), 3)

@@ -167,11 +167,23 @@ def ahead(items: Iterable[Item], depth: int, work: Callable[[Item], Any] | None 
 
 
 def grouped(items: Iterable[Item], count: int, work: Callable[[list[Item]], Any]) -> Iterator[Item]:
-    """The same items in order; work is done on `count` of them at a time, before the first of these is given."""
-    iterator = iter(items)
-    while group := list(islice(iterator, count)):
-        work(group)
-        yield from group
+    """The same items in order; work is done on `count` of them at a time, before the first of these is given.
+
+    Where an item cannot be had, those before it are given first.
+    """
+    iterator, error = iter(items), None
+    while error is None:
+        group: list[Item] = []
+        try:
+            group.extend(islice(iterator, count))
+        except BaseException as raised:
+            error = raised
+        if group:
+            work(group)
+            yield from group
+        elif error is None:
+            return
+    raise error
 
 
 def side_by_side(work: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:

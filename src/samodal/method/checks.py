@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from samodal.errors import InputError
-from samodal.parts import VisSession
+from samodal.parts import Observed, VisSession
 from samodal.tracks import VisibleInstance
 
 
@@ -48,6 +48,14 @@ def check_frame(image: Any, visible: Sequence[VisibleInstance], size: tuple[int,
                 f"width); {way}"
             )
     return height, width
+
+
+def alike(frames: Sequence[Observed]) -> Sequence[Observed]:
+    """The same frames, each fit for the size of the first; see `check_frame`."""
+    size = None
+    for seen in frames:
+        size = check_frame(seen.frame.image, seen.visible, size)
+    return frames
 
 
 _USERS: WeakKeyDictionary[Any, ref] = WeakKeyDictionary()

@@ -8,7 +8,7 @@ import numpy as np
 
 from samodal.method.answers import in_order, parted, taken
 from samodal.method.camera import CameraMotion
-from samodal.method.checks import check_frame, check_taken, checked_time, take
+from samodal.method.checks import alike, check_frame, check_taken, checked_time, take
 from samodal.method.cuts import CutDetector
 from samodal.method.hidden import HiddenPhase, Surroundings, patch_of
 from samodal.method.history import Seen
@@ -90,14 +90,13 @@ class Pipeline:
         instances = in_order([*seen, *hidden, *stray], [known.id for known in self.memory], visible)
         return FrameResult(self.t, self.time, instances, cut, image)
 
-    def ask(self, seen: Observed) -> None:
-        """Segment a frame to come, in another thread; not where shapes of frames before are told (rule `earlier`)."""
+    def ask(self, frames: Sequence[Observed]) -> None:
+        """Segment frames to come, in another thread; not where shapes of frames before are told (rule `earlier`)."""
         if self.rules.earlier is None:
-            image, t, (shown, _) = seen.frame.image, seen.frame.t, parted(seen.visible, self.rules)
-            check_frame(image, seen.visible, None)
-            features = self.segmenter.encode([image]) if shown else None
-            prompts = self._select(image, shown, t)
-            self._asked[t] = prompts, self._segment(features, prompts)
+            seen = [(one.frame.image, parted(one.visible, self.rules)[0], one.frame.t) for one in alike(frames)]
+            asked = [self._select(*one) for one in seen]
+            answers = iter(self._segment(self.segmenter.encode([s[0] for s in seen]) if any(asked) else None, *asked))
+            self._asked |= {s[2]: (p, [next(answers) for _ in p]) for s, p in zip(seen, asked, strict=True)}
 
     def _select(self, image: np.ndarray, shown: Sequence[VisibleInstance], t: int) -> list[Prompt]:
         """Algorithm 1, first half: K point prompts from each visible mask, and what more a segmenter may be told."""
@@ -107,9 +106,10 @@ class Pipeline:
         earlier = [self.memory.shape(i.id, i.mask, t, self.rules.earlier) for i in shown]
         return [p.told(category=i.category, earlier=e) for p, i, e in zip(prompts, shown, earlier, strict=True)]
 
-    def _segment(self, features: Features | None, prompts: Sequence[Prompt]) -> list[Prediction]:
-        """Algorithm 1, second half: of the frame, embedded once, decode all prompts in one batch."""
-        return self.segmenter.decode(features, prompts, [0] * len(prompts)).predictions() if prompts else []
+    def _segment(self, features: Features | None, *prompts: Sequence[Prompt]) -> list[Prediction]:
+        """Algorithm 1, second half: of each frame, embedded once, decode all prompts in one batch."""
+        every, index = sum(map(list, prompts), []), [n for n, own in enumerate(prompts) for _ in own]
+        return self.segmenter.decode(features, every, index).predictions() if every else []
 
     def _remember(self, instance: VisibleInstance, prompt: Prompt, answer: Prediction) -> Instance:
         """Apply the rules to a predicted mask, and store prompt and mask in the point memory."""

@@ -194,11 +194,11 @@ class SavedRun:
 
     def _asked(self, observed: Iterator[Observed]) -> Iterator[Observed]:
         """The same, of which the segmenter is asked by another thread, where nothing in it hangs on earlier results: a
-        GPU answers while frames after it are reported, and those before it are brought to their end."""
+        GPU answers about several frames at once, while those after them are reported."""
         ask = getattr(self._method, "ask", None)
         if ask is None or self._encoder is None or self._folder.made.live or not getattr(self._session, "alone", False):
             return observed
-        return ahead(ahead(observed, AHEAD), AHEAD, ask)
+        return ahead(grouped(ahead(observed, AHEAD), self._encoder.batch, ask), self._encoder.batch)
 
     def _ask(self, wanted: Collection[str], seen: Collection[str]) -> None:
         """Say at once where a class is hardly meant as it is spelt, and not after hours."""

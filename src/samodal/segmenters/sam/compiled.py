@@ -63,7 +63,7 @@ class CompiledSamSegmenter(SamSegmenter):
         self,
         model: AmodalSam,
         device: str | torch.device = "cuda",
-        chunk: int = 32,
+        chunk: int = 64,
         precision: torch.dtype = torch.float16,
         compiled: bool = True,
         batch: int = 4,
@@ -93,12 +93,16 @@ class CompiledSamSegmenter(SamSegmenter):
 
     @torch.inference_mode()
     def encode(self, frames: Sequence[np.ndarray]) -> Embedded:
-        """Embed frames of one size, (H, W, 3) uint8 RGB each; one that was encoded ahead is taken from there."""
-        known = self._ahead.pop(id(frames[0]), None) if len(frames) == 1 else None
-        if known is None:
+        """Embed frames of one size, (H, W, 3) uint8 RGB each; those that were encoded ahead together are taken from
+        there."""
+        known = [self._ahead.pop(id(frame), None) for frame in frames]
+        found = [(features, n) for _, features, n in filter(None, known)]
+        if len(found) < len(frames) or found != [(found[0][0], found[0][1] + n) for n in range(len(found))]:
             return self._begun(frames)
-        _, features, n = known
-        return Embedded(features.main[n : n + 1], (), (features.sizes[n],), features.ready)
+        features, first = found[0]
+        # All of them where several are asked for: graphs are of one number of frames.
+        main = features.main[first : first + 1] if len(frames) == 1 else features.main
+        return Embedded(main, (), features.sizes[first : first + len(frames)], features.ready)
 
     def warm(self, size: tuple[int, int], points: int) -> Iterator[str]:
         """Compile all that frames of (H, W) pixels with so many points a prompt need; says what is done."""
@@ -110,6 +114,8 @@ class CompiledSamSegmenter(SamSegmenter):
         for count in (2, 10):
             self.decode(features, [prompt] * count, [0] * count)
         yield "decoder"
+        self.decode(self.encode([frame] * self.batch), [prompt] * 2 * self.batch, [*range(self.batch)] * 2)
+        yield f"decoder, {self.batch} frames at once"
 
     def _begun(self, frames: Sequence[np.ndarray]) -> Embedded:
         sizes = tuple(frame.shape[:2] for frame in frames)
@@ -157,18 +163,20 @@ class CompiledSamSegmenter(SamSegmenter):
         with torch.cuda.stream(self._urgent):  # nothing without a GPU
             if self.device.type == "cuda" and isinstance(features, Embedded) and features.ready is not None:
                 features.ready.wait(torch.cuda.current_stream(self.device))
-            for frame in sorted(set(index)):
-                here = [i for i, n in enumerate(index) if n == frame]
-                for part in self._batches([prompts[i] for i in here]):
-                    members = [here[i] for i in part]
-                    # Copied by the decoder, which does not wait for the encoder first, as a copy from here would.
-                    inputs = self._told([prompts[i] for i in filled_up(members)], size)
-                    named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks"))
-                    changes, score = self._decoder(size)(features.main[frame : frame + 1], *named)
-                    edges = edges_of(changes[: len(members)])  # before the scores: these are there then
-                    iou[members] = score[: len(members)].numpy(force=True)
-                    for i, mask in zip(members, between(edges, size), strict=True):
-                        masks[i] = mask
+            for members in self._batches(prompts):
+                filled = filled_up(members)
+                frames = [index[i] for i in filled]
+                one = len(set(frames)) == 1  # then its embedding need not be there for each prompt
+                embedding = features.main[frames[0] : frames[0] + 1] if one else features.main
+                # Copied by the decoder, which does not wait for the encoder first, as a copy from here would.
+                inputs = self._told([prompts[i] for i in filled], size)
+                inputs |= {} if one else {"index": torch.tensor(frames)}
+                named = (inputs.get(name) for name in ("points", "labels", "boxes", "masks", "index"))
+                changes, score = self._decoder(size)(embedding, *named)
+                edges = edges_of(changes[: len(members)])  # before the scores: these are there then
+                iou[members] = score[: len(members)].numpy(force=True)
+                for i, mask in zip(members, between(edges, size), strict=True):
+                    masks[i] = mask
         if not np.isfinite(iou).all():
             raise InputError(f"the amodal SAM gives numbers beyond {self.precision}; use --backend torch")
         return Decoded(amodal=masks, iou=iou)
