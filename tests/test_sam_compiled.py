@@ -104,8 +104,9 @@ def test_frames_that_are_asked_about_together_give_what_single_ones_give(trained
     assert len(features.main) == 4 and segmenter._ahead == {}  # taken from there, with what filled up
     index = [n for n, own in enumerate(prompts) for _ in own]
     decoded = segmenter.decode(features, sum(prompts, []), index)
+    alone = said(fast_segmenter(trained, torch.float32), drive[:3])
     assert list(zip(decoded.masks(), decoded.scores(), strict=True)) == [
-        (mask, pytest.approx(score, abs=1e-5)) for mask, score in said(fast_segmenter(trained, torch.float32), drive[:3])
+        (mask, pytest.approx(score, abs=1e-5)) for mask, score in alone
     ]
 
 
