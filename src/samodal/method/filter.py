@@ -54,6 +54,9 @@ FREEDOM = 3.0
 """Degrees of freedom of Student's t-distribution in the plane that the true middle has around the told one, with the
 spread as its scale: most are nearer than a normal distribution has them, some turn or stop and are far off. Chosen, as
 the three above, on 24 clips of StreetSim `val` and the even sequences of KITTI MOTS."""
+UNKNOWN = 3.0
+"""Standard deviation of the logarithm of a width or height of which a mask tells nothing, and the most by which a mask
+changes it. The filter is linear: a car would become e to the power of its width from a strip that the border cuts."""
 SURPRISE, LEARNING, MOST_SURPRISE = 1.0, 0.1, 9.0
 """Surprise before anything is known, the weight of the newest mask in it, and the most that a mask may surprise."""
 
@@ -102,8 +105,8 @@ class Belief:
         lines[0] = deep * np.array([*(axes @ [across, 1.0] * depth), 0, 0, 1.0, 1.0])
         lines[1, :2] = aside * axes[:, 0]
         lines[2:4, 2:4] = np.eye(2) * FIRST_RATE
-        lines[4, 4] = np.sqrt(variance[[0, 2]].sum()) / width
-        lines[5, 5] = np.sqrt(variance[1]) / height
+        lines[4, 4] = min(np.sqrt(variance[[0, 2]].sum()) / width, UNKNOWN)
+        lines[5, 5] = min(np.sqrt(variance[1]) / height, UNKNOWN)
         mean = np.array([*place, 0, 0, *np.log(np.array([width, height]) * depth / view.focal)])
         return cls(time, mean, lines.T @ lines, np.full(2, SURPRISE), np.zeros(4), view.level)
 
@@ -189,8 +192,9 @@ class Belief:
         spread += np.diag((variance + uneven) * np.maximum(1.0, off / HUBER) ** 2)
         gain = np.linalg.solve(spread, told).T
         covariance = self.covariance - gain @ matrix @ self.covariance
-        mean, covariance = self.mean + gain @ (sides - expected), (covariance + covariance.T) / 2
-        after = replace(self, mean=mean, covariance=covariance)
+        change = gain @ (sides - expected)
+        change[4:] = change[4:].clip(-UNKNOWN, UNKNOWN)
+        after = replace(self, mean=self.mean + change, covariance=(covariance + covariance.T) / 2)
         return replace(after, rest=after.missed(sides, variance, view))
 
     def missed(self, sides: np.ndarray, variance: np.ndarray, view: View) -> np.ndarray:
