@@ -61,6 +61,23 @@ def test_a_thing_is_less_sure_of_the_longer_it_is_unseen():
     assert spreads == sorted(spreads) and spreads[-1] > 10 * spreads[0]
 
 
+def entering(*widths: int) -> Belief:
+    """The belief after a thing 16 pixels high that reaches so many columns over the left border, ten masks a second."""
+    masks = [Mask(SIZE, 0, 20, np.ones((16, width), bool)) for width in widths]
+    belief = Belief.of(masks[0], masks[0], VIEW, 0.0, 1.0)
+    for n, mask in enumerate(masks[1:], start=1):
+        belief = belief.with_mask(mask, mask, VIEW, n / 10, 1.0)
+    return belief
+
+
+@pytest.mark.parametrize("widths", [(1, 60), (1, 1, 60, 100), (1, 119, 1), (2, 119, 119)])
+def test_a_strip_that_the_border_cuts_leaves_the_size_sound(widths):
+    belief = entering(*widths)
+    left, top, right, low = belief.sides(VIEW)
+    assert 0 < right - left < 50 * SIZE[1] and 0 < low - top < 50 * SIZE[0]
+    assert abs(belief.mean).max() < 30 and np.diag(belief.covariance)[4:].max() < 10
+
+
 @pytest.mark.parametrize("gap", [300.0, 1e5, 1e9])
 def test_a_clock_that_jumps_leaves_the_filter_sound(gap):
     """As in time lapse, or where a camera had no time before."""
