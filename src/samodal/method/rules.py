@@ -71,8 +71,8 @@ class Rules:
     """An instance last seen within so many pixels of the left or right edge has left the image; it is not hidden
     (released: 20)."""
     leaving: Annotated[float, Between(0, 1)] | None = None
-    """Share of an instance that other reported instances must cover for it to stay at the border, in state leaving
-    (ours; None: it is gone at once). Outside the image it is gone."""
+    """Share of an instance that other reported instances must cover for it to stay at the border, in state leaving,
+    unless `filter` is sure that it is inside (ours; None: it is gone at once). Outside the image it is gone."""
     cut: Annotated[float, Between(-1, 1)] | None = None
     """Similarity of two frames after optical flow, in [-1, 1], below which they may be of two scenes. Lost corners and
     other colours must agree with it; then everything is forgotten (ours, `samodal.method.cuts`; None: no detector, as
