@@ -137,6 +137,13 @@ def test_learned_to_and_fro_leaves_the_place_and_what_lies_on_the_horizon_is_far
     assert np.isfinite(after(10, 12, 14, views=views).at(0.3, levelled(80.0)).mean).all()
 
 
+@pytest.mark.parametrize("level", [12.0, 30.0, 36.0, 60.0])
+def test_what_lies_above_a_horizon_that_is_learned_anew_stays_where_it_was_seen(level):
+    before, belief = levelled(15.0), after(10, 10, 10, views=[levelled(15.0)] * 3)
+    moved = belief.at(0.2, levelled(level)).sides(levelled(level))
+    assert moved == pytest.approx(belief.sides(before), abs=1e-9)
+
+
 def test_a_nod_of_the_camera_moves_what_is_seen():
     nodded = View(100.0, 59.5, 19.0, 0.0, np.zeros(2), level=15.0)
     belief = after(10, 10, 10, views=[levelled(15.0)] * 3)

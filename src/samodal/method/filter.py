@@ -128,7 +128,7 @@ class Belief:
 
     def _levelled(self, view: View) -> Belief:
         """The same after the horizon was learned anew: what stood at a row still does, nearer or farther than it was
-        believed to."""
+        believed to. What is above the horizon by now is as far as can be, and the `rest` keeps it at its row."""
         axes, axes_t = view.world_axes, view.world_axes.T
         across, depth = axes_t @ (self.mean[:2] - view.origin)
         depth = max(depth, NEAREST)
@@ -143,7 +143,9 @@ class Belief:
         mean[4:] = self.mean[4:] + np.log(farther)
         covariance = step @ self.covariance @ step.T
         covariance[[2, 3], [2, 3]] += ((farther**2 - 1) * MISTAKEN) ** 2
-        return replace(self, mean=mean, covariance=covariance, level=view.level)
+        deep = max(depth * farther, NEAREST)
+        down = (lower + 1 / deep - 1 / depth) / max(np.exp(mean[5]) / deep, 1 / view.focal)  # in its heights
+        return replace(self, mean=mean, covariance=covariance, level=view.level, rest=self.rest - [0, down, 0, down])
 
     def seen(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         """(4,) left, top, right and lower side of its box in a view, in pixels, and (4, 6) how they follow the mean."""
