@@ -194,7 +194,7 @@ def test_a_result_of_other_settings_or_of_a_changed_video_is_no_finished_one(vid
     base = ["run", str(tmp_path / "list.txt"), *PARTS, "--out", str(tmp_path / "out")]
     assert main(base) == 0
     assert main([*base, "--stride", "2"]) == 2
-    assert "holds a finished result of something else: stride was None and is 2" in capsys.readouterr().err
+    assert "holds a finished result of something else: without --stride before" in capsys.readouterr().err
     shutil.copy(videos / "day1" / "v1.mp4", video)
     assert main(base) == 2
     assert "the files have changed" in capsys.readouterr().err

@@ -191,6 +191,13 @@ def test_a_class_name_cannot_steer_the_terminal(evaluated, capsys):
     assert "\x1b[31m" not in printed and "[bold]car" in printed
 
 
+def test_metrics_of_nothing_are_a_dash_on_the_terminal_and_the_published_number_in_json(evaluated, capsys):
+    scores = evaluated([detection(1, 0)], images((1, 0)), profile="official")  # nothing is hidden
+    assert scores["metrics"]["AP50_heavy"] == -1.0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "AP50_heavy" in line]
+    assert row.replace("│", " ").split() == ["AP50_heavy", "-"]
+
+
 # Identities
 
 
@@ -424,6 +431,15 @@ def test_kitti_mots_text_is_truth_of_results_of_its_own_form_and_of_runs(evaluat
     for found, true in ((results, truth), (results.parent, truth.parent), (tmp_path / "runs", truth)):
         scores = evaluated(found, true, masks="visible", identity=True)
         assert (scores["metrics"]["video"]["AP"], scores["identity"]["video"]["IDF1"]) == (1.0, 1.0)
+
+
+def test_results_of_the_beginning_of_a_kitti_sequence_are_refused_with_what_cuts_its_truth(evaluated, tmp_path):
+    lines = [(t, 1001, 1, 4 * t) for t in range(3)]
+    run(tmp_path / "runs", "0002", (0, 4))
+    with pytest.raises(InputError, match=r"results of 2 .* truth has 3; .* kitti_mots:.* awk '\$1 < 2' 0002.txt"):
+        evaluated(tmp_path / "runs", kitti(tmp_path / "0002.txt", *lines), masks="visible")
+    scores = evaluated(tmp_path / "runs", kitti(tmp_path / "begin.txt", *lines[:2]), masks="visible")
+    assert scores["metrics"]["video"]["AP"] == 1.0
 
 
 @pytest.mark.parametrize(

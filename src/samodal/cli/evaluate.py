@@ -49,6 +49,8 @@ def print_scores(scores: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from samodal.metrics.evaluate import UNDEFINED
+
     levels = ["image", "video"] if scores["level"] == "both" else [scores["level"]]
     parts = {
         name: scores[name] if scores["level"] == "both" else {levels[0]: scores[name]}
@@ -60,8 +62,9 @@ def print_scores(scores: dict[str, Any]) -> None:
     for level in levels:
         table.add_column(level, justify="right")
     for name in parts["metrics"][levels[0]]:
-        cells = [_cell(parts["metrics"][level][name], parts["intervals"][level].get(name)) for level in levels]
-        table.add_row(name, *cells)
+        values = [parts["metrics"][level][name] for level in levels]
+        intervals = [parts["intervals"][level].get(name) for level in levels]
+        table.add_row(name, *(map(_cell, (None if n == UNDEFINED else n for n in values), intervals)))
     table.add_section()
     for name in parts["counts"][levels[0]]:
         table.add_row(name, *(str(parts["counts"][level][name]) for level in levels))

@@ -19,6 +19,8 @@ from samodal.results.entries import Annotated, Entry
 from samodal.results.partial import incomplete
 from samodal.tracks import Clip
 
+UNDEFINED = -1.0
+"""What the published metrics give where there is nothing to count."""
 SCORE_RULES = {
     "given": levels.SCORE_RULE,
     "ones": "1 everywhere; all detections count together",
@@ -163,7 +165,7 @@ def _score(level: str, truth: Annotated, results: Sequence[Entry], regions: Regi
     problem = Problem(truth, results, profile, tied)
     metrics = {name: value(problem, number) for name, number in profile.numbers.items()}
     if profile.name == "official":
-        metrics = {name: -1.0 if number is None else number for name, number in metrics.items()}
+        metrics = {name: UNDEFINED if number is None else number for name, number in metrics.items()}
     metrics |= {name: regions.value(name, profile.only_visible) for name in profile.regions}
     samples = _samples(problem, regions, profile, rules) if rules.resamples else {}
     identities = rules.identity and level == "video"

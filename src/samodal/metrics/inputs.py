@@ -122,8 +122,19 @@ def read_clips(results: Path, truth: str | Path, clips: Sequence[str] | None) ->
         if form == "kitti":
             runs[name] = _renamed(fitted(runs[name], range(length)), true[name])
         if true_form == "kitti":
+            _check_beginning(runs[name], true[name])
             true[name] = _renamed(fitted(true[name], range(length)), runs[name])
     return runs, true
+
+
+def _check_beginning(clip: Clip, true: Clip) -> None:
+    """KITTI's labels name no pictures, so that the beginning of a sequence looks like another video."""
+    if len(clip) < len(true) and not set(clip.frames) <= set(true.frames):
+        raise InputError(
+            f"clip {true.name}: results of {len(clip)} frames, the first named {clip.frames[0]}, but the truth has "
+            f"{len(true)}; of its first frames alone give kitti_mots:ROOT/all, which takes the pictures that are there, "
+            f"or cut its text: awk '$1 < {len(clip)}' {true.name}.txt"
+        )
 
 
 def _renamed(clip: Clip, other: Clip) -> Clip:

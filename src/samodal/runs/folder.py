@@ -68,7 +68,7 @@ class MadeFrom:
             return {"source": f"{self.settings['source']} is live, each time another video"}
         before, now = _flat(record["settings"]), _flat(self.settings)
         differences = {
-            name: f"{name} was {before.get(name)!r} and is {now.get(name)!r}"
+            name: _changed(name, before.get(name), now.get(name))
             for name in dict.fromkeys([*before, *now])
             if before.get(name) != now.get(name) and name not in harmless
         }
@@ -262,6 +262,15 @@ def _bring_to_an_end(work: Path) -> None:
     discard(work.parent)
     os.replace(work / RECORD, work.parent / RECORD)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _changed(name: str, before: Any, now: Any) -> str:
+    """In words. Settings that are off have no entry; rules have all, some of them None."""
+    if before is None and not name.startswith("rules."):
+        return f"without --{name} before"
+    if now is None and not name.startswith("rules."):
+        return f"with --{name} before, without now"
+    return f"{name} was {before!r} and is {now!r}"
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
