@@ -132,7 +132,7 @@ def _check_beginning(clip: Clip, true: Clip) -> None:
     if len(clip) < len(true) and not set(clip.frames) <= set(true.frames):
         raise InputError(
             f"clip {true.name}: results of {len(clip)} frames, the first named {clip.frames[0]}, but the truth has "
-            f"{len(true)}; of its first frames alone give kitti_mots:ROOT/all, which takes the pictures that are there, "
+            f"{len(true)}; of its first frames alone give kitti_mots:ROOT/all, which takes what pictures there are, "
             f"or cut its text: awk '$1 < {len(clip)}' {true.name}.txt"
         )
 
