@@ -6,6 +6,7 @@ import json
 import re
 import tracemalloc
 import weakref
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +19,12 @@ from PIL import Image
 from made_up import square
 from samodal.cli import main
 from samodal.report.clip import BITS, ReportClip, page_size, pictures_at
-from samodal.report.doubts import verdict
+from samodal.report.doubts import behind, verdict
 from samodal.report.gather import gather, told
 from samodal.report.make import _pictures, shown_settings
 from samodal.report.outlines import BYTES, PIECE
 from samodal.report.page import as_json
-from samodal.report.story import HIDDEN, LOST, PARTLY, VISIBLE, Gap, Story
+from samodal.report.story import HIDDEN, LOST, PARTLY, VISIBLE, Gap, Story, TrackStory
 from samodal.results.frames import FrameLines, FramesWriter
 from samodal.tracks import FrameResult, Instance, State, VisibleInstance
 
@@ -191,6 +192,20 @@ def test_who_is_hidden_for_more_than_a_second_is_shown_before_and_after(tmp_path
     (moment,) = (m for m in told_of(slow, tmp_path)[1] if m.kind == "long")
     assert (moment.before, moment.after) == (11, 19) and 12 <= moment.frame <= 18
     assert moment.text.startswith("#7 car was not seen for 1.4 s behind #3 truck. When it was seen again")
+
+
+@pytest.mark.parametrize(
+    ("covered", "text"),
+    [
+        (9.0, " behind #3 truck"),
+        (2.6, " behind #3 truck"),
+        (2.4, ", though next to nothing tracked covered it: the front end may have missed it"),
+    ],
+)
+def test_what_hardly_covers_a_thing_is_not_said_to_hide_it(covered, text):
+    """Ten hidden masks, of which others cover so much in sum."""
+    gap = Gap(before=0, first=1, last=10, hiders=Counter({0: 0.2}), covered=covered, counted=10)
+    assert behind(gap, [TrackStory(0, 3, "truck")]) == text
 
 
 @pytest.mark.parametrize(

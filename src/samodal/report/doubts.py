@@ -21,6 +21,8 @@ AGREED = 0.5
 """IoU of the mask after a gap with the expected one from which the place was right."""
 RIVAL = 0.1
 """IoU with the mask that was expected of another from which the two may have been mixed up."""
+MISSED = 0.25
+"""Share of its masks that lies under others, in the mean, below which these have not hidden it."""
 OPEN = 0.4
 """Share of a hidden mask that nothing covers from which it deserves a look."""
 WIDE = 0.25
@@ -150,7 +152,9 @@ def name_of(track: TrackStory) -> str:
 
 
 def behind(gap: Gap, tracks: Sequence[TrackStory]) -> str:
-    """Behind whom a gap was, with a blank before it; empty where nobody is known."""
+    """Behind whom a gap was, as the end of a sentence; empty where nobody is known."""
+    if gap.cover is not None and gap.cover < MISSED:
+        return ", though next to nothing tracked covered it: the front end may have missed it"
     named = [name_of(tracks[number]) for number, _ in gap.hiders.most_common(2)]
     return f" behind {' and '.join(named)}" if named else ""
 
