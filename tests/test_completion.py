@@ -48,18 +48,22 @@ def completed(segmenter: CompletionSegmenter, prompts: list[Prompt], size: tuple
 
 
 class Strip(torch.nn.Module):
-    """Answers with the middle fifth of each crop: from its upper to its lower side, or what lies within it."""
+    """Answers with the middle fifth of each crop: from its upper to its lower side, or what lies within it.
 
-    def __init__(self, within: bool):
+    Args:
+        iou: logit of the IoU that it expects.
+    """
+
+    def __init__(self, within: bool, iou: float = 9.0):
         super().__init__()
-        self.config, self.within, self.calls = CompletionConfig(), within, 0
+        self.config, self.within, self.iou, self.calls = CompletionConfig(), within, iou, 0
         self.place = torch.nn.Parameter(torch.zeros(1))  # says where the network is
 
     def forward(self, layers: torch.Tensor, kinds: torch.Tensor) -> Completed:
         self.calls += 1
         logits = torch.full((len(layers), 128, 128), -9.0)
         logits[:, 30 if self.within else 0 : 98 if self.within else 128, 51:77] = 9.0
-        return Completed(logits, None, torch.full((len(layers),), 9.0))
+        return Completed(logits, None, torch.full((len(layers),), self.iou))
 
 
 # --- crops
@@ -351,6 +355,19 @@ def test_where_little_is_to_be_expected_geometry_answers():
 
     assert decoded.amodal[0] == hull_front(Mask.of(ring), [Mask.of(front)])
     assert decoded.hypotheses[0][0] == Mask.of(ring) and decoded.iou[0] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("height", "hidden", "reached"),
+    [(20, False, (190, 210)), (20, True, (98, 302)), (4, False, (90, 294))],
+    ids=["in the open", "behind another", "a sliver"],
+)
+def test_an_answer_doubted_at_first_grows_only_where_something_may_hide_it(height, hidden, reached):
+    strip = CompletionSegmenter(Strip(within=False, iou=0.5))  # from the upper to the lower side of the crop
+    size = (400, 320)
+    neighbours = [box(120, 0, 200, 400, size)] if hidden else []
+    seen = Prompt(mask=box(150, 190, 170, 190 + height, size), neighbours=neighbours, category="car")
+    assert completed(strip, [seen], size).amodal[0].box[1::2] == reached
 
 
 def test_rims_are_those_that_a_slow_judge_finds():

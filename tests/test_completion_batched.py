@@ -270,6 +270,17 @@ def test_larger_crops_are_looked_at_together(network, plain, monkeypatch):
     assert looked[0] == 3 and 2 <= looked[1] <= 3 and len(looked) <= 4
 
 
+def test_unsure_answers_are_those_of_the_plain_one(network, plain, drive, monkeypatch):
+    for place in ("segmenter", "batched"):
+        monkeypatch.setattr(f"samodal.segmenters.completion.{place}.SURE", 0.9)
+    segmenter, told = fast(network), []
+    for prompts in drive:
+        assert_alike(said(segmenter, prompts), said(plain, prompts))
+        told += [answer.sure for answer in segmenter._answers(prompts)]
+        assert told[-len(prompts) :] == [answer.sure for answer in plain._answers(prompts)]
+    assert {True, False} == set(told)
+
+
 @pytest.mark.parametrize("options", [{"chunk": 3}, {"recorded": True}, {"chunk": 5, "recorded": True}], ids=str)
 def test_how_many_go_at_once_changes_nothing(network, plain, drive, options):
     segmenter = fast(network, **options)

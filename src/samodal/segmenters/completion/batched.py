@@ -7,7 +7,7 @@ spread over the frame (`planes.py`). Two copies come back: the boxes of the answ
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ from samodal.segmenters.completion.planes import (
     summed,
     told_of,
 )
-from samodal.segmenters.completion.segmenter import LOOKS, THRESHOLDS, Answer, CompletionSegmenter, larger
+from samodal.segmenters.completion.segmenter import LOOKS, SURE, THRESHOLDS, Answer, CompletionSegmenter, larger
 
 MOST = 2**25
 """Pixels of the frame, filled up to the largest part or crop, that are worked on at once; bounds the memory."""
@@ -93,15 +93,17 @@ class BatchedSegmenter(CompletionSegmenter):
         if not prompts:
             return []
         packed, crops = Packed(prompts), dict(enumerate(self._crops(prompts)))
-        bits, newest = packed.bits(self.device), {}
+        bits, newest, first = packed.bits(self.device), {}, {}
         for _ in range(1 + LOOKS):
             seen = {n: (look, row) for look in self._looks(packed, bits, crops) for row, n in enumerate(look.prompts)}
             newest |= seen
+            first = first or {n: float(look.iou[row]) for n, (look, row) in seen.items()}
             wider = {n: larger(crops[n], *look.boxes[row, 1:].tolist()) for n, (look, row) in seen.items()}
             crops = {n: crop for n, crop in wider.items() if crop is not None}
         for look, row in newest.values():
             look.taken.append(row)
-        return self._cut_out(prompts, list(dict.fromkeys(look for look, _ in newest.values())))
+        answers = self._cut_out(prompts, list(dict.fromkeys(look for look, _ in newest.values())))
+        return [replace(answer, sure=first[n] >= SURE) for n, answer in enumerate(answers)]
 
     def _looks(self, packed: Packed, bits: Tensor, crops: dict[int, Crop]) -> Iterator[Look]:
         """Look at crops by the place of their prompts, large ones first, as many at once as memory has room for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -30,6 +30,12 @@ SQUARE, LARGER_SQUARE = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 """What is not covered by the first anywhere is a rim; the second is that and a pixel around it."""
 TRUSTED = 0.4
 """Expected IoU below which an answer is replaced by what geometry alone says (`samodal.shapes.hull_front`)."""
+SURE = 0.68
+"""Expected IoU of the first crop below which an answer is doubted however sure the network is of a larger one. In that
+the thing is smaller, and the network believes what it doubted."""
+OPEN, SLIVER = 0.67, 100
+"""Shares of the visible area that a doubted answer may grow where nothing hides it; and pixels of a visible mask below
+which it may grow at will: of a sliver, a poor guess is more than what is seen."""
 
 
 class CompletionSegmenter:
@@ -79,12 +85,13 @@ class CompletionSegmenter:
     def _answers(self, prompts: Sequence[Prompt]) -> list[Answer]:
         """What is said of each prompt, after looks at larger crops where they are needed."""
         answers: dict[int, Answer] = {}
-        crops = dict(enumerate(self._crops(prompts)))
+        crops, first = dict(enumerate(self._crops(prompts))), {}
         for _ in range(1 + LOOKS):
             answers |= zip(crops, self._completed([prompts[n] for n in crops], list(crops.values())), strict=True)
+            first = first or {n: answer.iou for n, answer in answers.items()}
             wider = {n: larger(crop, *(mask.box for mask in answers[n].masks[1:])) for n, crop in crops.items()}
             crops = {n: crop for n, crop in wider.items() if crop is not None}
-        return [answers[n] for n in range(len(prompts))]
+        return [replace(answers[n], sure=first[n] >= SURE) for n in range(len(prompts))]
 
     def _crops(self, prompts: Sequence[Prompt]) -> list[Crop]:
         """Where to look first."""
@@ -184,11 +191,13 @@ class Answer:
         masks: small, given and large, each within the next; they may reach over the border of the frame.
         iou: expected of the given one.
         confidence: the probability of each pixel, only where it is wanted: it can be larger than all else in a frame.
+        sure: whether what was said of the first crop was expected to be right, see `SURE`.
     """
 
     masks: tuple[Mask, Mask, Mask]
     iou: float
     confidence: Confidence | None
+    sure: bool = True
 
     @classmethod
     def of(cls, visible: Mask, crop: Crop, probability: np.ndarray, iou: float, details: bool) -> Answer:
@@ -198,11 +207,18 @@ class Answer:
         return cls((small, given, large), iou, Confidence.of(x, y, values) if details else None)
 
     def trusted(self, prompt: Prompt) -> Answer:
-        """The same, or what geometry alone says of the prompt where little of it is to be expected."""
-        if self.iou >= TRUSTED:
+        """The same, or what geometry alone says of the prompt where little of it is to be expected, or where it was not
+        sure and grows in the open."""
+        if self.iou >= TRUSTED and (self.sure or not self._in_the_open(prompt)):
             return self
         guess = hull_front(prompt.mask, prompt.neighbours or ())
-        return Answer((prompt.mask, guess, guess.union(self.masks[2])), self.iou, self.confidence)
+        return replace(self, masks=(prompt.mask, guess, guess.union(self.masks[2])))
+
+    def _in_the_open(self, prompt: Prompt) -> bool:
+        """Whether much of what was added to the visible mask lies in the frame and under no neighbour."""
+        added = self.masks[1].clipped().minus(prompt.mask)
+        unexplained = added.area - added.covered_area(prompt.neighbours or ())
+        return prompt.mask.area >= SLIVER and unexplained > OPEN * prompt.mask.area
 
 
 def _nested(visible: Mask, x: int, y: int, values: np.ndarray) -> tuple[Mask, ...]:
