@@ -110,4 +110,4 @@ def test_the_commands_below_the_tables_of_the_page_with_results_run(materials, c
 
 def test_the_benchmarks_that_pages_show_run(place):  # noqa: F811
     lines = [line for name in ("results", "scale") for line in programs(DOCS / f"{name}.md")]
-    assert len([run_program(line, place) for line in lines]) == 6
+    assert len([run_program(line, place) for line in lines]) == 7
