@@ -140,7 +140,7 @@ class Belief:
         step[4:, :2] = farther * lower * axes_t[1]
         mean = self.mean.copy()
         mean[:2] = view.origin + axes @ (np.array([across, depth]) * farther)
-        mean[4:] = self.mean[4:] + np.log(farther)
+        mean[4:] += np.log(farther)
         covariance = step @ self.covariance @ step.T
         covariance[[2, 3], [2, 3]] += ((farther**2 - 1) * MISTAKEN) ** 2
         deep = max(depth * farther, NEAREST)
