@@ -147,7 +147,7 @@ def with_hidden() -> dict:
     memory = filled(seen(0))
     (remembered,) = memory
     remembered.phase = HiddenPhase.begin(remembered.history, 1, PRESETS["default"])
-    return {"memory": 7, "instances": memory.state()}
+    return {"memory": 8, "instances": memory.state()}
 
 
 def test_an_instance_seen_once_can_be_saved_while_it_is_hidden(tmp_path):
@@ -174,10 +174,10 @@ EMPTY = {"size": [60, 120], "counts": "PPc0"}
 @pytest.mark.parametrize(
     "content",
     [
-        {"memory": 7},
-        {"memory": 7, "instances": {}},
-        {"memory": 7, "instances": [7]},
-        {"memory": 7, "instances": with_hidden()["instances"] * 2},
+        {"memory": 8},
+        {"memory": 8, "instances": {}},
+        {"memory": 8, "instances": [7]},
+        {"memory": 8, "instances": with_hidden()["instances"] * 2},
         spoil(0, "id", value=[1]),
         spoil(0, "category", value=None),
         spoil(0, "extra", value=1),

@@ -28,7 +28,7 @@ MISTAKEN = 1.0
 """Standard deviation of a rate that was told on a horizon now known to be wrong, in heights of the camera a second, for
 each time by which the square of the depth has changed."""
 FADING_S = 30.0
-"""Seconds in which a rate falls to 1 / e."""
+"""Seconds in which a rate, and what earlier masks left as `rest`, fall to 1 / e."""
 LONGEST_S = 60.0
 """Seconds after which nothing more is forgotten: by then a place is as uncertain as it can be in view, and more would
 leave nothing of the digits of what is measured next."""
@@ -45,20 +45,25 @@ TRUSTED = 0.1
 """Sides with a smaller standard deviation in root of the area are rather trusted than what is believed."""
 HUBER = 1.0
 """Standard deviations beyond which a mask counts less."""
-NARROWER = 0.55
-"""Of the variance that the filter expects, what the spread has: its noise allows for things that turn and brake."""
-ALIKE, GUESSED = 0.02, 1.5
+ROUNDED = 1 / 12
+"""Variance of a side that was rounded to a pixel."""
+NODS, NOD_S = 0.005, 0.5
+"""Standard deviation in y, in focal lengths, that nods of the camera bring while nothing tells of them, and the seconds
+after which 1 - 1 / e of its square is there. The surprise in y says how much a camera nods."""
+ALIKE, GUESSED = 0.005, 0.4
 """What stays wrong with a side, as a standard deviation: in roots of the area; then, for all doubt, in lengths that
 were added to the visible mask."""
-FREEDOM = 3.0
+FREEDOM = 3.5
 """Degrees of freedom of Student's t-distribution in the plane that the true middle has around the told one, with the
 spread as its scale: most are nearer than a normal distribution has them, some turn or stop and are far off. Chosen, as
-the three above, on 24 clips of StreetSim `val` and the even sequences of KITTI MOTS."""
+the four above, on 24 clips of StreetSim `val` and the even sequences of KITTI MOTS, in their gaps and in made ones."""
 UNKNOWN = 3.0
 """Standard deviation of the logarithm of a width or height of which a mask tells nothing, and the most by which a mask
 changes it. The filter is linear: a car would become e to the power of its width from a strip that the border cuts."""
 SURPRISE, LEARNING, MOST_SURPRISE = 1.0, 0.1, 9.0
-"""Surprise before anything is known, the weight of the newest mask in it, and the most that a mask may surprise."""
+"""Surprise before anything is known, the least weight of the newest mask in it, and the most that one may surprise."""
+AT_FIRST = 2
+"""Masks for which the surprise before anything is known counts."""
 
 BACKWARDS = np.array([1.0, 1.0, -1.0, -1.0, 1.0, 1.0])
 """What becomes of the state where time runs the other way."""
@@ -72,20 +77,27 @@ class Belief:
         time: seconds.
         mean: (6,) x and z in the world and their rates a second, in heights of the camera, and the logarithms of width
             and height: in focal lengths at a depth of 1.
-        covariance: (6, 6).
+        covariance: (6, 6) of the mean.
+        of_place: (6, 6) the same of where its mask is put, which is at the mean and the `rest`: where a side was last
+            measured and trusted, only what has come since is unsure.
         surprise: (2,) squared errors of x and y in the picture that were found, in those expected, smoothed: below 1
             for what moves more evenly than the noise allows for.
-        rest: (4,) what the sides that were last measured differed by from what was then believed, as far as they are
-            trusted, in widths and heights: nods of the camera and turns of the thing outlast a gap.
+        rest: (4,) what the measured sides differ by from what is believed, in widths and heights, each mask counted as
+            far as it is trusted: nods of the camera, turns of the thing and uneven roads outlast a gap.
         level: that of the view for which it holds, see `View`.
+        told: seconds, when sides were last measured.
+        masks: how many it is from.
     """
 
     time: float
     mean: np.ndarray
     covariance: np.ndarray
+    of_place: np.ndarray
     surprise: np.ndarray
     rest: np.ndarray
     level: float
+    told: float
+    masks: int = 1
 
     @classmethod
     def of(cls, mask: Mask, visible: Mask, view: View, time: float, sure: float) -> Belief:
@@ -108,7 +120,8 @@ class Belief:
         lines[4, 4] = min(np.sqrt(variance[[0, 2]].sum()) / width, UNKNOWN)
         lines[5, 5] = min(np.sqrt(variance[1]) / height, UNKNOWN)
         mean = np.array([*place, 0, 0, *np.log(np.array([width, height]) * depth / view.focal)])
-        return cls(time, mean, lines.T @ lines, np.full(2, SURPRISE), np.zeros(4), view.level)
+        covariance = lines.T @ lines
+        return cls(time, mean, covariance, covariance, np.full(2, SURPRISE), np.zeros(4), view.level, time)
 
     def at(self, time: float, view: View) -> Belief:
         """The belief at a later time, that of a view, from what is known now."""
@@ -122,8 +135,10 @@ class Belief:
             noise[place, place], noise[speed, speed] = rate * seconds**3 / 3, rate * seconds
             noise[place, speed] = noise[speed, place] = rate * seconds**2 / 2
         noise[[4, 5], [4, 5]] = GROWTH * seconds
-        covariance = step @ self.covariance @ step.T + noise
-        later = replace(self, time=max(time, self.time), mean=step @ self.mean, covariance=covariance)
+        covariance, of_place = (step @ before @ step.T + noise for before in (self.covariance, self.of_place))
+        later = replace(
+            self, time=max(time, self.time), mean=step @ self.mean, covariance=covariance, of_place=of_place
+        )
         return later if view.level == self.level else later._levelled(view)
 
     def _levelled(self, view: View) -> Belief:
@@ -141,11 +156,13 @@ class Belief:
         mean = self.mean.copy()
         mean[:2] = view.origin + axes @ (np.array([across, depth]) * farther)
         mean[4:] += np.log(farther)
-        covariance = step @ self.covariance @ step.T
-        covariance[[2, 3], [2, 3]] += ((farther**2 - 1) * MISTAKEN) ** 2
+        covariance, of_place = (step @ before @ step.T for before in (self.covariance, self.of_place))
+        for changed in (covariance, of_place):
+            changed[[2, 3], [2, 3]] += ((farther**2 - 1) * MISTAKEN) ** 2
         deep = max(depth * farther, NEAREST)
         down = (lower + 1 / deep - 1 / depth) / max(np.exp(mean[5]) / deep, 1 / view.focal)  # in its heights
-        return replace(self, mean=mean, covariance=covariance, level=view.level, rest=self.rest - [0, down, 0, down])
+        rest = self.rest - [0, down, 0, down]
+        return replace(self, mean=mean, covariance=covariance, of_place=of_place, level=view.level, rest=rest)
 
     def seen(self, view: View) -> tuple[np.ndarray, np.ndarray]:
         """(4,) left, top, right and lower side of its box in a view, in pixels, and (4, 6) how they follow the mean."""
@@ -176,7 +193,9 @@ class Belief:
     def spread(self, view: View) -> np.ndarray:
         """(2,) spread of x and y of the centre in pixels, as this instance's own masks have shown it; see `FREEDOM`."""
         matrix = MIDDLE @ self.seen(view)[1]
-        return np.sqrt(NARROWER * np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix) * self.surprise)
+        variance = np.einsum("ij,jk,ik->i", matrix, self.of_place, matrix)
+        variance[1] += (NODS * view.focal) ** 2 * (1 - np.exp(-abs(self.time - self.told) / NOD_S))
+        return np.sqrt(variance * self.surprise)
 
     def distance(self, sides: np.ndarray, variance: np.ndarray, view: View) -> float:
         """Squared distance of the centre of measured (4,) sides from that expected, in variances."""
@@ -196,33 +215,42 @@ class Belief:
         covariance = self.covariance - gain @ matrix @ self.covariance
         change = gain @ (sides - expected)
         change[4:] = change[4:].clip(-UNKNOWN, UNKNOWN)
-        after = replace(self, mean=self.mean + change, covariance=(covariance + covariance.T) / 2)
-        return replace(after, rest=after.missed(sides, variance, view))
+        covariance = (covariance + covariance.T) / 2
+        rest = self.rest * np.exp(-abs(self.time - self.told) / FADING_S)
+        after = replace(self, mean=self.mean + change, covariance=covariance, rest=rest, told=self.time)
+        trust = _trust(variance, expected)
+        unsure = 1 - np.array([*np.full(2, trust.mean()), 0, 0, trust[[0, 2]].mean(), trust[[1, 3]].mean()])
+        of_place = covariance * np.outer(unsure, unsure)
+        return replace(after, of_place=of_place, rest=after.missed(sides, variance, view))
 
     def missed(self, sides: np.ndarray, variance: np.ndarray, view: View) -> np.ndarray:
-        """The `rest` that measured (4,) sides with (4,) their variance leave beside this belief."""
+        """The `rest` after measured (4,) sides with (4,) their variance. A nod, or a road that rises, shows in frame
+        after frame: masks that are little trusted tell it together, and a sliver at the end does not change it."""
         expected, _ = self.seen(view)
-        extent = _extent(expected)
-        side = np.sqrt(extent[0] * extent[1])
-        trust = 1 / (1 + (variance / (TRUSTED * side) ** 2) ** 2)
-        return (sides - expected) * trust / extent
+        return self.rest + _trust(variance, expected) * ((sides - expected) / _extent(expected) - self.rest)
 
     def mirrored(self) -> Belief:
         """The same where time runs the other way: at the negative time, with the opposite rate."""
-        covariance = self.covariance * np.outer(BACKWARDS, BACKWARDS)
-        return replace(self, time=-self.time, mean=self.mean * BACKWARDS, covariance=covariance)
+        back = np.outer(BACKWARDS, BACKWARDS)
+        covariance, of_place = self.covariance * back, self.of_place * back
+        mean, time, told = self.mean * BACKWARDS, -self.time, -self.told
+        return replace(self, time=time, told=told, mean=mean, covariance=covariance, of_place=of_place)
 
     def fused(self, other: Belief) -> Belief:
         """The belief from this one and another of the same time that came about without it; without a `rest`."""
         gain = np.linalg.solve(self.covariance + other.covariance, self.covariance).T
         covariance = self.covariance - gain @ self.covariance
+        of_place = self.of_place - self.of_place @ np.linalg.solve(self.of_place + other.of_place, self.of_place)
         return Belief(
             time=self.time,
             mean=self.mean + gain @ (other.mean - self.mean),
             covariance=(covariance + covariance.T) / 2,
+            of_place=of_place,
             surprise=(self.surprise + other.surprise) / 2,
             rest=np.zeros(4),
             level=self.level,
+            told=min(self.told, other.told, key=lambda told: abs(told - self.time)),
+            masks=self.masks + other.masks,
         )
 
     def with_mask(self, mask: Mask, visible: Mask, view: View, time: float, sure: float) -> Belief:
@@ -232,8 +260,9 @@ class Belief:
         expected, matrix = before.seen(view)
         spread = MIDDLE @ (matrix @ before.covariance @ matrix.T + np.diag(variance + _uneven(view))) @ MIDDLE.T
         error = (MIDDLE @ (sides - expected)) ** 2 / np.diag(spread)
-        surprise = self.surprise + LEARNING * (np.minimum(error, MOST_SURPRISE) - self.surprise)
-        return replace(before.with_sides(sides, variance, view), surprise=surprise)
+        weight = max(LEARNING, 1 / (self.masks + AT_FIRST))
+        surprise = self.surprise + weight * (np.minimum(error, MOST_SURPRISE) - self.surprise)
+        return replace(before.with_sides(sides, variance, view), surprise=surprise, masks=self.masks + 1)
 
 
 MIDDLE = np.array([[0.5, 0, 0.5, 0], [0, 0.5, 0, 0.5]])
@@ -260,7 +289,7 @@ def lasting(mask: Mask, visible: Mask, sure: float) -> np.ndarray:
     Masks of the same thing are completed alike: what is wrong with one is wrong with the next.
     """
     added = np.abs(np.array(mask.box, float) - np.array(visible.box, float)) if visible else np.full(4, mask.side)
-    sides = (mask.side * ALIKE) ** 2 + (GUESSED * (1 - sure) * added) ** 2 + PIXEL**2
+    sides = (mask.side * ALIKE) ** 2 + (GUESSED * (1 - sure) * added) ** 2 + ROUNDED
     return (sides[:2] + sides[2:]) / 4
 
 
@@ -268,6 +297,12 @@ def region(share: float) -> float:
     """Spreads within which so large a share, in (0, 1), of the true middles is expected: (x / spread_x)^2 + (y /
     spread_y)^2 is at most its square. See `FREEDOM`."""
     return float(np.sqrt(FREEDOM * ((1 - share) ** (-2 / FREEDOM) - 1)))
+
+
+def _trust(variance: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """(4,) how far measured sides with (4,) their variance are trusted rather than expected (4,) sides, in (0, 1)."""
+    width, height = _extent(expected)[:2]
+    return 1 / (1 + (variance / (TRUSTED**2 * width * height)) ** 2)
 
 
 def _extent(sides: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from samodal.masks import Mask
 from samodal.method.camera import View
-from samodal.method.filter import Belief, lasting
+from samodal.method.filter import MIDDLE, Belief, lasting
 from samodal.method.followed import sides_told
 from samodal.method.history import History, Seen
 from samodal.method.motion import MOST_STRETCH, Motion, robust_motion
@@ -37,6 +37,9 @@ INSIDE, SURE = 0.2, 0.1
 sides: a thing is not gone while it is known to stand there."""
 GATE = 4.0
 """Squared distance in variances up to which points are believed against the filter."""
+TELLING = 0.2
+"""Of the variance with which points tell the middle, what the spread has: they are doubted more than they are wrong.
+Chosen as `samodal.method.filter.FREEDOM` was."""
 BLEND = 0.25
 """Weight of the newest step in the speed of a hidden instance: its points jitter by more than it accelerates."""
 
@@ -88,6 +91,7 @@ class HiddenPhase:
         speed: (2,) pixels a frame now; None until the first step.
         told_t, told_s: when points last told where it is: frame index and seconds.
         believed: how many points told it in the newest frame.
+        noise: (2,) what the points that last told it add to the variance of x and y, squared pixels; 0 before they did.
         covered: reported instances hid most of its moved mask at some time.
         open_since: seconds at which they ceased to; None while they do.
         place: see `Place`.
@@ -107,6 +111,7 @@ class HiddenPhase:
     speed: np.ndarray | None = None
     stretch: np.ndarray = field(default_factory=lambda: np.ones(2))
     believed: int = 0
+    noise: np.ndarray = field(default_factory=lambda: np.zeros(2))
     covered: bool = False
     open_since: float | None = None
     place: Place = Place.MOVED
@@ -288,6 +293,7 @@ class HiddenPhase:
             enough = motion.agreed.sum() >= MAJORITY * len(self.start)
             if enough and belief.distance(sides, variance, view) < GATE:
                 belief = belief.with_sides(sides, variance, view)
+                self.noise = TELLING * MIDDLE**2 @ variance
                 self.believed, self.told_t, self.told_s = int(motion.agreed.sum()), around.t, around.time
         sides = belief.sides(view)
         self.belief = belief
@@ -296,7 +302,7 @@ class HiddenPhase:
         self.stretch = np.array([scale * aspect, scale / aspect]).clip(1 / MOST_STRETCH, MOST_STRETCH)
         self.shift = (sides[:2] + sides[2:]) / 2 - self._centre
         kept = lasting(anchor, self.anchor.visible, self.anchor.sure) * self.scale**2
-        self.spread = np.sqrt(belief.spread(view) ** 2 + kept)
+        self.spread = np.sqrt(belief.spread(view) ** 2 + kept + self.noise)
 
     @staticmethod
     def _jumps(off: np.ndarray, elapsed: int, side: float, speed: np.ndarray, rules: Rules) -> bool:

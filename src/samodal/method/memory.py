@@ -15,7 +15,7 @@ from samodal.method.rules import Rules
 from samodal.method.saved import plain_entry, read_entry
 from samodal.tracks import Instance, State, VisibleInstance
 
-VERSION = 7
+VERSION = 8
 """Of a saved memory."""
 
 

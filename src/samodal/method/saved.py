@@ -22,6 +22,7 @@ Pixels = Annotated[float, Between(-1e6, 1e6)]
 Pair = tuple[Pixels, Pixels]
 Points = tuple[Pair, ...]
 Stretch = Annotated[float, Between(1e-6, 1e6)]
+Variance = Annotated[float, Between(0, 1e12)]
 Limit = Annotated[float, Between(0, 1e9)] | None
 ENTRY: dict[str, Any] = {
     "id": int | str, "category": str, "tuples": tuple[tuple[Index, Points], ...],
@@ -35,7 +36,8 @@ SEEN: dict[str, Any] = {
 PHASE: dict[str, Any] = {
     "anchor": Index, "start": Points, "velocity": Pair, "limit": tuple[Limit, Limit], "shift": Pair, "told_t": Index,
     "told_s": Seconds, "speed": Pair | None, "stretch": tuple[Stretch, Stretch],
-    "believed": Index, "covered": bool, "open_since": Seconds | None, "place": str, "belief": dict | None,
+    "believed": Index, "noise": tuple[Variance, Variance], "covered": bool, "open_since": Seconds | None,
+    "place": str, "belief": dict | None,
 }  # fmt: skip
 WITHOUT = ("anchor", "mask", "spread")
 """Attributes of a phase that are saved in another way, or found again in the next frame."""
@@ -44,8 +46,9 @@ LogSize = Annotated[float, Between(-50, 50)]
 Six = tuple[(Number,) * 6]
 BELIEF: dict[str, Any] = {
     "time": Seconds, "mean": tuple[Number, Number, Number, Number, LogSize, LogSize], "covariance": tuple[(Six,) * 6],
+    "of_place": tuple[(Six,) * 6],
     "surprise": tuple[Annotated[float, Between(0, 1e6)], Annotated[float, Between(0, 1e6)]],
-    "rest": tuple[(Pixels,) * 4], "level": Number,
+    "rest": tuple[(Pixels,) * 4], "level": Number, "told": Seconds, "masks": Annotated[int, Between(1, 1_000_000_000)],
 }  # fmt: skip
 VIEW: dict[str, Any] = {
     "focal": Number, "middle": Number, "horizon": Number, "heading": Number, "origin": tuple[Number, Number],
@@ -128,7 +131,8 @@ def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
     check_entries(plain, PHASE, f"{where}, its hidden phase")
     if plain["anchor"] >= len(recent) or plain["place"] not in list(Place):
         raise InputError(f"{where}: anchor {plain['anchor']} or place {shown(plain['place'])} is not known")
-    arrays: dict[str, Any] = {name: np.array(plain[name], np.float64) for name in ("velocity", "shift", "stretch")}
+    pairs = ("velocity", "shift", "stretch", "noise")
+    arrays: dict[str, Any] = {name: np.array(plain[name], np.float64) for name in pairs}
     arrays["limit"] = np.array([np.inf if side is None else side for side in plain["limit"]])
     arrays["start"] = np.array(plain["start"], np.float32).reshape(-1, 2)
     arrays["speed"] = None if plain["speed"] is None else np.array(plain["speed"], np.float64)
@@ -138,13 +142,13 @@ def _phase(plain: dict, recent: list[Seen], where: str) -> HiddenPhase:
 
 def _belief(plain: dict, where: str) -> Belief:
     check_entries(plain, BELIEF, f"{where}, its belief")
-    arrays = {name: np.array(plain[name], np.float64) for name in ("mean", "covariance", "surprise", "rest")}
-    covariance = arrays["covariance"]
-    if (
-        not np.allclose(covariance, covariance.T)
-        or (np.linalg.eigvalsh(covariance) < -1e-9 * abs(covariance).max()).any()
-    ):
-        raise InputError(f"{where}, its belief: covariance cannot be {shown(plain['covariance'])}")
+    arrays = {
+        name: np.array(plain[name], np.float64) for name in ("mean", "covariance", "of_place", "surprise", "rest")
+    }
+    for name in ("covariance", "of_place"):
+        matrix = arrays[name]
+        if not np.allclose(matrix, matrix.T) or (np.linalg.eigvalsh(matrix) < -1e-9 * abs(matrix).max()).any():
+            raise InputError(f"{where}, its belief: {name} cannot be {shown(plain[name])}")
     return Belief(**(plain | arrays))
 
 
