@@ -40,6 +40,10 @@ from samodal.tracks import Instance, VisibleInstance
 
 TRACKERS = ("true", "noisy", "nothing")
 """Points move as the object does; a fifth is stuck, a fifth goes astray, all have noise; nothing is followed."""
+MADE = "made_"
+"""Before the name of a tracker: in gaps that were made where there are none, see `with_made_gaps`."""
+LONG, EVERY, SEEN = (3, 6, 12, 24), 60, 10
+"""Frames of a made gap, in turn; from the beginning of one to that of the next; and those with masks before it."""
 WITHHELD = "withheld"
 """The method's own tracker, on the drive with pictures."""
 HALVES = ("all", "even", "odd")
@@ -112,6 +116,11 @@ def measure(job: Job) -> None:
     half = HALVES[1 + int(job.part.name) % 2] if job.part.name.isdecimal() else HALVES[0]
     for tracker in TRACKERS if job.settings.method == "samodal" else TRACKERS[2:]:
         rows += [{"tracker": tracker, "half": half} | row for row in moved(job.settings, labels, tracker)]
+        if tracker != "true":
+            rows += [
+                {"tracker": MADE + tracker, "half": half} | row
+                for row in moved(job.settings, with_made_gaps(labels), tracker)
+            ]
     keep(job.file, rows, job.inputs)
 
 
@@ -130,6 +139,22 @@ def read_sequence(folder: Path, name: str) -> Labels:
         for before, after in zip(shown, shown[1:], strict=False):
             last |= {(t, track.id): before for t in range(before + 1, after) if (t, track.id) in boxes}
     return Labels(size, frames, {key: box for key, box in boxes.items() if key[1] is not None}, last)
+
+
+def with_made_gaps(labels: Labels) -> Labels:
+    """The labels with gaps where there are none, instead of their own: masks are taken away while their boxes go on."""
+    frames, last = [dict(shown) for shown in labels.frames], {}
+    known = [{key for key in shown if (t, key) in labels.boxes} for t, shown in enumerate(labels.frames)]
+    for turn, key in enumerate(sorted(set().union(*known), key=str)):
+        # Not all at once: what stands around an instance is seen.
+        for n, first in enumerate(range(turn * 17 % EVERY, len(frames), EVERY)):
+            end = first + LONG[(turn + n) % len(LONG)]
+            around = known[first - SEEN : end + 1] if first >= SEEN else []
+            if len(around) == SEEN + end + 1 - first and all(key in there for there in around):
+                last |= {(t, key): first - 1 for t in range(first, end)}
+                for t in range(first, end):
+                    del frames[t][key]
+    return replace(labels, frames=frames, last=last)
 
 
 def moved(settings: RunSettings, labels: Labels, tracker: str) -> Iterator[dict[str, Any]]:
@@ -178,7 +203,7 @@ def _judged(instance: Instance | None, truth: tuple[float, float, float, float])
 def summarised(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """{TRACKER_HALF: {"metrics", "intervals"}}: mean box IoU, frames, and the share of middles within the spread."""
     levels = {}
-    for tracker in TRACKERS:
+    for tracker in (*TRACKERS, *(MADE + tracker for tracker in TRACKERS[1:])):
         for half in HALVES:
             mine = [row for row in rows if row["tracker"] == tracker and half in ("all", row["half"])]
             metrics: dict[str, Any] = {"box_iou": float(np.mean([row["iou"] for row in mine])) if mine else None}
