@@ -5,7 +5,7 @@ import pytest
 
 from made_up import SIZE
 from samodal.errors import InputError
-from samodal.experiments.gaps import moved, parts_of, read_sequence, summarised
+from samodal.experiments.gaps import moved, parts_of, read_sequence, summarised, with_made_gaps
 from samodal.experiments.labelled import LabelledTracker
 from samodal.masks import Mask
 from samodal.settings import RunSettings
@@ -81,6 +81,29 @@ def test_the_shares_within_the_spread_and_the_halves_are_counted():
     assert levels["nothing_all"]["metrics"] == {"box_iou": 0.5, "within_50": 0.5, "within_90": 1.0, "count": 3}
     assert levels["nothing_odd"]["metrics"]["box_iou"] == 0.25
     assert levels["true_all"]["metrics"]["box_iou"] is None
+
+
+def test_made_gaps_begin_after_ten_frames_with_masks_and_end_before_one(tmp_path):
+    """Car 1 has 90 frames with masks and boxes, but no box in frame 70; car 2, which is counted from 17 on, has 30."""
+    masks = [mask_line(t, 1001, rectangle(10, 10, 30, 22)) for t in range(90)]
+    masks += [mask_line(t, 1002, rectangle(40, 10, 50, 22)) for t in range(30)]
+    boxes = [box_line(t, 1001, 0, (10, 10, 29, 21)) for t in range(90) if t != 70]
+    boxes += [box_line(t, 1002, 1, (40, 10, 49, 21)) for t in range(30)]
+    write_sequence(tmp_path, "0001", masks, boxes)
+    labels = read_sequence(tmp_path, "0001")
+    made = with_made_gaps(labels)
+    # Car 1: none in frame 0, before which nothing is seen, and in 60 for 6 frames. Car 2: in 17 for 6 frames.
+    assert made.last == {(t, 1001): 59 for t in range(60, 66)} | {(t, 1002): 16 for t in range(17, 23)}
+    assert [t for t, shown in enumerate(made.frames) if 1001 not in shown] == list(range(60, 66))
+    assert [t for t, shown in enumerate(made.frames[:30]) if 1002 not in shown] == list(range(17, 23))
+    assert all(1001 in shown for shown in labels.frames) and made.boxes == labels.boxes
+
+
+def test_a_gap_is_not_made_where_a_mask_or_a_box_is_missing(tmp_path):
+    masks = [mask_line(t, 1001, rectangle(10, 10, 30, 22)) for t in range(90) if t != 55]
+    boxes = [box_line(t, 1001, 0, (10, 10, 29, 21)) for t in range(90)]
+    write_sequence(tmp_path, "0001", masks, boxes)
+    assert with_made_gaps(read_sequence(tmp_path, "0001")).last == {}
 
 
 def test_a_folder_without_labels_is_told(tmp_path):

@@ -1,5 +1,7 @@
 """The filter of place and size on the ground: what it expects, how sure it is, and what points may change of that."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -173,3 +175,69 @@ def test_an_unknown_camera_is_thought_to_shake_as_much_as_the_masks_do():
     even, uneven = ([20, 21, 22, 23, 24, 25, 26, 27], [20, 26, 19, 28, 17, 30, 20, 27])
     spreads = [after(*places, views=[unknown] * 8).at(2.7, unknown).covariance[0, 0] for places in (even, uneven)]
     assert 1.5 * spreads[0] < spreads[1]
+
+
+def on_a_bump(sure: float, frames: int = 20) -> Belief:
+    """The belief after a square that stood, and then stands 4 pixels higher, as where a road rises."""
+    belief, mask = after(*[20] * 10), square_at(20, low=32)
+    for n in range(frames):
+        belief = belief.with_mask(mask, mask, VIEW, 1.0 + n / 10, sure)
+    return belief
+
+
+@pytest.mark.parametrize("sure, frames", [(1.0, 5), (0.9, 20), (0.85, 20), (0.7, 60)])
+def test_what_little_trusted_masks_tell_again_and_again_is_where_the_mask_is_put(sure, frames):
+    """Also while the belief follows slowly: what it has taken up does not count twice."""
+    assert on_a_bump(sure, frames).sides(VIEW) == pytest.approx([20, 16, 35, 31], abs=0.8)
+
+
+def test_a_sliver_at_the_end_does_not_change_where_a_thing_stands_beside_its_way():
+    rising, sliver = on_a_bump(0.9, 6), Mask(SIZE, 20, 16, np.ones((4, 16), bool))
+    assert rising.seen(VIEW)[0][3] > rising.sides(VIEW)[3] + 1
+    after_sliver = rising.with_mask(sliver, sliver, VIEW, 1.6, 0.5)
+    assert after_sliver.rest[3] == pytest.approx(rising.rest[3], abs=0.02)
+
+
+def test_what_masks_differed_by_is_forgotten_in_time():
+    rising, doubted = on_a_bump(0.9, 6), square_at(20, low=32)
+    soon, late = (rising.with_mask(doubted, doubted, VIEW, t, 0.0).rest[3] for t in (1.6, 120.0))
+    assert rising.rest[3] < soon < 0.9 * rising.rest[3] < 2 * late < 0
+
+
+def test_a_mask_that_was_just_seen_is_put_more_surely_than_its_thing_is_known():
+    belief = after(*range(10, 26))
+    matrix = belief.seen(VIEW)[1]
+    of_sides = np.sqrt(np.diag(matrix @ belief.covariance @ matrix.T))
+    assert (belief.spread(VIEW) < of_sides.min() / 10).all()
+    doubted = after(*range(10, 26), sure=0.3)
+    assert (doubted.spread(VIEW) > 10 * belief.spread(VIEW)).all()
+
+
+def test_nods_make_y_unsure_within_a_second_as_far_as_there_were_any():
+    calm, nodding = after(*[20] * 20), after(20)
+    for n in range(1, 20):
+        mask = square_at(20, low=36 + 2 * (n % 2))
+        nodding = nodding.with_mask(mask, mask, VIEW, n / 10, 1.0)
+    early, late = (nodding.at(t, VIEW).spread(VIEW)[1] for t in (2.0, 2.6))
+    assert late > 1.5 * early and late > 3 * calm.at(2.6, VIEW).spread(VIEW)[1]
+
+
+def test_the_first_masks_tell_fast_how_surprising_a_thing_is():
+    assert after(*[20] * 4).surprise.max() < 0.6
+    assert after(*[20] * 12).surprise.max() < 0.2
+
+
+def test_time_that_runs_back_twice_runs_forward():
+    belief = after(10, 13, 14, 18).at(0.8, VIEW)
+    again = belief.mirrored().mirrored()
+    for name in ("time", "told", "mean", "covariance", "of_place", "rest"):
+        assert np.array_equal(getattr(again, name), getattr(belief, name)), name
+    assert belief.mirrored().spread(VIEW) == pytest.approx(belief.spread(VIEW))
+
+
+def test_between_two_beliefs_a_place_is_surer_than_from_either_alone():
+    before, behind = after(10, 12, 14, 16).at(0.6, VIEW), after(28, 26, 24, 22).mirrored()
+    behind = replace(behind, time=0.6, told=0.9)
+    both = before.fused(behind)
+    assert both.told == pytest.approx(0.3)
+    assert (np.diag(both.of_place) <= np.minimum(np.diag(before.of_place), np.diag(behind.of_place)) + 1e-12).all()

@@ -216,8 +216,12 @@ class Belief:
         change = gain @ (sides - expected)
         change[4:] = change[4:].clip(-UNKNOWN, UNKNOWN)
         covariance = (covariance + covariance.T) / 2
-        rest = self.rest * np.exp(-abs(self.time - self.told) / FADING_S)
-        after = replace(self, mean=self.mean + change, covariance=covariance, rest=rest, told=self.time)
+        after = replace(self, mean=self.mean + change, covariance=covariance, told=self.time)
+        # What the belief has taken up is no longer left beside it.
+        way = np.sign(self.rest)
+        taken = np.maximum(way * (after.seen(view)[0] - expected) / _extent(expected), 0)
+        left = way * np.maximum(abs(self.rest) - taken, 0) * np.exp(-abs(self.time - self.told) / FADING_S)
+        after = replace(after, rest=left)
         trust = _trust(variance, expected)
         unsure = 1 - np.array([*np.full(2, trust.mean()), 0, 0, trust[[0, 2]].mean(), trust[[1, 3]].mean()])
         of_place = covariance * np.outer(unsure, unsure)
@@ -245,7 +249,7 @@ class Belief:
             time=self.time,
             mean=self.mean + gain @ (other.mean - self.mean),
             covariance=(covariance + covariance.T) / 2,
-            of_place=of_place,
+            of_place=(of_place + of_place.T) / 2,
             surprise=(self.surprise + other.surprise) / 2,
             rest=np.zeros(4),
             level=self.level,
