@@ -26,7 +26,11 @@ PROFILES = {
     "official": _PRECISION, "strict": _PRECISION, "ones": _PRECISION, "identity": ("visible", "amodal"),
     "gaps": ("all", *map(named, GAPS)), "points": ("all",), "seen": ("all",),
     "moved": (
-        *(f"{points}_{half}" for points in ("true", "noisy", "nothing") for half in ("all", "even", "odd")), "withheld",
+        *(
+            f"{points}_{half}" for points in ("true", "noisy", "nothing", "made_noisy", "made_nothing")
+            for half in ("all", "even", "odd")
+        ),
+        "withheld",
     ),
     "real": (
         "cocoa_1", "cocoa_2", "kitti_0005",
