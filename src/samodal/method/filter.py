@@ -18,7 +18,7 @@ from samodal.method.camera import DEEPEST, NEAREST, View
 
 ACCELERATION = 0.03
 """Process noise: squared change of the rate (heights of the camera a second) in a second."""
-OF_CAMERA = 0.2
+OF_CAMERA = 0.8
 """The same of the camera, where its motion is not known."""
 GROWTH = np.array([0.03, 0.006])
 """Process noise of the logarithms of width and height, a second: things turn, and masks are not all alike."""
