@@ -71,6 +71,17 @@ def test_points_on_the_occluder_do_not_drag_the_mask_along():
     assert paper[-1].instances[0].amodal.box[0] < 70
 
 
+def test_a_mask_is_less_sure_by_points_that_shake_than_by_points_that_agree():
+    def still(xy, n):
+        return xy, *sure(xy)
+
+    def shaking(xy, n):
+        return xy + np.random.default_rng(n).normal(0, 2, xy.shape).astype(np.float32), *sure(xy)
+
+    agreed, shaken = (hidden_after(20, script)[0][-1].instances[0].centre_spread for script in (still, shaking))
+    assert (shaken > 1.2 * agreed).all()
+
+
 def test_a_mask_grows_with_its_points():
     def script(xy, n):
         centre = np.array([47.5, 27.5], np.float32)
