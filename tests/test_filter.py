@@ -235,6 +235,21 @@ def test_time_that_runs_back_twice_runs_forward():
     assert belief.mirrored().spread(VIEW) == pytest.approx(belief.spread(VIEW))
 
 
+@pytest.mark.parametrize("apart", [0.0, 1e-9, 0.1])
+def test_a_thing_that_comes_back_as_a_sliver_has_a_spread_at_that_very_time(apart):
+    """Of a sliver that grows to a hundred times its size little is known but where its last mask was."""
+    view = View(896.0, 639.5, 334.0, 0.0, np.zeros(2))
+    boxes = [((80, 212, 971, 497), -0.3), ((1071, 504, 10, 12), -0.2)]
+    masks = [(Mask((720, 1280), x, y, np.ones((h, w), bool)), time) for (x, y, w, h), time in boxes]
+    behind = Belief.of(masks[0][0], masks[0][0], view, masks[0][1], 1.0)
+    behind = behind.with_mask(masks[1][0], masks[1][0], view, masks[1][1], 1.0)
+    sliver = Mask((720, 1280), 1069, 505, np.ones((14, 11), bool))
+    both = (
+        Belief.of(sliver, sliver, view, 0.0, 1.0).at(0.2 - apart, view).fused(behind.at(apart - 0.2, view).mirrored())
+    )
+    assert np.isfinite(both.spread(view)).all() and (np.diag(both.of_place) > 0).all()
+
+
 def test_between_two_beliefs_a_place_is_surer_than_from_either_alone():
     before, behind = after(10, 12, 14, 16).at(0.6, VIEW), after(28, 26, 24, 22).mirrored()
     behind = replace(behind, time=0.6, told=0.9)

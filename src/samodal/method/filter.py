@@ -195,7 +195,7 @@ class Belief:
         matrix = MIDDLE @ self.seen(view)[1]
         variance = np.einsum("ij,jk,ik->i", matrix, self.of_place, matrix)
         variance[1] += (NODS * view.focal) ** 2 * (1 - np.exp(-abs(self.time - self.told) / NOD_S))
-        return np.sqrt(variance * self.surprise)
+        return np.sqrt(np.maximum(variance, 0) * self.surprise)
 
     def distance(self, sides: np.ndarray, variance: np.ndarray, view: View) -> float:
         """Squared distance of the centre of measured (4,) sides from that expected, in variances."""
@@ -244,7 +244,8 @@ class Belief:
         """The belief from this one and another of the same time that came about without it; without a `rest`."""
         gain = np.linalg.solve(self.covariance + other.covariance, self.covariance).T
         covariance = self.covariance - gain @ self.covariance
-        of_place = self.of_place - self.of_place @ np.linalg.solve(self.of_place + other.of_place, self.of_place)
+        # As a product: at an end of a gap one of the two is nearly nothing, and a difference would have no right digit.
+        of_place = self.of_place @ np.linalg.solve(self.of_place + other.of_place, other.of_place)
         return Belief(
             time=self.time,
             mean=self.mean + gain @ (other.mean - self.mean),
@@ -311,7 +312,7 @@ def _trust(variance: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 def _extent(sides: np.ndarray) -> np.ndarray:
     """(4,) width, height, width, height of a box of (4,) sides."""
-    extent = sides[2:] - sides[:2]
+    extent = np.maximum(sides[2:] - sides[:2], 1e-3)  # pixels; a box may be too small for a number
     return np.concatenate([extent, extent])  # np.tile takes four times as long
 
 
