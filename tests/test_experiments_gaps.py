@@ -81,6 +81,8 @@ def test_the_shares_within_the_spread_and_the_halves_are_counted():
     assert levels["nothing_all"]["metrics"] == {"box_iou": 0.5, "within_50": 0.5, "within_90": 1.0, "count": 3}
     assert levels["nothing_odd"]["metrics"]["box_iou"] == 0.25
     assert levels["true_all"]["metrics"]["box_iou"] is None
+    withheld = summarised([{"tracker": "withheld", "iou": iou, "off": off} for iou, off in ((1.0, 1.0), (0.5, 99.0))])
+    assert withheld["withheld"]["metrics"] == {"iou": 0.75, "count": 2, "within_50": 0.5, "within_90": 0.5}
 
 
 def test_made_gaps_begin_after_ten_frames_with_masks_and_end_before_one(tmp_path):

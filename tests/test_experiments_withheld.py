@@ -74,3 +74,11 @@ def test_with_hindsight_the_frames_after_a_window_tell_of_it():
 def test_the_visible_mask_is_the_whole_one_to_the_preset_default():
     frames = drive({7: [10] * 7})
     assert [row["iou"] for row in moved(RunSettings(), frames)] == pytest.approx([1, 1, 1, 1], abs=0.15)
+
+
+def test_how_far_a_mask_is_off_is_told_in_its_own_spread_where_it_has_one():
+    still = drive({7: [10] * 7})
+    assert all(0 <= row["off"] < 9 for row in moved(RunSettings(), still))
+    assert [row["off"] for row in moved(RunSettings(method="hold-last"), still)] == [None] * 4
+    jumping = drive({7: [10, 10, 10, 60, 60, 60, 60]})
+    assert all(row["off"] > 100 for row in moved(RunSettings(), jumping))

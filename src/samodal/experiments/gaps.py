@@ -209,6 +209,7 @@ def summarised(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             metrics: dict[str, Any] = {"box_iou": float(np.mean([row["iou"] for row in mine])) if mine else None}
             metrics |= shares_within([row["off"] for row in mine if row["off"] is not None])
             levels[f"{tracker}_{half}"] = {"metrics": metrics | {"count": len(mine)}, "intervals": {}}
-    ious = [row["iou"] for row in rows if row["tracker"] == WITHHELD]
-    levels[WITHHELD] = {"metrics": {"iou": float(np.mean(ious)) if ious else None, "count": len(ious)}, "intervals": {}}
-    return levels
+    mine = [row for row in rows if row["tracker"] == WITHHELD]
+    metrics = {"iou": float(np.mean([row["iou"] for row in mine])) if mine else None, "count": len(mine)}
+    metrics |= shares_within([row["off"] for row in mine if row.get("off") is not None])  # older runs have none
+    return levels | {WITHHELD: {"metrics": metrics, "intervals": {}}}

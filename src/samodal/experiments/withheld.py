@@ -14,13 +14,16 @@ from typing import Any
 
 from samodal.build import found_device, make_method, make_rules
 from samodal.experiments.labelled import LabelledSegmenter, told_of_masks
+from samodal.experiments.stated import squared_distance
 from samodal.making import make_tracker
+from samodal.masks import Mask
 from samodal.method.hindsight import Offline
 from samodal.method.pipeline import Pipeline
 from samodal.method.prompts.choose import make_selector
 from samodal.parts import Method, Observed
 from samodal.settings import RunSettings
 from samodal.shapes import cut_by_border
+from samodal.tracks import Instance
 
 LENGTHS = (4, 6)
 """Frames for which masks are withheld."""
@@ -54,7 +57,8 @@ def windows(frames: Sequence[Observed]) -> list[Window]:
 
 
 def moved(settings: RunSettings, frames: Sequence[Observed]) -> Iterator[dict[str, Any]]:
-    """The IoU of what a method says of each withheld mask with that mask; 0 where it says nothing.
+    """The IoU of what a method says of each withheld mask with that mask, 0 where it says nothing, and how far its
+    middle is off in its own spread, squared; None without a spread.
 
     Args:
         frames: all frames of the drive with all visible masks; those after a window are for hindsight alone.
@@ -68,9 +72,16 @@ def moved(settings: RunSettings, frames: Sequence[Observed]) -> Iterator[dict[st
         ]
         for t, result in enumerate(_method(settings).run("withheld", shown)):
             if window.first <= t < window.end:
-                said = result[window.key].amodal if window.key in result else None
+                instance = result[window.key] if window.key in result else None
                 (truth,) = (one.mask for one in frames[t].visible if one.id == window.key)
-                yield {"iou": said.iou(truth) if said else 0.0, "length": window.end - window.first}
+                yield _judged(instance, truth) | {"length": window.end - window.first}
+
+
+def _judged(instance: Instance | None, truth: Mask) -> dict[str, Any]:
+    if instance is None or not instance.amodal:
+        return {"iou": 0.0, "off": None}
+    spread, iou = instance.centre_spread, instance.amodal.iou(truth)
+    return {"iou": iou, "off": None if spread is None else squared_distance(instance.amodal, truth.box, spread)}
 
 
 def _method(settings: RunSettings) -> Method:
