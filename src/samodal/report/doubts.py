@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from samodal.method.filter import region
 from samodal.report.story import HIDDEN, LOST, Gap, Story, TrackStory
 from samodal.tracks import FrameResult, Instance, State
 
@@ -25,8 +26,8 @@ MISSED = 0.25
 """Share of its masks that lies under others, in the mean, below which these have not hidden it."""
 OPEN = 0.4
 """Share of a hidden mask that nothing covers from which it deserves a look."""
-WIDE = 0.25
-"""Half-width of the box's interval, as a share of its side, from which a place deserves a look."""
+WIDE = 1.0
+"""Sides of its mask within which its middle is with 90 %, from which a place deserves a look."""
 ASIDE_S = 0.5
 """Seconds between the pictures of a moment, where nothing else tells which to show."""
 
@@ -132,11 +133,11 @@ def _oddities(instance: Instance, result: FrameResult, code: int, name: str) -> 
                 f"{name} is said to be hidden, but {free:.0%} of its mask lies where no tracked object could hide it."
             )
             odd.append(("open", 0.85 * free, text))
-        if instance.spread is not None:
-            width = float(instance.spread.mean())
+        if instance.centre_spread is not None:
+            width = float(region(0.9) * instance.centre_spread.max())
             if width > WIDE * instance.amodal.side:
-                text = f"{name} is hidden, and its place is uncertain by {width:.0f} pixels to each side."
-                odd.append(("wide", min(0.8, width / instance.amodal.side), text))
+                text = f"{name} is hidden, and its place is uncertain: with 90 % it is within {width:.0f} pixels."
+                odd.append(("wide", min(0.8, width / instance.amodal.side / 8), text))
     return odd
 
 
