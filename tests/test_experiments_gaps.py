@@ -101,11 +101,13 @@ def test_made_gaps_begin_after_ten_frames_with_masks_and_end_before_one(tmp_path
     assert all(1001 in shown for shown in labels.frames) and made.boxes == labels.boxes
 
 
-def test_a_gap_is_not_made_where_a_mask_or_a_box_is_missing(tmp_path):
-    masks = [mask_line(t, 1001, rectangle(10, 10, 30, 22)) for t in range(90) if t != 55]
-    boxes = [box_line(t, 1001, 0, (10, 10, 29, 21)) for t in range(90)]
+@pytest.mark.parametrize("mask, box, frames", [(55, None, 0), (None, 63, 0), (None, 66, 0), (49, 67, 6)])
+def test_a_gap_is_not_made_where_a_mask_or_a_box_is_missing(tmp_path, mask, box, frames):
+    """The gap would be in frames 60 to 65; it needs those from 50 to 66."""
+    masks = [mask_line(t, 1001, rectangle(10, 10, 30, 22)) for t in range(90) if t != mask]
+    boxes = [box_line(t, 1001, 0, (10, 10, 29, 21)) for t in range(90) if t != box]
     write_sequence(tmp_path, "0001", masks, boxes)
-    assert with_made_gaps(read_sequence(tmp_path, "0001")).last == {}
+    assert len(with_made_gaps(read_sequence(tmp_path, "0001")).last) == frames
 
 
 def test_a_folder_without_labels_is_told(tmp_path):

@@ -27,7 +27,7 @@ from samodal.experiments.kept import keep, kept
 from samodal.experiments.labelled import LabelledSegmenter, LabelledTracker, Lost, box_mask, told_of_masks
 from samodal.experiments.plan import Planned
 from samodal.experiments.real import DRIVE, LABELS, Job, Part, drive, measure_missing
-from samodal.experiments.stated import shares_within, squared_distance
+from samodal.experiments.stated import off_in_spreads, shares_within
 from samodal.masks import Mask
 from samodal.method.hindsight import AFTER_S, Offline
 from samodal.method.pipeline import Pipeline
@@ -113,14 +113,13 @@ def measure(job: Job) -> None:
         rows = [{"tracker": WITHHELD} | row for row in withheld.moved(job.settings, frames)]
         return keep(job.file, rows, job.inputs)
     labels, rows = read_sequence(job.root / LABELS, job.part.name), []
+    made = with_made_gaps(labels)
     half = HALVES[1 + int(job.part.name) % 2] if job.part.name.isdecimal() else HALVES[0]
     for tracker in TRACKERS if job.settings.method == "samodal" else TRACKERS[2:]:
         rows += [{"tracker": tracker, "half": half} | row for row in moved(job.settings, labels, tracker)]
-        if tracker != "true":
-            rows += [
-                {"tracker": MADE + tracker, "half": half} | row
-                for row in moved(job.settings, with_made_gaps(labels), tracker)
-            ]
+        if tracker in TRACKERS[1:]:
+            name = MADE + tracker
+            rows += [{"tracker": name, "half": half} | row for row in moved(job.settings, made, tracker)]
     keep(job.file, rows, job.inputs)
 
 
@@ -194,10 +193,7 @@ def _judged(instance: Instance | None, truth: tuple[float, float, float, float])
     """The IoU of an instance's box, and how far its middle is off in its own spread, squared; None without a spread."""
     if instance is None or not instance.amodal:
         return {"iou": 0.0, "off": None}
-    iou, off = float(box_ious([instance.amodal.box], [truth])[0]), None
-    if instance.centre_spread is not None:
-        off = squared_distance(instance.amodal, truth, instance.centre_spread)
-    return {"iou": iou, "off": off}
+    return {"iou": float(box_ious([instance.amodal.box], [truth])[0]), "off": off_in_spreads(instance, truth)}
 
 
 def summarised(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

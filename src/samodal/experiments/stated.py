@@ -12,6 +12,7 @@ from samodal.method.filter import region
 from samodal.results.entries import Entry
 from samodal.results.frames import read_frames
 from samodal.shapes import cut_by_border
+from samodal.tracks import Instance
 
 REGIONS = {"within_50": region(0.5) ** 2, "within_90": region(0.9) ** 2}
 """Squared distance in spreads within which that share of the true middles should lie."""
@@ -23,6 +24,13 @@ def squared_distance(said: Mask, truth: tuple[float, float, float, float], sprea
     """How far a mask's middle is from that of a true box x0, y0, x1, y1, in spreads, squared."""
     x0, y0, x1, y1 = truth
     return float((((said.centre - ((x0 + x1) / 2, (y0 + y1) / 2)) / spread) ** 2).sum())
+
+
+def off_in_spreads(instance: Instance, truth: tuple[float, float, float, float]) -> float | None:
+    """The same of an instance with an amodal mask, by its own spread; None where it has none."""
+    if instance.centre_spread is None:
+        return None
+    return squared_distance(instance.amodal, truth, instance.centre_spread)
 
 
 def shares_within(distances: Sequence[float]) -> dict[str, float | None]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from samodal.build import found_device, make_method, make_rules
 from samodal.experiments.labelled import LabelledSegmenter, told_of_masks
-from samodal.experiments.stated import squared_distance
+from samodal.experiments.stated import off_in_spreads
 from samodal.making import make_tracker
 from samodal.masks import Mask
 from samodal.method.hindsight import Offline
@@ -80,8 +80,7 @@ def moved(settings: RunSettings, frames: Sequence[Observed]) -> Iterator[dict[st
 def _judged(instance: Instance | None, truth: Mask) -> dict[str, Any]:
     if instance is None or not instance.amodal:
         return {"iou": 0.0, "off": None}
-    spread, iou = instance.centre_spread, instance.amodal.iou(truth)
-    return {"iou": iou, "off": None if spread is None else squared_distance(instance.amodal, truth.box, spread)}
+    return {"iou": instance.amodal.iou(truth), "off": off_in_spreads(instance, truth.box)}
 
 
 def _method(settings: RunSettings) -> Method:

@@ -91,7 +91,7 @@ class Bridge:
     def _missed(self, end: End) -> np.ndarray:
         """(4,) what the mask at an end differs by from the way, as far as it is trusted; see `Belief.rest`."""
         sides, variance = measured(end.seen.amodal, end.seen.visible, end.view, end.seen.sure)
-        return self._fused(end.seen.time, end.view).missed(sides, variance, end.view)
+        return self._fused(end.seen.time, end.view).missed(sides, variance, end.view, np.zeros(4))
 
 
 def placed(shape: Mask, belief: Belief, view: View) -> Mask:

@@ -216,22 +216,22 @@ class Belief:
         change = gain @ (sides - expected)
         change[4:] = change[4:].clip(-UNKNOWN, UNKNOWN)
         covariance = (covariance + covariance.T) / 2
-        after = replace(self, mean=self.mean + change, covariance=covariance, told=self.time)
+        trust = _trust(variance, expected)
+        unsure = 1 - np.array([*np.full(2, trust.mean()), 0, 0, trust[[0, 2]].mean(), trust[[1, 3]].mean()])
+        of_place = covariance * np.outer(unsure, unsure)
+        after = replace(self, mean=self.mean + change, covariance=covariance, of_place=of_place, told=self.time)
         # What the belief has taken up is no longer left beside it.
         way = np.sign(self.rest)
         taken = np.maximum(way * (after.seen(view)[0] - expected) / _extent(expected), 0)
         left = way * np.maximum(abs(self.rest) - taken, 0) * np.exp(-abs(self.time - self.told) / FADING_S)
-        after = replace(after, rest=left)
-        trust = _trust(variance, expected)
-        unsure = 1 - np.array([*np.full(2, trust.mean()), 0, 0, trust[[0, 2]].mean(), trust[[1, 3]].mean()])
-        of_place = covariance * np.outer(unsure, unsure)
-        return replace(after, of_place=of_place, rest=after.missed(sides, variance, view))
+        return replace(after, rest=after.missed(sides, variance, view, left))
 
-    def missed(self, sides: np.ndarray, variance: np.ndarray, view: View) -> np.ndarray:
-        """The `rest` after measured (4,) sides with (4,) their variance. A nod, or a road that rises, shows in frame
-        after frame: masks that are little trusted tell it together, and a sliver at the end does not change it."""
+    def missed(self, sides: np.ndarray, variance: np.ndarray, view: View, left: np.ndarray) -> np.ndarray:
+        """The `rest` after measured (4,) sides with (4,) their variance, from the (4,) that was left of it before. A nod,
+        or a road that rises, shows in frame after frame: masks that are little trusted tell it together, and a sliver
+        at the end does not change it."""
         expected, _ = self.seen(view)
-        return self.rest + _trust(variance, expected) * ((sides - expected) / _extent(expected) - self.rest)
+        return left + _trust(variance, expected) * ((sides - expected) / _extent(expected) - left)
 
     def mirrored(self) -> Belief:
         """The same where time runs the other way: at the negative time, with the opposite rate."""
