@@ -227,9 +227,11 @@ class Belief:
         return replace(after, rest=after.missed(sides, variance, view, left))
 
     def missed(self, sides: np.ndarray, variance: np.ndarray, view: View, left: np.ndarray) -> np.ndarray:
-        """The `rest` after measured (4,) sides with (4,) their variance, from the (4,) that was left of it before. A nod,
-        or a road that rises, shows in frame after frame: masks that are little trusted tell it together, and a sliver
-        at the end does not change it."""
+        """The `rest` after measured (4,) sides with (4,) their variance, where (4,) `left` was it before.
+
+        A nod, or a road that rises, shows in frame after frame: masks that are little trusted tell it together, and a
+        sliver at the end does not change it.
+        """
         expected, _ = self.seen(view)
         return left + _trust(variance, expected) * ((sides - expected) / _extent(expected) - left)
 
